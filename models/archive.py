@@ -1,0 +1,104 @@
+"""Writing model files: a program with its extra files, the digest beside it, and the tokenizer file of a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaccel_rpc.modelfile import ModelFileError, parse_signature, read_extras
+
+
+def classifier_signature(name: str, problem_type: str, max_length: int, classes: int, *, inputs: Sequence[str], pad: int) -> str:
+    """``signature.json`` of a text classifier: int64 [n, t] inputs, one float32 [n, classes] output, joined along n, padded along t.
+
+    ``pad`` is the token id of padding, for the first input; the others (masks, segment ids) are padded with 0.
+    """
+    specs = [
+        {"name": input_name, "dtype": "int64", "dims": ["n", "t"], "pad": pad if i == 0 else 0} for i, input_name in enumerate(inputs)
+    ]
+    outputs = [{"name": "logits", "dtype": "float32", "dims": ["n", classes]}]
+    signature = {"format": 1, "name": name, "problem_type": problem_type, "max_length": max_length}
+    return json.dumps({**signature, "inputs": specs, "outputs": outputs, "batch": "n", "length": "t"}, indent=1)
+
+
+def extra_files(tokenizer: bytes, labels: Sequence[str], signature: str) -> dict[str, str]:
+    """The extras every program gets. Raises `ModelFileError` for a signature that could not be served."""
+    parse_signature(signature)
+    return {"tokenizer.json": tokenizer.decode(), "labels.json": json.dumps(list(labels)), "signature.json": signature}
+
+
+def example_inputs(signature: str) -> tuple[Tensor, ...]:
+    """Two texts of unequal length, by which the program is traced: [2, 16] each."""
+    specs = parse_signature(signature).inputs
+    ids = torch.arange(2 * 16).reshape(2, 16) % 7
+    mask = torch.ones(2, 16, dtype=torch.int64)
+    mask[1, 9:] = 0
+    return tuple(ids if i == 0 else (mask if "mask" in spec.name else torch.zeros_like(ids)) for i, spec in enumerate(specs))
+
+
+def write_torchscript(module: nn.Module, path: Path, extras: dict[str, str], *, half: bool) -> str:
+    """Trace (unless it is TorchScript already) and save; the digest. ``half`` stores the weights in half precision.
+
+    The trace is made in float32, so ``torch.jit.load(path).float()`` computes in float32 whatever is stored.
+    """
+    module = module.eval()
+    if not isinstance(module, torch.jit.ScriptModule):
+        with torch.inference_mode():
+            module = torch.jit.trace(module, example_inputs(extras["signature.json"]), check_trace=False)
+    if half:
+        module = module.half()
+    torch.jit.save(module, str(path), _extra_files=extras)
+    _drop_debug_files(path)
+    return write_digest(path)
+
+
+def _drop_debug_files(path: Path) -> None:
+    """Rewrite a TorchScript archive without ``*.debug_pkl``: 1 % of the size, and the file paths of whoever built it."""
+    bare = path.with_name(path.name + ".bare")
+    writer = torch._C.PyTorchFileWriter(str(bare))  # keeps the alignment that lets torch map the weights
+    reader = torch._C.PyTorchFileReader(str(path))
+    for name in reader.get_all_records():
+        if not name.endswith(".debug_pkl") and name not in ("version", ".data/serialization_id", "byteorder"):
+            data = reader.get_record(name)
+            writer.write_record(name, data, len(data))
+    writer.write_end_of_file()
+    bare.replace(path)
+
+
+def write_export(module: nn.Module, path: Path, extras: dict[str, str]) -> str:
+    """``torch.export`` with dynamic batch and length, and save; the digest."""
+    examples = example_inputs(extras["signature.json"])
+    dynamic = tuple({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for _ in examples)
+    program = torch.export.export(module.eval(), examples, dynamic_shapes=dynamic)
+    torch.export.save(program, path, extra_files=extras)
+    return write_digest(path)
+
+
+def write_digest(path: Path) -> str:
+    """Write ``PATH.sha256`` in sha256sum's format; the digest."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    path.with_name(path.name + ".sha256").write_text(f"{digest}  {path.name}\n")
+    return digest
+
+
+def write_tokenizer_file(model: Path, out: Path) -> None:
+    """The zip a function uses instead of the model file (environment ``TOKENIZER``). Raises `ModelFileError` without a tokenizer."""
+    extras = read_extras(model)
+    if extras.tokenizer is None or extras.signature is None or extras.labels is None:
+        raise ModelFileError(f"{model}: tokenizer.json, labels.json and signature.json are needed, one is missing")
+    digest = write_digest(model)
+    entries: dict[str, Any] = {"model.json": json.dumps({"name": model.stem, "sha256": digest})}
+    with zipfile.ZipFile(model) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
+        for name in source.namelist():
+            if "/extra/" in name and name.rsplit("/", 1)[-1] in ("tokenizer.json", "labels.json", "signature.json"):
+                entries[name.rsplit("/", 1)[-1]] = source.read(name)
+        for name, data in sorted(entries.items()):
+            target.writestr(name, data)

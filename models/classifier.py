@@ -1,0 +1,47 @@
+"""The network: a pretrained BERT encoder, the mean of its last states over the real tokens, and one linear layer.
+
+Mean pooling is what the pretrained MiniLM sentence encoder was trained with, so fine-tuning starts from useful vectors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+
+class MeanPoolClassifier(nn.Module):
+    """``forward(input_ids int64 [n, t], attention_mask int64 [n, t]) -> float32 [n, classes]``: logits."""
+
+    def __init__(self, encoder: BertModel, classes: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(encoder.config.hidden_size, classes)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        weights = attention_mask.unsqueeze(-1).to(states.dtype)
+        # A row of padding alone would divide by zero, and its NaN would be the whole batch's warning.
+        mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1)
+        logits: Tensor = self.head(self.dropout(mean))
+        return logits
+
+
+def from_pretrained(folder: str, classes: int) -> MeanPoolClassifier:
+    """A classifier whose encoder is the Hugging Face BERT in ``folder``; the last layer is random."""
+    encoder = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="sdpa")
+    return MeanPoolClassifier(encoder, classes)
+
+
+def from_state(config: dict[str, Any], state: dict[str, Tensor]) -> MeanPoolClassifier:
+    """The classifier with the given weights, in float32 and evaluation mode.
+
+    ``config`` is a BERT ``config.json``; ``state`` may be in half precision, and may be the state of a traced copy.
+    """
+    bert = BertConfig(**{**config, "attn_implementation": "sdpa"})
+    model = MeanPoolClassifier(BertModel(bert, add_pooling_layer=False), state["head.bias"].shape[0])
+    model.load_state_dict({name: value.to(torch.float32) for name, value in state.items() if value.is_floating_point()}, strict=False)
+    return model.eval()

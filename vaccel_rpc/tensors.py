@@ -1,0 +1,75 @@
+"""Tensors as they travel: bytes, dimensions and a type number; little-endian, C order. No numpy, no torch."""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vaccel_rpc.errors import InvalidArgument
+
+#: name -> (number on the wire, bytes per element, array.array's code). Both dialects number them alike.
+DTYPES: dict[str, tuple[int, int, str]] = {
+    "uint8": (1, 1, "B"),
+    "int8": (2, 1, "b"),
+    "int16": (3, 2, "h"),
+    "int32": (4, 4, "i"),
+    "int64": (5, 8, "q"),
+    "float16": (6, 2, ""),
+    "float32": (7, 4, "f"),
+}
+_NAMES = {number: name for name, (number, _, _) in DTYPES.items()}
+
+#: Dimensions of one tensor; more is a mistake or an attack.
+MAX_RANK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """``data`` holds ``prod(dims)`` elements of ``dtype`` (a key of `DTYPES`)."""
+
+    dtype: str
+    dims: tuple[int, ...]
+    data: bytes | bytearray | memoryview
+
+
+def dtype_name(number: int, where: str) -> str:
+    """The dtype with that number. Raises `InvalidArgument` naming ``where`` and what would be right."""
+    name = _NAMES.get(number)
+    if name is None:
+        known = ", ".join(f"{n} ({name})" for n, name in _NAMES.items())
+        raise InvalidArgument(f"{where}: unknown data type {number}; expected one of {known}")
+    return name
+
+
+def check(tensor: Tensor, where: str) -> None:
+    """Raises `InvalidArgument` naming ``where`` unless the dims are sane and the data is exactly what they need."""
+    if len(tensor.dims) > MAX_RANK:
+        raise InvalidArgument(f"{where}: {len(tensor.dims)} dimensions; at most {MAX_RANK}")
+    for dim in tensor.dims:
+        if dim < 0:
+            raise InvalidArgument(f"{where}: dims {list(tensor.dims)} hold a negative size")
+    need = math.prod(tensor.dims) * DTYPES[tensor.dtype][1]
+    if need != len(tensor.data):
+        raise InvalidArgument(
+            f"{where}: {tensor.dtype} {list(tensor.dims)} needs {need} bytes, the data has {len(tensor.data)}"
+        )
+
+
+def from_values(dtype: str, dims: Sequence[int], values: Iterable[int | float]) -> Tensor:
+    """A tensor of Python numbers in C order; any dtype but float16."""
+    numbers = array(DTYPES[dtype][2], values)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return Tensor(dtype, tuple(dims), numbers.tobytes())
+
+
+def to_values(tensor: Tensor) -> list[int] | list[float]:
+    """The elements of a tensor as Python numbers in C order; any dtype but float16."""
+    numbers: array[int] | array[float] = array(DTYPES[tensor.dtype][2])
+    numbers.frombytes(tensor.data)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()
