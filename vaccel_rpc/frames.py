@@ -1,0 +1,123 @@
+"""ttrpc frames <-> bytes (containerd/ttrpc PROTOCOL.md). No sockets, no threads.
+
+A reader takes bytes in any pieces and gives whole frames. It holds no more than what has arrived, asks before it grows, and
+skips the body of a frame it refuses, so that the next frame is found and the connection lives.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+#: length of the data, stream id: uint32 big-endian; type, flags: one byte each.
+HEADER = struct.Struct(">IIBB")
+
+REQUEST, RESPONSE, DATA = 1, 2, 3
+REMOTE_CLOSED, REMOTE_OPEN, NO_DATA = 1, 2, 4
+
+#: What standard ttrpc allows in a frame; vAccel's fork allows 1 GiB.
+STANDARD_MAX_DATA = 4 << 20
+VACCEL_MAX_DATA = 1 << 30
+
+
+class ProtocolError(ValueError):
+    """The bytes are not ttrpc; where the next frame starts is unknown, so the connection cannot go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One whole frame. ``data`` is the reader's own buffer, handed over: nobody else writes to it."""
+
+    stream: int
+    type: int
+    flags: int
+    data: bytes | bytearray
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A frame whose body was skipped: longer than the limit, or (``too_large`` false) refused by the budget."""
+
+    stream: int
+    type: int
+    length: int
+    too_large: bool
+
+
+def encode(stream: int, kind: int, flags: int, data: bytes = b"") -> bytes:
+    """One frame as bytes."""
+    return HEADER.pack(len(data), stream, kind, flags) + data
+
+
+def header(stream: int, kind: int, flags: int, length: int) -> bytes:
+    """The 10 bytes before ``length`` bytes of data that are sent from where they lie."""
+    return HEADER.pack(length, stream, kind, flags)
+
+
+class FrameReader:
+    """Turns received bytes into frames.
+
+    ``max_data``: bytes of data a frame may hold. ``reserve(n)`` is asked before ``n`` bytes more are kept and may say no;
+    what it granted for a frame is the frame's data length once the frame is given out, and ``held`` bytes until then.
+    """
+
+    def __init__(self, max_data: int, reserve: Callable[[int], bool] = lambda _: True) -> None:
+        self._max_data = max_data
+        self._reserve = reserve
+        self._head = bytearray()
+        self._body = bytearray()
+        self._missing = 0
+        self._now: tuple[int, int, int, int] | None = None
+        self._skipping = False
+        self._too_large = False
+
+    @property
+    def held(self) -> int:
+        """Bytes of an unfinished body that are kept, as granted by ``reserve``."""
+        return len(self._body)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a frame has begun and not ended."""
+        return self._now is not None or bool(self._head)
+
+    def receive(self, data: bytes | memoryview) -> Iterator[Frame | Refused]:
+        """The frames that ``data`` completes, in order. Raises `ProtocolError` at a frame of unknown type."""
+        view = memoryview(data)
+        while view or (self._now is not None and not self._missing):
+            if self._now is None:
+                view = self._take_header(view)
+            else:
+                view = self._take_body(view)
+            if self._now is not None and not self._missing:
+                yield self._finish(self._now)
+
+    def _take_header(self, view: memoryview) -> memoryview:
+        need = HEADER.size - len(self._head)
+        self._head += view[:need]
+        if len(self._head) == HEADER.size:
+            length, stream, kind, flags = HEADER.unpack(self._head)
+            if kind not in (REQUEST, RESPONSE, DATA):
+                raise ProtocolError(f"frame type {kind} on stream {stream}; ttrpc has 1 (request), 2 (response), 3 (data)")
+            self._now = (length, stream, kind, flags)
+            self._head.clear()
+            self._missing = length
+            self._too_large = self._skipping = length > self._max_data
+        return view[need:]
+
+    def _take_body(self, view: memoryview) -> memoryview:
+        part = view[: self._missing]
+        if not self._skipping and not self._reserve(len(part)):
+            self._skipping = True
+        if not self._skipping:
+            self._body += part
+        self._missing -= len(part)
+        return view[len(part) :]
+
+    def _finish(self, now: tuple[int, int, int, int]) -> Frame | Refused:
+        length, stream, kind, flags = now
+        body, self._body, self._now = self._body, bytearray(), None
+        if self._skipping:
+            return Refused(stream, kind, length, self._too_large)
+        return Frame(stream, kind, flags, body)
