@@ -86,7 +86,7 @@ def parse_signature(text: str | bytes) -> Signature:
 
 def _spec(data: dict[str, Any]) -> TensorSpec:
     if data["dtype"] not in DTYPES:
-        raise ModelFileError(f'signature.json: dtype {data["dtype"]!r} is none of {", ".join(DTYPES)}')
+        raise ModelFileError(f"signature.json: dtype {data['dtype']!r} is none of {', '.join(DTYPES)}")
     return TensorSpec(data["name"], data["dtype"], tuple(data["dims"]), data.get("pad", 0))
 
 

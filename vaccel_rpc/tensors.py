@@ -53,9 +53,7 @@ def check(tensor: Tensor, where: str) -> None:
             raise InvalidArgument(f"{where}: dims {list(tensor.dims)} hold a negative size")
     need = math.prod(tensor.dims) * DTYPES[tensor.dtype][1]
     if need != len(tensor.data):
-        raise InvalidArgument(
-            f"{where}: {tensor.dtype} {list(tensor.dims)} needs {need} bytes, the data has {len(tensor.data)}"
-        )
+        raise InvalidArgument(f"{where}: {tensor.dtype} {list(tensor.dims)} needs {need} bytes, the data has {len(tensor.data)}")
 
 
 def from_values(dtype: str, dims: Sequence[int], values: Iterable[int | float]) -> Tensor:

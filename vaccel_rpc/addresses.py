@@ -1,0 +1,134 @@
+"""Where an agent listens, parsed once: ``unix:///path``, ``tcp://host:port``, ``vsock://cid:port`` (ttrpc), ``grpc://host:port``,
+``grpcs://host:port``, ``grpc+unix:///path`` (gRPC)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+DEFAULT = "tcp://127.0.0.1:65500"
+
+Scheme = Literal["unix", "tcp", "vsock", "grpc", "grpcs", "grpc+unix"]
+_PATHS: tuple[Scheme, ...] = ("unix", "grpc+unix")
+_HOSTS: tuple[Scheme, ...] = ("tcp", "grpc", "grpcs")
+
+#: Linux's sun_path holds 108 bytes with the closing zero.
+_LONGEST_PATH = 107
+#: The cid that means any, and stands for the listening side.
+VSOCK_ANY = 0xFFFFFFFF
+
+
+class AddressError(ValueError):
+    """Not an address; the message says what would be right."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """``path`` of a unix socket, or ``host`` (a vsock's is its cid, in digits) and ``port`` (0: any free one)."""
+
+    scheme: Scheme
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"{self.scheme}://{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a unix socket, which only processes of this machine reach."""
+        return self.scheme in _PATHS
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether gRPC is spoken there, not ttrpc."""
+        return self.scheme.startswith("grpc")
+
+    @property
+    def target(self) -> str:
+        """The address as grpcio names it."""
+        return f"unix:{self.path}" if self.is_unix else str(self).split("://", 1)[1]
+
+
+def from_environment() -> str:
+    """``VACCEL_RPC_ADDRESS``, else ``VACCEL_RPC_ADDR``, else the default; as text, unparsed."""
+    return os.environ.get("VACCEL_RPC_ADDRESS") or os.environ.get("VACCEL_RPC_ADDR") or DEFAULT
+
+
+def parse(text: str) -> Address:
+    """The address that ``text`` means. Raises `AddressError`."""
+    scheme, separator, rest = text.strip().partition("://")
+    if not separator:
+        raise AddressError(f"{text!r} has no scheme; an address is like {DEFAULT} or unix:///run/vaccel.sock")
+    if scheme in _PATHS:
+        return Address(scheme, path=_path(text, rest))
+    if scheme == "vsock":
+        cid, port = _host_port(text, rest, "vsock://CID:PORT, such as vsock://2:2048")
+        return _vsock(text, cid, port)
+    if scheme in _HOSTS:
+        host, port = _host_port(text, rest, f"{scheme}://HOST:PORT, such as {scheme}://127.0.0.1:65500")
+        return Address(scheme, host, _number(text, port, "port", 65535))
+    raise AddressError(f"{text!r}: unknown scheme {scheme!r}; one of unix, tcp, vsock, grpc, grpcs, grpc+unix is needed")
+
+
+def _path(text: str, path: str) -> str:
+    if not path.startswith("/"):
+        raise AddressError(f"{text!r}: the path must be absolute, as in unix:///run/vaccel.sock (three slashes)")
+    length = len(os.fsencode(path))
+    if length > _LONGEST_PATH:
+        raise AddressError(f"{text!r}: a unix socket's path holds at most {_LONGEST_PATH} bytes, this one has {length}")
+    return path
+
+
+def _host_port(text: str, rest: str, right: str) -> tuple[str, str]:
+    host, separator, port = rest.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not separator or not bare or any(mark in bare for mark in "/[]@?# ") or (":" in bare and bare == host):
+        raise AddressError(f"{text!r}: expected {right}")
+    return bare, port
+
+
+def _vsock(text: str, cid: str, port: str) -> Address:
+    number = VSOCK_ANY if cid == "-1" else _number(text, cid, "cid", VSOCK_ANY)
+    return Address("vsock", str(number), _number(text, port, "port", VSOCK_ANY))
+
+
+def _number(text: str, digits: str, what: str, most: int) -> int:
+    if not (digits.isascii() and digits.isdigit()) or int(digits) > most:
+        raise AddressError(f"{text!r}: the {what} must be a number from 0 to {most}, not {digits!r}")
+    return int(digits)
+
+
+def ttrpc_socket(address: Address) -> tuple[socket.socket, str | tuple[str, int] | tuple[int, int]]:
+    """A new socket, and what to connect or bind it to. Raises ``OSError`` for an unknown host or a kind the kernel lacks."""
+    if address.is_unix:
+        return socket.socket(socket.AF_UNIX), address.path
+    if address.scheme == "vsock":
+        return socket.socket(socket.AF_VSOCK), (int(address.host), address.port)
+    family, _, _, _, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+    return socket.socket(family), (str(place[0]), int(place[1]))
+
+
+def no_delay(sock: socket.socket) -> None:
+    """Send small frames at once. A unix or vsock socket does so anyway."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def is_alive(path: str | Path) -> bool:
+    """Whether somebody listens on the unix socket at ``path``; a file that nobody listens on is a dead agent's."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:
+            return True
+        return True

@@ -1,0 +1,116 @@
+"""gRPC with the same services and messages. Needs the extra ``grpc``; imported only for a grpc address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from vaccel_rpc.addresses import Address
+from vaccel_rpc.channels import Tls
+from vaccel_rpc.errors import FailedPrecondition, RpcError, Unavailable, from_code
+from vaccel_rpc.proto.ttrpc_pb2 import Status
+from vaccel_rpc.status import from_status
+from vaccel_rpc.wire import Parts
+
+try:
+    import grpc
+except ImportError:
+    grpc = None
+
+#: Where gRPC carries a ``google.rpc.Status`` with its details.
+DETAILS = "grpc-status-details-bin"
+
+
+def message_options(max_message: int) -> list[tuple[str, int]]:
+    """grpcio's channel and server options for messages of up to ``max_message`` bytes."""
+    return [("grpc.max_receive_message_length", max_message), ("grpc.max_send_message_length", max_message)]
+
+
+class _Reply:
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def result(self) -> bytes:
+        """The reply's payload. Raises the call's `RpcError`."""
+        try:
+            payload: bytes = self._call.result()
+        except grpc.RpcError as error:
+            raise _error(error) from None
+        except grpc.FutureCancelledError:
+            raise Unavailable("the connection was closed") from None
+        return payload
+
+
+class GrpcChannel:
+    """See `vaccel_rpc.channels.Channel`."""
+
+    def __init__(
+        self, address: Address, timeout: float, *, tls: Tls | None, max_message: int, on_close: Callable[[], None]
+    ) -> None:
+        if grpc is None:
+            raise FailedPrecondition(f"{address} needs grpcio: install the extra 'grpc' (pip install 'function[grpc]')")
+        self._address, self._on_close = address, on_close
+        self._closed: RpcError | None = None
+        self._channel = _channel(address, tls, max_message)
+        try:
+            grpc.channel_ready_future(self._channel).result(timeout)
+        except grpc.FutureTimeoutError:
+            self._channel.close()
+            raise Unavailable(f"{address}: no agent answered within {timeout:g} s") from None
+        self._channel.subscribe(self._changed)
+
+    @property
+    def closed(self) -> RpcError | None:
+        """Why the connection ended; None while it lives."""
+        return self._closed
+
+    def start(self, service: str, method: str, payload: Parts, timeout: float | None = None) -> _Reply:
+        """Sends a unary call."""
+        if self._closed:
+            raise self._closed
+        return _Reply(self._channel.unary_unary(f"/{service}/{method}").future(b"".join(payload), timeout=timeout))
+
+    def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _Reply:
+        """Sends a call of several requests."""
+        if self._closed:
+            raise self._closed
+        return _Reply(self._channel.stream_unary(f"/{service}/{method}").future(iter(payloads), timeout=timeout))
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._lost("the connection was closed")
+        self._channel.close()
+
+    def _changed(self, state: Any) -> None:
+        if state in (
+            grpc.ChannelConnectivity.TRANSIENT_FAILURE,
+            grpc.ChannelConnectivity.SHUTDOWN,
+            grpc.ChannelConnectivity.IDLE,
+        ):
+            self._lost("the agent closed the connection")
+
+    def _lost(self, why: str) -> None:
+        if self._closed is None:
+            self._closed = Unavailable(f"{self._address}: {why}")
+            self._on_close()
+
+
+def _channel(address: Address, tls: Tls | None, max_message: int) -> Any:
+    # A channel of its own for each client: grpcio shares subchannels of equal target within a process, and sessions must not be.
+    options = [*message_options(max_message), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+    if address.scheme != "grpcs":
+        return grpc.insecure_channel(address.target, options)
+    tls = tls or Tls()
+    try:
+        ca, key, cert = (Path(file).read_bytes() if file else None for file in (tls.ca, tls.key, tls.cert))
+    except OSError as error:
+        raise FailedPrecondition(f"TLS file {error.filename}: {error.strerror}") from None
+    return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(ca, key, cert), options)
+
+
+def _error(error: Any) -> RpcError:
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS:
+            return from_status(Status.FromString(value))
+    return from_code(error.code().value[0], error.details() or error.code().name)

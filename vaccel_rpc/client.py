@@ -1,0 +1,177 @@
+"""vAccel's operations over a channel: sessions, resources, torch, genop, profiler; in either dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import DecodeError
+
+from vaccel_rpc.channels import Channel, Reply
+from vaccel_rpc.dialects import Profile, Version, dialect
+from vaccel_rpc.errors import Internal, Unimplemented
+from vaccel_rpc.tensors import DTYPES, Tensor, dtype_name
+from vaccel_rpc.wire import Parts, field_head
+
+_MODEL = 2
+#: Bytes of an argument that GenopStream sends in one piece.
+_PART = 1 << 20
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Pending(Generic[T]):
+    """An operation that was sent."""
+
+    reply: Reply
+    decode: Callable[[Any], T]
+
+    def result(self) -> T:
+        """Its result. Raises the operation's `RpcError`, at the deadline `DeadlineExceeded`."""
+        return self.decode(self.reply.result())
+
+
+class Client:
+    """One connection's operations. Every method takes ``timeout`` in seconds (None: no limit) and raises `RpcError`."""
+
+    def __init__(self, channel: Channel, version: Version = "0.8") -> None:
+        self.channel = channel
+        self._dialect = dialect(version)
+        self._service, self._stream_service = list(self._dialect.services)[0], list(self._dialect.services)[-1]
+
+    def close(self) -> None:
+        """Ends the connection, and with it, over ttrpc, the sessions made on it."""
+        self.channel.close()
+
+    def create_session(self, flags: int = 0, timeout: float | None = None) -> int:
+        """A new session's id."""
+        reply = self._call("create_session", timeout, flags=flags)
+        session: int = reply.session_id
+        return session
+
+    def update_session(self, session: int, flags: int, timeout: float | None = None) -> None:
+        """Sets a session's flags."""
+        self._call("update_session", timeout, session_id=session, flags=flags)
+
+    def destroy_session(self, session: int, timeout: float | None = None) -> None:
+        """Ends a session and drops its references to resources."""
+        self._call("destroy_session", timeout, session_id=session)
+
+    def register_path(self, session: int, path: str, timeout: float | None = None) -> int:
+        """Registers a model of the agent's store: ``NAME``, ``NAME.pt``, ``sha256:HEX`` or ``file:///...``; the resource's id."""
+        return self._registered(self._start("register", timeout, **self._resource(session), paths=[path]))
+
+    def register_bytes(self, session: int, data: bytes | memoryview, name: str = "model.pt", timeout: float | None = None) -> int:
+        """Uploads a model file, without copying it; the resource's id."""
+        method = self._dialect.methods["register"]
+        outer, inner = self._dialect.blob_path
+        blob = self._dialect.blob(name=name, size=len(data)).SerializeToString() + field_head(inner, len(data))
+        head = method.request(**self._resource(session)).SerializeToString()
+        return self._registered(self._send("register", timeout, [head + field_head(outer, len(blob) + len(data)) + blob, data]))
+
+    def register_again(self, session: int, resource: int, timeout: float | None = None) -> None:
+        """Registers a resource of this connection with one more session."""
+        self._call("register", timeout, session_id=session, resource_id=resource, resource_type=_MODEL)
+
+    def unregister(self, session: int, resource: int, timeout: float | None = None) -> None:
+        """Drops the session's reference to a resource."""
+        self._call("unregister", timeout, session_id=session, resource_id=resource)
+
+    def sync(self, resource: int, timeout: float | None = None) -> bytes:
+        """The bytes that this client uploaded as ``resource``. Only in 0.8."""
+        data: bytes = self._call("sync", timeout, resource_id=resource).blobs[0].data
+        return data
+
+    def load(self, session: int, model: int, timeout: float | None = None) -> None:
+        """Loads a registered model now, not at its first run. In 0.7, which has no such method, nothing."""
+        if "load" in self._dialect.methods:
+            self._call("load", timeout, session_id=session, model_id=model)
+
+    def run(self, session: int, model: int, inputs: Sequence[Tensor], outputs: int, timeout: float | None = None) -> list[Tensor]:
+        """The model's ``outputs`` tensors for these inputs."""
+        return self.start_run(session, model, inputs, outputs, timeout).result()
+
+    def start_run(
+        self, session: int, model: int, inputs: Sequence[Tensor], outputs: int, timeout: float | None = None
+    ) -> Pending[list[Tensor]]:
+        """Sends a run and does not wait for it."""
+        make = self._dialect.tensor
+        tensors = [make(data=bytes(tensor.data), dims=tensor.dims, type=DTYPES[tensor.dtype][0]) for tensor in inputs]
+        sent = self._start(
+            "run", timeout, session_id=session, model_id=model, in_tensors=tensors, **{self._dialect.outputs: outputs}
+        )
+        return Pending(sent.reply, lambda data: [_tensor(tensor) for tensor in sent.decode(data).out_tensors])
+
+    def genop(
+        self, session: int, read: Sequence[bytes], write: Sequence[bytes] = (), timeout: float | None = None
+    ) -> list[bytes]:
+        """Runs the generic operation whose number is the first of ``read``; what it wrote."""
+        reply = self._call("genop", timeout, session_id=session, read_args=self._args(read), write_args=self._args(write))
+        return [arg.buf for arg in reply.write_args]
+
+    def genop_stream(
+        self, session: int, read: Sequence[bytes], write: Sequence[bytes] = (), timeout: float | None = None
+    ) -> list[bytes]:
+        """As `genop`, with arguments of any size sent in parts."""
+        method = self._dialect.methods["genop_stream"]
+        requests = (request.SerializeToString() for request in self._parts(session, read, write))
+        reply = self.channel.stream(self._stream_service, method.name, requests, timeout)
+        return [arg.buf for arg in _decode(method.reply, reply.result()).write_args]
+
+    def opcode(self, number: int) -> bytes:
+        """A generic operation's number as this dialect's first argument."""
+        return number.to_bytes(self._dialect.opcode_size, "little")
+
+    def profile(self, session: int, timeout: float | None = None) -> Profile:
+        """What the agent measured for the session: region -> (start, duration) in nanoseconds."""
+        return self._dialect.profile_of(self._call("profile", timeout, session_id=session))
+
+    def _resource(self, session: int) -> dict[str, int]:
+        return {"session_id": session, "resource_id": self._dialect.new_resource, "resource_type": _MODEL}
+
+    def _args(self, values: Sequence[bytes]) -> list[Any]:
+        return [self._arg(value, first=i == 0) for i, value in enumerate(values)]
+
+    def _arg(self, value: bytes, *, first: bool, **fields: int) -> Any:
+        kind = self._dialect.opcode_type if first else 0
+        return self._dialect.arg(buf=value, **{"size": len(value), self._dialect.arg_type: kind, **fields})
+
+    def _parts(self, session: int, read: Sequence[bytes], write: Sequence[bytes]) -> Iterator[Any]:
+        make = self._dialect.methods["genop_stream"].request
+        yield make(session_id=session)
+        for field, values in (("read_args", read), ("write_args", write)):
+            for i, value in enumerate(values):
+                pieces = [value[at : at + _PART] for at in range(0, len(value), _PART)] or [b""]
+                for number, piece in enumerate(pieces, 1):
+                    arg = self._arg(piece, first=i == 0, size=len(value), parts=len(pieces), part_no=number)
+                    yield make(session_id=session, **{field: [arg]})
+
+    def _registered(self, sent: Pending[Any]) -> int:
+        resource: int = sent.result().resource_id
+        return resource
+
+    def _call(self, operation: str, timeout: float | None, **fields: Any) -> Any:
+        return self._start(operation, timeout, **fields).result()
+
+    def _start(self, operation: str, timeout: float | None, **fields: Any) -> Pending[Any]:
+        if operation not in self._dialect.methods:
+            raise Unimplemented(f"dialect {self._dialect.version} has no {operation}")
+        return self._send(operation, timeout, [self._dialect.methods[operation].request(**fields).SerializeToString()])
+
+    def _send(self, operation: str, timeout: float | None, payload: Parts) -> Pending[Any]:
+        method = self._dialect.methods[operation]
+        reply = self.channel.start(self._service, method.name, payload, timeout)
+        return Pending(reply, lambda data: _decode(method.reply, data))
+
+
+def _decode(kind: Any, data: bytes | bytearray | memoryview) -> Any:
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise Internal(f"the agent's answer is no {kind.DESCRIPTOR.full_name}: {error}") from None
+
+
+def _tensor(message: Any) -> Tensor:
+    return Tensor(dtype_name(message.type, "the agent's answer"), tuple(message.dims), message.data)

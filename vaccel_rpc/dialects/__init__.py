@@ -1,0 +1,63 @@
+"""The two dialects of the vAccel RPC, each as data: services, methods, and the few names in which their messages differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+Version = Literal["0.7", "0.8"]
+
+#: Region of a profile -> its samples, each (start, duration) in nanoseconds.
+Profile = Mapping[str, list[tuple[int, int]]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method's name on the wire and the classes of its two messages; ``streams``: the client sends several requests."""
+
+    name: str
+    request: Any
+    reply: Any
+    streams: bool = False
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One dialect.
+
+    ``services``: its service names, and whether GenopStream is among their methods. ``methods``: by operation; one that is missing
+    does not exist in it. ``blobs``, ``outputs``, ``arg_type``: names of the fields for uploaded files, the number of outputs
+    and an argument's type. ``blob_path``: field numbers that lead to an uploaded file's bytes. ``tensor``, ``blob``, ``arg``:
+    message classes. ``new_resource``: the id that asks for a resource to be created. ``opcode_size``, ``opcode_type``: bytes and
+    type of a Genop's first argument, the operation's number; ``noop``, ``exec``: such numbers.
+    """
+
+    version: Version
+    services: Mapping[str, bool]
+    methods: Mapping[str, Method]
+    tensor: Any
+    blob: Any
+    arg: Any
+    blobs: str
+    blob_path: tuple[int, int]
+    outputs: str
+    arg_type: str
+    new_resource: int
+    opcode_size: int
+    noop: int
+    exec: frozenset[int]
+    opcode_type: int
+    profile_reply: Callable[[Profile], Any]
+    profile_of: Callable[[Any], Profile]
+
+
+def dialect(version: Version) -> Dialect:
+    """The dialect ``0.7`` or ``0.8``; its messages are loaded now."""
+    found: Dialect = import_module(f"vaccel_rpc.dialects.v{version.replace('.', '')}").DIALECT
+    return found
+
+
+#: TensorFlow methods, the same in both dialects; no plugin here runs them.
+TENSORFLOW = tuple(f"Tensorflow{kind}Model{verb}" for kind in ("", "Lite") for verb in ("Load", "Unload", "Run"))

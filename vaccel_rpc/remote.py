@@ -1,0 +1,192 @@
+"""One model on an agent, kept at hand: connects, registers, runs, and does so again when the connection or the session is lost.
+
+This is where several agents will be chosen from: callers name a model and inputs, never a connection.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaccel_rpc.addresses import Address
+from vaccel_rpc.channels import Tls, connect
+from vaccel_rpc.client import Client
+from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
+from vaccel_rpc.tensors import Tensor
+
+#: Seconds between tries to connect: doubled from the first to the last.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """``path``: the model's name in the agent's store (``NAME``, ``sha256:HEX``); ``upload``: the file to send where it has none."""
+
+    path: str | None
+    upload: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Link:
+    client: Client
+    session: int
+    resource: int
+    uploaded: bool
+
+    def run_all(self, requests: Sequence[Sequence[Tensor]], outputs: int, deadline: float | None) -> list[list[Tensor]]:
+        sent = [self.client.start_run(self.session, self.resource, inputs, outputs, _left(deadline)) for inputs in requests]
+        return [pending.result() for pending in sent]
+
+
+class RemoteModel:
+    """A model on the agent at ``address``. Makes no connection before `start`, `connect` or the first run. Thread-safe."""
+
+    def __init__(self, address: Address, source: ModelSource, *, connect_timeout: float = 5.0, tls: Tls | None = None) -> None:
+        self._address, self._source, self._connect_timeout, self._tls = address, source, connect_timeout, tls
+        self._link: _Link | None = None
+        self._connecting = threading.Lock()
+        self._problem: RpcError | None = None
+        self._failures = 0
+        self._lost = threading.Event()
+        self._ended = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is connected, with a session and the model registered."""
+        link = self._link
+        return link is not None and link.client.channel.closed is None
+
+    @property
+    def problem(self) -> RpcError | None:
+        """Why it is not ready, as last seen."""
+        return None if self.ready else self._problem
+
+    @property
+    def session_id(self) -> int:
+        """The session in use; 0 before the first."""
+        return self._link.session if self._link else 0
+
+    @property
+    def resource_id(self) -> int:
+        """The model's resource id; 0 before the first connection."""
+        return self._link.resource if self._link else 0
+
+    @property
+    def uploaded(self) -> bool:
+        """Whether the model's bytes had to be sent."""
+        return self._link is not None and self._link.uploaded
+
+    def start(self) -> None:
+        """Connects in the background, and again whenever the connection is lost, until `close`."""
+        threading.Thread(target=self._keep_connected, name="agent connection", daemon=True).start()
+
+    def connect(self, timeout: float | None = None) -> None:
+        """Connects and registers, unless that is done. Raises `RpcError`."""
+        self._linked(None if timeout is None else time.monotonic() + timeout)
+
+    def run(self, inputs: Sequence[Tensor], outputs: int, timeout: float | None = None) -> list[Tensor]:
+        """One run; see `run_all`."""
+        return self.run_all([inputs], outputs, timeout)[0]
+
+    def run_all(self, requests: Sequence[Sequence[Tensor]], outputs: int, timeout: float | None = None) -> list[list[Tensor]]:
+        """Runs the model on each request's inputs, all in flight together; the outputs in order.
+
+        A lost connection and a session that ended are made anew once. Raises the first failure: `Unavailable` where no
+        agent took it, `DeadlineExceeded` past ``timeout`` seconds, or what the agent answered.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        link = self._linked(deadline)
+        try:
+            return link.run_all(requests, outputs, deadline)
+        except (NotFound, Unavailable) as error:
+            self._drop(link, error)
+        return self._linked(deadline).run_all(requests, outputs, deadline)
+
+    def close(self) -> None:
+        """Ends the connection and the background thread."""
+        self._ended = True
+        self._lost.set()
+        with self._connecting:
+            if self._link:
+                self._link.client.close()
+
+    def _drop(self, link: _Link, why: RpcError) -> None:
+        with self._connecting:
+            if self._link is link:
+                self._link, self._problem = None, why
+        self._lost.set()
+        link.client.close()
+
+    def _linked(self, deadline: float | None) -> _Link:
+        """The link in use, or a new one. Who waited while another's try failed does not try as well."""
+        if self._link and self.ready:
+            return self._link
+        failures = self._failures
+        if not self._connecting.acquire(timeout=-1 if deadline is None else _left(deadline) or 0):
+            raise Unavailable(f"{self._address}: still connecting")
+        try:
+            if self._link and self.ready:
+                return self._link
+            if self._ended:
+                raise Unavailable("the connection was closed")
+            if self._problem and self._failures != failures:
+                raise self._problem
+            self._link = self._new_link(deadline)
+            return self._link
+        except RpcError as error:
+            self._link, self._problem, self._failures = None, error, self._failures + 1
+            raise
+        finally:
+            self._connecting.release()
+
+    def _new_link(self, deadline: float | None) -> _Link:
+        left = _left(deadline)
+        timeout = self._connect_timeout if left is None else min(left, self._connect_timeout)
+        client = Client(connect(self._address, timeout, tls=self._tls, on_close=self._lost.set))
+        try:
+            session = client.create_session(timeout=timeout)
+            resource, uploaded = self._register(client, session, left)
+        except BaseException as error:
+            client.close()
+            if isinstance(error, DeadlineExceeded):
+                raise Unavailable(f"{self._address}: no answer while registering the model") from None
+            raise
+        return _Link(client, session, resource, uploaded)
+
+    def _register(self, client: Client, session: int, timeout: float | None) -> tuple[int, bool]:
+        if self._source.path:
+            try:
+                return client.register_path(session, self._source.path, timeout), False
+            except NotFound:
+                if self._source.upload is None:
+                    raise
+        if self._source.upload is None:
+            raise NotFound("no model was named")
+        with (
+            self._source.upload.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            memoryview(data) as view,
+        ):
+            return client.register_bytes(session, view, self._source.upload.name, timeout), True
+
+    def _keep_connected(self) -> None:
+        pause = _FIRST_PAUSE_S
+        while not self._ended:
+            self._lost.clear()
+            try:
+                self._linked(None)
+            except RpcError:
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                continue
+            pause = _FIRST_PAUSE_S
+            if self.ready:
+                self._lost.wait()
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -1,0 +1,45 @@
+"""An error <-> ``google.rpc.Status`` with the details vAccel's clients and gRPC's know: ``vaccel.Error``, ``google.rpc.RetryInfo``."""
+
+from __future__ import annotations
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
+
+from vaccel_rpc.errors import Internal, RpcError, from_code
+from vaccel_rpc.proto.dialect08 import error_pb2
+from vaccel_rpc.proto.ttrpc_pb2 import Status
+from vaccel_rpc.wire import WireError, cut, field_head
+
+_PREFIX = "type.googleapis.com/"
+_RETRY_INFO = _PREFIX + "google.rpc.RetryInfo"
+#: The name of ``vaccel.Error`` in a detail's type, by dialect.
+_VACCEL_ERROR = {"0.8": _PREFIX + "vaccel.ProtoError", "0.7": _PREFIX + "vaccel.VaccelError"}
+
+
+def to_status(error: RpcError, dialect: str = "0.8") -> Status:
+    """What travels for an error: a backend's failure (`Internal`) with a ``vaccel.Error``, a refusal with the time to wait."""
+    status = Status(code=error.code, message=error.message)
+    if isinstance(error, Internal):
+        detail = error_pb2.Error(type=error_pb2.FFI, ffi_error=error.errno)
+        status.details.append(Any(type_url=_VACCEL_ERROR[dialect], value=detail.SerializeToString()))
+    if error.retry_after is not None:
+        delay = Duration()
+        delay.FromNanoseconds(round(error.retry_after * 1e9))
+        value = delay.SerializeToString()
+        status.details.append(Any(type_url=_RETRY_INFO, value=field_head(1, len(value)) + value))
+    return status
+
+
+def from_status(status: Status) -> RpcError:
+    """The error that a status means; a detail that cannot be read is left out."""
+    errno, retry_after = None, None
+    for detail in status.details:
+        try:
+            if detail.type_url in _VACCEL_ERROR.values():
+                errno = error_pb2.Error.FromString(detail.value).ffi_error or None
+            elif detail.type_url == _RETRY_INFO:
+                retry_after = Duration.FromString(bytes(cut(detail.value, 1)[1][0])).ToNanoseconds() / 1e9
+        except (DecodeError, WireError, IndexError):
+            continue
+    return from_code(status.code, status.message, errno=errno, retry_after=retry_after)
