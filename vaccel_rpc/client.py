@@ -18,6 +18,9 @@ _MODEL = 2
 #: Bytes of an argument that GenopStream sends in one piece.
 _PART = 1 << 20
 
+#: Arguments of a generic operation.
+Args = Sequence[bytes]
+
 T = TypeVar("T")
 
 
@@ -39,7 +42,8 @@ class Client:
     def __init__(self, channel: Channel, version: Version = "0.8") -> None:
         self.channel = channel
         self._dialect = dialect(version)
-        self._service, self._stream_service = list(self._dialect.services)[0], list(self._dialect.services)[-1]
+        services = [*self._dialect.services]
+        self._service, self._stream_service = services[0], services[-1]
 
     def close(self) -> None:
         """Ends the connection, and with it, over ttrpc, the sessions made on it."""
@@ -99,21 +103,16 @@ class Client:
         """Sends a run and does not wait for it."""
         make = self._dialect.tensor
         tensors = [make(data=bytes(tensor.data), dims=tensor.dims, type=DTYPES[tensor.dtype][0]) for tensor in inputs]
-        sent = self._start(
-            "run", timeout, session_id=session, model_id=model, in_tensors=tensors, **{self._dialect.outputs: outputs}
-        )
+        fields = {"session_id": session, "model_id": model, self._dialect.outputs: outputs}
+        sent = self._start("run", timeout, in_tensors=tensors, **fields)
         return Pending(sent.reply, lambda data: [_tensor(tensor) for tensor in sent.decode(data).out_tensors])
 
-    def genop(
-        self, session: int, read: Sequence[bytes], write: Sequence[bytes] = (), timeout: float | None = None
-    ) -> list[bytes]:
+    def genop(self, session: int, read: Args, write: Args = (), timeout: float | None = None) -> list[bytes]:
         """Runs the generic operation whose number is the first of ``read``; what it wrote."""
         reply = self._call("genop", timeout, session_id=session, read_args=self._args(read), write_args=self._args(write))
         return [arg.buf for arg in reply.write_args]
 
-    def genop_stream(
-        self, session: int, read: Sequence[bytes], write: Sequence[bytes] = (), timeout: float | None = None
-    ) -> list[bytes]:
+    def genop_stream(self, session: int, read: Args, write: Args = (), timeout: float | None = None) -> list[bytes]:
         """As `genop`, with arguments of any size sent in parts."""
         method = self._dialect.methods["genop_stream"]
         requests = (request.SerializeToString() for request in self._parts(session, read, write))
@@ -138,7 +137,7 @@ class Client:
         kind = self._dialect.opcode_type if first else 0
         return self._dialect.arg(buf=value, **{"size": len(value), self._dialect.arg_type: kind, **fields})
 
-    def _parts(self, session: int, read: Sequence[bytes], write: Sequence[bytes]) -> Iterator[Any]:
+    def _parts(self, session: int, read: Args, write: Args) -> Iterator[Any]:
         make = self._dialect.methods["genop_stream"].request
         yield make(session_id=session)
         for field, values in (("read_args", read), ("write_args", write)):

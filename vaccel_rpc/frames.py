@@ -86,10 +86,7 @@ class FrameReader:
         """The frames that ``data`` completes, in order. Raises `ProtocolError` at a frame of unknown type."""
         view = memoryview(data)
         while view or (self._now is not None and not self._missing):
-            if self._now is None:
-                view = self._take_header(view)
-            else:
-                view = self._take_body(view)
+            view = self._take_header(view) if self._now is None else self._take_body(view)
             if self._now is not None and not self._missing:
                 yield self._finish(self._now)
 

@@ -166,12 +166,7 @@ class RemoteModel:
                     raise
         if self._source.upload is None:
             raise NotFound("no model was named")
-        with (
-            self._source.upload.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-            memoryview(data) as view,
-        ):
-            return client.register_bytes(session, view, self._source.upload.name, timeout), True
+        return _upload(client, session, self._source.upload, timeout), True
 
     def _keep_connected(self) -> None:
         pause = _FIRST_PAUSE_S
@@ -190,3 +185,8 @@ class RemoteModel:
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _upload(client: Client, session: int, file: Path, timeout: float | None) -> int:
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
+        return client.register_bytes(session, data, file.name, timeout)

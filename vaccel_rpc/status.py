@@ -1,4 +1,4 @@
-"""An error <-> ``google.rpc.Status`` with the details vAccel's clients and gRPC's know: ``vaccel.Error``, ``google.rpc.RetryInfo``."""
+"""An error <-> ``google.rpc.Status`` with the details that clients know: ``vaccel.Error`` and ``google.rpc.RetryInfo``."""
 
 from __future__ import annotations
 

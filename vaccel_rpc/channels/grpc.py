@@ -83,11 +83,7 @@ class GrpcChannel:
         self._channel.close()
 
     def _changed(self, state: Any) -> None:
-        if state in (
-            grpc.ChannelConnectivity.TRANSIENT_FAILURE,
-            grpc.ChannelConnectivity.SHUTDOWN,
-            grpc.ChannelConnectivity.IDLE,
-        ):
+        if state is not grpc.ChannelConnectivity.READY:
             self._lost("the agent closed the connection")
 
     def _lost(self, why: str) -> None:
