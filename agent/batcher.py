@@ -1,0 +1,203 @@
+"""Which waiting requests run next, together. No timer: a worker that is free takes what is waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
+from vaccel_rpc.tensors import Tensor
+
+_log = logging.getLogger("agent.batcher")
+
+
+class Runnable(Protocol):
+    """A program that runs requests together."""
+
+    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> list[list[Tensor]]:
+        """Each request's outputs. ``alone``: nothing else runs now, so it may use every core. Raises `RpcError`."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one batch may hold: ``rows`` along the batch dimension, ``tokens`` after padding, and the part of them that may be ``padding``."""
+
+    rows: int = 8
+    tokens: int = 8192
+    padding: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a request fits others: ``key`` must be equal (None: runs alone), ``length`` is padded to the longest, ``rows`` are joined."""
+
+    key: Hashable | None
+    length: int = 0
+    rows: int = 1
+
+
+@dataclass(eq=False, slots=True)
+class _Request:
+    program: Runnable
+    inputs: Sequence[Tensor]
+    shape: Shape
+    deadline: float | None
+    arrived: float
+    done: asyncio.Future[list[Tensor]]
+
+
+def pack(waiting: Sequence[Shape], limits: Limits) -> list[int]:
+    """Indices of the requests that run next: the oldest (``waiting[0]``) and those nearest to it in length that fit."""
+    oldest = waiting[0]
+    if oldest.key is None:
+        return [0]
+    others = [i for i in range(1, len(waiting)) if waiting[i].key == oldest.key]
+    others.sort(key=lambda i: abs(waiting[i].length - oldest.length))
+    chosen, rows, longest, tokens = [0], oldest.rows, oldest.length, oldest.rows * oldest.length
+    for i in others:
+        new_rows, new_longest = rows + waiting[i].rows, max(longest, waiting[i].length)
+        new_tokens, padded = tokens + waiting[i].rows * waiting[i].length, new_rows * new_longest
+        if new_rows > limits.rows or padded > limits.tokens or padded - new_tokens > limits.padding * padded:
+            continue
+        chosen.append(i)
+        rows, longest, tokens = new_rows, new_longest, new_tokens
+    return sorted(chosen)
+
+
+class Batcher:
+    """A bounded queue and the threads that run it. ``observe(rows, waited, seconds)`` is told of every batch that ran."""
+
+    def __init__(
+        self, workers: int, limits: Limits, *, max_queue: int, max_delay: float, observe: Callable[[int, float, float], None]
+    ) -> None:
+        self._limits, self._max_queue, self._max_delay, self._observe = limits, max_queue, max_delay, observe
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[_Request] = []
+        self._running = 0
+        self._workers = workers
+        self._batch_seconds = 0.01
+        self._ended = False
+        self._changed = threading.Condition()
+        self._threads = [threading.Thread(target=self._work, name=f"worker {i}", daemon=True) for i in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """Batches that run now."""
+        return self._running
+
+    async def run(self, program: Runnable, inputs: Sequence[Tensor], shape: Shape, deadline: float | None) -> list[Tensor]:
+        """The program's outputs. Raises `ResourceExhausted` at once where the queue is full; cancelling takes it out of the queue."""
+        request = _Request(program, inputs, shape, deadline, time.monotonic(), self._loop.create_future())
+        with self._changed:
+            if self._ended:
+                raise Unavailable("the agent is shutting down")
+            if len(self._waiting) >= self._max_queue:
+                raise ResourceExhausted(
+                    f"{self._max_queue} requests are waiting, the limit (--max-queue)",
+                    retry_after=max(0.1, self._batch_seconds * self._max_queue / self._workers),
+                )
+            self._waiting.append(request)
+            self._changed.notify()
+        return await request.done
+
+    def close(self) -> None:
+        """Fails what is waiting; what runs now is let finish."""
+        with self._changed:
+            self._ended = True
+            left, self._waiting = self._waiting, []
+            self._changed.notify_all()
+        for request in left:
+            _resolve(request, Unavailable("the agent is shutting down"))
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                batch = self._next()
+                if batch is None:
+                    return
+                self._running += 1
+                alone = self._running == 1 and not self._waiting
+            began = time.monotonic()
+            results = _run(batch, alone=alone)
+            seconds = time.monotonic() - began
+            with self._changed:
+                self._running -= 1
+                self._batch_seconds += 0.1 * (seconds / len(batch) - self._batch_seconds)
+            self._observe(len(batch), began - batch[0].arrived, seconds)
+            self._loop.call_soon_threadsafe(_deliver, batch, results)
+
+    def _next(self) -> list[_Request] | None:
+        """Waits for work and takes it out of the queue; None at the end."""
+        while not self._ended:
+            now = time.monotonic()
+            self._waiting = [r for r in self._waiting if not (r.done.done() or (r.deadline is not None and r.deadline <= now))]
+            if not self._waiting:
+                self._changed.wait()
+                continue
+            chosen = pack([request.shape for request in self._waiting], self._share())
+            left = self._waiting[0].arrived + self._max_delay - now
+            if (
+                left > 0
+                and sum(self._waiting[i].shape.rows for i in chosen) < self._limits.rows
+                and self._waiting[0].shape.key is not None
+            ):
+                self._changed.wait(left)
+                continue
+            batch = [self._waiting[i] for i in chosen]
+            for i in reversed(chosen):
+                del self._waiting[i]
+            return batch
+        return None
+
+    def _share(self) -> Limits:
+        """The limits, and no more rows than leave work for the other workers that are free."""
+        free = max(1, self._workers - self._running)
+        rows = -(-sum(request.shape.rows for request in self._waiting) // free)
+        return Limits(min(self._limits.rows, max(1, rows)), self._limits.tokens, self._limits.padding)
+
+
+Outcome = list[Tensor] | RpcError
+
+
+def _run(batch: list[_Request], *, alone: bool) -> list[Outcome]:
+    """Each request's outcome. A batch that fails is run again one by one, so that only the bad request fails."""
+    try:
+        return [*batch[0].program.run([request.inputs for request in batch], alone=alone)]
+    except Exception as error:
+        if len(batch) == 1:
+            return [_as_rpc_error(error)]
+    _log.debug("A batch of %d failed; running its requests one by one", len(batch))
+    return [outcome for request in batch for outcome in _run([request], alone=False)]
+
+
+def _as_rpc_error(error: Exception) -> RpcError:
+    if isinstance(error, RpcError):
+        return error
+    _log.error("A run failed: %s: %s", type(error).__name__, error)
+    return Internal(f"the run failed: {type(error).__name__}")
+
+
+def _deliver(batch: list[_Request], outcomes: list[Outcome]) -> None:
+    for request, outcome in zip(batch, outcomes, strict=True):
+        _resolve(request, outcome)
+
+
+def _resolve(request: _Request, outcome: Any) -> None:
+    if request.done.done():
+        return
+    if isinstance(outcome, RpcError):
+        request.done.set_exception(outcome)
+    else:
+        request.done.set_result(outcome)

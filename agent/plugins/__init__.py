@@ -1,0 +1,1 @@
+"""What runs models. One plugin: torch."""

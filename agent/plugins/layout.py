@@ -1,0 +1,92 @@
+"""What a signature says about a request: whether its inputs fit, how long it is, and how joined outputs are split. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from agent.batcher import Shape
+from vaccel_rpc.errors import InvalidArgument
+from vaccel_rpc.modelfile import Signature, TensorSpec
+from vaccel_rpc.tensors import Tensor, from_values
+
+
+class Layout:
+    """A signature, seen along its batch and length dimensions. ``input_dims``: for each input the positions of the two, or None."""
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self.input_dims = [(_at(spec, signature.batch) or 0, _at(spec, signature.length)) for spec in signature.inputs]
+
+    @property
+    def joinable(self) -> bool:
+        """Whether the signature allows to join requests: every input and output has the batch dimension."""
+        batch = self.signature.batch
+        return batch is not None and all(batch in spec.dims for spec in (*self.signature.inputs, *self.signature.outputs))
+
+    def check(self, inputs: Sequence[Tensor]) -> None:
+        """Raises `InvalidArgument` naming the tensor and what the signature wants, unless the inputs fit it."""
+        specs = self.signature.inputs
+        if len(inputs) != len(specs):
+            names = ", ".join(spec.name for spec in specs)
+            raise InvalidArgument(f"the model has {len(specs)} inputs ({names}), the request {len(inputs)}")
+        sizes: dict[str, int] = {}
+        for spec, tensor in zip(specs, inputs, strict=True):
+            self._check(spec, tensor, sizes)
+        length = sizes.get(self.signature.length or "", 0)
+        if self.signature.max_length and length > self.signature.max_length:
+            raise InvalidArgument(f"length {length} is more than the model's {self.signature.max_length}")
+
+    def _check(self, spec: TensorSpec, tensor: Tensor, sizes: dict[str, int]) -> None:
+        wanted = f"input {spec.name!r}: expected {spec.dtype} {list(spec.dims)}, got {tensor.dtype} {list(tensor.dims)}"
+        if tensor.dtype != spec.dtype or len(tensor.dims) != len(spec.dims):
+            raise InvalidArgument(wanted)
+        for dim, size in zip(spec.dims, tensor.dims, strict=True):
+            if isinstance(dim, int) and dim != size:
+                raise InvalidArgument(wanted)
+            if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
+                raise InvalidArgument(f"{wanted}; {dim!r} is {sizes[dim]} in another input")
+
+    def shape(self, inputs: Sequence[Tensor]) -> Shape:
+        """How a request fits others of the same model; one without rows or tokens runs alone."""
+        rows = inputs[0].dims[self.input_dims[0][0]]
+        length = max(
+            (tensor.dims[at] for tensor, (_, at) in zip(inputs, self.input_dims, strict=True) if at is not None), default=0
+        )
+        if not rows or (self.signature.length and not length):
+            return Shape(None)
+        other = tuple(
+            tuple(size for at, size in enumerate(tensor.dims) if at not in dims)
+            for tensor, dims in zip(inputs, self.input_dims, strict=True)
+        )
+        return Shape(other, max(1, length), rows)
+
+    def split(self, outputs: Sequence[Any], shapes: Sequence[Shape]) -> list[list[Any]]:
+        """Each request's part of joined outputs (torch tensors), without the padding."""
+        parts: list[list[Any]] = [[] for _ in shapes]
+        for spec, output in zip(self.signature.outputs, outputs, strict=True):
+            batch, length, at = _at(spec, self.signature.batch) or 0, _at(spec, self.signature.length), 0
+            for mine, shape in zip(parts, shapes, strict=True):
+                part = output.narrow(batch, at, shape.rows)
+                mine.append(part if length is None else part.narrow(length, 0, shape.length))
+                at += shape.rows
+        return parts
+
+    def example(self, length: int) -> list[Tensor]:
+        """Inputs of one row and about that length, to try the model with: small numbers, masks of ones."""
+        most = self.signature.max_length or length
+        return [self._example(spec, min(length, most)) for spec in self.signature.inputs]
+
+    def _example(self, spec: TensorSpec, length: int) -> Tensor:
+        dims = [dim if isinstance(dim, int) else (length if dim == self.signature.length else 1) for dim in spec.dims]
+        count = math.prod(dims)
+        if spec.dtype == "float16":
+            return Tensor("float16", tuple(dims), b"\x00\x38" * count)
+        step = 0 if "mask" in spec.name or "type" in spec.name else 1
+        base = 0 if "type" in spec.name else 1
+        return from_values(spec.dtype, dims, [base + step * (i % 2) for i in range(count)])
+
+
+def _at(spec: TensorSpec, dim: str | None) -> int | None:
+    return spec.dims.index(dim) if dim is not None and dim in spec.dims else None

@@ -1,0 +1,203 @@
+"""Loads TorchScript and torch.export programs; joins and pads requests, runs, splits. The only module that imports torch."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agent.plugins.layout import Layout
+from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
+from vaccel_rpc.modelfile import ModelFileError, Signature, TensorSpec, program_kind, read_extras
+from vaccel_rpc.tensors import DTYPES, Tensor
+
+_log = logging.getLogger("agent.plugins.torch")
+
+_TYPES = {name: getattr(torch, name) for name in DTYPES}
+_NAMES = {dtype: name for name, dtype in _TYPES.items()}
+#: The most by which a padded run may differ from an unpadded one.
+_TOLERANCE = 1e-3
+_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+Forward = Callable[..., Any]
+
+
+class Device:
+    """Where models run. ``name``: auto, cpu, cuda or cuda:N; ``threads``: cores to use on a CPU."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        wanted = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+        self.device = torch.device(wanted)
+        self.threads = threads
+        # One context for each worker thread: torch keeps the number of threads for each thread that calls it.
+        self._now = threading.local()
+        torch.set_num_threads(threads)
+        torch.zeros(1, device=self.device)
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether models run on the CPU."""
+        return self.device.type == "cpu"
+
+    def use_threads(self, count: int) -> None:
+        """Lets this thread's next runs use ``count`` cores."""
+        if self.is_cpu and getattr(self._now, "threads", None) != count:
+            torch.set_num_threads(count)
+            self._now.threads = count
+
+
+class TorchProgram:
+    """A model in memory. ``joinable``: its signature says so, and padding was found not to change its answers."""
+
+    def __init__(self, forward: Forward, signature: Signature | None, device: Device) -> None:
+        self._forward, self._device = forward, device
+        self.signature = signature
+        self._layout = Layout(signature) if signature else None
+        self.joinable = bool(self._layout and self._layout.joinable)
+
+    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> list[list[Tensor]]:
+        """Each request's outputs. Raises `Internal` with torch's reason, `ResourceExhausted` where memory is out."""
+        self._device.use_threads(self._device.threads if alone else 1)
+        inputs = [[_to_torch(tensor) for tensor in request] for request in requests]
+        if len(inputs) == 1 or self._layout is None:
+            return [[_from_torch(output) for output in self._call(request)] for request in inputs]
+        layout = self._layout
+        outputs = self._call([self._join(layout, i, [request[i] for request in inputs]) for i in range(len(inputs[0]))])
+        return [[_from_torch(part) for part in parts] for parts in layout.split(outputs, [layout.shape(r) for r in requests])]
+
+    def warm_up(self) -> None:
+        """Runs once alone and once padded; where the two differ, requests are not joined."""
+        if self._layout is None:
+            return
+        self._device.use_threads(self._device.threads)
+        short, long = (self._layout.example(length) for length in (7, 16))
+        try:
+            alone = self.run([short], alone=True)[0]
+            if self.joinable:
+                joined = self.run([short, long], alone=True)[0]
+                worst = max(_difference(a, b) for a, b in zip(alone, joined, strict=True))
+                if not worst <= _TOLERANCE:
+                    self.joinable = False
+                    _log.warning("Padding changes the answers of %s by %.2g: its requests are run alone", self._name, worst)
+        except RpcError as error:
+            self.joinable = False
+            _log.warning("%s failed at warm-up, its requests are run alone: %s", self._name, error)
+
+    @property
+    def _name(self) -> str:
+        return self.signature.name if self.signature else "model"
+
+    def _join(self, layout: Layout, index: int, parts: list[torch.Tensor]) -> torch.Tensor:
+        spec: TensorSpec = layout.signature.inputs[index]
+        batch, length = layout.input_dims[index]
+        if length is None:
+            return torch.cat(parts, batch)
+        rows, longest = sum(part.shape[batch] for part in parts), max(part.shape[length] for part in parts)
+        dims = list(parts[0].shape)
+        dims[batch], dims[length] = rows, longest
+        joined = torch.full(dims, spec.pad, dtype=parts[0].dtype)
+        at = 0
+        for part in parts:
+            joined.narrow(batch, at, part.shape[batch]).narrow(length, 0, part.shape[length]).copy_(part)
+            at += part.shape[batch]
+        return joined
+
+    def _call(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        try:
+            with torch.inference_mode():
+                outputs = self._forward(*(tensor.to(self._device.device) for tensor in inputs))
+                return [tensor.cpu() for tensor in _flat(outputs)]
+        except RpcError:
+            raise
+        except MemoryError as error:
+            raise ResourceExhausted(f"the run needs more memory than there is: {error}") from None
+        except Exception as error:
+            raise _reason(error) from None
+
+
+def load(path: Path, device: Device) -> TorchProgram:
+    """Loads and warms up a model file. Raises `InvalidArgument` with the reason where it is none."""
+    try:
+        signature = read_extras(path).signature
+        kind = program_kind(path)
+        forward = _load_export(path, device) if kind == "export" else _load_script(path, device, signature)
+    except ModelFileError as error:
+        raise InvalidArgument(str(error).replace(str(path), "the file")) from None
+    except RpcError:
+        raise
+    except Exception as error:
+        if _is_memory(error):
+            raise ResourceExhausted(f"not enough memory to load the model: {_last_line(error)}") from None
+        raise InvalidArgument(f"torch cannot load the model: {_last_line(error)}".replace(str(path), "the file")) from None
+    program = TorchProgram(forward, signature, device)
+    program.warm_up()
+    return program
+
+
+def _load_script(path: Path, device: Device, signature: Signature | None) -> Forward:
+    module = torch.jit.load(str(path), map_location=device.device).eval()
+    # Weights may be stored in half precision to save space; a model that comes with a signature computes in what that says.
+    if signature and device.is_cpu and any(spec.dtype == "float32" for spec in signature.outputs):
+        module = module.float()
+    forward: Forward = module
+    return forward
+
+
+def _load_export(path: Path, device: Device) -> Forward:
+    program = torch.export.load(str(path))
+    module = program.module().to(device.device)
+    forward: Forward = module
+    return forward
+
+
+def _to_torch(tensor: Tensor) -> torch.Tensor:
+    if not len(tensor.data):
+        return torch.empty(tensor.dims, dtype=_TYPES[tensor.dtype])
+    # frombuffer wants memory it may write to; a bytes object is copied (small), a buffer of our own is used as it lies.
+    data = bytearray(tensor.data) if isinstance(tensor.data, bytes) else tensor.data
+    return torch.frombuffer(data, dtype=_TYPES[tensor.dtype]).reshape(tensor.dims)
+
+
+def _from_torch(tensor: torch.Tensor) -> Tensor:
+    name = _NAMES.get(tensor.dtype)
+    if name is None:
+        raise Unimplemented(f"an output is {str(tensor.dtype).removeprefix('torch.')}; vAccel has only {', '.join(DTYPES)}")
+    flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8) if tensor.dim() else tensor.reshape(1).view(torch.uint8)
+    return Tensor(name, tuple(tensor.shape), flat.numpy().tobytes())
+
+
+def _flat(outputs: Any) -> list[torch.Tensor]:
+    if isinstance(outputs, torch.Tensor):
+        return [outputs]
+    if isinstance(outputs, dict):
+        outputs = list(outputs.values())
+    if isinstance(outputs, list | tuple):
+        return [tensor for output in outputs for tensor in _flat(output)]
+    raise Unimplemented(f"an output is {type(outputs).__name__}; only tensors, and lists, tuples and dicts of them, can travel")
+
+
+def _difference(one: Tensor, other: Tensor) -> float:
+    if one.dims != other.dims:
+        return float("inf")
+    a, b = _to_torch(one).double(), _to_torch(other).double()
+    return float((a - b).abs().max()) if a.numel() else 0.0
+
+
+def _is_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in str(error) for sign in _MEMORY)
+
+
+def _reason(error: Exception) -> RpcError:
+    if _is_memory(error):
+        return ResourceExhausted(f"the run needs more memory than there is: {_last_line(error)}")
+    return Internal(f"torch: {_last_line(error)}", errno=errno.EINVAL)
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:500] if lines else type(error).__name__

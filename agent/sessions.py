@@ -1,0 +1,163 @@
+"""Who may use which id: scopes, sessions, resources. No I/O.
+
+Over ttrpc a scope is a connection. Over gRPC connections cannot be told apart (meshes mix them): all share one scope, whose ids are
+random numbers that nobody can guess.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agent.store import Model
+from vaccel_rpc.errors import NotFound, ResourceExhausted
+
+_log = logging.getLogger("agent.session")
+_resource_log = logging.getLogger("agent.resource")
+
+#: Samples kept for each region of a session's profile; older ones go.
+_SAMPLES = 1000
+_MAX_RESOURCES = 1024
+
+
+@dataclass(eq=False)
+class Resource:
+    """A registered model, while any session of its scope refers to it."""
+
+    id: int
+    model: Model
+    sessions: set[int] = field(default_factory=set)
+
+
+@dataclass(eq=False)
+class Session:
+    """A client's session. ``busy``: calls now running in it; ``used``: when it was last used (monotonic seconds)."""
+
+    id: int
+    flags: int
+    resources: dict[int, Resource] = field(default_factory=dict)
+    profile: dict[str, deque[tuple[int, int]]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_SAMPLES)))
+    busy: int = 0
+    used: float = field(default_factory=time.monotonic)
+
+    def resource(self, resource: int) -> Resource:
+        """The resource registered with this session under that id. Raises `NotFound`."""
+        found = self.resources.get(resource)
+        if found is None:
+            raise NotFound(f"Unknown resource {resource} in session {self.id}")
+        return found
+
+
+class Sessions:
+    """All sessions of the agent, by scope. ``release`` is told of each model whose last resource has gone."""
+
+    def __init__(self, limit: int, idle: float, release: Callable[[Model], None]) -> None:
+        self._limit, self._idle, self._release = limit, idle, release
+        self._scopes: set[Scope] = set()
+        self.session_ids, self.resource_ids = itertools.count(1), itertools.count(1)
+
+    def __len__(self) -> int:
+        return sum(len(scope.sessions) for scope in self._scopes)
+
+    def scope(self, *, secret: bool) -> Scope:
+        """A new scope; its ids are counted, or ``secret``."""
+        scope = Scope(self, secret=secret)
+        self._scopes.add(scope)
+        return scope
+
+    def check_limit(self) -> None:
+        """Raises `ResourceExhausted` where one more session would be too many."""
+        if len(self) >= self._limit:
+            raise ResourceExhausted(f"{self._limit} sessions are open, the limit (--max-sessions)", retry_after=1)
+
+    def forget(self, scope: Scope) -> None:
+        """Ends a scope with all that is in it."""
+        for session in list(scope.sessions):
+            scope.destroy(session)
+        self._scopes.discard(scope)
+
+    def release(self, model: Model) -> None:
+        """A resource of that model has gone."""
+        self._release(model)
+
+    def expire(self) -> None:
+        """Ends the sessions that were idle for too long."""
+        before = time.monotonic() - self._idle
+        for scope in self._scopes:
+            for session in [session for session in scope.sessions.values() if not session.busy and session.used < before]:
+                _log.info("Session %d was idle for %g s", session.id, self._idle)
+                scope.destroy(session.id)
+
+
+class Scope:
+    """The sessions and resources of one client; ids of another scope are unknown here."""
+
+    def __init__(self, all_sessions: Sessions, *, secret: bool) -> None:
+        self._all, self._secret = all_sessions, secret
+        self.sessions: dict[int, Session] = {}
+        self.resources: dict[int, Resource] = {}
+
+    def session(self, session: int) -> Session:
+        """The session of that id, now in use. Raises `NotFound`."""
+        found = self.sessions.get(session)
+        if found is None:
+            raise NotFound(f"Unknown session {session}")
+        found.used = time.monotonic()
+        return found
+
+    def create(self, flags: int) -> Session:
+        """A new session. Raises `ResourceExhausted` at the limit."""
+        self._all.check_limit()
+        session = Session(self._id(self._all.session_ids), flags)
+        self.sessions[session.id] = session
+        _log.info("Created session %d", session.id)
+        return session
+
+    def destroy(self, session: int) -> None:
+        """Ends a session and its references. Raises `NotFound`."""
+        found = self.session(session)
+        for resource in list(found.resources):
+            self.unregister(found, resource)
+        del self.sessions[session]
+        _log.info("Destroyed session %d", session)
+
+    def add_resource(self, session: Session, model: Model) -> Resource:
+        """A new resource for a model (whose reference it takes over), registered with ``session``."""
+        _resource_log.info("Creating new resource")
+        resource = Resource(self._id(self._all.resource_ids), model)
+        self.resources[resource.id] = resource
+        self.register(session, resource)
+        return resource
+
+    def register(self, session: Session, resource: Resource) -> None:
+        """Registers a resource with one more session."""
+        if len(session.resources) >= _MAX_RESOURCES:
+            raise ResourceExhausted(f"session {session.id} has {_MAX_RESOURCES} resources, the limit")
+        session.resources[resource.id] = resource
+        resource.sessions.add(session.id)
+        _resource_log.info("Registering resource %d with session %d", resource.id, session.id)
+
+    def resource(self, resource: int) -> Resource:
+        """The resource of that id. Raises `NotFound`."""
+        found = self.resources.get(resource)
+        if found is None:
+            raise NotFound(f"Unknown resource {resource}")
+        return found
+
+    def unregister(self, session: Session, resource: int) -> None:
+        """Drops a session's reference; with the last one the resource goes. Raises `NotFound`."""
+        found = session.resource(resource)
+        del session.resources[resource]
+        found.sessions.discard(session.id)
+        _resource_log.info("Unregistered resource %d from session %d", resource, session.id)
+        if not found.sessions:
+            del self.resources[resource]
+            self._all.release(found.model)
+
+    def _id(self, count: itertools.count[int]) -> int:
+        return secrets.randbits(63) | 1 if self._secret else next(count)
