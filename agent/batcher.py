@@ -25,7 +25,7 @@ class Runnable(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one batch may hold: ``rows`` along the batch dimension, ``tokens`` after padding, and the part of them that may be ``padding``."""
+    """What a batch may hold: ``rows`` joined, ``tokens`` after padding, and the part of these that may be ``padding``."""
 
     rows: int = 8
     tokens: int = 8192
@@ -34,7 +34,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a request fits others: ``key`` must be equal (None: runs alone), ``length`` is padded to the longest, ``rows`` are joined."""
+    """How a request fits others: equal ``key`` (None: runs alone), ``length`` padded to the longest, ``rows`` joined."""
 
     key: Hashable | None
     length: int = 0
@@ -98,7 +98,7 @@ class Batcher:
         return self._running
 
     async def run(self, program: Runnable, inputs: Sequence[Tensor], shape: Shape, deadline: float | None) -> list[Tensor]:
-        """The program's outputs. Raises `ResourceExhausted` at once where the queue is full; cancelling takes it out of the queue."""
+        """The program's outputs; cancelling takes it out of the queue. Raises `ResourceExhausted` at once where that is full."""
         request = _Request(program, inputs, shape, deadline, time.monotonic(), self._loop.create_future())
         with self._changed:
             if self._ended:
@@ -175,7 +175,7 @@ def _run(batch: list[_Request], *, alone: bool) -> list[Outcome]:
     """Each request's outcome. A batch that fails is run again one by one, so that only the bad request fails."""
     try:
         return [*batch[0].program.run([request.inputs for request in batch], alone=alone)]
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 every failure must reach whoever waits
         if len(batch) == 1:
             return [_as_rpc_error(error)]
     _log.debug("A batch of %d failed; running its requests one by one", len(batch))

@@ -1,7 +1,7 @@
 """Who may use which id: scopes, sessions, resources. No I/O.
 
-Over ttrpc a scope is a connection. Over gRPC connections cannot be told apart (meshes mix them): all share one scope, whose ids are
-random numbers that nobody can guess.
+Over ttrpc a scope is a connection. Over gRPC connections cannot be told apart (meshes mix them): all share one scope, whose ids
+are random numbers that nobody can guess.
 """
 
 from __future__ import annotations

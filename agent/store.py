@@ -1,4 +1,4 @@
-"""Model files by name and by sha256. The same content is one model, whoever brings it: loaded once, shared, evicted when unused."""
+"""Model files by name and sha256. The same content is one model, whoever brings it: loaded once, shared, evicted when unused."""
 
 from __future__ import annotations
 

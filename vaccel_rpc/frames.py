@@ -71,6 +71,7 @@ class FrameReader:
         self._now: tuple[int, int, int, int] | None = None
         self._skipping = False
         self._too_large = False
+        self.given_up = 0  # bytes granted for the frame refused last
 
     @property
     def held(self) -> int:
@@ -116,5 +117,6 @@ class FrameReader:
         length, stream, kind, flags = now
         body, self._body, self._now = self._body, bytearray(), None
         if self._skipping:
+            self.given_up = len(body)
             return Refused(stream, kind, length, self._too_large)
         return Frame(stream, kind, flags, body)

@@ -13,7 +13,7 @@ from vaccel_rpc.tensors import Tensor, from_values
 
 
 class Layout:
-    """A signature, seen along its batch and length dimensions. ``input_dims``: for each input the positions of the two, or None."""
+    """A signature along its batch and length dimensions. ``input_dims``: the positions of the two in each input."""
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature

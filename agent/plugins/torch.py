@@ -116,7 +116,7 @@ class TorchProgram:
             raise
         except MemoryError as error:
             raise ResourceExhausted(f"the run needs more memory than there is: {error}") from None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 a model may raise anything
             raise _reason(error) from None
 
 
@@ -130,7 +130,7 @@ def load(path: Path, device: Device) -> TorchProgram:
         raise InvalidArgument(str(error).replace(str(path), "the file")) from None
     except RpcError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 torch raises many kinds for a damaged file
         if _is_memory(error):
             raise ResourceExhausted(f"not enough memory to load the model: {_last_line(error)}") from None
         raise InvalidArgument(f"torch cannot load the model: {_last_line(error)}".replace(str(path), "the file")) from None
@@ -140,7 +140,8 @@ def load(path: Path, device: Device) -> TorchProgram:
 
 
 def _load_script(path: Path, device: Device, signature: Signature | None) -> Forward:
-    module = torch.jit.load(str(path), map_location=device.device).eval()
+    module: Any = torch.jit.load(str(path), map_location=device.device)  # type: ignore[no-untyped-call]
+    module = module.eval()
     # Weights may be stored in half precision to save space; a model that comes with a signature computes in what that says.
     if signature and device.is_cpu and any(spec.dtype == "float32" for spec in signature.outputs):
         module = module.float()
@@ -149,7 +150,7 @@ def _load_script(path: Path, device: Device, signature: Signature | None) -> For
 
 
 def _load_export(path: Path, device: Device) -> Forward:
-    program = torch.export.load(str(path))
+    program: Any = torch.export.load(str(path))
     module = program.module().to(device.device)
     forward: Forward = module
     return forward

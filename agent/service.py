@@ -1,0 +1,337 @@
+"""vAccel's operations over sessions and resources, for both dialects. No sockets, no torch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from agent.batcher import Batcher, Shape
+from agent.plugins.layout import Layout
+from agent.sessions import Resource, Scope, Session
+from agent.store import Model, Store
+from vaccel_rpc.dialects import TENSORFLOW, Dialect, Method, dialect
+from vaccel_rpc.errors import DeadlineExceeded, InvalidArgument, PermissionDenied, RpcError, Unavailable, Unimplemented
+from vaccel_rpc.status import to_status
+from vaccel_rpc.tensors import DTYPES, Tensor, check, dtype_name
+from vaccel_rpc.wire import WireError, cut
+
+_log = logging.getLogger("agent.ops.torch")
+_genop_log = logging.getLogger("agent.ops.genop")
+
+_LIB = 0
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: who calls, the request without its large bytes, those bytes, and the deadline (monotonic seconds)."""
+
+    dialect: Dialect
+    scope: Scope
+    request: Any
+    blobs: list[memoryview]
+    deadline: float | None
+
+
+Handler = Callable[["Service", Call], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What a ``service/method`` on the wire means."""
+
+    dialect: Dialect
+    operation: str
+    method: Method
+
+
+class Service:
+    """Answers calls. ``observe(method, code, seconds)`` is told of each."""
+
+    def __init__(self, store: Store, batcher: Batcher, observe: Callable[[str, str, float], None]) -> None:
+        self._store, self._batcher, self._observe = store, batcher, observe
+        self.endpoints = _endpoints()
+        self.draining = False
+        self.active = 0
+
+    def endpoint(self, service: str, method: str) -> Endpoint:
+        """Raises `Unimplemented` for what neither dialect has."""
+        found = self.endpoints.get(f"{service}/{method}")
+        if found is None:
+            raise Unimplemented(f"no method {service}/{method}")
+        return found
+
+    async def call(self, endpoint: Endpoint, scope: Scope, payload: Buffer, deadline: float | None) -> bytes:
+        """The reply's bytes. Raises `RpcError`."""
+        return await self._observed(endpoint, scope, deadline, lambda: _decode(endpoint, payload))
+
+    async def call_joined(self, endpoint: Endpoint, scope: Scope, joiner: Joiner, deadline: float | None) -> bytes:
+        """The reply to a call whose requests came one by one. Raises `RpcError`."""
+        return await self._observed(endpoint, scope, deadline, lambda: (joiner.request(), []))
+
+    async def _observed(
+        self, endpoint: Endpoint, scope: Scope, deadline: float | None, decode: Callable[[], tuple[Any, list[memoryview]]]
+    ) -> bytes:
+        began, code = time.monotonic(), "CANCELLED"
+        self.active += 1
+        try:
+            if self.draining:
+                raise Unavailable("the agent is shutting down")
+            request, blobs = decode()
+            reply = await self._limited(endpoint, Call(endpoint.dialect, scope, request, blobs, deadline))
+            code = "OK"
+            data: bytes = reply.SerializeToString()
+            return data
+        except RpcError as error:
+            code = error.name
+            raise
+        finally:
+            self.active -= 1
+            self._observe(endpoint.method.name, code, time.monotonic() - began)
+
+    async def _limited(self, endpoint: Endpoint, call: Call) -> Any:
+        handler = _HANDLERS.get(endpoint.operation, _tensorflow)
+        if call.deadline is None:
+            return await handler(self, call)
+        try:
+            async with asyncio.timeout(max(0.0, call.deadline - time.monotonic())):
+                return await handler(self, call)
+        except TimeoutError:
+            raise DeadlineExceeded(f"{endpoint.method.name}: the deadline has passed; the work was dropped") from None
+
+    async def create_session(self, call: Call) -> Any:
+        return _reply(call, "create_session")(session_id=call.scope.create(call.request.flags).id)
+
+    async def update_session(self, call: Call) -> Any:
+        call.scope.session(call.request.session_id).flags = call.request.flags
+        return _reply(call, "update_session")()
+
+    async def destroy_session(self, call: Call) -> Any:
+        call.scope.destroy(call.request.session_id)
+        return _reply(call, "destroy_session")()
+
+    async def register(self, call: Call) -> Any:
+        session = call.scope.session(call.request.session_id)
+        if call.request.resource_id > 0:
+            resource = call.scope.resource(call.request.resource_id)
+            call.scope.register(session, resource)
+        else:
+            with _in_use(session):
+                model = await self._model(call)
+            try:
+                # The session may have ended while the bytes were written.
+                resource = call.scope.add_resource(call.scope.session(session.id), model)
+            except RpcError:
+                self._store.release(model)
+                raise
+        return _reply(call, "register")(resource_id=resource.id)
+
+    async def _model(self, call: Call) -> Model:
+        files, paths = getattr(call.request, call.dialect.blobs), call.request.paths
+        if call.request.resource_type == _LIB:
+            raise PermissionDenied("resource type LIB: this agent never runs client code; MODEL (2) is what it takes")
+        if len(files) + len(paths) != 1:
+            raise InvalidArgument(
+                f"a resource is one model: one path, or one of {call.dialect.blobs}; got {len(paths)} paths and {len(files)} {call.dialect.blobs}"
+            )
+        if paths:
+            return await self._store.by_path(paths[0])
+        data = call.blobs[0]
+        if not data:
+            raise InvalidArgument(f"{call.dialect.blobs}[0] {files[0].name!r} holds no bytes")
+        return await self._store.by_bytes(files[0].name, data)
+
+    async def unregister(self, call: Call) -> Any:
+        call.scope.unregister(call.scope.session(call.request.session_id), call.request.resource_id)
+        return _reply(call, "unregister")()
+
+    async def sync(self, call: Call) -> Any:
+        model = call.scope.resource(call.request.resource_id).model
+        data = await asyncio.to_thread(self._store.data, model)
+        return _reply(call, "sync")(blobs=[call.dialect.blob(name=model.name, data=data, size=len(data))])
+
+    async def load(self, call: Call) -> Any:
+        session = call.scope.session(call.request.session_id)
+        resource = session.resource(call.request.model_id)
+        with _in_use(session):
+            await self._store.program(resource.model)
+        return _reply(call, "load")()
+
+    async def run(self, call: Call) -> Any:
+        session = call.scope.session(call.request.session_id)
+        resource = session.resource(call.request.model_id)
+        inputs = [_tensor(message, i) for i, message in enumerate(call.request.in_tensors)]
+        began = time.time_ns()
+        with _in_use(session):
+            outputs = await self._outputs(call, session, resource, inputs)
+        session.profile["torch_run"].append((began, time.time_ns() - began))
+        make = call.dialect.tensor
+        return _reply(call, "run")(
+            out_tensors=[make(data=tensor.data, dims=tensor.dims, type=DTYPES[tensor.dtype][0]) for tensor in outputs]
+        )
+
+    async def _outputs(self, call: Call, session: Session, resource: Resource, inputs: list[Tensor]) -> list[Tensor]:
+        program: Any = await self._store.program(resource.model)
+        wanted = getattr(call.request, call.dialect.outputs)
+        shape = Shape(None)
+        if program.signature is not None:
+            layout = Layout(program.signature)
+            layout.check(inputs)
+            _check_count(wanted, len(program.signature.outputs))
+            if program.joinable:
+                mine = layout.shape(inputs)
+                shape = Shape((resource.model.digest, mine.key), mine.length, mine.rows) if mine.key is not None else mine
+        _log.info("session:%d PyTorch jitload forward", session.id)
+        outputs = await self._batcher.run(program, inputs, shape, call.deadline)
+        _check_count(wanted, len(outputs))
+        return outputs
+
+    async def genop(self, call: Call) -> Any:
+        call.scope.session(call.request.session_id)
+        if not call.request.read_args:
+            raise InvalidArgument("the first read argument must be the operation's number; there is none")
+        first, size = call.request.read_args[0].buf, call.dialect.opcode_size
+        if not size <= len(first) <= 8:
+            raise InvalidArgument(f"the operation's number has {len(first)} bytes; dialect {call.dialect.version} sends {size}")
+        number = int.from_bytes(first, "little")
+        if number == call.dialect.noop:
+            _genop_log.info("session:%d NOOP", call.request.session_id)
+            return _reply(call, "genop")(write_args=call.request.write_args)
+        if number in call.dialect.exec:
+            raise Unimplemented(f"operation {number} (EXEC): this agent never runs client code")
+        raise Unimplemented(f"operation {number}: this agent's Genop has only NOOP ({call.dialect.noop})")
+
+    async def classify_image(self, call: Call) -> Any:
+        call.scope.session(call.request.session_id)
+        raise Unimplemented("ImageClassification: no image plugin here; this agent has the torch plugin")
+
+    async def profile(self, call: Call) -> Any:
+        session = call.scope.session(call.request.session_id)
+        return call.dialect.profile_reply({region: list(samples) for region, samples in session.profile.items()})
+
+
+class Joiner:
+    """Joins the parts of a GenopStream's arguments. ``limit``: bytes that all of them may hold."""
+
+    def __init__(self, endpoint: Endpoint, limit: int) -> None:
+        self._endpoint, self._limit = endpoint, limit
+        self._whole = endpoint.method.request()
+        self._held = 0
+
+    def add(self, payload: Buffer) -> None:
+        """One more request. Raises `InvalidArgument`."""
+        self._held += len(payload)
+        if self._held > self._limit:
+            raise InvalidArgument(f"the arguments hold more than {self._limit} bytes, the limit (--max-message)")
+        part, _ = _decode(self._endpoint, payload)
+        self._whole.session_id = part.session_id or self._whole.session_id
+        for field in ("read_args", "write_args"):
+            for arg in getattr(part, field):
+                self._add(getattr(self._whole, field), arg, field)
+
+    def request(self) -> Any:
+        """The whole request. Raises `InvalidArgument` where a part is missing."""
+        for field in ("read_args", "write_args"):
+            for i, arg in enumerate(getattr(self._whole, field)):
+                if arg.parts and (arg.part_no != arg.parts or arg.size != len(arg.buf)):
+                    raise InvalidArgument(
+                        f"{field}[{i}] ended at part {arg.part_no} of {arg.parts}, {len(arg.buf)} of {arg.size} bytes"
+                    )
+        return self._whole
+
+    def _add(self, args: Any, arg: Any, field: str) -> None:
+        last = args[-1] if args else None
+        if last is not None and last.parts and last.part_no < last.parts:
+            if arg.part_no != last.part_no + 1 or arg.parts != last.parts:
+                raise InvalidArgument(
+                    f"{field}: part {arg.part_no} of {arg.parts} came after part {last.part_no} of {last.parts}"
+                )
+            last.buf += arg.buf
+            last.part_no = arg.part_no
+        elif arg.parts and arg.part_no != 1:
+            raise InvalidArgument(f"{field}: the first part is number {arg.part_no}, not 1")
+        else:
+            args.append(arg)
+
+
+class _in_use:  # noqa: N801 reads as a statement
+    """A session that a call works in does not idle out."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        self._session.busy += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._session.busy -= 1
+        self._session.used = time.monotonic()
+
+
+async def _tensorflow(service: Service, call: Call) -> Any:  # noqa: ARG001 a handler like the others
+    raise Unimplemented("no tensorflow plugin here; this agent has the torch plugin")
+
+
+_HANDLERS: Mapping[str, Handler] = {
+    "create_session": Service.create_session,
+    "update_session": Service.update_session,
+    "destroy_session": Service.destroy_session,
+    "register": Service.register,
+    "unregister": Service.unregister,
+    "sync": Service.sync,
+    "load": Service.load,
+    "run": Service.run,
+    "genop": Service.genop,
+    "genop_stream": Service.genop,
+    "classify_image": Service.classify_image,
+    "profile": Service.profile,
+    **dict.fromkeys(TENSORFLOW, _tensorflow),
+}
+
+
+def _endpoints() -> dict[str, Endpoint]:
+    return {
+        f"{service}/{method.name}": Endpoint(known, operation, method)
+        for known in (dialect("0.7"), dialect("0.8"))
+        for service, streams in known.services.items()
+        for operation, method in known.methods.items()
+        if streams or not method.streams
+    }
+
+
+def _decode(endpoint: Endpoint, payload: Buffer) -> tuple[Any, list[memoryview]]:
+    try:
+        blobs: list[memoryview] = []
+        if endpoint.operation == "register":
+            payload, blobs = cut(payload, *endpoint.dialect.blob_path)
+        return endpoint.method.request.FromString(payload), blobs
+    except (DecodeError, WireError) as error:
+        raise InvalidArgument(f"the payload is no {endpoint.method.request.DESCRIPTOR.full_name}: {error}") from None
+
+
+def _reply(call: Call, operation: str) -> Any:
+    return call.dialect.methods[operation].reply
+
+
+def _tensor(message: Any, index: int) -> Tensor:
+    where = f"in_tensors[{index}]"
+    tensor = Tensor(dtype_name(message.type, where), tuple(message.dims), message.data)
+    check(tensor, where)
+    return tensor
+
+
+def _check_count(wanted: int, there: int) -> None:
+    if wanted != there:
+        raise InvalidArgument(f"{wanted} output tensors were asked for; the model has {there}")
+
+
+def error_status(endpoint: Endpoint | None, error: RpcError) -> Any:
+    """The status that travels for an error, in the dialect of the method that was called."""
+    return to_status(error, endpoint.dialect.version if endpoint else "0.8")

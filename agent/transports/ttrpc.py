@@ -1,0 +1,240 @@
+"""ttrpc: frames in, frames out, one asyncio protocol for each connection. Its scope ends with the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from agent.service import Endpoint, Joiner, Service, error_status
+from agent.sessions import Sessions
+from vaccel_rpc import frames
+from vaccel_rpc.addresses import no_delay
+from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
+from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
+from vaccel_rpc.wire import WireError, cut, field_head
+
+_log = logging.getLogger("agent.ttrpc")
+
+#: Seconds after which half a frame, or an answer that nobody reads, ends a connection.
+_STALL_S = 30.0
+_MAX_STREAMS = 64
+
+
+class Budget:
+    """Bytes of requests that the whole agent holds."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held = limit, 0
+
+    def reserve(self, count: int) -> bool:
+        """Takes ``count`` bytes, if there are as many left."""
+        if self._held + count > self._limit:
+            return False
+        self._held += count
+        return True
+
+    def release(self, count: int) -> None:
+        """Gives them back."""
+        self._held -= count
+
+
+@dataclass
+class _Stream:
+    endpoint: Endpoint
+    joiner: Joiner
+    deadline: float | None
+    held: int = 0
+
+
+class Connection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(
+        self, service: Service, sessions: Sessions, budget: Budget, max_message: int, open_connections: set[Connection]
+    ) -> None:
+        self._service, self._sessions, self._budget, self._max_message = service, sessions, budget, max_message
+        self._open = open_connections
+        self._reader = frames.FrameReader(max_message, budget.reserve)
+        self._scope = sessions.scope(secret=False)
+        self._calls: dict[int, asyncio.Task[None]] = {}
+        self._streams: dict[int, _Stream] = {}
+        self._heard = time.monotonic()
+        self._blocked: float | None = None
+        self._transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: connected."""
+        self._transport = transport
+        self._open.add(self)
+        sock = transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            no_delay(sock)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 how it ended does not matter
+        """asyncio: gone. What runs for it is dropped, and its sessions end."""
+        self._open.discard(self)
+        for task in self._calls.values():
+            task.cancel()
+        self._budget.release(self._reader.held + sum(stream.held for stream in self._streams.values()))
+        self._streams.clear()
+        self._sessions.forget(self._scope)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes."""
+        self._heard = time.monotonic()
+        try:
+            for frame in self._reader.receive(data):
+                self._frame(frame)
+        except frames.ProtocolError as error:
+            _log.warning("Closing a connection: %s", error)
+            self._transport.close()
+
+    def pause_writing(self) -> None:
+        """asyncio: the client does not read. It is not read from either, until it does."""
+        self._blocked = time.monotonic()
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """asyncio: the client reads again."""
+        self._blocked = None
+        self._transport.resume_reading()
+
+    def close_if_stalled(self) -> None:
+        """Ends a connection that holds half a frame, or does not read its answers, for too long."""
+        before = time.monotonic() - _STALL_S
+        half = self._reader.partial and self._heard < before and self._blocked is None
+        unread = self._blocked is not None and self._blocked < before
+        if half or unread:
+            _log.warning("Closing a connection: %s for %g s", "half a frame" if half else "its answers were not read", _STALL_S)
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Ends the connection after what is written has been sent."""
+        self._transport.close()
+
+    def _frame(self, frame: frames.Frame | frames.Refused) -> None:
+        if isinstance(frame, frames.Refused):
+            self._refuse(frame)
+        elif frame.type == frames.REQUEST:
+            self._request(frame)
+        elif frame.type == frames.DATA and frame.stream in self._streams:
+            self._data(frame)
+        else:
+            # Data of a stream that has been answered, or a response to nothing.
+            self._budget.release(len(frame.data))
+
+    def _refuse(self, frame: frames.Refused) -> None:
+        self._budget.release(self._reader.given_up)
+        if frame.type == frames.RESPONSE:
+            return
+        stream = self._streams.pop(frame.stream, None)
+        if stream:
+            self._budget.release(stream.held)
+        if frame.too_large:
+            error: RpcError = InvalidArgument(
+                f"a message of {frame.length} bytes is more than the limit of {self._max_message} (--max-message)"
+            )
+        else:
+            error = ResourceExhausted("too many bytes of requests are held already (--max-buffer)", retry_after=1)
+        self._fail(frame.stream, None, error)
+
+    def _request(self, frame: frames.Frame) -> None:
+        endpoint = None
+        size = len(frame.data)
+        try:
+            if frame.stream % 2 == 0:
+                raise InvalidArgument(f"stream id {frame.stream} is even; a client's are odd")
+            if frame.stream in self._calls or frame.stream in self._streams:
+                raise InvalidArgument(f"stream id {frame.stream} is in use")
+            request, payload = _request_of(frame.data)
+            endpoint = self._service.endpoint(request.service, request.method)
+            deadline = time.monotonic() + request.timeout_nano / 1e9 if request.timeout_nano > 0 else None
+            if endpoint.method.streams and frame.flags & frames.REMOTE_OPEN:
+                self._open_stream(frame, endpoint, payload, deadline)
+                return
+        except RpcError as error:
+            self._budget.release(size)
+            self._fail(frame.stream, endpoint, error)
+            return
+        if endpoint.method.streams:
+            joiner = Joiner(endpoint, self._max_message)
+            self._start(frame.stream, endpoint, size, lambda: self._joined(endpoint, joiner, payload, deadline))
+        else:
+            self._start(frame.stream, endpoint, size, lambda: self._service.call(endpoint, self._scope, payload, deadline))
+
+    async def _joined(self, endpoint: Endpoint, joiner: Joiner, payload: memoryview, deadline: float | None) -> bytes:
+        if payload:
+            joiner.add(payload)
+        return await self._service.call_joined(endpoint, self._scope, joiner, deadline)
+
+    def _open_stream(self, frame: frames.Frame, endpoint: Endpoint, payload: memoryview, deadline: float | None) -> None:
+        if len(self._streams) >= _MAX_STREAMS:
+            raise ResourceExhausted(f"{_MAX_STREAMS} streams are open on this connection, the limit", retry_after=1)
+        stream = _Stream(endpoint, Joiner(endpoint, self._max_message), deadline)
+        if payload:
+            stream.joiner.add(payload)
+        stream.held = len(frame.data)
+        self._streams[frame.stream] = stream
+
+    def _data(self, frame: frames.Frame) -> None:
+        stream = self._streams[frame.stream]
+        stream.held += len(frame.data)
+        try:
+            if not frame.flags & frames.NO_DATA:
+                stream.joiner.add(frame.data)
+        except RpcError as error:
+            del self._streams[frame.stream]
+            self._budget.release(stream.held)
+            self._fail(frame.stream, stream.endpoint, error)
+            return
+        if frame.flags & frames.REMOTE_CLOSED:
+            del self._streams[frame.stream]
+            self._start(
+                frame.stream,
+                stream.endpoint,
+                stream.held,
+                lambda: self._service.call_joined(stream.endpoint, self._scope, stream.joiner, stream.deadline),
+            )
+
+    def _start(self, stream: int, endpoint: Endpoint, held: int, call: Callable[[], Any]) -> None:
+        self._calls[stream] = asyncio.get_running_loop().create_task(self._answer(stream, endpoint, held, call))
+
+    async def _answer(self, stream: int, endpoint: Endpoint, held: int, call: Callable[[], Any]) -> None:
+        try:
+            payload = await call()
+        except RpcError as error:
+            self._fail(stream, endpoint, error)
+        except Exception:
+            _log.exception("%s failed", endpoint.method.name)
+            self._fail(stream, endpoint, RpcError("the agent failed; its log says more"))
+        else:
+            self._send(stream, field_head(2, len(payload)) + payload if payload else b"")
+        finally:
+            self._calls.pop(stream, None)
+            self._budget.release(held)
+
+    def _fail(self, stream: int, endpoint: Endpoint | None, error: RpcError) -> None:
+        self._send(stream, Response(status=error_status(endpoint, error)).SerializeToString())
+
+    def _send(self, stream: int, response: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        if len(response) > self._max_message:
+            too_large = ResourceExhausted(f"the answer has {len(response)} bytes, more than the limit (--max-message)")
+            response = Response(status=error_status(None, too_large)).SerializeToString()
+        self._transport.write(frames.encode(stream, frames.RESPONSE, 0, response))
+
+
+def _request_of(data: bytes | bytearray) -> tuple[Request, memoryview]:
+    try:
+        rest, payloads = cut(data, 3)
+        return Request.FromString(rest), payloads[0] if payloads else memoryview(b"")
+    except (DecodeError, WireError) as error:
+        raise InvalidArgument(f"the frame holds no ttrpc.Request: {error}") from None
