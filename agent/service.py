@@ -107,17 +107,21 @@ class Service:
             raise DeadlineExceeded(f"{endpoint.method.name}: the deadline has passed; the work was dropped") from None
 
     async def create_session(self, call: Call) -> Any:
+        """CreateSession."""
         return _reply(call, "create_session")(session_id=call.scope.create(call.request.flags).id)
 
     async def update_session(self, call: Call) -> Any:
+        """UpdateSession."""
         call.scope.session(call.request.session_id).flags = call.request.flags
         return _reply(call, "update_session")()
 
     async def destroy_session(self, call: Call) -> Any:
+        """DestroySession: drops its references too."""
         call.scope.destroy(call.request.session_id)
         return _reply(call, "destroy_session")()
 
     async def register(self, call: Call) -> Any:
+        """RegisterResource: by path, by bytes, or a resource of this scope once more."""
         session = call.scope.session(call.request.session_id)
         if call.request.resource_id > 0:
             resource = call.scope.resource(call.request.resource_id)
@@ -138,9 +142,8 @@ class Service:
         if call.request.resource_type == _LIB:
             raise PermissionDenied("resource type LIB: this agent never runs client code; MODEL (2) is what it takes")
         if len(files) + len(paths) != 1:
-            raise InvalidArgument(
-                f"a resource is one model: one path, or one of {call.dialect.blobs}; got {len(paths)} paths and {len(files)} {call.dialect.blobs}"
-            )
+            given = f"{len(paths)} paths and {len(files)} {call.dialect.blobs}"
+            raise InvalidArgument(f"a resource is one model: one path, or one of {call.dialect.blobs}; got {given}")
         if paths:
             return await self._store.by_path(paths[0])
         data = call.blobs[0]
@@ -149,15 +152,18 @@ class Service:
         return await self._store.by_bytes(files[0].name, data)
 
     async def unregister(self, call: Call) -> Any:
+        """UnregisterResource."""
         call.scope.unregister(call.scope.session(call.request.session_id), call.request.resource_id)
         return _reply(call, "unregister")()
 
     async def sync(self, call: Call) -> Any:
+        """SyncResource: gives a client back what it uploaded."""
         model = call.scope.resource(call.request.resource_id).model
         data = await asyncio.to_thread(self._store.data, model)
         return _reply(call, "sync")(blobs=[call.dialect.blob(name=model.name, data=data, size=len(data))])
 
     async def load(self, call: Call) -> Any:
+        """TorchModelLoad: loads now, not at the first run."""
         session = call.scope.session(call.request.session_id)
         resource = session.resource(call.request.model_id)
         with _in_use(session):
@@ -165,6 +171,7 @@ class Service:
         return _reply(call, "load")()
 
     async def run(self, call: Call) -> Any:
+        """TorchModelRun, TorchJitloadForward: loads on demand."""
         session = call.scope.session(call.request.session_id)
         resource = session.resource(call.request.model_id)
         inputs = [_tensor(message, i) for i, message in enumerate(call.request.in_tensors)]
@@ -194,6 +201,7 @@ class Service:
         return outputs
 
     async def genop(self, call: Call) -> Any:
+        """Genop and GenopStream: NOOP alone."""
         call.scope.session(call.request.session_id)
         if not call.request.read_args:
             raise InvalidArgument("the first read argument must be the operation's number; there is none")
@@ -209,10 +217,12 @@ class Service:
         raise Unimplemented(f"operation {number}: this agent's Genop has only NOOP ({call.dialect.noop})")
 
     async def classify_image(self, call: Call) -> Any:
+        """ImageClassification: no plugin."""
         call.scope.session(call.request.session_id)
         raise Unimplemented("ImageClassification: no image plugin here; this agent has the torch plugin")
 
     async def profile(self, call: Call) -> Any:
+        """GetProfiler, GetTimers."""
         session = call.scope.session(call.request.session_id)
         return call.dialect.profile_reply({region: list(samples) for region, samples in session.profile.items()})
 

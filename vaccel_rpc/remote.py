@@ -24,7 +24,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 
 @dataclass(frozen=True)
 class ModelSource:
-    """``path``: the model's name in the agent's store (``NAME``, ``sha256:HEX``); ``upload``: the file to send where it has none."""
+    """``path``: the model's name in the agent's store (``NAME``, ``sha256:HEX``); ``upload``: the file to send if it has none."""
 
     path: str | None
     upload: Path | None = None

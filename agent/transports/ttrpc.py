@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
             payload = await call()
         except RpcError as error:
             self._fail(stream, endpoint, error)
-        except Exception:
+        except Exception:  # noqa: BLE001 whatever it is, the caller gets an answer
             _log.exception("%s failed", endpoint.method.name)
             self._fail(stream, endpoint, RpcError("the agent failed; its log says more"))
         else:

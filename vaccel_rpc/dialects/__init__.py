@@ -27,11 +27,11 @@ class Method:
 class Dialect:
     """One dialect.
 
-    ``services``: its service names, and whether GenopStream is among their methods. ``methods``: by operation; one
-    that is missing does not exist. ``blobs``, ``outputs``, ``arg_type``: names of the fields for uploaded files, the number of outputs
-    and an argument's type. ``blob_path``: field numbers that lead to an uploaded file's bytes. ``tensor``, ``blob``, ``arg``:
-    message classes. ``new_resource``: the id that asks for a resource to be created. ``opcode_size``, ``opcode_type``: bytes and
-    type of a Genop's first argument, the operation's number; ``noop``, ``exec``: such numbers.
+    ``services``: its service names, and whether GenopStream is among their methods. ``methods``: by operation; one that is
+    missing does not exist in it. ``blobs``, ``outputs``, ``arg_type``: names of the fields for uploaded files, the number of
+    outputs and an argument's type. ``blob_path``: field numbers that lead to an uploaded file's bytes. ``tensor``, ``blob``,
+    ``arg``: message classes. ``new_resource``: the id that asks for a resource to be created. ``opcode_size``, ``opcode_type``:
+    bytes and type of a Genop's first argument, the operation's number; ``noop``, ``exec``: such numbers.
     """
 
     version: Version

@@ -1,0 +1,260 @@
+"""Puts the parts together, listens, gets ready, serves, and drains on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from agent import cpus
+from agent.batcher import Batcher, Limits
+from agent.config import Config
+from agent.metrics import Metrics, MetricsServer
+from agent.service import Service
+from agent.sessions import Sessions
+from agent.store import Program, Store
+from agent.transports.ttrpc import Budget, Connection
+from vaccel_rpc.addresses import Address, is_alive, ttrpc_socket
+from vaccel_rpc.errors import RpcError
+
+_log = logging.getLogger("agent")
+
+#: Rows that a batch may hold where --max-batch does not say: on a CPU short batches of equal length are as fast as long ones.
+_CPU_LIMITS, _GPU_LIMITS = Limits(rows=8, tokens=4096, padding=0.2), Limits(rows=64, tokens=65536, padding=0.6)
+_SOCKET_MODE = 0o660
+
+
+class StartError(Exception):
+    """The agent cannot start; the message says why in one line."""
+
+
+class Agent:
+    """One agent, from listening to the end."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._metrics = Metrics()
+        self._ready = False
+        self._ending = asyncio.Event()
+        self._connections: set[Connection] = set()
+        self._budget = Budget(config.max_buffer)
+        self._torch: Any = None
+        self._device: Any = None
+        self._store = Store(
+            config.models, config.upload_policy, self._load, max_models=config.max_models, max_uploads=config.max_uploads
+        )
+        self._sessions = Sessions(config.max_sessions, config.idle_session, self._store.release)
+        self._servers: list[asyncio.Server] = []
+        self._grpc: Any = None
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or SIGINT. Raises `StartError`."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+        if os.getpid() == 1:
+            loop.add_signal_handler(signal.SIGCHLD, _reap)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._store.close)
+            listening = stack.enter_context(self._bound())
+            http = self._metrics_server(stack)
+            await self._start_device()
+            self._service = Service(self._store, self._batcher, self._metrics.call)
+            await self._listen(listening)
+            if http:
+                _log.info("Metrics and health on 'http://%s:%d'", *http.address)
+            await self._get_ready_and_serve()
+
+    async def _get_ready_and_serve(self) -> None:
+        sweeper = asyncio.create_task(self._sweep())
+        ending = asyncio.create_task(self._ending.wait())
+        preload = asyncio.create_task(self._preload())
+        await asyncio.wait([ending, preload], return_when=asyncio.FIRST_COMPLETED)
+        if preload.done():
+            preload.result()
+            await self._set_ready(ready=True)
+            _log.info("vAccel RPC agent ready")
+            await ending
+        preload.cancel()
+        await self._drain()
+        sweeper.cancel()
+
+    async def _preload(self) -> None:
+        try:
+            for model in await self._store.preload(self._config.preload):
+                _log.info("Preloaded model %s", model)
+        except RpcError as error:
+            raise StartError(f"--preload: {error.message}") from None
+
+    async def _drain(self) -> None:
+        """Not ready, no new calls; what runs finishes, within the grace."""
+        _log.info("Shutting down")
+        end = time.monotonic() + self._config.grace
+        self._service.draining = True
+        await self._set_ready(ready=False)
+        for server in self._servers:
+            server.close()
+        while self._service.active and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        if self._service.active:
+            _log.warning("%d calls did not finish within %g s", self._service.active, self._config.grace)
+        self._batcher.close()
+        if self._grpc:
+            await self._grpc.stop(max(0.0, min(1.0, end - time.monotonic())))
+        for connection in list(self._connections):
+            connection.close()
+        await asyncio.sleep(0)
+        _log.info("vAccel RPC agent stopped")
+
+    async def _set_ready(self, *, ready: bool) -> None:
+        self._ready = ready
+        if self._grpc:
+            await self._grpc.set_ready(ready=ready)
+
+    async def _start_device(self) -> None:
+        """Imports torch (seconds) while the loop goes on, and starts the workers."""
+        self._torch = await asyncio.to_thread(importlib.import_module, "agent.plugins.torch")
+        threads = self._config.threads or cpus.available()
+        try:
+            self._device = self._torch.Device(self._config.device, threads)
+        except Exception as error:
+            raise StartError(f"--device {self._config.device}: {str(error).splitlines()[0]}") from None
+        usual = _CPU_LIMITS if self._device.is_cpu else _GPU_LIMITS
+        limits = Limits(self._config.max_batch or usual.rows, usual.tokens, usual.padding)
+        workers = threads if self._device.is_cpu else 1
+        self._batcher = Batcher(
+            workers, limits, max_queue=self._config.max_queue, max_delay=self._config.max_delay, observe=self._metrics.batch
+        )
+        _log.info("Models run on %s, %d workers, %d threads", self._device.device, workers, threads)
+        for name, text, value in (
+            ("vaccel_queue_size", "Requests waiting", lambda: float(self._batcher.waiting)),
+            ("vaccel_sessions", "Open sessions", lambda: float(len(self._sessions))),
+            ("vaccel_connections", "Open ttrpc connections", lambda: float(len(self._connections))),
+            ("vaccel_models_loaded", "Models in memory", lambda: float(sum(model.loaded for model in self._store.models))),
+        ):
+            self._metrics.gauge(name, text, value)
+
+    def _load(self, path: Path, name: str) -> Program:  # noqa: ARG002 the store tells the name to every loader
+        program: Program = self._torch.load(path, self._device)
+        return program
+
+    def _metrics_server(self, stack: contextlib.ExitStack) -> MetricsServer | None:
+        if self._config.metrics is None:
+            return None
+        try:
+            server = MetricsServer(self._config.metrics, self._metrics, lambda: self._ready)
+        except OSError as error:
+            host, port = self._config.metrics
+            raise StartError(f"--metrics-address {host}:{port}: {error.strerror or error}") from None
+        stack.callback(server.stop)
+        return server
+
+    @contextlib.contextmanager
+    def _bound(self) -> Iterator[list[tuple[Address, socket.socket | None]]]:
+        """Sockets for the ttrpc addresses, and unix paths freed of dead agents; the paths go with the agent."""
+        bound: list[tuple[Address, socket.socket | None]] = []
+        mine: list[Path] = []
+        try:
+            for address in self._config.addresses:
+                if address.is_unix:
+                    _free(address)
+                    mine.append(Path(address.path))
+                bound.append((address, None if address.is_grpc else _bind(address)))
+            yield bound
+        finally:
+            for _, sock in bound:
+                if sock:
+                    sock.close()
+            for path in mine[: len(bound)]:
+                path.unlink(missing_ok=True)
+
+    async def _listen(self, bound: list[tuple[Address, socket.socket | None]]) -> None:
+        _log.info("vAccel RPC agent started")
+        if any(address.is_grpc for address, _ in bound):
+            from agent.transports.grpc import GrpcServer
+
+            self._grpc = GrpcServer(self._service, self._sessions, self._config.max_message)
+        actual = [await self._listen_one(address, sock) for address, sock in bound]
+        if self._grpc:
+            await self._grpc.start()
+        for address in actual:
+            if address.is_unix:
+                Path(address.path).chmod(_SOCKET_MODE)
+            _log.info("Listening on '%s', press Ctrl+C to exit", address)
+
+    async def _listen_one(self, address: Address, sock: socket.socket | None) -> Address:
+        if sock is None:
+            try:
+                bound: Address = self._grpc.bind(address, self._config.tls)
+            except OSError as error:
+                raise StartError(f"cannot listen on {address}: {error.strerror or error}") from None
+            return bound
+        self._servers.append(await asyncio.get_running_loop().create_server(self._connection, sock=sock, backlog=1024))
+        return Address("tcp", address.host, sock.getsockname()[1]) if address.scheme == "tcp" else address
+
+    def _connection(self) -> asyncio.Protocol:
+        if len(self._connections) >= self._config.max_connections:
+            _log.warning("Refusing a connection: %d are open, the limit (--max-connections)", len(self._connections))
+            return _Refusing()
+        return Connection(self._service, self._sessions, self._budget, self._config.max_message, self._connections)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(min(1.0, self._config.idle_session / 2))
+            self._sessions.expire()
+            for connection in list(self._connections):
+                connection.close_if_stalled()
+
+
+class _Refusing(asyncio.Protocol):
+    def connection_made(self, transport: Any) -> None:
+        transport.abort()
+
+
+def _free(address: Address) -> None:
+    """Removes the socket file of a dead agent."""
+    path = Path(address.path)
+    if path.exists() and not path.is_socket():
+        raise StartError(f"cannot listen on {address}: the file is there and is no socket")
+    if is_alive(path):
+        raise StartError(f"cannot listen on {address}: another process listens there; choose another --server-address")
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+
+def _bind(address: Address) -> socket.socket:
+    try:
+        sock, place = ttrpc_socket(address)
+        if not address.is_unix:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        mask = os.umask(0o117)
+        try:
+            sock.bind(place)
+            sock.listen(1024)
+        finally:
+            os.umask(mask)
+    except OSError as error:
+        hint = "; choose another --server-address" if error.errno == 98 else ""
+        raise StartError(f"cannot listen on {address}: {error.strerror or error}{hint}") from None
+    sock.setblocking(False)
+    return sock
+
+
+def _reap() -> None:
+    """As process 1 the agent is parent of every orphan."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def serve(config: Config) -> None:
+    """Runs an agent until a signal ends it. Raises `StartError`."""
+    asyncio.run(Agent(config).run())

@@ -1,0 +1,118 @@
+"""gRPC: the same methods and messages, with the standard health and reflection services."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from agent.service import Endpoint, Joiner, Service, error_status
+from agent.sessions import Scope, Sessions
+from vaccel_rpc.addresses import Address
+from vaccel_rpc.channels import Tls
+from vaccel_rpc.channels.grpc import DETAILS, message_options
+from vaccel_rpc.errors import RpcError
+from vaccel_rpc.proto.dialect07 import agent07_pb2
+from vaccel_rpc.proto.dialect08 import agent_async_pb2, agent_sync_pb2
+
+_log = logging.getLogger("agent.grpc")
+
+_SERVICES = tuple(
+    file.DESCRIPTOR.services_by_name["AgentService"].full_name for file in (agent07_pb2, agent_sync_pb2, agent_async_pb2)
+)
+
+
+class GrpcServer:
+    """One server for all gRPC addresses."""
+
+    def __init__(self, service: Service, sessions: Sessions, max_message: int) -> None:
+        self._service, self._max_message = service, max_message
+        self._scope = sessions.scope(secret=True)
+        options = [*message_options(max_message), ("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", 1024)]
+        self._server = grpc.aio.server(options=options)
+        self._health = health.aio.HealthServicer()
+        self._server.add_generic_rpc_handlers((_Handlers(service, self._scope, max_message),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+
+    def bind(self, address: Address, tls: Tls | None) -> Address:
+        """Listens there (from `start` on); the address with the port it got. Raises ``OSError``."""
+        try:
+            if tls is None or address.is_unix:
+                port = self._server.add_insecure_port(address.target)
+            else:
+                port = self._server.add_secure_port(address.target, _credentials(tls))
+        except RuntimeError as error:
+            raise OSError(0, f"cannot listen: {error}") from None
+        return address if address.is_unix else Address(address.scheme, address.host, port)
+
+    async def start(self) -> None:
+        """Takes calls."""
+        await self.set_ready(ready=False)
+        await self._server.start()
+
+    async def set_ready(self, *, ready: bool) -> None:
+        """What the health service says, of the whole and of each service."""
+        state = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *_SERVICES):
+            await self._health.set(name, state)
+
+    async def stop(self, grace: float) -> None:
+        """Takes no new calls; what runs has ``grace`` seconds."""
+        await self._server.stop(grace)
+
+
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
+    def __init__(self, service: Service, scope: Scope, max_message: int) -> None:
+        self._service, self._scope, self._max_message = service, scope, max_message
+
+    def service(self, handler_call_details: Any) -> Any:
+        endpoint = self._service.endpoints.get(handler_call_details.method.removeprefix("/"))
+        if endpoint is None:
+            return None
+        if endpoint.method.streams:
+            return grpc.stream_unary_rpc_method_handler(self._streamed(endpoint))
+        return grpc.unary_unary_rpc_method_handler(self._unary(endpoint))
+
+    def _unary(self, endpoint: Endpoint) -> Any:
+        async def handle(payload: bytes, context: Any) -> bytes:
+            try:
+                return await self._service.call(endpoint, self._scope, payload, _deadline(context))
+            except RpcError as error:
+                return await _abort(context, endpoint, error)
+
+        return handle
+
+    def _streamed(self, endpoint: Endpoint) -> Any:
+        async def handle(payloads: Any, context: Any) -> bytes:
+            joiner = Joiner(endpoint, self._max_message)
+            try:
+                async for payload in payloads:
+                    joiner.add(payload)
+                return await self._service.call_joined(endpoint, self._scope, joiner, _deadline(context))
+            except RpcError as error:
+                return await _abort(context, endpoint, error)
+
+        return handle
+
+
+def _deadline(context: Any) -> float | None:
+    left = context.time_remaining()
+    return None if left is None else time.monotonic() + left
+
+
+async def _abort(context: Any, endpoint: Endpoint, error: RpcError) -> bytes:
+    codes = {code.value[0]: code for code in grpc.StatusCode}
+    details = error_status(endpoint, error).SerializeToString()
+    await context.abort(codes[error.code], error.message, ((DETAILS, details),))
+    return b""
+
+
+def _credentials(tls: Tls) -> Any:
+    ca, key, cert = (Path(file).read_bytes() if file else None for file in (tls.ca, tls.key, tls.cert))
+    return grpc.ssl_server_credentials([(key, cert)], ca, require_client_auth=ca is not None)
