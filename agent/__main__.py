@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from agent import log
+from vaccel_rpc import log
 from agent.config import MIB, Config, ConfigError
 from vaccel_rpc.addresses import DEFAULT, Address, AddressError, parse
 from vaccel_rpc.channels import Tls
@@ -18,7 +18,7 @@ _UPSTREAM_KEYS = ("plugins", "log_level", "log_file", "profiling_enabled", "vers
 _ADDRESS_HELP = "Where to listen, repeatable: unix://, tcp://, vsock:// speak ttrpc; grpc://, grpc+unix:// speak gRPC."
 
 
-class _AddressType(click.ParamType):
+class _AddressType(click.ParamType[Address]):
     name = "ADDR"
     envvar_list_splitter = ","
 
@@ -29,7 +29,7 @@ class _AddressType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class _HostPort(click.ParamType):
+class _HostPort(click.ParamType[tuple[str, int]]):
     name = "host:port"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
@@ -40,7 +40,7 @@ class _HostPort(click.ParamType):
         return address.host, address.port
 
 
-class _UpstreamConfig(click.ParamType):
+class _UpstreamConfig(click.ParamType[dict[str, str]]):
     name = "k=v,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
@@ -52,13 +52,14 @@ class _UpstreamConfig(click.ParamType):
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
-@click.option("-a", "--server-address", "addresses", type=_AddressType(), multiple=True, default=[DEFAULT], envvar="VACCEL_RPC_LISTEN",
-              show_envvar=True, help=_ADDRESS_HELP)  # fmt: skip
+@click.option("-a", "--server-address", "addresses", type=_AddressType(), multiple=True, default=[DEFAULT],
+              envvar="VACCEL_RPC_LISTEN", show_envvar=True, help=_ADDRESS_HELP)  # fmt: skip
 @click.option("--models", type=click.Path(path_type=Path), help="The model store: a folder of NAME.pt and NAME.pt2.")
 @click.option(
     "--preload", multiple=True, metavar="NAME", help="Load and warm up before the agent is ready; repeatable, or 'all'."
 )
-@click.option("--uploads", type=click.Choice(["allow", "known", "deny"]), default=None, show_default="known; allow if all are unix sockets",
+@click.option("--uploads", type=click.Choice(["allow", "known", "deny"]), default=None,
+              show_default="known; allow if all are unix sockets",
               help="Model bytes from clients: run any, only those whose sha256 is a model of the store, or none.")  # fmt: skip
 @click.option("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="Where torch runs.")
 @click.option(
@@ -123,8 +124,10 @@ def _config(options: dict[str, Any]) -> Config:
 
 
 def _serve(config: Config) -> None:
-    # Read by OpenMP when torch is loaded: idle threads that spin would take the cores from the other workers.
+    # Read by OpenMP when torch is loaded. Idle threads that spin take the cores from the other workers; a spin of some microseconds
+    # bridges the gaps within one run.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from agent.server import StartError, serve
 
     try:

@@ -80,12 +80,14 @@ class Batcher:
         self._waiting: list[_Request] = []
         self._running = 0
         self._workers = workers
-        self._batch_seconds = 0.01
+        self._request_seconds = 0.01
         self._ended = False
-        self._changed = threading.Condition()
-        self._threads = [threading.Thread(target=self._work, name=f"worker {i}", daemon=True) for i in range(workers)]
-        for thread in self._threads:
-            thread.start()
+        self._lock = threading.Lock()
+        # One for each worker: the first idle one is woken, so that a lone request always runs in the same thread.
+        self._bells = [threading.Condition(self._lock) for _ in range(workers)]
+        self._idle: set[int] = set()
+        for number in range(workers):
+            threading.Thread(target=self._work, args=(number,), name=f"worker {number}", daemon=True).start()
 
     @property
     def waiting(self) -> int:
@@ -100,66 +102,79 @@ class Batcher:
     async def run(self, program: Runnable, inputs: Sequence[Tensor], shape: Shape, deadline: float | None) -> list[Tensor]:
         """The program's outputs; cancelling takes it out of the queue. Raises `ResourceExhausted` at once where that is full."""
         request = _Request(program, inputs, shape, deadline, time.monotonic(), self._loop.create_future())
-        with self._changed:
+        with self._lock:
             if self._ended:
                 raise Unavailable("the agent is shutting down")
             if len(self._waiting) >= self._max_queue:
                 raise ResourceExhausted(
                     f"{self._max_queue} requests are waiting, the limit (--max-queue)",
-                    retry_after=max(0.1, self._batch_seconds * self._max_queue / self._workers),
+                    retry_after=max(0.1, self._request_seconds * self._max_queue / self._workers),
                 )
             self._waiting.append(request)
-            self._changed.notify()
+            self._wake_one()
         return await request.done
 
     def close(self) -> None:
         """Fails what is waiting; what runs now is let finish."""
-        with self._changed:
+        with self._lock:
             self._ended = True
             left, self._waiting = self._waiting, []
-            self._changed.notify_all()
+            for bell in self._bells:
+                bell.notify()
         for request in left:
             _resolve(request, Unavailable("the agent is shutting down"))
 
-    def _work(self) -> None:
+    def _wake_one(self) -> None:
+        if self._idle:
+            self._bells[min(self._idle)].notify()
+
+    def _work(self, number: int) -> None:
         while True:
-            with self._changed:
-                batch = self._next()
+            with self._lock:
+                batch = self._next(number)
                 if batch is None:
                     return
                 self._running += 1
-                alone = self._running == 1 and not self._waiting
+                alone = number == 0 and self._running == 1 and not self._waiting
+                if self._waiting:
+                    self._wake_one()
             began = time.monotonic()
-            results = _run(batch, alone=alone)
+            outcomes = _run(batch, alone=alone)
             seconds = time.monotonic() - began
-            with self._changed:
+            with self._lock:
                 self._running -= 1
-                self._batch_seconds += 0.1 * (seconds / len(batch) - self._batch_seconds)
+                self._request_seconds += 0.1 * (seconds / len(batch) - self._request_seconds)
             self._observe(len(batch), began - batch[0].arrived, seconds)
-            self._loop.call_soon_threadsafe(_deliver, batch, results)
+            self._loop.call_soon_threadsafe(_deliver, batch, outcomes)
 
-    def _next(self) -> list[_Request] | None:
+    def _next(self, number: int) -> list[_Request] | None:
         """Waits for work and takes it out of the queue; None at the end."""
         while not self._ended:
             now = time.monotonic()
-            self._waiting = [r for r in self._waiting if not (r.done.done() or (r.deadline is not None and r.deadline <= now))]
+            self._waiting = [request for request in self._waiting if not _is_over(request, now)]
             if not self._waiting:
-                self._changed.wait()
+                self._wait(number, None)
                 continue
             chosen = pack([request.shape for request in self._waiting], self._share())
-            left = self._waiting[0].arrived + self._max_delay - now
-            if (
-                left > 0
-                and sum(self._waiting[i].shape.rows for i in chosen) < self._limits.rows
-                and self._waiting[0].shape.key is not None
-            ):
-                self._changed.wait(left)
+            delay = self._delay(chosen, now)
+            if delay > 0:
+                self._wait(number, delay)
                 continue
             batch = [self._waiting[i] for i in chosen]
             for i in reversed(chosen):
                 del self._waiting[i]
             return batch
         return None
+
+    def _wait(self, number: int, seconds: float | None) -> None:
+        self._idle.add(number)
+        self._bells[number].wait(seconds)
+        self._idle.discard(number)
+
+    def _delay(self, chosen: list[int], now: float) -> float:
+        """Seconds for which a batch that is not full may still wait for company."""
+        full = sum(self._waiting[i].shape.rows for i in chosen) >= self._limits.rows
+        return 0.0 if full or self._waiting[0].shape.key is None else self._waiting[0].arrived + self._max_delay - now
 
     def _share(self) -> Limits:
         """The limits, and no more rows than leave work for the other workers that are free."""
@@ -169,6 +184,10 @@ class Batcher:
 
 
 Outcome = list[Tensor] | RpcError
+
+
+def _is_over(request: _Request, now: float) -> bool:
+    return request.done.done() or (request.deadline is not None and request.deadline <= now)
 
 
 def _run(batch: list[_Request], *, alone: bool) -> list[Outcome]:

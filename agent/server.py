@@ -125,7 +125,7 @@ class Agent:
         threads = self._config.threads or cpus.available()
         try:
             self._device = self._torch.Device(self._config.device, threads)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 torch raises several kinds
             raise StartError(f"--device {self._config.device}: {str(error).splitlines()[0]}") from None
         usual = _CPU_LIMITS if self._device.is_cpu else _GPU_LIMITS
         limits = Limits(self._config.max_batch or usual.rows, usual.tokens, usual.padding)

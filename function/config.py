@@ -1,0 +1,109 @@
+"""What the environment says, read once and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaccel_rpc.addresses import Address, AddressError, from_environment, parse
+from vaccel_rpc.channels import Tls
+
+#: Variable, default, meaning; printed by ``--help``.
+VARIABLES = (
+    ("VACCEL_RPC_ADDRESS", "tcp://127.0.0.1:65500", "the agent: unix://, tcp://, vsock://, grpc://, grpcs:// or grpc+unix://"),
+    ("VACCEL_RPC_TLS_CA, _CERT, _KEY", "", "files (PEM) for grpcs://"),
+    ("MODEL", "the one models/*.pt", "path of the model file, or NAME or sha256:HEX of the agent's store (with TOKENIZER)"),
+    ("TOKENIZER", "", "the model's tokenizer file, where the model file itself is not here"),
+    ("PORT, HOST", "8080, 0.0.0.0", "where to listen"),
+    ("THREADS", "64", "requests answered at the same time"),
+    ("REQUEST_TIMEOUT_S", "20", "seconds for one request"),
+    ("MAX_TEXTS", "128", "texts in one request"),
+    ("MAX_TEXT_CHARS", "10000", "characters of one text"),
+    ("MAX_BODY", "1048576", "bytes of a request's body"),
+    ("LOG_FORMAT", "text", "text or json"),
+)
+
+
+class ConfigError(ValueError):
+    """A variable that cannot be used; the message names it and what would be right."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The function's settings. ``model`` is a path, or a name for the agent; sizes in bytes, times in seconds."""
+
+    address: Address
+    tls: Tls | None
+    model: str
+    tokenizer: Path | None
+    host: str
+    port: int
+    threads: int
+    timeout: float
+    max_texts: int
+    max_text_chars: int
+    max_body: int
+    log_format: str
+
+
+def from_env(env: Mapping[str, str] = os.environ) -> Config:
+    """The settings in ``env``. Raises `ConfigError`."""
+    tls = Tls(env.get("VACCEL_RPC_TLS_CA"), env.get("VACCEL_RPC_TLS_CERT"), env.get("VACCEL_RPC_TLS_KEY"))
+    tokenizer = env.get("TOKENIZER")
+    log_format = env.get("LOG_FORMAT", "text")
+    if log_format not in ("text", "json"):
+        raise ConfigError(f"LOG_FORMAT={log_format}: text or json is needed")
+    return Config(
+        address=address_of(env.get("VACCEL_RPC_ADDRESS") or env.get("VACCEL_RPC_ADDR") or from_environment()),
+        tls=tls,
+        model=env.get("MODEL") or _only_model(),
+        tokenizer=Path(tokenizer) if tokenizer else None,
+        host=env.get("HOST", "0.0.0.0"),
+        port=_integer(env, "PORT", 8080, 0, 65535),
+        threads=_integer(env, "THREADS", 64, 1, 1024),
+        timeout=_seconds(env, "REQUEST_TIMEOUT_S", 20.0),
+        max_texts=_integer(env, "MAX_TEXTS", 128, 1, 100_000),
+        max_text_chars=_integer(env, "MAX_TEXT_CHARS", 10_000, 1, 10_000_000),
+        max_body=_integer(env, "MAX_BODY", 1 << 20, 1, 1 << 30),
+        log_format=log_format,
+    )
+
+
+def address_of(text: str) -> Address:
+    """One agent's address. Raises `ConfigError`."""
+    if "," in text:
+        raise ConfigError(f"VACCEL_RPC_ADDRESS={text}: one address is needed; several agents are not supported yet")
+    try:
+        return parse(text)
+    except AddressError as error:
+        raise ConfigError(f"VACCEL_RPC_ADDRESS: {error}") from None
+
+
+def _only_model() -> str:
+    for folder in (Path(__file__).parent.parent / "models", Path("models")):
+        found = sorted(folder.glob("*.pt"))
+        if len(found) == 1:
+            return str(found[0])
+        if found:
+            raise ConfigError(f"MODEL: {folder} holds several models ({', '.join(path.name for path in found)}); name one")
+    raise ConfigError("MODEL is not set, and no models/*.pt is beside the package or in the working directory")
+
+
+def _integer(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = env.get(name) or str(default)
+    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
+        raise ConfigError(f"{name}={text}: a whole number from {least} to {most} is needed")
+    return int(text)
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86_400:
+        raise ConfigError(f"{name}={text}: seconds from above 0 to 86400 are needed")
+    return seconds

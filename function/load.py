@@ -1,0 +1,42 @@
+"""From a model's name or file to what classifies with it. The function never hashes a model and never sends one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vaccel_rpc.modelfile import Extras, ModelFileError, digest_beside, read_extras
+from vaccel_rpc.remote import ModelSource
+
+_SUFFIXES = (".pt", ".pt2")
+
+
+def is_file(model: str) -> bool:
+    """Whether ``model`` is a path, not a name in the agent's store."""
+    return "/" in model or model.endswith(_SUFFIXES) or Path(model).is_file()
+
+
+def describe(model: str, tokenizer: Path | None) -> tuple[ModelSource, dict[str, str | None], Path]:
+    """How the agent is asked for the model, what answers say of it, and the file with its tokenizer.
+
+    Raises `ModelFileError` where neither the model file nor a tokenizer file is here.
+    """
+    if is_file(model):
+        path = Path(model)
+        if not path.is_file():
+            raise ModelFileError(f"MODEL={model}: no such file")
+        digest = digest_beside(path)
+        return ModelSource(f"sha256:{digest}" if digest else path.stem), {"name": path.stem, "sha256": digest}, tokenizer or path
+    if tokenizer is None:
+        raise ModelFileError(f"MODEL={model} is a name in the agent's store: TOKENIZER, its tokenizer file, is needed too")
+    about = extras_of(tokenizer).model or {}
+    digest = model.removeprefix("sha256:") if model.startswith("sha256:") else about.get("sha256")
+    name = about.get("name", model) if model.startswith("sha256:") else model
+    return ModelSource(f"sha256:{digest}" if digest else model), {"name": name, "sha256": digest}, tokenizer
+
+
+def extras_of(path: Path) -> Extras:
+    """The extras of a model or tokenizer file. Raises `ModelFileError`."""
+    try:
+        return read_extras(path)
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,36 @@
+"""Every error as ``application/problem+json`` (RFC 9457): what the client did wrong, or what the agent could not do."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import Any
+
+from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
+
+#: Seconds after which to try again, where the agent did not say.
+_RETRY_AFTER = 1.0
+
+
+class Problem(Exception):
+    """An answer that is an error; ``detail`` says what was wrong and what would be right."""
+
+    def __init__(self, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, headers or {}
+
+    def body(self) -> dict[str, Any]:
+        """The problem as RFC 9457's object."""
+        return {"type": "about:blank", "title": self.status.phrase, "status": int(self.status), "detail": self.detail}
+
+
+def from_rpc(error: RpcError) -> Problem:
+    """429 and 503 when no agent took the run, 504 when one did and gave no answer in time, 502 for what is wrong behind us."""
+    retry = {"Retry-After": str(math.ceil(error.retry_after or _RETRY_AFTER))}
+    if isinstance(error, ResourceExhausted):
+        return Problem(HTTPStatus.TOO_MANY_REQUESTS, f"the agent is busy: {error.message}", retry)
+    if isinstance(error, Unavailable):
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no agent can be reached", retry)
+    if isinstance(error, DeadlineExceeded):
+        return Problem(HTTPStatus.GATEWAY_TIMEOUT, "the agent did not answer in time")
+    return Problem(HTTPStatus.BAD_GATEWAY, f"the agent refused: {error.name}: {error.message}")
