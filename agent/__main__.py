@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from vaccel_rpc import log
 from agent.config import MIB, Config, ConfigError
+from vaccel_rpc import log
 from vaccel_rpc.addresses import DEFAULT, Address, AddressError, parse
 from vaccel_rpc.channels import Tls
 
@@ -124,8 +124,8 @@ def _config(options: dict[str, Any]) -> Config:
 
 
 def _serve(config: Config) -> None:
-    # Read by OpenMP when torch is loaded. Idle threads that spin take the cores from the other workers; a spin of some microseconds
-    # bridges the gaps within one run.
+    # Read by OpenMP when torch is loaded. Idle threads that spin take the cores from the other workers; a short spin bridges
+    # the gaps within one run.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     from agent.server import StartError, serve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import sys
 import threading
@@ -43,7 +44,7 @@ def _serve(config: Config) -> None:
     from function.classify import Classifier
     from function.requests import Limits
 
-    classifier = Classifier(extras_of(file), remote)
+    classifier = Classifier.of_file(extras_of(file), remote)
     draining = threading.Event()
 
     def not_ready() -> str | None:
@@ -54,7 +55,11 @@ def _serve(config: Config) -> None:
     limits = Limits(config.max_texts, config.max_text_chars)
     app = create_app(Served(lambda: classifier, about, not_ready, limits, config.timeout, config.max_body))
     server = Server(
-        (config.host, config.port), app, numthreads=config.threads, request_queue_size=_BACKLOG, shutdown_timeout=config.timeout
+        (config.host, config.port),
+        app,
+        numthreads=config.threads,
+        request_queue_size=_BACKLOG,
+        shutdown_timeout=math.ceil(config.timeout),
     )
     _run(server, config, draining)
     remote.close()
@@ -84,7 +89,7 @@ def _usage() -> None:
     lines = "\n".join(f"  {name:<32} {meaning}{f' ({default})' if default else ''}" for name, default, meaning in VARIABLES)
     text = f"Usage: python -m function\n\nServes POST /classify over HTTP. Set by the environment:\n\n{lines}"
     wanted = sys.argv[1:] in (["--help"], ["-h"])
-    print(text, file=sys.stdout if wanted else sys.stderr)  # noqa: T201 what --help is for
+    print(text, file=sys.stdout if wanted else sys.stderr)
     sys.exit(0 if wanted else 2)
 
 

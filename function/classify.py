@@ -32,24 +32,17 @@ class Prediction:
 
 
 class Classifier:
-    """A model's tokenizer, labels and scores, over whatever runs it. Raises `ModelFileError` where ``extras`` are not enough."""
+    """A model's tokenizer, labels and scores, over what runs it."""
 
-    def __init__(self, extras: Extras, runner: Runner) -> None:
-        if extras.tokenizer is None or extras.labels is None or extras.signature is None:
-            raise ModelFileError(
-                "the model file needs tokenizer.json, labels.json and signature.json (python -m models.export makes them)"
-            )
-        self._setup(Encoder(extras.tokenizer, extras.signature), extras.signature, extras.labels, runner)
+    def __init__(self, encoder: Encoder, signature: Signature, labels: list[str], runner: Runner) -> None:
+        self._encoder, self._signature, self._labels, self._runner = encoder, signature, labels, runner
 
     @classmethod
-    def of(cls, encoder: Encoder, signature: Signature, labels: list[str], runner: Runner) -> Classifier:
-        """A classifier of parts that no one file holds."""
-        classifier = cls.__new__(cls)
-        classifier._setup(encoder, signature, labels, runner)
-        return classifier
-
-    def _setup(self, encoder: Encoder, signature: Signature, labels: list[str], runner: Runner) -> None:
-        self._encoder, self._signature, self._labels, self._runner = encoder, signature, labels, runner
+    def of_file(cls, extras: Extras, runner: Runner) -> Classifier:
+        """The classifier of a model file. Raises `ModelFileError` where it does not hold all that is needed."""
+        if extras.tokenizer is None or extras.labels is None or extras.signature is None:
+            raise ModelFileError("the model file needs tokenizer.json, labels.json, signature.json (python -m models.export)")
+        return cls(Encoder(extras.tokenizer, extras.signature), extras.signature, extras.labels, runner)
 
     def classify(self, texts: Sequence[str], timeout: float | None = None) -> list[Prediction]:
         """A prediction for each text, in order. Raises `RpcError`."""

@@ -17,7 +17,7 @@ _SOURCES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_
 
 @dataclass(frozen=True)
 class Encoded:
-    """One text's inputs, in the signature's order; ``tokens``: how many of it the model sees; ``truncated``: whether that is not all."""
+    """A text's inputs in the signature's order; ``tokens``: how many the model sees; ``truncated``: whether that is not all."""
 
     inputs: list[Tensor]
     tokens: int

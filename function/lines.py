@@ -1,0 +1,74 @@
+"""What the classifier reads: a text file, a CSV with a ``tweet`` column, or standard input as it arrives."""
+
+from __future__ import annotations
+
+import csv
+import io
+import queue
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+_COLUMN = "tweet"
+
+
+class InputError(ValueError):
+    """The file cannot be classified; the message says why."""
+
+
+def read_file(path: Path) -> list[str]:
+    """The file's lines, or the ``tweet`` fields of a ``.csv``. Raises `InputError`."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    text = _decoded(data, str(path))
+    return _column(text, path) if path.suffix.lower() == ".csv" else text.splitlines()
+
+
+def _decoded(data: bytes, name: str) -> str:
+    if b"\0" in data:
+        raise InputError(f"{name} is a binary file: byte {data.index(0)} is zero; a text file is needed")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text: byte {error.start} cannot be read") from None
+
+
+def _column(text: str, path: Path) -> list[str]:
+    csv.field_size_limit(len(text) + 1)
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if not rows.fieldnames or _COLUMN not in rows.fieldnames:
+        raise InputError(f"{path} has no column {_COLUMN!r}; its first line names {', '.join(rows.fieldnames or []) or 'none'}")
+    return [row[_COLUMN] or "" for row in rows]
+
+
+def chunks(lines: list[str], size: int) -> Iterator[list[str]]:
+    """The lines, ``size`` at a time."""
+    for at in range(0, len(lines), size):
+        yield lines[at : at + size]
+
+
+def arriving(size: int) -> Iterator[list[str]]:
+    """Standard input's lines as they come, at most ``size`` at a time, never waiting for more. Raises `InputError`."""
+    waiting: queue.Queue[bytes] = queue.Queue(maxsize=4096)
+
+    def read() -> None:
+        for line in sys.stdin.buffer:
+            waiting.put(line)
+        waiting.put(b"")
+
+    threading.Thread(target=read, daemon=True).start()
+    number = 0
+    line = waiting.get()
+    while line:
+        chunk = []
+        while line:
+            number += 1
+            chunk.append(_decoded(line, f"line {number} of standard input").rstrip("\r\n"))
+            if len(chunk) == size or waiting.empty():
+                break
+            line = waiting.get()
+        yield chunk
+        line = waiting.get() if line else line
