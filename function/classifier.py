@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import sys
@@ -155,7 +156,7 @@ class _Summary:
         times = ""
         if self._seconds:
             ordered = sorted(self._seconds)
-            worst = ordered[int(0.99 * (len(ordered) - 1))]
+            worst = ordered[math.ceil(0.99 * len(ordered)) - 1]
             times = f"; p50 {1000 * statistics.median(ordered):.1f} ms, p99 {1000 * worst:.1f} ms"
         click.echo(
             f"{before}{self.lines} lines in {taken:.1f} s, {self.lines / taken:.1f} lines/s{times}; {labels or 'none'}", err=True

@@ -22,7 +22,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Prediction:
-    """``scores``: label -> probability (classification) or number (regression), in the model's order; ``score``: the best one's."""
+    """``scores``: label -> probability, or number (regression), in the model's order; ``score``: the best one's."""
 
     label: str
     score: float

@@ -21,7 +21,8 @@ def classifier_signature(name: str, problem_type: str, max_length: int, classes:
     ``pad`` is the token id of padding, for the first input; the others (masks, segment ids) are padded with 0.
     """
     specs = [
-        {"name": input_name, "dtype": "int64", "dims": ["n", "t"], "pad": pad if i == 0 else 0} for i, input_name in enumerate(inputs)
+        {"name": input_name, "dtype": "int64", "dims": ["n", "t"], "pad": pad if i == 0 else 0}
+        for i, input_name in enumerate(inputs)
     ]
     outputs = [{"name": "logits", "dtype": "float32", "dims": ["n", classes]}]
     signature = {"format": 1, "name": name, "problem_type": problem_type, "max_length": max_length}

@@ -43,5 +43,7 @@ def from_state(config: dict[str, Any], state: dict[str, Tensor]) -> MeanPoolClas
     """
     bert = BertConfig(**{**config, "attn_implementation": "sdpa"})
     model = MeanPoolClassifier(BertModel(bert, add_pooling_layer=False), state["head.bias"].shape[0])
-    model.load_state_dict({name: value.to(torch.float32) for name, value in state.items() if value.is_floating_point()}, strict=False)
+    model.load_state_dict(
+        {name: value.to(torch.float32) for name, value in state.items() if value.is_floating_point()}, strict=False
+    )
     return model.eval()

@@ -29,7 +29,9 @@ def main() -> None:
 
 def writes(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that every command that writes a program has."""
-    command = click.option("--half/--full", default=True, show_default=True, help="Store weights in half precision (.pt only).")(command)
+    command = click.option("--half/--full", default=True, show_default=True, help="Store weights in half precision (.pt only).")(
+        command
+    )
     return click.option(
         "-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt (TorchScript) or NAME.pt2 (torch.export)."
     )(command)
@@ -109,7 +111,9 @@ def huggingface(folder: Path, max_length: int | None, out: Path, half: bool) -> 
     from transformers import AutoModelForSequenceClassification
 
     if not (folder / "tokenizer.json").is_file():
-        raise click.UsageError(f"{folder}: no tokenizer.json (a fast tokenizer) in it; AutoTokenizer(...).save_pretrained() writes one")
+        raise click.UsageError(
+            f"{folder}: no tokenizer.json (a fast tokenizer) in it; AutoTokenizer(...).save_pretrained() writes one"
+        )
     model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="sdpa")
     config = model.config
     length = max_length or min(512, getattr(config, "max_position_embeddings", 512))
@@ -118,14 +122,18 @@ def huggingface(folder: Path, max_length: int | None, out: Path, half: bool) -> 
     labels = [config.id2label[i] for i in range(config.num_labels)]
     pad = config.pad_token_id or 0
     signature = classifier_signature(out.stem, problem, length, len(labels), inputs=inputs, pad=pad)
-    write(_Logits(model, inputs), out, extra_files(plain_tokenizer(folder / "tokenizer.json", length), labels, signature), half=half)
+    write(
+        _Logits(model, inputs), out, extra_files(plain_tokenizer(folder / "tokenizer.json", length), labels, signature), half=half
+    )
 
 
 @main.command()
 @click.argument("module", type=FILE)
 @click.option("--tokenizer", type=FILE, required=True, help="tokenizer.json (Hugging Face tokenizers).")
 @click.option("--labels", type=FILE, required=True, help="A JSON list; index = class id.")
-@click.option("--signature", type=FILE, help="signature.json. [default: input_ids and attention_mask, int64 [n, t], batched and padded]")
+@click.option(
+    "--signature", type=FILE, help="signature.json. [default: input_ids and attention_mask, int64 [n, t], batched and padded]"
+)
 @click.option("--problem-type", type=click.Choice(PROBLEM_TYPES), default=PROBLEM_TYPES[0], show_default=True)
 @click.option("--max-length", default=512, show_default=True)
 @click.option("--pad", default=0, show_default=True, help="Token id of padding.")

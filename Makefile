@@ -1,0 +1,50 @@
+# make help lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+# Where pip finds torch, if not where it finds everything else: on a machine without a GPU, PyTorch's index of CPU wheels.
+TORCH_INDEX ?=
+PORT ?= 8080
+
+PIP = .venv/bin/python -m pip --disable-pip-version-check
+PACKAGES = agent function vaccel_rpc models tests benchmarks scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint proto bench fuzz clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+
+run: .venv/installed-agent ## an agent and the function on this machine; PORT=8080
+	@PORT=$(PORT) .venv/bin/python -m scripts.demo
+
+test: .venv/installed-dev ## every test
+	.venv/bin/python -m pytest
+
+lint: .venv/installed-dev ## ruff, and mypy strict
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+proto: .venv/installed-dev ## the generated code of the .proto files
+	.venv/bin/python -m grpc_tools.protoc -I. --python_out=. --mypy_out=quiet:. \
+	  --plugin=protoc-gen-mypy=.venv/bin/protoc-gen-mypy $$(find vaccel_rpc/proto -name '*.proto')
+
+bench: .venv/installed-dev ## start time, throughput and latency against plain torch
+	.venv/bin/python -m benchmarks.start
+	.venv/bin/python -m benchmarks.throughput
+
+fuzz: .venv/installed-dev ## ten minutes of garbage beside a correct client
+	.venv/bin/python -m benchmarks.fuzz --seconds 600
+
+clean: ## what was installed and made
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+
+.venv/bin/python:
+	@echo "Making .venv"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; rm -rf .venv; exit 1; }
+
+.venv/installed-%: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing what '$*' needs; torch is about 200 MB, the first time takes some minutes"
+	$(PIP) install --progress-bar on -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[$*]'
+	@touch $@

@@ -1,0 +1,100 @@
+"""``make run``: an agent and the function on this machine, one real request, until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent
+_TEXT = "What a lovely day for a walk in the park"
+_READY_S = 120
+
+
+def main() -> int:
+    """Exit code 0 after Ctrl-C, 1 where something did not start."""
+    port = int(os.environ.get("PORT", "8080"))
+    if _busy(port):
+        return _complain(f"port {port} is in use; choose another one: make run PORT={port + 1}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="vaccel-") as folder:
+        address = f"unix://{folder}/vaccel.sock"
+        _say(f"Starting the agent on {address} with the model models/tweets.pt")
+        agent = _start("agent", "-a", address, "--models", "models", "--preload", "tweets", "--log-level", "warn")
+        _say(f"Starting the function on http://127.0.0.1:{port}")
+        function = _start("function", VACCEL_RPC_ADDRESS=address, PORT=str(port), HOST="127.0.0.1")
+        try:
+            return _show(f"http://127.0.0.1:{port}", [agent, function])
+        except KeyboardInterrupt:
+            _say("\nStopping")
+            return 0
+        finally:
+            for process in (function, agent):
+                process.terminate()
+            for process in (function, agent):
+                process.wait()
+
+
+def _show(url: str, processes: list[subprocess.Popen[bytes]]) -> int:
+    end = time.monotonic() + _READY_S
+    _say("Waiting for both (torch is loaded into the agent, some seconds)")
+    while not _ready(url):
+        if any(process.poll() is not None for process in processes) or time.monotonic() > end:
+            return _complain("the agent or the function did not start; what they said stands above")
+        time.sleep(0.1)
+    request = urllib.request.Request(
+        f"{url}/classify", json.dumps({"text": _TEXT}).encode(), {"Content-Type": "application/json"}
+    )  # noqa: S310
+    with urllib.request.urlopen(request) as answer:
+        _say(f"\n{_TEXT!r} is:\n{json.dumps(json.load(answer), indent=2)}")
+    body = json.dumps({"text": "your own words"})
+    _say(f"\nTry it:\n  curl {url}/classify -H 'Content-Type: application/json' -d '{body}'\nCtrl-C ends both.")
+    while all(process.poll() is None for process in processes):
+        time.sleep(0.2)
+    return _complain("the agent or the function ended by itself")
+
+
+def _start(module: str, *options: str, **env: str) -> subprocess.Popen[bytes]:
+    # A process group of its own: Ctrl-C reaches this program alone, which ends the two in order.
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *options], cwd=_ROOT, env={**os.environ, **env}, start_new_session=True
+    )
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health/readiness", timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _busy(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _complain(line: str) -> int:
+    print(f"make run: {line}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

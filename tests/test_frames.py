@@ -1,0 +1,96 @@
+"""The ttrpc frame codec: exact bytes, every split."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaccel_rpc.frames import DATA, HEADER, REQUEST, RESPONSE, Frame, FrameReader, ProtocolError, Refused, encode
+
+FRAMES = st.lists(
+    st.builds(
+        Frame, st.integers(0, 2**32 - 1), st.sampled_from([REQUEST, RESPONSE, DATA]), st.integers(0, 255), st.binary(max_size=40)
+    ),
+    max_size=5,
+)
+
+
+def test_a_frame_is_ten_bytes_and_its_data() -> None:
+    """Length and stream id are big-endian, then type and flags."""
+    assert encode(3, REQUEST, 6, b"ab") == bytes.fromhex("00000002000000030106") + b"ab"
+
+
+@given(FRAMES, st.data())
+def test_any_split_gives_the_same_frames(frames: list[Frame], data: st.DataObject) -> None:
+    """However the bytes are cut on the way, the frames come out whole and in order."""
+    stream = b"".join(encode(frame.stream, frame.type, frame.flags, bytes(frame.data)) for frame in frames)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=20)))
+    reader, found = FrameReader(100), []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        found += list(reader.receive(stream[start:end]))
+    assert [(f.stream, f.type, f.flags, bytes(f.data)) for f in found if isinstance(f, Frame)] == [
+        (f.stream, f.type, f.flags, bytes(f.data)) for f in frames
+    ]
+    assert not reader.partial
+
+
+def test_every_single_split_of_two_frames() -> None:
+    """No byte position is special."""
+    stream = encode(1, REQUEST, 0, b"hello") + encode(3, DATA, 5)
+    for at in range(len(stream) + 1):
+        reader = FrameReader(10)
+        assert len([*reader.receive(stream[:at]), *reader.receive(stream[at:])]) == 2
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_frames_or_a_protocol_error(data: bytes) -> None:
+    """Garbage never breaks the reader in another way."""
+    reader = FrameReader(50)
+    try:
+        list(reader.receive(data))
+    except ProtocolError:
+        return
+    assert reader.held <= 50
+
+
+def test_at_the_limit_a_frame_passes_and_one_byte_more_is_skipped() -> None:
+    """An oversized frame is refused by its header, its body dropped, and the next frame found."""
+    reader = FrameReader(4)
+    frames = list(reader.receive(encode(1, REQUEST, 0, b"1234") + encode(3, REQUEST, 0, b"12345") + encode(5, REQUEST, 0, b"x")))
+    assert [type(frame) for frame in frames] == [Frame, Refused, Frame]
+    assert frames[1] == Refused(3, REQUEST, 5, too_large=True)
+
+
+def test_a_header_alone_reserves_nothing() -> None:
+    """A frame that announces much and sends little costs what it sent."""
+    asked: list[int] = []
+    reader = FrameReader(1 << 30, lambda count: not asked.append(count))
+    assert list(reader.receive(HEADER.pack(1 << 30, 1, REQUEST, 0) + b"abc")) == []
+    assert asked == [3]
+    assert reader.held == 3
+
+
+def test_what_the_budget_refuses_is_skipped() -> None:
+    """A refused frame gives back what it was granted, and the reader goes on."""
+    left = [5]
+
+    def reserve(count: int) -> bool:
+        if count > left[0]:
+            return False
+        left[0] -= count
+        return True
+
+    reader = FrameReader(100, reserve)
+    frames = list(reader.receive(encode(1, REQUEST, 0, b"x" * 3)[:-1])) + list(
+        reader.receive(b"x" + encode(3, DATA, 0, b"y" * 9))
+    )
+    assert [type(frame) for frame in frames] == [Frame, Refused]
+    assert left == [2]
+    assert reader.given_up == 0
+
+
+def test_an_unknown_type_is_a_protocol_error() -> None:
+    """After it nobody knows where the next frame starts."""
+    with pytest.raises(ProtocolError, match="frame type 9"):
+        list(FrameReader(10).receive(HEADER.pack(0, 1, 9, 0)))

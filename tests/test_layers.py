@@ -1,0 +1,77 @@
+"""Which package may import which."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, TWEETS
+
+OURS = {"agent", "function", "vaccel_rpc", "models", "tests", "benchmarks", "scripts"}
+MAY = {
+    "vaccel_rpc": {"vaccel_rpc"},
+    "agent": {"agent", "vaccel_rpc"},
+    "function": {"function", "vaccel_rpc"},
+    "models": {"models", "vaccel_rpc"},
+}
+#: Third-party package -> the only files that may import it.
+ONLY = {
+    "torch": ("agent/plugins/torch.py", "models/"),
+    "flask": ("function/app.py",),
+    "werkzeug": ("function/app.py",),
+    "grpc": ("agent/transports/grpc.py", "vaccel_rpc/channels/grpc.py"),
+    "numpy": ("models/",),
+    "transformers": ("models/",),
+    "tokenizers": ("function/tokens.py", "function/vocab.py", "models/"),
+}
+#: A part of the agent -> what it may not import, so that a request goes in one direction.
+BELOW = {
+    "agent/batcher.py": ("agent.service", "agent.store", "agent.transports", "agent.plugins"),
+    "agent/store.py": ("agent.service", "agent.transports", "agent.plugins", "agent.batcher"),
+    "agent/sessions.py": ("agent.service", "agent.transports", "agent.plugins", "agent.batcher"),
+    "agent/service.py": ("agent.transports", "agent.server", "agent.plugins.torch", "socket"),
+    "agent/plugins/torch.py": ("agent.service", "agent.transports", "agent.store", "agent.sessions"),
+    "vaccel_rpc/frames.py": ("socket", "threading", "asyncio"),
+    "vaccel_rpc/wire.py": ("socket", "threading", "asyncio"),
+    "function/classify.py": ("vaccel_rpc.client", "vaccel_rpc.channels", "http", "function.app"),
+}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+SOURCES = sorted(path for package in MAY for path in (ROOT / package).rglob("*.py") if "build" not in path.parts)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_only_what_its_layer_may(path: Path) -> None:
+    """A package imports the packages it may, and a library is known to the modules that wrap it."""
+    place = str(path.relative_to(ROOT))
+    for name in imports(path):
+        top = name.split(".")[0]
+        assert top not in OURS or top in MAY[place.split("/")[0]], f"{place} imports {name}"
+        assert top not in ONLY or place.startswith(ONLY[top]), f"{place} imports {name}"
+        assert not name.startswith(BELOW.get(place, ("\0",))), f"{place} imports {name}"
+
+
+def test_the_function_starts_without_torch_numpy_or_grpc() -> None:
+    """Importing the server and reading the model loads none of the heavy libraries."""
+    program = (
+        "import sys, function.app, function.classify, function.load, vaccel_rpc.remote, vaccel_rpc.channels.ttrpc\n"
+        "from pathlib import Path\n"
+        f"function.classify.Classifier.of_file(function.load.extras_of(Path({str(TWEETS)!r})), None)\n"
+        "print(sorted({'torch', 'numpy', 'grpc', 'agent', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
