@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -112,7 +113,12 @@ class Batcher:
                 )
             self._waiting.append(request)
             self._wake_one()
-        return await request.done
+        try:
+            return await request.done
+        except asyncio.CancelledError:
+            with self._lock, contextlib.suppress(ValueError):
+                self._waiting.remove(request)
+            raise
 
     def close(self) -> None:
         """Fails what is waiting; what runs now is let finish."""

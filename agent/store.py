@@ -69,6 +69,7 @@ class Store:
         self._models: dict[str, Model] = {}
         self._digests: dict[Path, tuple[tuple[int, int, int], str]] = {}
         self._private = Path(tempfile.mkdtemp(prefix="vaccel-agent-"))
+        self._uploading = asyncio.Lock()
         self._files = ThreadPoolExecutor(2, "files")
         self._loader = ThreadPoolExecutor(1, "load")
 
@@ -108,14 +109,12 @@ class Store:
                 "model bytes are not accepted here (--uploads deny); register a model of the store by its path"
             )
         digest = await self._in_thread(_sha256, data)
-        model = self._models.get(digest) or await self._stored(digest)
-        if model is None:
-            if self._policy == "known":
-                raise PermissionDenied(
-                    f"sha256:{digest} is no model of this agent's store, and only those are accepted as bytes (--uploads known)"
-                )
-            model = await self._keep_upload(digest, name, data)
-        model.references += 1
+        # One at a time: who sends the same bytes meanwhile finds them written.
+        async with self._uploading:
+            model = self._models.get(digest) or await self._stored(digest)
+            if model is None or model.path is None:
+                model = await self._keep_upload(digest, name, data)
+            model.references += 1
         return model
 
     def release(self, model: Model) -> None:
@@ -213,21 +212,23 @@ class Store:
         return model
 
     async def _keep_upload(self, digest: str, name: str, data: memoryview) -> Model:
+        if self._policy == "known":
+            raise PermissionDenied(
+                f"sha256:{digest} is no model of this agent's store, and only those are accepted as bytes (--uploads known)"
+            )
         held = sum(model.size for model in self._models.values() if model.uploaded and model.path)
         if held + len(data) > self._max_uploads:
             raise ResourceExhausted(
                 f"uploaded models hold {held} bytes; with this one they would pass --max-uploads", retry_after=5
             )
-        label = Path(name).stem or "model"
-        model = self._models[digest] = Model(digest, label, self._private / digest, uploaded=True, size=len(data), references=1)
+        path = self._private / digest
+        writing = self._files.submit(_write_program, path, data)
         try:
-            await self._in_thread(_write_program, model.path, data)
-        except BaseException:
-            if self._models.get(digest) is model:
-                del self._models[digest]
+            await asyncio.wrap_future(writing)
+        except asyncio.CancelledError:
+            writing.add_done_callback(lambda _: path.unlink(missing_ok=True))
             raise
-        model.references -= 1
-        return model
+        return self._add(Model(digest, Path(name).stem or "model", path, uploaded=True, size=len(data)))
 
     async def _loaded(self, model: Model) -> Program:
         if model.path is None:
