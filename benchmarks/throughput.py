@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -18,7 +19,10 @@ import click
 from benchmarks.processes import ROOT, agent, function
 from function.lines import read_file
 
-_WORDS = "the tea was warm and we walked along the river until it rained then everybody went home to read a good book".split()
+_WORDS = (
+    *("the", "tea", "was", "warm", "and", "we", "walked", "along", "river", "until", "it", "rained"),
+    *("then", "everybody", "went", "home", "to", "read", "a", "good", "book"),
+)
 
 
 @click.command(context_settings={"show_default": True})
@@ -35,8 +39,8 @@ def main(clients: int, seconds: float, texts: Path | None, count: int) -> None:
         _, single, _ = _load(port, wanted, 1, min(20.0, seconds))
         rate, many, failed = _load(port, wanted, clients, seconds)
     after = _torch_alone(wanted)
-    best = max(max(run["rates"].values()) for run in (before, after))
-    alone = statistics.median([before["single_ms"], after["single_ms"]])
+    best = max(before.best, after.best)
+    alone = (before.single_ms + after.single_ms) / 2
     print(f"plain torch: best batched rate {best:.1f}/s, batch 1 median {alone:.2f} ms")
     print(
         f"1 client: median {1000 * statistics.median(single):.2f} ms; {1000 * statistics.median(single) - alone:+.2f} ms to torch's batch 1"
@@ -56,14 +60,20 @@ def _made() -> list[str]:
     return [" ".join(chance.choices(_WORDS, k=max(2, round(chance.gauss(18, 9))))) for _ in range(2000)]
 
 
-def _torch_alone(texts: list[str]) -> dict[str, dict[str, float]]:
+@dataclass(frozen=True)
+class _Alone:
+    single_ms: float
+    best: float
+
+
+def _torch_alone(texts: list[str]) -> _Alone:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(texts, file)
         file.flush()
         command = [sys.executable, "-m", "benchmarks.torch_alone", "models/tweets.pt", file.name]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    found: dict[str, dict[str, float]] = json.loads(done.stdout)
-    return found
+    found = json.loads(done.stdout)
+    return _Alone(found["single_ms"], max(found["rates"].values()))
 
 
 def _load(port: int, texts: list[str], clients: int, seconds: float) -> tuple[float, list[float], int]:
@@ -91,6 +101,8 @@ def _load(port: int, texts: list[str], clients: int, seconds: float) -> tuple[fl
         thread.start()
     for thread in threads:
         thread.join()
+    for failure in failures:
+        print(f"failed: {failure!r}", file=sys.stderr)
     return len(times) / (time.perf_counter() - began), times, len(failures)
 
 

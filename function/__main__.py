@@ -19,6 +19,7 @@ _log = logging.getLogger("function")
 
 #: Connections that may wait to be accepted: a burst of clients is queued, not refused.
 _BACKLOG = 256
+_KEPT = 1024
 
 
 def main() -> None:
@@ -61,6 +62,8 @@ def _serve(config: Config) -> None:
         request_queue_size=_BACKLOG,
         shutdown_timeout=math.ceil(config.timeout),
     )
+    # The library keeps 10 idle connections and closes the others after each answer; a proxy in front of us keeps more.
+    server.keep_alive_conn_limit = _KEPT
     _run(server, config, draining)
     remote.close()
 
