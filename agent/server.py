@@ -28,7 +28,7 @@ from vaccel_rpc.errors import RpcError
 _log = logging.getLogger("agent")
 
 #: Rows that a batch may hold where --max-batch does not say: on a CPU short batches of equal length are as fast as long ones.
-_CPU_LIMITS, _GPU_LIMITS = Limits(rows=8, tokens=4096, padding=0.2), Limits(rows=64, tokens=65536, padding=0.6)
+_CPU_LIMITS, _GPU_LIMITS = Limits(rows=8, tokens=4096, padding=0.1), Limits(rows=64, tokens=65536, padding=0.6)
 _SOCKET_MODE = 0o660
 
 

@@ -85,8 +85,11 @@ class Store:
         return list(self._models.values())
 
     def names(self) -> list[str]:
-        """The files of the store."""
-        return sorted(path.name for path in self._folder.iterdir() if path.suffix in _SUFFIXES) if self._folder else []
+        """The files of the store; links that lead out of it are not."""
+        if self._folder is None:
+            return []
+        found = [path for path in self._folder.iterdir() if path.suffix in _SUFFIXES]
+        return sorted(path.name for path in found if path.resolve().is_relative_to(self._folder))
 
     async def by_path(self, path: str) -> Model:
         """The model that a client names; the caller holds a reference.

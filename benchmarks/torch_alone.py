@@ -21,7 +21,7 @@ def main() -> None:
     path, texts = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
     tokenizer = Tokenizer.from_buffer(read_extras(path).tokenizer or b"")
     rows = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    model = torch.jit.load(str(path)).eval().float()  # type: ignore[no-untyped-call]
+    model = torch.jit.load(str(path)).eval().float()
     with torch.inference_mode():
         for row in rows[:20]:
             model(*_batch([row]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import zipfile
 from collections.abc import Sequence
@@ -76,7 +77,9 @@ def _drop_debug_files(path: Path) -> None:
 def write_export(module: nn.Module, path: Path, extras: dict[str, str]) -> str:
     """``torch.export`` with dynamic batch and length, and save; the digest."""
     examples = example_inputs(extras["signature.json"])
-    dynamic = tuple({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for _ in examples)
+    dynamic: tuple[Any, ...] = tuple({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for _ in examples)
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in inspect.signature(module.forward).parameters.values()):
+        dynamic = (dynamic,)
     program = torch.export.export(module.eval(), examples, dynamic_shapes=dynamic)
     torch.export.save(program, path, extra_files=extras)
     return write_digest(path)

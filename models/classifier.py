@@ -22,6 +22,7 @@ class MeanPoolClassifier(nn.Module):
         self.head = nn.Linear(encoder.config.hidden_size, classes)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """int64 [n, t] twice -> float32 logits [n, classes]."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weights = attention_mask.unsqueeze(-1).to(states.dtype)
         # A row of padding alone would divide by zero, and its NaN would be the whole batch's warning.

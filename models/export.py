@@ -24,7 +24,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group(help=__doc__)
 def main() -> None:
-    pass
+    """Puts a model into one file; see the module."""
 
 
 def writes(command: Callable[..., Any]) -> Callable[..., Any]:

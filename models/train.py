@@ -184,6 +184,7 @@ def main(
     seed: int,
     threads: int,
 ) -> None:
+    """See the command's help."""
     torch.manual_seed(seed)
     if threads:
         torch.set_num_threads(threads)

@@ -52,7 +52,7 @@ def _show(url: str, processes: list[subprocess.Popen[bytes]]) -> int:
         time.sleep(0.1)
     request = urllib.request.Request(
         f"{url}/classify", json.dumps({"text": _TEXT}).encode(), {"Content-Type": "application/json"}
-    )  # noqa: S310
+    )
     with urllib.request.urlopen(request) as answer:
         _say(f"\n{_TEXT!r} is:\n{json.dumps(json.load(answer), indent=2)}")
     body = json.dumps({"text": "your own words"})

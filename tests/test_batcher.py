@@ -142,7 +142,7 @@ def test_closing_fails_what_waits_and_lets_the_running_finish() -> None:
         await asyncio.sleep(0)
         queue.close()
         gate.set()
-        results: list[list[Tensor] | BaseException] = await asyncio.gather(running, waiting, return_exceptions=True)
+        results = await asyncio.gather(running, waiting, return_exceptions=True)
         assert isinstance(results[0], list)
         assert isinstance(results[1], Unavailable)
         with pytest.raises(RpcError):

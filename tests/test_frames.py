@@ -65,7 +65,12 @@ def test_at_the_limit_a_frame_passes_and_one_byte_more_is_skipped() -> None:
 def test_a_header_alone_reserves_nothing() -> None:
     """A frame that announces much and sends little costs what it sent."""
     asked: list[int] = []
-    reader = FrameReader(1 << 30, lambda count: not asked.append(count))
+
+    def reserve(count: int) -> bool:
+        asked.append(count)
+        return True
+
+    reader = FrameReader(1 << 30, reserve)
     assert list(reader.receive(HEADER.pack(1 << 30, 1, REQUEST, 0) + b"abc")) == []
     assert asked == [3]
     assert reader.held == 3

@@ -138,13 +138,22 @@ def load(path: Path, device: Device) -> TorchProgram:
 
 
 def _load_script(path: Path, device: Device, signature: Signature | None) -> Forward:
-    module: Any = torch.jit.load(str(path), map_location=device.device)  # type: ignore[no-untyped-call]
+    module: Any = torch.jit.load(str(path), map_location=device.device)
     module = module.eval()
     # Weights may be stored in half precision to save space; a model that comes with a signature computes in what that says.
     if signature and device.is_cpu and any(spec.dtype == "float32" for spec in signature.outputs):
         module = module.float()
-    forward: Forward = module
+    forward: Forward = _frozen(module) if signature else module
     return forward
+
+
+def _frozen(module: Any) -> Any:
+    """The module with its weights as constants: a tenth faster on single rows. Not every module can be frozen."""
+    try:
+        return torch.jit.freeze(module)
+    except RuntimeError as error:
+        _log.info("The model is run as it is, not frozen: %s", _last_line(error))
+        return module
 
 
 def _load_export(path: Path, device: Device) -> Forward:
