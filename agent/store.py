@@ -163,6 +163,8 @@ class Store:
     def _resolve(self, path: str) -> Path:
         """The file of the store that a client's path means."""
         name = unquote(path.removeprefix("file://")) if path.startswith("file:///") else path
+        if not name:
+            raise InvalidArgument("the path is empty; register a model as NAME, NAME.pt, sha256:HEX or by bytes")
         if self._folder is None:
             raise NotFound(f"no model {path!r}: this agent has no store (--models)")
         outside = PermissionDenied(

@@ -170,9 +170,11 @@ def test_paths_lead_nowhere_but_into_the_store(spawn_agent: SpawnAgent, tmp_path
     ):
         with pytest.raises(PermissionDenied):
             calls.register_path(session, path)
-    for path in ("nothing", "sha256:" + "0" * 64, ""):
+    for path in ("nothing", "sha256:" + "0" * 64):
         with pytest.raises(NotFound):
             calls.register_path(session, path)
+    with pytest.raises(InvalidArgument, match="the path is empty"):
+        calls.register_path(session, "")
 
 
 def test_upload_policies(spawn_agent: SpawnAgent, tmp_path: Path) -> None:

@@ -1,0 +1,224 @@
+"""Garbage against the agent, beside a correct client: ``python -m benchmarks.fuzz --seconds 600``.
+
+Random bytes, mutated calls, headers that lie, half frames, connections that come and go. The correct client's every call must be right,
+the agent's memory flat, and no traceback in its log; otherwise the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from benchmarks.processes import ROOT, ended, free_port, resident_mib, start, wait_for
+from vaccel_rpc.addresses import Address, no_delay, parse, ttrpc_socket
+from vaccel_rpc.channels import connect
+from vaccel_rpc.client import Client
+from vaccel_rpc.errors import RpcError
+from vaccel_rpc.frames import encode
+from vaccel_rpc.proto.dialect08 import genop_pb2, resource_pb2, session_pb2, torch_pb2
+from vaccel_rpc.proto.ttrpc_pb2 import Request
+from vaccel_rpc.tensors import from_values, to_values
+
+_ATTACKERS = 3
+#: Attacks a second and attacker: the correct client shares the machine.
+_RATE = 40.0
+
+
+@click.command()
+@click.option("--seconds", default=600.0, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+def main(seconds: float, seed: int) -> None:
+    """Attacks an agent of its own for SECONDS."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "agent.log"
+        address, metrics = parse(f"unix://{folder}/a.sock"), free_port()
+        tcp = parse(f"tcp://127.0.0.1:{free_port()}")
+        options = (
+            "-a",
+            str(address),
+            "-a",
+            str(tcp),
+            "--models",
+            str(ROOT / "models"),
+            "--preload",
+            "tweets",
+            "--uploads",
+            "allow",
+        )
+        upstream = f"log_file={log}"
+        more = (
+            "--max-message",
+            "64",
+            "--metrics-address",
+            f"127.0.0.1:{metrics}",
+            "--log-level",
+            "warn",
+            "--vaccel-config",
+            upstream,
+        )
+        with ended(start("agent", *options, *more)) as process:
+            wait_for(metrics, "/readyz")
+            ok = _attack((address, tcp), seconds, seed, lambda: resident_mib(process.pid))
+            ok = process.poll() is None and ok
+        tracebacks = log.read_text(errors="replace").count("Traceback")
+    print(f"tracebacks in the agent's log: {tracebacks}")
+    sys.exit(0 if ok and not tracebacks else 1)
+
+
+def _attack(addresses: tuple[Address, ...], seconds: float, seed: int, memory: Callable[[], float]) -> bool:
+    end = time.monotonic() + seconds
+    sent: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
+    threads = [threading.Thread(target=_attacker, args=(addresses, seed + i, end, sent)) for i in range(_ATTACKERS)]
+    threads.append(threading.Thread(target=_correct, args=(addresses[0], end, calls)))
+    for thread in threads:
+        thread.start()
+    samples = []
+    while time.monotonic() < end:
+        samples.append(memory())
+        time.sleep(min(1.0, seconds / 10))
+    for thread in threads:
+        thread.join()
+    # The first tenth is the agent's warming up: buffers, threads, the kinds of error.
+    settled, last = max(samples[: len(samples) // 10 + 1]), max(samples[-len(samples) // 10 :])
+    print(f"attacks: {sum(sent.values())} ({', '.join(f'{name} {count}' for name, count in sent.most_common())})")
+    print(f"correct client: {calls['right']} calls right, {calls['wrong']} wrong, {calls['failed']} failed")
+    print(f"resident memory: {samples[0]:.0f} MiB at the start, {settled:.0f} after a tenth, {last:.0f} at the end")
+    return calls["right"] > 0 and not calls["wrong"] and not calls["failed"] and last < settled * 1.1 + 16
+
+
+def _correct(address: Address, end: float, calls: Counter[str]) -> None:
+    client = Client(connect(address, 5))
+    session = client.create_session()
+    model = client.register_path(session, "tweets")
+    rows = [[from_values("int64", [1, n], range(1000, 1000 + n)), from_values("int64", [1, n], [1] * n)] for n in range(2, 40)]
+    expected = [to_values(client.run(session, model, row, 1)[0]) for row in rows]
+    while time.monotonic() < end:
+        for row, right in zip(rows, expected, strict=True):
+            try:
+                answer = to_values(client.run(session, model, row, 1, timeout=20)[0])
+            except RpcError as error:
+                print(f"correct client: {error.name}: {error.message}", file=sys.stderr)
+                calls["failed"] += 1
+                continue
+            calls["right" if max(abs(a - b) for a, b in zip(answer, right, strict=True)) < 1e-4 else "wrong"] += 1
+
+
+def _attacker(addresses: tuple[Address, ...], seed: int, end: float, sent: Counter[str]) -> None:
+    chance = random.Random(seed)
+    while time.monotonic() < end:
+        attack = chance.choice(_ATTACKS)
+        sent[attack.__name__.strip("_")] += 1
+        try:
+            sock, place = ttrpc_socket(chance.choice(addresses))
+            with sock:
+                sock.settimeout(2)
+                sock.connect(place)
+                no_delay(sock)
+                attack(sock, chance)
+        except OSError:
+            pass  # The agent may close a connection that speaks garbage.
+        time.sleep(chance.expovariate(_RATE))
+
+
+def _call(chance: random.Random) -> bytes:
+    """A valid frame of some method, with odd numbers in it."""
+    number = chance.choice([0, 1, -1, 7, 2**62])
+    tensor = torch_pb2.Tensor(
+        data=chance.randbytes(chance.randrange(40)), dims=[chance.choice([0, 1, -1, 2**40])] * 2, type=chance.randrange(9)
+    )
+    method, payload = chance.choice(
+        [
+            ("CreateSession", session_pb2.CreateRequest(flags=1)),
+            ("DestroySession", session_pb2.DestroyRequest(session_id=number)),
+            (
+                "RegisterResource",
+                resource_pb2.RegisterRequest(session_id=number, paths=[chance.choice(["tweets", "../x", "", "http://x"])]),
+            ),
+            (
+                "RegisterResource",
+                resource_pb2.RegisterRequest(session_id=number, blobs=[resource_pb2.Blob(data=chance.randbytes(50))]),
+            ),
+            ("TorchModelRun", torch_pb2.ModelRunRequest(session_id=number, model_id=number, in_tensors=[tensor])),
+            (
+                "Genop",
+                genop_pb2.Request(
+                    session_id=number, read_args=[genop_pb2.Arg(buf=chance.randbytes(3), parts=chance.randrange(4))]
+                ),
+            ),
+            ("GenopStream", genop_pb2.Request(session_id=number)),
+        ]
+    )
+    service = chance.choice(["vaccel.sync.agent.AgentService", "vaccel.asynchronous.agent.AgentService", "vaccel.AgentService"])
+    request = Request(
+        service=service, method=method, payload=payload.SerializeToString(), timeout_nano=chance.choice([0, 1, -5, 10**9])
+    )
+    stream = chance.choice([1, 1, 3, 2, 0, 2**32 - 1])
+    return encode(stream, chance.choice([1, 1, 1, 3, 2]), chance.choice([0, 0, 6, 5, 255]), request.SerializeToString())
+
+
+def _random_bytes(sock: socket.socket, chance: random.Random) -> None:
+    sock.sendall(chance.randbytes(chance.randrange(1, 4000)))
+
+
+def _odd_calls(sock: socket.socket, chance: random.Random) -> None:
+    sock.sendall(b"".join(_call(chance) for _ in range(20)))
+    sock.settimeout(0.1)
+    sock.recv(65536)
+
+
+def _flipped_bits(sock: socket.socket, chance: random.Random) -> None:
+    data = bytearray(b"".join(_call(chance) for _ in range(5)))
+    for _ in range(chance.randrange(1, 20)):
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    sock.sendall(data)
+
+
+def _flipped_body(sock: socket.socket, chance: random.Random) -> None:
+    data = bytearray(_call(chance))
+    for _ in range(chance.randrange(1, 10)):
+        data[chance.randrange(10, len(data))] = chance.randrange(256)
+    sock.sendall(data)
+    sock.settimeout(0.1)
+    sock.recv(65536)
+
+
+def _lying_header(sock: socket.socket, chance: random.Random) -> None:
+    length = chance.choice([2**20, 2**26, 2**26 + 1, 2**32 - 1])
+    sock.sendall(struct.pack(">IIBB", length, 1, 1, 0) + chance.randbytes(chance.randrange(200_000)))
+
+
+def _half_a_frame(sock: socket.socket, chance: random.Random) -> None:
+    data = _call(chance)
+    sock.sendall(data[: chance.randrange(len(data))])
+    time.sleep(chance.random() * 0.2)
+
+
+def _nothing(sock: socket.socket, chance: random.Random) -> None:
+    if chance.random() < 0.5:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+_ATTACKS: tuple[Callable[[socket.socket, random.Random], None], ...] = (
+    _random_bytes,
+    _odd_calls,
+    _flipped_bits,
+    _flipped_body,
+    _lying_header,
+    _half_a_frame,
+    _nothing,
+)
+
+
+if __name__ == "__main__":
+    main()
