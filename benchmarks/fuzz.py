@@ -135,7 +135,9 @@ def _call(chance: random.Random) -> bytes:
     """A valid frame of some method, with odd numbers in it."""
     number = chance.choice([0, 1, -1, 7, 2**62])
     tensor = torch_pb2.Tensor(
-        data=chance.randbytes(chance.randrange(40)), dims=[chance.choice([0, 1, -1, 2**40])] * 2, type=chance.randrange(9)
+        data=chance.randbytes(chance.randrange(40)),
+        dims=[chance.choice([0, 1, -1, 2**40])] * 2,
+        type=chance.choice(torch_pb2.DataType.values()),
     )
     method, payload = chance.choice(
         [

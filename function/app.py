@@ -90,7 +90,8 @@ def _problem(error: Exception) -> Response:
     response = jsonify(problem.body())
     response.status_code, response.mimetype = problem.status, "application/problem+json"
     response.headers.update(problem.headers)
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    # A probe that finds it not ready is no news.
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not request.path.startswith("/health/"):
         _log.warning("%s %s: %d %s", request.method, request.path, problem.status, problem.detail)
     return response
 
