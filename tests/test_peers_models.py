@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,6 +170,7 @@ def test_expired_call_leaves_the_queue(spawn_agent: SpawnAgent, tmp_path: Path) 
         steps.run(session, model, [int64([1], 1)])
         long = SYNC_08.run(session, model, [int64([100_000], 1)])
         first = client.start(SYNC_08.service, "TorchModelRun", long)
+        time.sleep(0.5)  # a worker takes it out of the queue
         expiring = [client.start(SYNC_08.service, "TorchModelRun", long, timeout_nano=300_000_000) for _ in range(8)]
         codes = [client.answer(stream).code for stream in expiring]
         assert codes.count(DEADLINE_EXCEEDED) >= 1
