@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import signal
 import socket
@@ -424,3 +425,41 @@ def test_vsock_can_be_listened_on(spawn_agent: SpawnAgent) -> None:
     if not hasattr(socket, "AF_VSOCK") or not Path("/dev/vsock").exists():
         pytest.skip("this kernel has no vsock")
     assert "vsock" in spawn_agent("-a", "vsock://-1:54321").addresses
+
+
+class Greedy(nn.Module):
+    def forward(self, size: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(int(size.item())).sum().reshape(1)
+
+
+def test_out_of_memory_is_resource_exhausted_and_the_agent_lives(agent: Server, tmp_path: Path) -> None:
+    """A run that needs more than there is fails alone."""
+    calls = client(agent)
+    session = calls.create_session()
+    model = calls.register_bytes(session, saved(Greedy(), tmp_path / "greedy.pt"))
+    with pytest.raises(ResourceExhausted, match="more memory than there is"):
+        calls.run(session, model, [from_values("int64", [1], [2**46])], 1)
+    assert to_values(calls.run(session, model, [from_values("int64", [1], [4])], 1)[0]) == [0.0]
+
+
+def test_as_process_one_it_reaps_and_ends(tmp_path: Path) -> None:
+    """In a process namespace of its own: orphans do not stay as zombies, SIGTERM ends it with 0."""
+    unshare = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let us make a process namespace")
+    log = (tmp_path / "log").open("wb")
+    program = (
+        "import os, subprocess, sys\n"
+        "subprocess.Popen(['sh', '-c', '(sleep 0.5; true) & exit 0'])\n"
+        f"os.execv(sys.executable, [sys.executable, '-m', 'agent', '-a', 'unix://{tmp_path}/a.sock'])\n"
+    )
+    process = subprocess.Popen([*unshare, sys.executable, "-c", program], stdout=log, stderr=log, cwd=ROOT)
+    server = Server(process, tmp_path / "log")
+    server.wait_for("agent ready")
+    (inner,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    end = time.monotonic() + 5
+    while Path(f"/proc/{inner}/task/{inner}/children").read_text().split() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert Path(f"/proc/{inner}/task/{inner}/children").read_text().split() == []
+    os.kill(int(inner), signal.SIGTERM)
+    assert process.wait(15) == 0
