@@ -9,11 +9,10 @@ import sys
 import threading
 from typing import Any
 
+from function.assembly import assemble
 from function.config import VARIABLES, Config, ConfigError, from_env
-from function.load import describe, extras_of
 from vaccel_rpc import log
 from vaccel_rpc.modelfile import ModelFileError
-from vaccel_rpc.remote import RemoteModel
 
 _log = logging.getLogger("function")
 
@@ -35,37 +34,20 @@ def main() -> None:
 
 
 def _serve(config: Config) -> None:
-    source, about, file = describe(config.model, config.tokenizer)
-    remote = RemoteModel(config.address, source, tls=config.tls)
-    remote.start()
-    # Imported only now: the agent is being connected meanwhile.
+    function = assemble(config)
     from cheroot.wsgi import Server
 
-    from function.app import Served, create_app
-    from function.classify import Classifier
-    from function.requests import Limits
-
-    classifier = Classifier.of_file(extras_of(file), remote)
-    draining = threading.Event()
-
-    def not_ready() -> str | None:
-        if draining.is_set():
-            return "shutting down"
-        return None if remote.ready else f"no agent: {remote.problem.message if remote.problem else 'connecting'}"
-
-    limits = Limits(config.max_texts, config.max_text_chars)
-    app = create_app(Served(lambda: classifier, about, not_ready, limits, config.timeout, config.max_body))
     server = Server(
         (config.host, config.port),
-        app,
+        function.app,
         numthreads=config.threads,
         request_queue_size=_BACKLOG,
         shutdown_timeout=math.ceil(config.timeout),
     )
     # The library keeps 10 idle connections and closes the others after each answer; a proxy in front of us keeps more.
     server.keep_alive_conn_limit = _KEPT
-    _run(server, config, draining)
-    remote.close()
+    _run(server, config, function.draining)
+    function.close()
 
 
 def _run(server: Any, config: Config, draining: threading.Event) -> None:

@@ -55,8 +55,10 @@ def arriving(size: int) -> Iterator[list[str]]:
     waiting: queue.Queue[bytes] = queue.Queue(maxsize=4096)
 
     def read() -> None:
-        for line in sys.stdin.buffer:
-            waiting.put(line)
+        # Not sys.stdin: the interpreter would want its lock at exit, which this thread holds while it waits, and abort.
+        with open(sys.stdin.fileno(), "rb", closefd=False) as lines:  # noqa: PTH123 a descriptor
+            for line in lines:
+                waiting.put(line)
         waiting.put(b"")
 
     threading.Thread(target=read, daemon=True).start()

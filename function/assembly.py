@@ -1,0 +1,59 @@
+"""Puts the function together, for every runtime: the model's tokenizer, the connection to the agent, the WSGI application."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from function.config import Config
+from function.load import describe, extras_of
+from vaccel_rpc.remote import RemoteModel
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that serves; ``app`` is what a runtime calls."""
+
+    app: WSGIApplication
+    remote: RemoteModel
+    draining: threading.Event
+
+    def not_ready(self) -> str | None:
+        """Why it cannot answer now, or None."""
+        return _not_ready(self.remote, self.draining)
+
+    def drain(self) -> None:
+        """From now on it says that it is not ready."""
+        self.draining.set()
+
+    def close(self) -> None:
+        """Ends the connection to the agent."""
+        self.remote.close()
+
+
+def assemble(config: Config) -> Function:
+    """The function that ``config`` describes; the agent is being connected when this returns. Raises `ModelFileError`."""
+    source, about, file = describe(config.model, config.tokenizer)
+    remote = RemoteModel(config.address, source, tls=config.tls)
+    remote.start()
+    # Imported only now: the agent is being connected meanwhile.
+    from function.app import Served, create_app
+    from function.classify import Classifier
+    from function.requests import Limits
+
+    classifier = Classifier.of_file(extras_of(file), remote)
+    draining = threading.Event()
+    limits = Limits(config.max_texts, config.max_text_chars)
+    served = Served(lambda: classifier, about, lambda: _not_ready(remote, draining), limits, config.timeout, config.max_body)
+    app: Any = create_app(served)
+    return Function(app, remote, draining)
+
+
+def _not_ready(remote: RemoteModel, draining: threading.Event) -> str | None:
+    if draining.is_set():
+        return "shutting down"
+    return None if remote.ready else f"no agent: {remote.problem.message if remote.problem else 'connecting'}"
