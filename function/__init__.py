@@ -1,5 +1,7 @@
 """The function: HTTP in, labels out. No torch, no model: an agent runs it.
 
-``app`` -> `classify` -> `tokens` and ``vaccel_rpc``; only ``app`` knows Flask. May import ``vaccel_rpc``, never ``agent``,
-``models`` or torch.
+``web`` -> `service` -> `classify` -> `tokens` and ``vaccel_rpc``; only ``web`` knows Flask. May import ``vaccel_rpc``, never
+``agent``, ``models`` or torch.
 """
+
+__version__ = "0.1.0"

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING
 
-from function.assembly import assemble
+from function.assembly import Function, assemble
 from function.config import VARIABLES, Config, ConfigError, from_env
+from function.phases import Phases
 from vaccel_rpc import log
 from vaccel_rpc.modelfile import ModelFileError
 
-_log = logging.getLogger("function")
+if TYPE_CHECKING:
+    from function.server import Server
 
-#: Connections that may wait to be accepted: a burst of clients is queued, not refused.
-_BACKLOG = 256
-_KEPT = 1024
+_log = logging.getLogger("function")
 
 
 def main() -> None:
@@ -27,43 +26,50 @@ def main() -> None:
         _usage()
     try:
         config = from_env()
-        log.configure("json" if config.log_format == "json" else "text", "info")
+        log.configure(config.log_format, config.log_level)
         _serve(config)
     except (ConfigError, ModelFileError) as error:
         _fail(str(error), 2)
 
 
 def _serve(config: Config) -> None:
-    function = assemble(config)
-    from cheroot.wsgi import Server
+    phases = Phases()
+    function = assemble(config, phases)
+    from function.server import Server
 
     server = Server(
         (config.host, config.port),
         function.app,
-        numthreads=config.threads,
-        request_queue_size=_BACKLOG,
-        shutdown_timeout=math.ceil(config.timeout),
+        threads=config.threads,
+        max_body=config.max_body,
+        read_timeout=config.read_timeout,
+        keep_alive=config.keep_alive,
+        grace=config.timeout,
     )
-    # The library keeps 10 idle connections and closes the others after each answer; a proxy in front of us keeps more.
-    server.keep_alive_conn_limit = _KEPT
-    _run(server, config, function.draining)
+    _run(server, config, function, phases)
     function.close()
 
 
-def _run(server: Any, config: Config, draining: threading.Event) -> None:
+def _run(server: Server, config: Config, function: Function, phases: Phases) -> None:
     try:
         server.prepare()
     except OSError as error:
         _fail(f"cannot listen on {config.host}:{config.port}: {error.strerror or error}; set PORT to another one", 1)
-    stopper = threading.Thread(target=server.stop, name="stop")
+
+    def drain() -> None:
+        server.drain()
+        server.stop()
+
+    stopper = threading.Thread(target=drain, name="stop")
 
     def stop(*_: object) -> None:
-        if not draining.is_set():
-            draining.set()
+        if not function.draining.is_set():
+            function.drain()
             stopper.start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    phases.end("listen")
     _log.info("Listening on http://%s:%d", *server.bind_addr[:2])
     server.serve()
     stopper.join()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from function.config import Config
 from function.load import describe, extras_of
+from function.phases import Phases
 from vaccel_rpc.remote import RemoteModel
 
 if TYPE_CHECKING:
@@ -35,21 +36,38 @@ class Function:
         self.remote.close()
 
 
-def assemble(config: Config) -> Function:
+def assemble(config: Config, phases: Phases | None = None) -> Function:
     """The function that ``config`` describes; the agent is being connected when this returns. Raises `ModelFileError`."""
-    source, about, file = describe(config.model, config.tokenizer)
+    phases = Phases() if phases is None else phases
+    source, model, file = describe(config.model, config.tokenizer)
     remote = RemoteModel(config.address, source, tls=config.tls)
     remote.start()
     # Imported only now: the agent is being connected meanwhile.
-    from function.app import Served, create_app
+    from function.asked import Limits
     from function.classify import Classifier
-    from function.requests import Limits
+    from function.service import Service, Slots
+    from function.web.app import create_app
 
+    phases.end("imports")
     classifier = Classifier.of_file(extras_of(file), remote)
+    phases.end("tokenizer")
     draining = threading.Event()
-    limits = Limits(config.max_texts, config.max_text_chars)
-    served = Served(lambda: classifier, about, lambda: _not_ready(remote, draining), limits, config.timeout, config.max_body)
-    app: Any = create_app(served)
+    service = Service(
+        classifier=classifier,
+        model=model,
+        limits=Limits(config.max_texts, config.max_text_chars, config.max_body),
+        timeout=config.timeout,
+        requests=Slots(config.threads),
+        streams=Slots(max(1, config.threads // 4)),
+        not_ready=lambda: _not_ready(remote, draining),
+        agents=remote.agents,
+        phases=phases,
+        log_texts=config.log_texts,
+        cors_origins=config.cors_origins,
+        source=config.event_source,
+    )
+    app: Any = create_app(service)
+    phases.end("routes")
     return Function(app, remote, draining)
 
 

@@ -8,19 +8,21 @@ import os
 import statistics
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from tqdm import tqdm
 
+from function.answers import shown
 from function.classify import Classifier, Prediction
 from function.config import ConfigError, address_of
-from function.lines import InputError, arriving, chunks, read_file
+from function.lines import InputError, read_file, standard_input
 from function.load import extras_of
+from function.options import ERRORS, OPTIONS, TRUNCATIONS, Options, Unusable, named, read_options
+from function.stream import Arriving, in_order
 from function.tokens import Encoder
 from function.vocab import GUIDE_LABELS, VocabError, guide_signature, read_vocab, tokenizer
 from vaccel_rpc.addresses import from_environment
@@ -30,8 +32,14 @@ from vaccel_rpc.remote import ModelSource, RemoteModel
 
 #: Seconds for connecting and, where it must be, sending the model; and for one call.
 _CONNECT_S, _CALL_S = 120.0, 60.0
+#: Lines that are read before they are wanted.
+_AHEAD = 4096
 
-Writer = Callable[[int, str, Prediction, float], str]
+Item = Prediction | Unusable
+Writer = Callable[[int, str, Item, float], str]
+Form = Callable[[int, str, Item, float, Options], str]
+
+_MEANING = {name: meaning[:1].upper() + meaning[1:] for name, _, _, meaning in OPTIONS}
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
@@ -42,12 +50,20 @@ Writer = Callable[[int, str, Prediction, float], str]
 )
 @click.option("--batch", default=1, type=click.IntRange(1, 1024), help="Texts sent together.")
 @click.option("--jobs", default=1, type=click.IntRange(1, 64), help="Batches in flight.")
+@click.option("--truncation", default="head", type=click.Choice(TRUNCATIONS), help=f"{_MEANING['truncation']}.")
+@click.option("--top-k", type=click.IntRange(1), help=f"{_MEANING['top_k']} (jsonl).")
+@click.option("--threshold", type=float, help=f"{_MEANING['threshold']} (jsonl).")
+@click.option("--logits", is_flag=True, help=f"{_MEANING['logits']} (jsonl).")
+@click.option("--errors", default="request", type=click.Choice(ERRORS), help="A line that cannot be classified: end, or go on.")
 @click.option("--format", "form", default="text", type=click.Choice(["text", "jsonl"]), help="The guide's lines, or JSON lines.")
 @click.option("--address", help="The agent; default: VACCEL_RPC_ADDRESS.")
-def main(model: Path, vocab: Path | None, source: str, batch: int, jobs: int, form: str, address: str | None) -> None:
+def main(
+    model: Path, vocab: Path | None, source: str, batch: int, jobs: int, form: str, address: str | None, **asked: Any
+) -> None:
     """Classifies texts with a model that an agent runs."""
     show = form == "text"
     try:
+        options = read_options(asked)
         lines = None if source == "-" else read_file(Path(source))
         remote, classifier = _open(model, vocab, address)
         if show:
@@ -57,8 +73,9 @@ def main(model: Path, vocab: Path | None, source: str, batch: int, jobs: int, fo
         if show:
             _say(f"Created new model resource {remote.resource_id}")
             _say(f"Initialized vAccel session {remote.session_id}")
-        _classify(classifier, remote, lines, batch, jobs, _text if show else _json)
-    except (ConfigError, InputError, ModelFileError, VocabError) as error:
+        form_of: Form = _text if show else _json
+        _classify(classifier, remote, lines, batch, jobs, lambda n, text, item, ms: form_of(n, text, item, ms, options), options)
+    except (ConfigError, InputError, ModelFileError, Unusable, VocabError) as error:
         _fail(str(error))
     except RpcError as error:
         _fail(f"{error.name}: {error.message}")
@@ -69,18 +86,25 @@ def main(model: Path, vocab: Path | None, source: str, batch: int, jobs: int, fo
 
 
 def _classify(
-    classifier: Classifier, remote: RemoteModel, lines: list[str] | None, batch: int, jobs: int, writer: Writer
+    classifier: Classifier, remote: RemoteModel, lines: list[str] | None, batch: int, jobs: int, writer: Writer, options: Options
 ) -> None:
     summary = _Summary()
-    parts = arriving(batch) if lines is None else chunks(lines, batch)
+    arriving = Arriving(standard_input() if lines is None else lines, _AHEAD)
     progress = tqdm(total=None if lines is None else len(lines), unit="line", file=sys.stderr, disable=not sys.stderr.isatty())
-    pool = ThreadPoolExecutor(jobs)
+
+    def run(texts: list[str]) -> _Done:
+        began = time.perf_counter()
+        return texts, classifier.classify(texts, _CALL_S, options).items, time.perf_counter() - began
+
     try:
         with progress:
-            for texts, predictions, seconds in _in_order(pool, classifier, parts, jobs):
-                for text, prediction in zip(texts, predictions, strict=True):
-                    sys.stdout.write(writer(summary.lines + 1, text, prediction, seconds * 1000))
-                    summary.add(prediction, seconds)
+            for texts, items, seconds in in_order(arriving, run, size=batch, jobs=jobs):
+                for text, item in zip(texts, items, strict=True):
+                    number = summary.lines + 1
+                    if isinstance(item, Unusable) and options.errors == "request":
+                        raise InputError(f"line {number}: {named(item)}")
+                    sys.stdout.write(writer(number, text, item, seconds * 1000))
+                    summary.add(item, seconds)
                 sys.stdout.flush()
                 progress.update(len(texts))
     except KeyboardInterrupt:
@@ -90,27 +114,10 @@ def _classify(
         os._exit(130)
     finally:
         remote.close()
-        pool.shutdown(cancel_futures=True)
     summary.show("")
 
 
-_Done = tuple[list[str], list[Prediction], float]
-
-
-def _in_order(pool: ThreadPoolExecutor, classifier: Classifier, parts: Iterator[list[str]], jobs: int) -> Iterator[_Done]:
-    """Each part's predictions in the order of the parts, ``jobs`` of them in flight."""
-
-    def run(texts: list[str]) -> _Done:
-        began = time.perf_counter()
-        return texts, classifier.classify(texts, _CALL_S), time.perf_counter() - began
-
-    flying: deque[Future[_Done]] = deque()
-    for texts in parts:
-        flying.append(pool.submit(run, texts))
-        while len(flying) >= jobs:
-            yield flying.popleft().result()
-    while flying:
-        yield flying.popleft().result()
+_Done = tuple[list[str], list[Item], float]
 
 
 def _open(model: Path, vocab: Path | None, address: str | None) -> tuple[RemoteModel, Classifier]:
@@ -143,10 +150,10 @@ class _Summary:
         self._seconds: list[float] = []
         self._began = time.perf_counter()
 
-    def add(self, prediction: Prediction, seconds: float) -> None:
+    def add(self, item: Item, seconds: float) -> None:
         """One more line."""
         self.lines += 1
-        self._labels[prediction.label] += 1
+        self._labels["error" if isinstance(item, Unusable) else item.label] += 1
         self._seconds.append(seconds)
 
     def show(self, before: str) -> None:
@@ -163,14 +170,16 @@ class _Summary:
         )
 
 
-def _text(line: int, text: str, prediction: Prediction, ms: float) -> str:  # noqa: ARG001 as `_json`
-    return f"Line {line}: Duration: {ms:.6g} ms Prediction: {prediction.label}\n"
+def _text(line: int, text: str, item: Item, ms: float, options: Options) -> str:  # noqa: ARG001 as `_json`
+    said = f"Error: {named(item)}" if isinstance(item, Unusable) else f"Prediction: {item.label}"
+    return f"Line {line}: Duration: {ms:.6g} ms {said}\n"
 
 
-def _json(line: int, text: str, prediction: Prediction, ms: float) -> str:
-    shown: dict[str, Any] = {"line": line, "text": text, "label": prediction.label, "score": prediction.score}
-    shown |= {"scores": prediction.scores, "tokens": prediction.tokens, "truncated": prediction.truncated, "ms": round(ms, 3)}
-    return json.dumps(shown) + "\n"
+def _json(line: int, text: str, item: Item, ms: float, options: Options) -> str:
+    answer = shown(named(item) if isinstance(item, Unusable) else item, options)
+    if "error" not in answer:
+        answer.setdefault("truncated", False)
+    return json.dumps({"line": line, "text": text, **answer, "ms": round(ms, 3)}) + "\n"
 
 
 def _say(line: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from function.tokens import Encoder
+from function.options import Options, Unusable
+from function.tokens import Encoded, Encoder
+from vaccel_rpc.client import Ran
 from vaccel_rpc.errors import Internal
 from vaccel_rpc.modelfile import Extras, ModelFileError, Signature
 from vaccel_rpc.tensors import Tensor, to_values
@@ -16,26 +19,57 @@ from vaccel_rpc.tensors import Tensor, to_values
 class Runner(Protocol):
     """What runs the model: `vaccel_rpc.remote.RemoteModel`."""
 
-    def run_all(self, requests: Sequence[Sequence[Tensor]], outputs: int, timeout: float | None = None) -> list[list[Tensor]]:
-        """Each request's outputs. Raises `RpcError`."""
+    def run_timed(
+        self,
+        requests: Sequence[Sequence[Tensor]],
+        outputs: int,
+        timeout: float | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> list[Ran]:
+        """Each request's outputs and the time they took at the agent. Raises `RpcError`."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """``scores``: label -> probability, or number (regression), in the model's order; ``score``: the best one's."""
+    """``scores``, ``logits``: label -> probability (or number: regression), and what the model gave, in the model's order.
+
+    ``score``: the best one's. ``windows``: runs whose scores were averaged.
+    """
 
     label: str
     score: float
     scores: dict[str, float]
+    logits: dict[str, float]
     tokens: int
     truncated: bool
+    windows: int
+
+
+@dataclass
+class Spent:
+    """Seconds that one request took in each part; ``queue``, ``forward``: the longest of its runs at the agent."""
+
+    tokenize: float = 0.0
+    rpc: float = 0.0
+    queue: float = 0.0
+    forward: float = 0.0
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What became of each text, in order."""
+
+    items: list[Prediction | Unusable]
+    spent: Spent = field(default_factory=Spent)
 
 
 class Classifier:
     """A model's tokenizer, labels and scores, over what runs it."""
 
     def __init__(self, encoder: Encoder, signature: Signature, labels: list[str], runner: Runner) -> None:
-        self._encoder, self._signature, self._labels, self._runner = encoder, signature, labels, runner
+        self.labels = labels
+        self._encoder, self._signature, self._runner = encoder, signature, runner
 
     @classmethod
     def of_file(cls, extras: Extras, runner: Runner) -> Classifier:
@@ -44,18 +78,71 @@ class Classifier:
             raise ModelFileError("the model file needs tokenizer.json, labels.json, signature.json (python -m models.export)")
         return cls(Encoder(extras.tokenizer, extras.signature), extras.signature, extras.labels, runner)
 
-    def classify(self, texts: Sequence[str], timeout: float | None = None) -> list[Prediction]:
-        """A prediction for each text, in order. Raises `RpcError`."""
-        encoded = self._encoder.encode(texts)
-        outputs = self._runner.run_all([text.inputs for text in encoded], len(self._signature.outputs), timeout)
-        return [self._prediction(tensors[0], text.tokens, text.truncated) for tensors, text in zip(outputs, encoded, strict=True)]
+    def classify(
+        self,
+        texts: Sequence[str | Unusable],
+        timeout: float | None = None,
+        options: Options = Options(),  # noqa: B008 frozen
+        metadata: Mapping[str, str] | None = None,
+    ) -> Classified:
+        """A prediction for each text; an `Unusable` stays what it is. Raises `RpcError`."""
+        spent = Spent()
+        began = time.perf_counter()
+        encoded = self._encode(texts, options)
+        spent.tokenize = time.perf_counter() - began
+        runs = [window for item in encoded if isinstance(item, Encoded) for window in item.windows]
+        done = iter(self._run(runs, timeout, metadata, spent))
+        items = [
+            item if isinstance(item, Unusable) else self._prediction([next(done) for _ in item.windows], item) for item in encoded
+        ]
+        return Classified(items, spent)
 
-    def _prediction(self, logits: Tensor, tokens: int, truncated: bool) -> Prediction:
-        values = SCORES[self._signature.problem_type](to_values(logits))
-        if len(values) != len(self._labels):
-            raise Internal(f"the model gave {len(values)} numbers for {len(self._labels)} labels")
+    def _encode(self, texts: Sequence[str | Unusable], options: Options) -> list[Encoded | Unusable]:
+        good = [text for text in texts if not isinstance(text, Unusable)]
+        encoded = iter(self._encoder.encode(good, options.truncation) if good else ())
+        items = [text if isinstance(text, Unusable) else next(encoded) for text in texts]
+        return [self._refused(item, i, len(texts)) if options.truncation == "error" else item for i, item in enumerate(items)]
+
+    def _refused(self, item: Encoded | Unusable, index: int, count: int) -> Encoded | Unusable:
+        if isinstance(item, Unusable) or not item.truncated:
+            return item
+        where = "the text" if count == 1 else f"texts[{index}]"
+        most = self._encoder.max_length
+        return Unusable(f"{where} has {item.whole} tokens; the model sees at most {most} (truncation: head, tail or window)")
+
+    def _run(
+        self, runs: list[list[Tensor]], timeout: float | None, metadata: Mapping[str, str] | None, spent: Spent
+    ) -> list[Tensor]:
+        if not runs:
+            return []
+        began = time.perf_counter()
+        ran = self._runner.run_timed(runs, len(self._signature.outputs), timeout, metadata=metadata)
+        spent.rpc = time.perf_counter() - began
+        timings = [one.timings for one in ran if one.timings]
+        spent.queue = max((one.queue for one in timings), default=0.0)
+        spent.forward = max((one.forward for one in timings), default=0.0)
+        return [one.outputs[0] for one in ran]
+
+    def _prediction(self, outputs: list[Tensor], encoded: Encoded) -> Prediction:
+        given = [to_values(output) for output in outputs]
+        if any(len(values) != len(self.labels) for values in given):
+            raise Internal(f"the model gave {len(given[0])} numbers for {len(self.labels)} labels")
+        score = SCORES[self._signature.problem_type]
+        values, logits = _mean([score(values) for values in given]), _mean(given)
         best = max(range(len(values)), key=values.__getitem__)
-        return Prediction(self._labels[best], values[best], dict(zip(self._labels, values, strict=True)), tokens, truncated)
+        return Prediction(
+            label=self.labels[best],
+            score=values[best],
+            scores=dict(zip(self.labels, values, strict=True)),
+            logits=dict(zip(self.labels, logits, strict=True)),
+            tokens=encoded.tokens,
+            truncated=encoded.truncated,
+            windows=len(outputs),
+        )
+
+
+def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
+    return list(rows[0]) if len(rows) == 1 else [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
 
 
 def softmax(logits: Sequence[float]) -> list[float]:

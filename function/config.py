@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from vaccel_rpc.addresses import Address, AddressError, from_environment, parse
 from vaccel_rpc.channels import Tls
@@ -22,7 +23,13 @@ VARIABLES = (
     ("MAX_TEXTS", "128", "texts in one request"),
     ("MAX_TEXT_CHARS", "10000", "characters of one text"),
     ("MAX_BODY", "1048576", "bytes of a request's body"),
+    ("READ_TIMEOUT_S", "10", "seconds for a request's head and body to arrive"),
+    ("KEEP_ALIVE_S", "75", "seconds for which an idle connection is kept"),
+    ("CORS_ORIGINS", "", "origins, comma-separated, whose pages may call; * is every one"),
+    ("EVENT_SOURCE", "/ and the Knative service's name", "source of the CloudEvents it answers with"),
     ("LOG_FORMAT", "text", "text or json"),
+    ("LOG_LEVEL", "info", "debug, info, warn or error; info has a line for each request"),
+    ("LOG_TEXTS", "0", "1: the texts stand in the log too"),
 )
 
 
@@ -45,16 +52,20 @@ class Config:
     max_texts: int
     max_text_chars: int
     max_body: int
-    log_format: str
+    read_timeout: float
+    keep_alive: float
+    cors_origins: tuple[str, ...]
+    event_source: str
+    log_format: Literal["text", "json"]
+    log_level: str
+    log_texts: bool
 
 
 def from_env(env: Mapping[str, str] = os.environ) -> Config:
     """The settings in ``env``. Raises `ConfigError`."""
     tls = Tls(env.get("VACCEL_RPC_TLS_CA"), env.get("VACCEL_RPC_TLS_CERT"), env.get("VACCEL_RPC_TLS_KEY"))
     tokenizer = env.get("TOKENIZER")
-    log_format = env.get("LOG_FORMAT", "text")
-    if log_format not in ("text", "json"):
-        raise ConfigError(f"LOG_FORMAT={log_format}: text or json is needed")
+    log_format = _one_of(env, "LOG_FORMAT", ("text", "json"))
     return Config(
         address=address_of(env.get("VACCEL_RPC_ADDRESS") or env.get("VACCEL_RPC_ADDR") or from_environment()),
         tls=tls,
@@ -67,7 +78,13 @@ def from_env(env: Mapping[str, str] = os.environ) -> Config:
         max_texts=_integer(env, "MAX_TEXTS", 128, 1, 100_000),
         max_text_chars=_integer(env, "MAX_TEXT_CHARS", 10_000, 1, 10_000_000),
         max_body=_integer(env, "MAX_BODY", 1 << 20, 1, 1 << 30),
-        log_format=log_format,
+        read_timeout=_seconds(env, "READ_TIMEOUT_S", 10.0),
+        keep_alive=_seconds(env, "KEEP_ALIVE_S", 75.0),
+        cors_origins=tuple(origin.strip() for origin in env.get("CORS_ORIGINS", "").split(",") if origin.strip()),
+        event_source=env.get("EVENT_SOURCE") or "/" + env.get("K_SERVICE", "function"),
+        log_format="json" if log_format == "json" else "text",
+        log_level=_one_of(env, "LOG_LEVEL", ("info", "debug", "warn", "error")),
+        log_texts=_one_of(env, "LOG_TEXTS", ("0", "1")) == "1",
     )
 
 
@@ -89,6 +106,14 @@ def _only_model() -> str:
         if found:
             raise ConfigError(f"MODEL: {folder} holds several models ({', '.join(path.name for path in found)}); name one")
     raise ConfigError("MODEL is not set, and no models/*.pt is beside the package or in the working directory")
+
+
+def _one_of(env: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:
+    """The first of ``values`` is the default."""
+    text = env.get(name) or values[0]
+    if text not in values:
+        raise ConfigError(f"{name}={text}: {', '.join(values[:-1])} or {values[-1]} is needed")
+    return text
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

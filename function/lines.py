@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import queue
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,33 +42,9 @@ def _column(text: str, path: Path) -> list[str]:
     return [row[_COLUMN] or "" for row in rows]
 
 
-def chunks(lines: list[str], size: int) -> Iterator[list[str]]:
-    """The lines, ``size`` at a time."""
-    for at in range(0, len(lines), size):
-        yield lines[at : at + size]
-
-
-def arriving(size: int) -> Iterator[list[str]]:
-    """Standard input's lines as they come, at most ``size`` at a time, never waiting for more. Raises `InputError`."""
-    waiting: queue.Queue[bytes] = queue.Queue(maxsize=4096)
-
-    def read() -> None:
-        # Not sys.stdin: the interpreter would want its lock at exit, which this thread holds while it waits, and abort.
-        with open(sys.stdin.fileno(), "rb", closefd=False) as lines:  # noqa: PTH123 a descriptor
-            for line in lines:
-                waiting.put(line)
-        waiting.put(b"")
-
-    threading.Thread(target=read, daemon=True).start()
-    number = 0
-    line = waiting.get()
-    while line:
-        chunk = []
-        while line:
-            number += 1
-            chunk.append(_decoded(line, f"line {number} of standard input").rstrip("\r\n"))
-            if len(chunk) == size or waiting.empty():
-                break
-            line = waiting.get()
-        yield chunk
-        line = waiting.get() if line else line
+def standard_input() -> Iterator[str]:
+    """Standard input's lines as they come. Raises `InputError`."""
+    # Not sys.stdin: the interpreter would want its lock at exit, which a thread holds that waits for a line, and abort.
+    with open(sys.stdin.fileno(), "rb", closefd=False) as lines:
+        for number, line in enumerate(lines, 1):
+            yield _decoded(line, f"line {number} of standard input").rstrip("\r\n")

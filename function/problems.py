@@ -6,6 +6,8 @@ import math
 from http import HTTPStatus
 from typing import Any
 
+from function.asked import Malformed
+from function.options import Unusable
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
 
 #: Seconds after which to try again, where the agent did not say.
@@ -22,6 +24,17 @@ class Problem(Exception):
     def body(self) -> dict[str, Any]:
         """The problem as RFC 9457's object."""
         return {"type": "about:blank", "title": self.status.phrase, "status": int(self.status), "detail": self.detail}
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """The problem that an error of ours means, or None for any other."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, Unusable):
+        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+    if isinstance(error, Malformed):
+        return Problem(HTTPStatus.BAD_REQUEST, str(error))
+    return from_rpc(error) if isinstance(error, RpcError) else None
 
 
 def from_rpc(error: RpcError) -> Problem:

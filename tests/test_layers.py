@@ -21,8 +21,11 @@ MAY = {
 #: Third-party package -> the only files that may import it.
 ONLY = {
     "torch": ("agent/plugins/torch.py", "models/"),
-    "flask": ("function/app.py",),
-    "werkzeug": ("function/app.py",),
+    "flask": ("function/web/",),
+    "werkzeug": ("function/web/",),
+    "cheroot": ("function/server.py", "agent/metrics.py"),
+    "prometheus_client": ("function/metrics.py", "agent/metrics.py"),
+    "cloudevents": ("function/web/events.py",),
     "grpc": ("agent/transports/grpc.py", "vaccel_rpc/channels/grpc.py"),
     "numpy": ("models/",),
     "transformers": ("models/",),
@@ -37,7 +40,10 @@ BELOW = {
     "agent/plugins/torch.py": ("agent.service", "agent.transports", "agent.store", "agent.sessions"),
     "vaccel_rpc/frames.py": ("socket", "threading", "asyncio"),
     "vaccel_rpc/wire.py": ("socket", "threading", "asyncio"),
-    "function/classify.py": ("vaccel_rpc.client", "vaccel_rpc.channels", "http", "function.app"),
+    "function/asked.py": ("http", "function.web", "function.classify"),
+    "function/openinference.py": ("http", "function.web", "function.service"),
+    "function/service.py": ("http", "function.web"),
+    "function/classify.py": ("vaccel_rpc.remote", "vaccel_rpc.channels", "http", "function.web", "function.asked"),
 }
 
 
@@ -68,10 +74,10 @@ def test_imports_only_what_its_layer_may(path: Path) -> None:
 def test_the_function_starts_without_torch_numpy_or_grpc() -> None:
     """Importing the server and reading the model loads none of the heavy libraries."""
     program = (
-        "import sys, function.app, function.classify, function.load, vaccel_rpc.remote, vaccel_rpc.channels.ttrpc\n"
+        "import sys, function.web.app, function.classify, function.load, vaccel_rpc.remote, vaccel_rpc.channels.ttrpc\n"
         "from pathlib import Path\n"
         f"function.classify.Classifier.of_file(function.load.extras_of(Path({str(TWEETS)!r})), None)\n"
-        "print(sorted({'torch', 'numpy', 'grpc', 'agent', 'transformers'} & set(sys.modules)))"
+        "print(sorted({'torch', 'numpy', 'grpc', 'agent', 'transformers', 'prometheus_client', 'cloudevents'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"

@@ -36,6 +36,23 @@ class Pending(Generic[T]):
         return self.decode(self.reply.result())
 
 
+@dataclass(frozen=True)
+class Timings:
+    """Seconds that a run waited at the agent and ran in the model, and the rows of its batch."""
+
+    queue: float
+    forward: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run's outputs, and its times where they were asked for."""
+
+    outputs: list[Tensor]
+    timings: Timings | None = None
+
+
 class Client:
     """One connection's operations. Every method takes ``timeout`` in seconds (None: no limit) and raises `RpcError`."""
 

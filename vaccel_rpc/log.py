@@ -20,7 +20,9 @@ class _Text(logging.Formatter):
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = _LEVELS.get(record.levelname, record.levelname).lower()
-        return json.dumps({"time": _time(record), "level": level, "target": record.name, "message": _message(self, record)})
+        line = {"time": _time(record), "level": level, "target": record.name}
+        # A record may bring its parts: they are worth more to a program than a sentence made of them.
+        return json.dumps({**line, **(getattr(record, "fields", None) or {"message": _message(self, record)})})
 
 
 def _time(record: logging.LogRecord) -> str:

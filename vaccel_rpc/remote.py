@@ -8,13 +8,13 @@ from __future__ import annotations
 import mmap
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import Tls, connect
-from vaccel_rpc.client import Client
+from vaccel_rpc.client import Client, Ran
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
@@ -105,6 +105,21 @@ class RemoteModel:
         except (NotFound, Unavailable) as error:
             self._drop(link, error)
         return self._linked(deadline).run_all(requests, outputs, deadline)
+
+    def run_timed(
+        self,
+        requests: Sequence[Sequence[Tensor]],
+        outputs: int,
+        timeout: float | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,  # noqa: ARG002
+    ) -> list[Ran]:
+        """As `run_all`, with the agent's times."""
+        return [Ran(tensors) for tensors in self.run_all(requests, outputs, timeout)]
+
+    def agents(self) -> list[tuple[str, bool]]:
+        """Each agent's address, and whether it is reachable."""
+        return [(str(self._address), self.ready)]
 
     def close(self) -> None:
         """Ends the connection and the background thread."""

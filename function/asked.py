@@ -1,0 +1,107 @@
+"""What a request asks for: texts and options, read from JSON or a plain text, checked. No HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from function.options import Options, Unusable, read_options
+
+_FORM = 'send {"text": "..."} or {"texts": ["...", ...]}'
+
+
+class Malformed(ValueError):
+    """Bytes that are not what they should be; the message says why."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many texts one request may hold, how many characters each, and how many bytes a body."""
+
+    texts: int
+    chars: int
+    body: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The texts of a request, a bad one as its error; ``many``: it asked for a list of predictions."""
+
+    texts: list[str | Unusable]
+    many: bool
+    options: Options
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON in ``body``. Raises `Malformed`."""
+
+    def refuse(name: str) -> NoReturn:
+        raise ValueError(f"{name} is no JSON")
+
+    try:
+        return json.loads(decoded(body), parse_constant=refuse)
+    except RecursionError:
+        raise Malformed("the JSON is nested too deep") from None
+    except Malformed:
+        raise
+    except ValueError as error:
+        raise Malformed(f"the body is not JSON: {error}") from None
+
+
+def decoded(body: bytes, charset: str = "utf-8") -> str:
+    """The text in ``body``. Raises `Malformed`, for an unknown ``charset`` ``LookupError``."""
+    try:
+        return body.decode(charset)
+    except UnicodeError as error:
+        at = f"byte {error.start} cannot be read" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise Malformed(f"the body is not {charset}: {at}") from None
+
+
+def of_object(data: Any, limits: Limits, defaults: Mapping[str, Any]) -> Asked:
+    """What ``{"text": ...}`` or ``{"texts": [...]}`` asks for; ``defaults``: options it may leave out. Raises `Unusable`."""
+    if not isinstance(data, dict):
+        raise Unusable(f"the JSON must be an object: {_FORM}")
+    if ("text" in data) == ("texts" in data):
+        raise Unusable(f'either "text" or "texts" is needed: {_FORM}')
+    options = read_options({**defaults, **data})
+    if "text" in data:
+        return of_texts([data["text"]], limits, options, many=False)
+    if not isinstance(data["texts"], list):
+        raise Unusable('"texts" must be a list of strings')
+    return of_texts(data["texts"], limits, options, many=True)
+
+
+def of_texts(texts: list[Any], limits: Limits, options: Options, *, many: bool) -> Asked:
+    """Those texts, checked. Raises `Unusable` for the first bad one, unless the options give each its own error."""
+    if not texts:
+        raise Unusable('"texts" is empty; at least one text is needed')
+    if len(texts) > limits.texts:
+        raise Unusable(f"{len(texts)} texts; at most {limits.texts} in one request (MAX_TEXTS)")
+    checked = [checked_text(text, f"texts[{i}]" if many else "the text", limits.chars) for i, text in enumerate(texts)]
+    if options.errors == "request":
+        refuse_bad(checked)
+    return Asked(checked, many, options)
+
+
+def refuse_bad(items: list[Any]) -> None:
+    """Raises the first `Unusable` among the items."""
+    for item in items:
+        if isinstance(item, Unusable):
+            raise item
+
+
+def checked_text(text: object, where: str, most: int) -> str | Unusable:
+    """The text, or what is wrong with it; ``where`` names it, ``most`` is how many characters it may have."""
+    if not isinstance(text, str):
+        return Unusable(f"{where} must be a string")
+    if not text.strip():
+        return Unusable(f"{where} is empty")
+    if len(text) > most:
+        return Unusable(f"{where} has {len(text)} characters; at most {most} (MAX_TEXT_CHARS)")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return Unusable(f"{where} holds half a surrogate pair at character {error.start}, which is no text")
+    return text

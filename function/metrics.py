@@ -1,0 +1,55 @@
+"""What the function counts, for Prometheus. Imported after the first answer: it has no part in a cold start."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from function.classify import Classified, Prediction
+from function.service import Service
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_TEXTS = (1, 2, 4, 8, 16, 32, 64, 128)
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """Counters and gauges of one service."""
+
+    def __init__(self, service: Service) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self._requests = Counter("function_requests", "Requests answered", ("route", "code"), registry=registry)
+        self._seconds = Histogram(
+            "function_request_duration_seconds", "Time to answer", ("route",), buckets=_SECONDS, registry=registry
+        )
+        self._texts = Histogram("function_request_texts", "Texts in a request", buckets=_TEXTS, registry=registry)
+        self._tokens = Counter("function_tokens", "Tokens that the model saw", registry=registry)
+        self._rpc = Histogram("function_rpc_duration_seconds", "Time from asking the agent to its last answer",
+                              buckets=_SECONDS, registry=registry)  # fmt: skip
+        gauges = {
+            "function_requests_in_flight": ("Requests being answered", lambda: service.requests.taken),
+            "function_agents_known": ("Agents that the address names", lambda: len(service.agents())),
+            "function_agents_reachable": ("Agents that are connected", lambda: sum(up for _, up in service.agents())),
+        }
+        for name, (text, value) in gauges.items():
+            Gauge(name, text, registry=registry).set_function(value)
+        phases = Gauge("function_start_phase_seconds", "Seconds of the start, by phase", ("phase",), registry=registry)
+        for phase, seconds in service.phases.items():
+            phases.labels(phase).set(seconds)
+
+    def request(self, route: str, code: int, seconds: float) -> None:
+        """A request was answered; ``route`` is the route's pattern, never the path."""
+        self._requests.labels(route, str(code)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def classified(self, done: Classified) -> None:
+        """Texts were classified."""
+        self._texts.observe(len(done.items))
+        self._tokens.inc(sum(item.tokens for item in done.items if isinstance(item, Prediction)))
+        self._rpc.observe(done.spent.rpc)
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self._registry)
