@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -32,6 +32,14 @@ class Asked:
     texts: list[str | Unusable]
     many: bool
     options: Options
+
+    def refuse_bad(self, items: Sequence[object]) -> None:
+        """Raises the first `Unusable` among the items, unless each of many was to get its own error."""
+        if self.many and self.options.errors == "item":
+            return
+        for item in items:
+            if isinstance(item, Unusable):
+                raise item
 
 
 def parse_json(body: bytes) -> Any:
@@ -74,22 +82,15 @@ def of_object(data: Any, limits: Limits, defaults: Mapping[str, Any]) -> Asked:
 
 
 def of_texts(texts: list[Any], limits: Limits, options: Options, *, many: bool) -> Asked:
-    """Those texts, checked. Raises `Unusable` for the first bad one, unless the options give each its own error."""
+    """Those texts, checked. Raises `Unusable` for the first bad one, unless each of ``many`` was to get its own error."""
     if not texts:
         raise Unusable('"texts" is empty; at least one text is needed')
     if len(texts) > limits.texts:
         raise Unusable(f"{len(texts)} texts; at most {limits.texts} in one request (MAX_TEXTS)")
     checked = [checked_text(text, f"texts[{i}]" if many else "the text", limits.chars) for i, text in enumerate(texts)]
-    if options.errors == "request":
-        refuse_bad(checked)
-    return Asked(checked, many, options)
-
-
-def refuse_bad(items: list[Any]) -> None:
-    """Raises the first `Unusable` among the items."""
-    for item in items:
-        if isinstance(item, Unusable):
-            raise item
+    asked = Asked(checked, many, options)
+    asked.refuse_bad(checked)
+    return asked
 
 
 def checked_text(text: object, where: str, most: int) -> str | Unusable:

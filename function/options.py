@@ -52,7 +52,7 @@ def read_options(given: Mapping[str, Any]) -> Options:
 
 
 def typed(given: Mapping[str, str]) -> dict[str, Any]:
-    """A query string's or a form's options with the types that JSON would give them."""
+    """A form's options with the types that JSON would give them; also a query string's."""
     return {name: _typed(given[name]) for name in _READ if name in given}
 
 
@@ -77,9 +77,9 @@ def _one_of(name: str, values: tuple[str, ...]) -> Callable[[Any], str]:
 
 
 def _top_k(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 1 or value % 1:
         raise Unusable('"top_k" must be a whole number, 1 or more')
-    return value
+    return int(value)
 
 
 def _threshold(value: Any) -> float:

@@ -30,6 +30,7 @@ _log = logging.getLogger("function.server")
 #: Connections that may wait to be accepted: a burst of clients is queued, not refused.
 _BACKLOG = 1024
 _MAX_HEAD = 32 << 10
+_PART = 1 << 16
 #: Bytes of a body too large that are read and dropped, so that the client reads its answer and not a reset.
 _MAX_DROPPED = 64 << 20
 #: Threads beyond the requests that are answered at the same time: for refusals and for health.
@@ -37,7 +38,9 @@ _SPARE = 8
 _LINES = re.compile(rb"\r\ncontent-type:[ \t]*application/(x-ndjson|ndjson|jsonl|x-jsonlines)\b")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n")
 _DIGITS = re.compile(rb"\d{1,18}")
-_CHUNKS_END = b"0\r\n\r\n"
+_CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(;[^\r\n]*)?\r\n")
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
+_MAX_CHUNK_HEAD = 1024
 _END = b"\r\n\r\n"
 
 
@@ -172,7 +175,9 @@ class _Connection(HTTPConnection):  # type: ignore[misc]
         super().__init__(server, sock, make)
         self.RequestHandlerClass = _Request
         self.began: float | None = None
+        self.malformed = False
         self._dropped = 0
+        self._chunk = 0
         self._continued = False
 
     def gather(self) -> object:
@@ -184,7 +189,7 @@ class _Connection(HTTPConnection):  # type: ignore[misc]
         self.socket.settimeout(0)
         try:
             while not self._is_whole():
-                part = self.socket.recv(1 << 16)
+                part = self.socket.recv(_PART)
                 over = not part
                 if over:
                     break
@@ -203,12 +208,12 @@ class _Connection(HTTPConnection):  # type: ignore[misc]
     def _ready(self) -> object:
         if self.ahead.streams and not _LINES.search(bytes(self.ahead.bytes[:_MAX_HEAD]).lower()):
             self.ahead.deadline = (self.began or time.monotonic()) + self.server.read_timeout
-        self.began, self._dropped, self._continued = None, 0, False
+        self.began, self._dropped, self._chunk, self._continued = None, 0, 0, False
         return _WHOLE
 
     def _keep(self, part: bytes) -> None:
         """Keeps the bytes, but for those of a body that is too large anyway."""
-        room = _MAX_HEAD + self.server.max_body + (1 << 16) - len(self.ahead.bytes)
+        room = _MAX_HEAD + self.server.max_body + 2 * _PART - len(self.ahead.bytes)
         self.ahead.bytes += part[: max(0, room)]
         self._dropped += max(0, len(part) - max(0, room))
 
@@ -226,11 +231,29 @@ class _Connection(HTTPConnection):  # type: ignore[misc]
             with suppress(OSError):
                 self.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         if b"\r\ntransfer-encoding:" in head:
-            self.ahead.streams = True
-            start = end + len(_END)
-            return held.find(_CHUNKS_END, start) >= 0 or held.endswith(_END, start) or self._dropped > 0
+            return not _CHUNKED.search(head) or self._chunks_are_whole(end + len(_END))
         length = _LENGTH.search(head)
         return len(held) + self._dropped >= end + len(_END) + int(length[1] if length else 0) or self._dropped > _MAX_DROPPED
+
+    def _chunks_are_whole(self, start: int) -> bool:
+        """Walks from chunk to chunk. Source: RFC 9112, 7.1."""
+        held = self.ahead.bytes
+        at = self._chunk = max(self._chunk, start)
+        while chunk := _CHUNK.match(held, at):
+            after = chunk.end() + int(chunk[1], 16) + 2
+            if after == chunk.end() + 2:
+                return held.find(_END, chunk.end() - 2) >= 0
+            if after > len(held):
+                break
+            self.malformed = self.malformed or held[after - 2 : after] != b"\r\n"
+            at = self._chunk = after
+        else:
+            self.malformed = (
+                self.malformed or held.find(b"\r\n", at, at + _MAX_CHUNK_HEAD) >= 0 or len(held) > at + _MAX_CHUNK_HEAD
+            )
+        # More than any body may have: whoever reads it will stop, and say so.
+        self.ahead.streams = len(held) > start + self.server.max_body + _PART
+        return self.malformed or self.ahead.streams
 
     def say_late(self) -> None:
         """Tells a client whose request did not arrive in time."""
@@ -255,6 +278,10 @@ class _Request(HTTPRequest):  # type: ignore[misc]
         length = self.inheaders.get(b"Content-Length")
         if length is not None and not _DIGITS.fullmatch(length):
             self.simple_response("400 Bad Request", "Content-Length must be a number of bytes")
+        elif self.conn.malformed:
+            self.simple_response(
+                "400 Bad Request", "the chunked body cannot be read: a chunk's size is no hexadecimal number, or wrong"
+            )
         elif length is not None and b"Transfer-Encoding" in self.inheaders:
             self.simple_response("400 Bad Request", "Content-Length and Transfer-Encoding are both there; send one of them")
         elif self.request_protocol == b"HTTP/1.1" and b"Host" not in self.inheaders:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from function.asked import Asked, Limits, refuse_bad
+from function.asked import Asked, Limits
 from function.classify import Classified, Classifier
 
 
@@ -56,6 +56,5 @@ class Service:
     def classify(self, asked: Asked, metadata: Mapping[str, str] | None = None) -> Classified:
         """Raises `RpcError`, and `Unusable` for a bad text unless each was to get its own error."""
         classified = self.classifier.classify(asked.texts, self.timeout, asked.options, metadata)
-        if asked.options.errors == "request":
-            refuse_bad(classified.items)
+        asked.refuse_bad(classified.items)
         return classified

@@ -92,7 +92,8 @@ def _whole(encoding: Encoding) -> int:
     places = {
         place for part in parts for place, special in zip(part.offsets, part.special_tokens_mask, strict=True) if not special
     }
-    return len(places) + sum(encoding.special_tokens_mask)
+    special: int = sum(encoding.special_tokens_mask)
+    return len(places) + special
 
 
 def _read(tokenizer: bytes) -> Tokenizer:

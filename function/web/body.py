@@ -22,6 +22,10 @@ def read_body(asked: Request, most: int) -> bytes:
     """The body, of at most ``most`` bytes, inflated too. Raises `Problem` (408, 413, 415) and `Malformed`."""
     try:
         body = _whole(asked, most)
+    except ValueError as error:
+        if isinstance(error, Malformed):
+            raise
+        raise Malformed(f"the chunked body cannot be read: {error}") from None
     except TimeoutError:
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time", {"Connection": "close"}) from None
     encoding = asked.headers.get("Content-Encoding", "identity").strip().lower()
@@ -37,8 +41,8 @@ def read_body(asked: Request, most: int) -> bytes:
 
 
 def query_options(asked: Request) -> dict[str, Any]:
-    """The options in the query string."""
-    return typed(asked.args)
+    """The options in the query string; ``errors`` is about a list of texts, and goes with it."""
+    return {name: value for name, value in typed(asked.args).items() if name != "errors"}
 
 
 def metadata_of(asked: Request) -> dict[str, str]:
