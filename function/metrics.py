@@ -25,7 +25,7 @@ class Metrics:
     """Counters and gauges of one service."""
 
     def __init__(self, service: Service) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)

@@ -175,7 +175,7 @@ class _Connection(HTTPConnection):  # type: ignore[misc]
         super().__init__(server, sock, make)
         self.RequestHandlerClass = _Request
         self.began: float | None = None
-        self.malformed = False
+        self.malformed = self.lossy = False
         self._dropped = 0
         self._chunk = 0
         self._continued = False
@@ -208,6 +208,7 @@ class _Connection(HTTPConnection):  # type: ignore[misc]
     def _ready(self) -> object:
         if self.ahead.streams and not _LINES.search(bytes(self.ahead.bytes[:_MAX_HEAD]).lower()):
             self.ahead.deadline = (self.began or time.monotonic()) + self.server.read_timeout
+        self.lossy = self._dropped > 0
         self.began, self._dropped, self._chunk, self._continued = None, 0, 0, False
         return _WHOLE
 
@@ -242,7 +243,7 @@ class _Connection(HTTPConnection):  # type: ignore[misc]
         while chunk := _CHUNK.match(held, at):
             after = chunk.end() + int(chunk[1], 16) + 2
             if after == chunk.end() + 2:
-                return held.find(_END, chunk.end() - 2) >= 0
+                return self._without_trailers(chunk.end())
             if after > len(held):
                 break
             self.malformed = self.malformed or held[after - 2 : after] != b"\r\n"
@@ -254,6 +255,13 @@ class _Connection(HTTPConnection):  # type: ignore[misc]
         # More than any body may have: whoever reads it will stop, and say so.
         self.ahead.streams = len(held) > start + self.server.max_body + _PART
         return self.malformed or self.ahead.streams
+
+    def _without_trailers(self, at: int) -> bool:
+        """Takes the trailers away, which cheroot would take for the next request; whether their end has come."""
+        end = self.ahead.bytes.find(_END, at - 2)
+        if end >= at:
+            del self.ahead.bytes[at : end + 2]
+        return end >= 0
 
     def say_late(self) -> None:
         """Tells a client whose request did not arrive in time."""
@@ -300,9 +308,11 @@ class _Request(HTTPRequest):  # type: ignore[misc]
             self.conn.wfile.write(_answer(code, msg or code.phrase))
 
     def send_headers(self) -> None:
-        if self.conn.ahead.streams and self.conn.ahead.deadline is None:
-            # The rest of the lines is not to be read away before the first answer is sent.
-            self.close_connection = True
+        # The rest of a stream is not to be read away before its first answer is sent; and what the application left of a
+        # chunked body, or what was dropped, must not be taken for the next request.
+        streams = self.conn.ahead.streams and self.conn.ahead.deadline is None
+        unread = self.chunked_read and not getattr(self.rfile, "closed", False)
+        self.close_connection = self.close_connection or streams or unread or self.conn.lossy
         super().send_headers()
 
 
