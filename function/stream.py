@@ -19,7 +19,7 @@ class Arriving(Generic[Item]):
     def __init__(self, source: Iterable[Item], ahead: int) -> None:
         self._source = source
         self._waiting: queue.Queue[Item | None] = queue.Queue(maxsize=ahead)
-        self._failure: Exception | None = None
+        self.failure: Exception | None = None
         self._closed = threading.Event()
         self._over = False
         threading.Thread(target=self._read, name="lines", daemon=True).start()
@@ -30,7 +30,7 @@ class Arriving(Generic[Item]):
         return not self._over and self._waiting.empty()
 
     def take(self, most: int) -> list[Item]:
-        """Waits for an item and takes those that are there, at most ``most``; none at the end. Raises what the source raised."""
+        """Waits for an item and takes those that are there, at most ``most``; none at the end."""
         taken: list[Item] = []
         while len(taken) < most and not self._over and (not taken or not self._waiting.empty()):
             item = self._waiting.get()
@@ -38,8 +38,6 @@ class Arriving(Generic[Item]):
                 self._over = True
             else:
                 taken.append(item)
-        if not taken and self._failure:
-            raise self._failure
         return taken
 
     def close(self) -> None:
@@ -51,8 +49,8 @@ class Arriving(Generic[Item]):
             for item in self._source:
                 if not self._put(item):
                     return
-        except Exception as error:  # noqa: BLE001 it is raised where the items are taken
-            self._failure = error
+        except Exception as error:  # noqa: BLE001 it is raised after the last result
+            self.failure = error
         self._put(None)
 
     def _put(self, item: Item | None) -> bool:
@@ -66,20 +64,25 @@ class Arriving(Generic[Item]):
 
 
 def in_order(arriving: Arriving[Item], run: Callable[[list[Item]], Result], *, size: int, jobs: int) -> Iterator[Result]:
-    """``run`` of parts of at most ``size`` items, ``jobs`` parts at a time; a result is not held back for items to come."""
+    """``run`` of parts of at most ``size`` items, ``jobs`` parts at a time; a result is not held back for items to come.
+
+    Raises what ``run`` raises, and what the source raised, after the results of what it gave before.
+    """
     flying: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(jobs, thread_name_prefix="part") as pool:
-        try:
-            while True:
-                if flying and (len(flying) >= jobs or arriving.idle):
-                    yield flying.popleft().result()
-                    continue
-                part = arriving.take(size)
-                if not part:
-                    break
-                flying.append(pool.submit(run, part))
-            while flying:
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="part")
+    try:
+        while True:
+            if flying and (len(flying) >= jobs or arriving.idle):
                 yield flying.popleft().result()
-        finally:
-            arriving.close()
-            pool.shutdown(wait=False, cancel_futures=True)
+                continue
+            part = arriving.take(size)
+            if not part:
+                break
+            flying.append(pool.submit(run, part))
+        while flying:
+            yield flying.popleft().result()
+        if arriving.failure:
+            raise arriving.failure
+    finally:
+        arriving.close()
+        pool.shutdown(wait=False, cancel_futures=True)

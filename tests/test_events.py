@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import requests
 from cloudevents.v1.conversion import to_binary, to_structured
 from cloudevents.v1.http import CloudEvent, from_http
 
-from tests.conftest import Server, SpawnAgent
+from tests.conftest import Server
 from tests.test_function import start, wait_until_ready
 
 EVENT = {"specversion": "1.0", "id": "e-1", "source": "/tests", "type": "org.example.text"}
@@ -98,7 +99,7 @@ def test_what_will_never_succeed_is_4xx(function: Server, headers: dict[str, str
     assert says in answer.json()["detail"]
 
 
-def test_what_may_succeed_later_is_503(tmp_path: Any, spawn_agent: SpawnAgent) -> None:
+def test_what_may_succeed_later_is_503(tmp_path: Path) -> None:
     """An agent that is away is worth another delivery."""
     server = start(tmp_path, f"unix://{tmp_path}/none.sock")
     try:

@@ -136,7 +136,8 @@ def test_memory_is_bounded_by_what_is_read_ahead() -> None:
 
     def source() -> Iterator[int]:
         nonlocal taken
-        for taken in range(10_000):
+        while taken < 10_000:
+            taken += 1
             yield taken
 
     results = in_order(Arriving(source(), 20), lambda part: part, size=5, jobs=2)

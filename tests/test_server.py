@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
@@ -51,8 +52,8 @@ def answers(client: socket.socket, count: int = 1) -> list[tuple[int, dict[str, 
 
 
 def threads(server: Server) -> int:
-    with open(f"/proc/{server.process.pid}/status") as status:
-        return int(next(line.split()[1] for line in status if line.startswith("Threads:")))
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("Threads:")))
 
 
 def test_pipelined_requests_are_answered_in_order(function: Server) -> None:

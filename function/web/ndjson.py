@@ -40,7 +40,7 @@ def stream(given: Request, service: Service) -> Response:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
     arriving = Arriving(_lines(given.stream, service.limits.body), _AHEAD)
     worker = _Worker(service, options, metadata_of(given))
-    response = Response(_answers(arriving, worker), mimetype=TYPES[0], direct_passthrough=True)
+    response = Response(_answers(arriving, worker), mimetype=TYPES[0])
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(arriving.close)
     response.call_on_close(service.streams.leave)
