@@ -20,7 +20,7 @@ from typing import Any
 
 from cheroot import connections
 from cheroot.makefile import MakeFile, StreamReader
-from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
+from cheroot.server import ChunkedRFile, HeaderReader, HTTPConnection, HTTPRequest
 from cheroot.wsgi import Server as WsgiServer
 
 from function.problems import Problem
@@ -277,6 +277,18 @@ class _Headers(HeaderReader):  # type: ignore[misc]
         return key_name != b"Expect" and b"_" not in key_name
 
 
+class _Chunks(ChunkedRFile):  # type: ignore[misc]
+    def readline(self, size: int | None = None) -> bytes:
+        """The library's own never ends where a line does."""
+        while (end := self.buffer.find(b"\n") + 1) == 0 and not self.closed and (size is None or len(self.buffer) < size):
+            self._fetch()
+        end = end or len(self.buffer)
+        end = end if size is None else min(end, size)
+        line: bytes = self.buffer[:end]
+        self.buffer = self.buffer[end:]
+        return line
+
+
 class _Request(HTTPRequest):  # type: ignore[misc]
     header_reader = _Headers()
 
@@ -297,6 +309,16 @@ class _Request(HTTPRequest):  # type: ignore[misc]
         else:
             return True
         return False
+
+    def respond(self) -> None:
+        if not self.chunked_read:
+            super().respond()
+            return
+        self.rfile = _Chunks(self.conn.rfile, 0)
+        self.server.gateway(self).respond()
+        self.ensure_headers_sent()
+        if self.chunked_write:
+            self.conn.wfile.write(b"0\r\n\r\n")
 
     def simple_response(self, status: str, msg: str = "") -> None:
         """cheroot: an error that the application does not hear of."""
