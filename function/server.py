@@ -278,6 +278,8 @@ class _Headers(HeaderReader):  # type: ignore[misc]
 
 
 class _Chunks(ChunkedRFile):  # type: ignore[misc]
+    buffer: bytes
+
     def readline(self, size: int | None = None) -> bytes:
         """The library's own never ends where a line does."""
         while (end := self.buffer.find(b"\n") + 1) == 0 and not self.closed and (size is None or len(self.buffer) < size):
