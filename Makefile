@@ -17,7 +17,7 @@ help: ## this list
 run: .venv/installed-agent ## an agent and the function on this machine; PORT=8080
 	@PORT=$(PORT) .venv/bin/python -m scripts.demo
 
-test: .venv/installed-dev ## every test
+test: .venv/installed-dev .venv-func/installed .venv-parliament/installed ## every test
 	.venv/bin/python -m pytest
 
 lint: .venv/installed-dev ## ruff, and mypy strict
@@ -37,7 +37,7 @@ fuzz: .venv/installed-dev ## ten minutes of garbage beside a correct client
 	.venv/bin/python -m benchmarks.fuzz --seconds 600
 
 clean: ## what was installed and made
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .venv-func .venv-parliament .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
 
 .venv/bin/python:
 	@echo "Making .venv"
@@ -47,4 +47,12 @@ clean: ## what was installed and made
 .venv/installed-%: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing what '$*' needs; torch is about 200 MB, the first time takes some minutes"
 	$(PIP) install --progress-bar on -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[$*]'
+	@touch $@
+
+# The other two runtimes live in environments of their own: one needs cloudevents 2, the other version 1.
+.venv-%/installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing the runtime '$*'"
+	$(PYTHON) -m venv .venv-$*
+	grep -v '^cloudevents' constraints.txt > .venv-$*/constraints.txt
+	.venv-$*/bin/python -m pip --disable-pip-version-check install -q -c .venv-$*/constraints.txt -e '.[$*]'
 	@touch $@

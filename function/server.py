@@ -336,7 +336,8 @@ class _Request(HTTPRequest):  # type: ignore[misc]
         # chunked body, or what was dropped, must not be taken for the next request.
         streams = self.conn.ahead.streams and self.conn.ahead.deadline is None
         unread = self.chunked_read and not getattr(self.rfile, "closed", False)
-        self.close_connection = self.close_connection or streams or unread or self.conn.lossy
+        late = self.status[:3] in (b"408", b"413")
+        self.close_connection = self.close_connection or streams or unread or late or self.conn.lossy
         super().send_headers()
 
 

@@ -25,6 +25,7 @@ ONLY = {
     "werkzeug": ("function/web/",),
     "cheroot": ("function/server.py", "agent/metrics.py"),
     "prometheus_client": ("function/metrics.py", "agent/metrics.py"),
+    "a2wsgi": ("function/asgi.py",),
     "cloudevents": ("function/web/events.py",),
     "grpc": ("agent/transports/grpc.py", "vaccel_rpc/channels/grpc.py"),
     "numpy": ("models/",),

@@ -18,7 +18,14 @@ def test_the_wheel_starts_in_an_empty_environment(agent: Server, tmp_path: Path)
     subprocess.run([*pip, "wheel", "--no-deps", "-w", str(tmp_path), str(ROOT)], check=True, timeout=100)
     (wheel,) = tmp_path.glob("function-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("function/app.py", "agent/service.py", "vaccel_rpc/client.py", "models/tweets.pt", "models/tweets.pt.sha256"):
+    for name in (
+        "function/web/app.py",
+        "function/func.py",
+        "agent/service.py",
+        "vaccel_rpc/client.py",
+        "models/tweets.pt",
+        "models/tweets.pt.sha256",
+    ):
         assert name in names
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv/bin/python"

@@ -27,7 +27,7 @@ def read_body(asked: Request, most: int) -> bytes:
             raise
         raise Malformed(f"the chunked body cannot be read: {error}") from None
     except TimeoutError:
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time", {"Connection": "close"}) from None
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time") from None
     encoding = asked.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
         return body
@@ -78,4 +78,4 @@ def _inflated(body: bytes, most: int) -> bytes:
 
 
 def _too_large(detail: str) -> Problem:
-    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, {"Connection": "close"})
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)

@@ -1,0 +1,40 @@
+"""The function under the parliament runtime: a request that parliament has read goes, whole, to the one application."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from typing import Any, cast
+
+from flask import Request, Response
+
+from function.assembly import Function, assemble
+from function.config import ConfigError, from_env
+from vaccel_rpc import log
+from vaccel_rpc.modelfile import ModelFileError
+
+
+class Parliament:
+    """What `function.func` holds; the agent is being connected when it has been made. Exits with one line where it cannot be."""
+
+    def __init__(self) -> None:
+        self._function = _assembled()
+        # It warns of every request that is no event, and of every event that it cannot read: ours says so in its answer.
+        logging.getLogger("parliament.server").setLevel(logging.ERROR)
+
+    def answer(self, request: Request) -> Response:
+        """The application's answer to a request whose body parliament has read into memory."""
+        body = request.get_data()
+        environ: dict[str, Any] = {**request.environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        return cast("Response", Response.force_type(Response.from_app(self._function.app, environ)))
+
+
+def _assembled() -> Function:
+    try:
+        config = from_env()
+        log.configure(config.log_format, config.log_level)
+        return assemble(config)
+    except (ConfigError, ModelFileError) as error:
+        sys.exit(f"function: {error}")
