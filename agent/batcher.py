@@ -7,39 +7,58 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agent.packing import Limits, Reason, Shape, pack, why
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
 _log = logging.getLogger("agent.batcher")
 
 
-class Runnable(Protocol):
-    """A program that runs requests together."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Each request's outputs, and when the model itself began and ended (monotonic seconds)."""
 
-    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> list[list[Tensor]]:
-        """Each request's outputs. ``alone``: nothing else runs now, so it may use every core. Raises `RpcError`."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a batch may hold: ``rows`` joined, ``tokens`` after padding, and the part of these that may be ``padding``."""
-
-    rows: int = 8
-    tokens: int = 8192
-    padding: float = 0.25
+    outputs: list[list[Tensor]]
+    began: float
+    ended: float
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """How a request fits others: equal ``key`` (None: runs alone), ``length`` padded to the longest, ``rows`` joined."""
+class Done:
+    """A request's outputs. Monotonic seconds: it ``arrived``, its batch of ``rows`` was ``released``, the model (``batch``) ran,
+    and what it made was ``split``.
+    """
 
-    key: Hashable | None
-    length: int = 0
-    rows: int = 1
+    outputs: list[Tensor]
+    arrived: float
+    released: float
+    batch: Batch
+    split: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A batch that ran: ``tokens`` in it and ``padding`` added to them, seconds that each request ``waited`` and that it took."""
+
+    model: str
+    rows: int
+    tokens: int
+    padding: int
+    reason: Reason
+    waited: list[float]
+    seconds: float
+
+
+class Runnable(Protocol):
+    """A program that runs requests together."""
+
+    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
+        """Each request's outputs. ``alone``: nothing else runs now, so it may use every core. Raises `RpcError`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -49,32 +68,15 @@ class _Request:
     shape: Shape
     deadline: float | None
     arrived: float
-    done: asyncio.Future[list[Tensor]]
-
-
-def pack(waiting: Sequence[Shape], limits: Limits) -> list[int]:
-    """Indices of the requests that run next: the oldest (``waiting[0]``) and those nearest to it in length that fit."""
-    oldest = waiting[0]
-    if oldest.key is None:
-        return [0]
-    others = [i for i in range(1, len(waiting)) if waiting[i].key == oldest.key]
-    others.sort(key=lambda i: abs(waiting[i].length - oldest.length))
-    chosen, rows, longest, tokens = [0], oldest.rows, oldest.length, oldest.rows * oldest.length
-    for i in others:
-        new_rows, new_longest = rows + waiting[i].rows, max(longest, waiting[i].length)
-        new_tokens, padded = tokens + waiting[i].rows * waiting[i].length, new_rows * new_longest
-        if new_rows > limits.rows or padded > limits.tokens or padded - new_tokens > limits.padding * padded:
-            continue
-        chosen.append(i)
-        rows, longest, tokens = new_rows, new_longest, new_tokens
-    return sorted(chosen)
+    done: asyncio.Future[Done]
+    model: str
 
 
 class Batcher:
-    """A bounded queue and the threads that run it. ``observe(rows, waited, seconds)`` is told of every batch that ran."""
+    """A bounded queue and the threads that run it. ``observe`` is told of every batch that ran."""
 
     def __init__(
-        self, workers: int, limits: Limits, *, max_queue: int, max_delay: float, observe: Callable[[int, float, float], None]
+        self, workers: int, limits: Limits, *, max_queue: int, max_delay: float, observe: Callable[[Report], None]
     ) -> None:
         self._limits, self._max_queue, self._max_delay, self._observe = limits, max_queue, max_delay, observe
         self._loop = asyncio.get_running_loop()
@@ -96,20 +98,34 @@ class Batcher:
         return len(self._waiting)
 
     @property
+    def tokens(self) -> int:
+        """Tokens in the queue."""
+        with self._lock:
+            return sum(request.shape.rows * request.shape.length for request in self._waiting)
+
+    @property
+    def wait(self) -> float:
+        """Seconds that a request which comes now would wait, as far as one can tell."""
+        return self._request_seconds * len(self._waiting) / self._workers
+
+    @property
     def running(self) -> int:
         """Batches that run now."""
         return self._running
 
-    async def run(self, program: Runnable, inputs: Sequence[Tensor], shape: Shape, deadline: float | None) -> list[Tensor]:
+    async def run(
+        self, program: Runnable, inputs: Sequence[Tensor], shape: Shape, deadline: float | None, model: str = ""
+    ) -> Done:
         """The program's outputs; cancelling takes it out of the queue. Raises `ResourceExhausted` at once where that is full."""
-        request = _Request(program, inputs, shape, deadline, time.monotonic(), self._loop.create_future())
+        request = _Request(program, inputs, shape, deadline, time.monotonic(), self._loop.create_future(), model)
         with self._lock:
             if self._ended:
                 raise Unavailable("the agent is shutting down")
             if len(self._waiting) >= self._max_queue:
                 raise ResourceExhausted(
                     f"{self._max_queue} requests are waiting, the limit (--max-queue)",
-                    retry_after=max(0.1, self._request_seconds * self._max_queue / self._workers),
+                    retry_after=max(0.1, self.wait),
+                    reason="queue",
                 )
             self._waiting.append(request)
             self._wake_one()
@@ -137,23 +153,24 @@ class Batcher:
     def _work(self, number: int) -> None:
         while True:
             with self._lock:
-                batch = self._next(number)
-                if batch is None:
+                found = self._next(number)
+                if found is None:
                     return
+                batch, reason = found
                 self._running += 1
                 alone = number == 0 and self._running == 1 and not self._waiting
                 if self._waiting:
                     self._wake_one()
             began = time.monotonic()
-            outcomes = _run(batch, alone=alone)
+            outcomes = _run(batch, began, alone=alone)
             seconds = time.monotonic() - began
             with self._lock:
                 self._running -= 1
                 self._request_seconds += 0.1 * (seconds / len(batch) - self._request_seconds)
-            self._observe(len(batch), began - batch[0].arrived, seconds)
+            self._observe(_report(batch, reason, began, seconds))
             self._loop.call_soon_threadsafe(_deliver, batch, outcomes)
 
-    def _next(self, number: int) -> list[_Request] | None:
+    def _next(self, number: int) -> tuple[list[_Request], Reason] | None:
         """Waits for work and takes it out of the queue; None at the end."""
         while not self._ended:
             now = time.monotonic()
@@ -161,7 +178,8 @@ class Batcher:
             if not self._waiting:
                 self._wait(number, None)
                 continue
-            chosen = pack([request.shape for request in self._waiting], self._share())
+            shapes, share = [request.shape for request in self._waiting], self._share()
+            chosen = pack(shapes, share)
             delay = self._delay(chosen, now)
             if delay > 0:
                 self._wait(number, delay)
@@ -169,7 +187,7 @@ class Batcher:
             batch = [self._waiting[i] for i in chosen]
             for i in reversed(chosen):
                 del self._waiting[i]
-            return batch
+            return batch, why(shapes, chosen, share, self._limits)
         return None
 
     def _wait(self, number: int, seconds: float | None) -> None:
@@ -189,22 +207,34 @@ class Batcher:
         return Limits(min(self._limits.rows, max(1, rows)), self._limits.tokens, self._limits.padding)
 
 
-Outcome = list[Tensor] | RpcError
+Outcome = Done | RpcError
+
+
+def _report(batch: list[_Request], reason: Reason, began: float, seconds: float) -> Report:
+    rows = sum(request.shape.rows for request in batch)
+    tokens = sum(request.shape.rows * request.shape.length for request in batch)
+    padding = rows * max(request.shape.length for request in batch) - tokens
+    return Report(batch[0].model, rows, tokens, padding, reason, [began - request.arrived for request in batch], seconds)
 
 
 def _is_over(request: _Request, now: float) -> bool:
     return request.done.done() or (request.deadline is not None and request.deadline <= now)
 
 
-def _run(batch: list[_Request], *, alone: bool) -> list[Outcome]:
+def _run(requests: list[_Request], released: float, *, alone: bool) -> list[Outcome]:
     """Each request's outcome. A batch that fails is run again one by one, so that only the bad request fails."""
     try:
-        return [*batch[0].program.run([request.inputs for request in batch], alone=alone)]
+        batch = requests[0].program.run([request.inputs for request in requests], alone=alone)
+        rows, split = sum(request.shape.rows for request in requests), time.monotonic()
+        return [
+            Done(outputs, request.arrived, released, batch, split, rows)
+            for request, outputs in zip(requests, batch.outputs, strict=True)
+        ]
     except Exception as error:  # noqa: BLE001 every failure must reach whoever waits
-        if len(batch) == 1:
+        if len(requests) == 1:
             return [_as_rpc_error(error)]
-    _log.debug("A batch of %d failed; running its requests one by one", len(batch))
-    return [outcome for request in batch for outcome in _run([request], alone=False)]
+    _log.debug("A batch of %d failed; running its requests one by one", len(requests))
+    return [outcome for request in requests for outcome in _run([request], released, alone=False)]
 
 
 def _as_rpc_error(error: Exception) -> RpcError:

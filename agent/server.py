@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from agent import cpus
-from agent.batcher import Batcher, Limits
+from agent.batcher import Batcher
 from agent.config import Config
-from agent.metrics import Metrics, MetricsServer
+from agent.metrics import Metrics
+from agent.packing import Limits
 from agent.service import Service
 from agent.sessions import Sessions
 from agent.store import Program, Store
 from agent.transports.ttrpc import Budget, Connection
+from agent.watch import MetricsServer
 from vaccel_rpc.addresses import Address, is_alive, ttrpc_socket
 from vaccel_rpc.errors import RpcError
 
@@ -67,7 +69,7 @@ class Agent:
             listening = stack.enter_context(self._bound())
             http = self._metrics_server(stack)
             await self._start_device()
-            self._service = Service(self._store, self._batcher, self._metrics.call)
+            self._service = Service(self._store, self._batcher, self._metrics)
             await self._listen(listening)
             if http:
                 _log.info("Metrics and health on 'http://%s:%d'", *http.address)
@@ -135,8 +137,16 @@ class Agent:
         )
         _log.info("Models run on %s, %d workers, %d threads", self._device.device, workers, threads)
         for name, text, value in (
-            ("vaccel_queue_size", "Requests waiting", lambda: float(self._batcher.waiting)),
+            ("vaccel_queue_requests", "Requests waiting", lambda: float(self._batcher.waiting)),
+            ("vaccel_queue_tokens", "Tokens waiting", lambda: float(self._batcher.tokens)),
+            ("vaccel_queue_estimated_wait_seconds", "Time that one more request would wait", lambda: self._batcher.wait),
             ("vaccel_sessions", "Open sessions", lambda: float(len(self._sessions))),
+            ("vaccel_resources", "Registered resources", lambda: float(self._sessions.resources)),
+            (
+                "vaccel_models_bytes",
+                "Bytes of the files of models in memory",
+                lambda: float(sum(model.size for model in self._store.models if model.loaded)),
+            ),
             ("vaccel_connections", "Open ttrpc connections", lambda: float(len(self._connections))),
             ("vaccel_models_loaded", "Models in memory", lambda: float(sum(model.loaded for model in self._store.models))),
         ):
@@ -203,6 +213,7 @@ class Agent:
     def _connection(self) -> asyncio.Protocol:
         if len(self._connections) >= self._config.max_connections:
             _log.warning("Refusing a connection: %d are open, the limit (--max-connections)", len(self._connections))
+            self._metrics.rejected("connections")
             return _Refusing()
         return Connection(self._service, self._sessions, self._budget, self._config.max_message, self._connections)
 

@@ -11,12 +11,23 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from agent.batcher import Batcher, Shape
+from agent.batcher import Batcher, Done
+from agent.metrics import Metrics
+from agent.packing import Shape
 from agent.plugins.layout import Layout
 from agent.sessions import Resource, Scope, Session
 from agent.store import Model, Store
+from vaccel_rpc.client import TIMINGS
 from vaccel_rpc.dialects import TENSORFLOW, Dialect, Method, dialect
-from vaccel_rpc.errors import DeadlineExceeded, InvalidArgument, PermissionDenied, RpcError, Unavailable, Unimplemented
+from vaccel_rpc.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    PermissionDenied,
+    ResourceExhausted,
+    RpcError,
+    Unavailable,
+    Unimplemented,
+)
 from vaccel_rpc.status import to_status
 from vaccel_rpc.tensors import DTYPES, Tensor, check, dtype_name
 from vaccel_rpc.wire import WireError, cut
@@ -25,19 +36,21 @@ _log = logging.getLogger("agent.ops.torch")
 _genop_log = logging.getLogger("agent.ops.genop")
 
 _LIB = 0
+_NONE: Mapping[str, str] = {}
 
 Buffer = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call: who calls, the request without its large bytes, those bytes, and the deadline (monotonic seconds)."""
+    """One call: who calls, the request without its large bytes, those bytes, the deadline (monotonic seconds), and the metadata."""
 
     dialect: Dialect
     scope: Scope
     request: Any
     blobs: list[memoryview]
     deadline: float | None
+    metadata: Mapping[str, str]
 
 
 Handler = Callable[["Service", Call], Awaitable[Any]]
@@ -53,10 +66,10 @@ class Endpoint:
 
 
 class Service:
-    """Answers calls. ``observe(method, code, seconds)`` is told of each."""
+    """Answers calls, and has each counted."""
 
-    def __init__(self, store: Store, batcher: Batcher, observe: Callable[[str, str, float], None]) -> None:
-        self._store, self._batcher, self._observe = store, batcher, observe
+    def __init__(self, store: Store, batcher: Batcher, metrics: Metrics) -> None:
+        self._store, self._batcher, self.metrics = store, batcher, metrics
         self.endpoints = _endpoints()
         self.draining = False
         self.active = 0
@@ -68,33 +81,43 @@ class Service:
             raise Unimplemented(f"no method {service}/{method}")
         return found
 
-    async def call(self, endpoint: Endpoint, scope: Scope, payload: Buffer, deadline: float | None) -> bytes:
+    async def call(
+        self, endpoint: Endpoint, scope: Scope, payload: Buffer, deadline: float | None, metadata: Mapping[str, str] = _NONE
+    ) -> bytes:
         """The reply's bytes. Raises `RpcError`."""
-        return await self._observed(endpoint, scope, deadline, lambda: _decode(endpoint, payload))
+        return await self._observed(endpoint, scope, deadline, metadata, lambda: _decode(endpoint, payload))
 
     async def call_joined(self, endpoint: Endpoint, scope: Scope, joiner: Joiner, deadline: float | None) -> bytes:
         """The reply to a call whose requests came one by one. Raises `RpcError`."""
-        return await self._observed(endpoint, scope, deadline, lambda: (joiner.request(), []))
+        return await self._observed(endpoint, scope, deadline, _NONE, lambda: (joiner.request(), []))
 
     async def _observed(
-        self, endpoint: Endpoint, scope: Scope, deadline: float | None, decode: Callable[[], tuple[Any, list[memoryview]]]
+        self,
+        endpoint: Endpoint,
+        scope: Scope,
+        deadline: float | None,
+        metadata: Mapping[str, str],
+        decode: Callable[[], tuple[Any, list[memoryview]]],
     ) -> bytes:
         began, code = time.monotonic(), "CANCELLED"
         self.active += 1
         try:
             if self.draining:
+                self.metrics.rejected("draining")
                 raise Unavailable("the agent is shutting down")
             request, blobs = decode()
-            reply = await self._limited(endpoint, Call(endpoint.dialect, scope, request, blobs, deadline))
+            reply = await self._limited(endpoint, Call(endpoint.dialect, scope, request, blobs, deadline, metadata))
             code = "OK"
             data: bytes = reply.SerializeToString()
             return data
         except RpcError as error:
             code = error.name
+            if isinstance(error, ResourceExhausted) and error.reason:
+                self.metrics.rejected(error.reason)
             raise
         finally:
             self.active -= 1
-            self._observe(endpoint.method.name, code, time.monotonic() - began)
+            self.metrics.call(endpoint.method.name, code, time.monotonic() - began)
 
     async def _limited(self, endpoint: Endpoint, call: Call) -> Any:
         handler = _HANDLERS.get(endpoint.operation, _tensorflow)
@@ -149,7 +172,19 @@ class Service:
         data = call.blobs[0]
         if not data:
             raise InvalidArgument(f"{call.dialect.blobs}[0] {files[0].name!r} holds no bytes")
-        return await self._store.by_bytes(files[0].name, data)
+        return await self._upload(files[0].name, data)
+
+    async def _upload(self, name: str, data: memoryview) -> Model:
+        result = "failed"
+        try:
+            model = await self._store.by_bytes(name, data)
+            result = "accepted"
+            return model
+        except PermissionDenied:
+            result = "refused"
+            raise
+        finally:
+            self.metrics.uploaded(result, len(data))
 
     async def unregister(self, call: Call) -> Any:
         """UnregisterResource."""
@@ -177,14 +212,19 @@ class Service:
         inputs = [_tensor(message, i) for i, message in enumerate(call.request.in_tensors)]
         began = time.time_ns()
         with _in_use(session):
-            outputs = await self._outputs(call, session, resource, inputs)
-        session.profile["torch_run"].append((began, time.time_ns() - began))
+            done = await self._outputs(call, session, resource, inputs)
+        _profile(session, began, done)
         make = call.dialect.tensor
-        return _reply(call, "run")(
-            out_tensors=[make(data=tensor.data, dims=tensor.dims, type=DTYPES[tensor.dtype][0]) for tensor in outputs]
+        reply = _reply(call, "run")(
+            out_tensors=[make(data=tensor.data, dims=tensor.dims, type=DTYPES[tensor.dtype][0]) for tensor in done.outputs]
         )
+        if call.metadata.get(TIMINGS) == "1":
+            reply.timings.queue = _nanoseconds(done.released - done.arrived)
+            reply.timings.forward = _nanoseconds(done.batch.ended - done.batch.began)
+            reply.timings.rows = done.rows
+        return reply
 
-    async def _outputs(self, call: Call, session: Session, resource: Resource, inputs: list[Tensor]) -> list[Tensor]:
+    async def _outputs(self, call: Call, session: Session, resource: Resource, inputs: list[Tensor]) -> Done:
         program: Any = await self._store.program(resource.model)
         wanted = getattr(call.request, call.dialect.outputs)
         shape = Shape(None)
@@ -196,9 +236,9 @@ class Service:
                 mine = layout.shape(inputs)
                 shape = Shape((resource.model.digest, mine.key), mine.length, mine.rows) if mine.key is not None else mine
         _log.info("session:%d PyTorch jitload forward", session.id)
-        outputs = await self._batcher.run(program, inputs, shape, call.deadline)
-        _check_count(wanted, len(outputs))
-        return outputs
+        done = await self._batcher.run(program, inputs, shape, call.deadline, resource.model.label)
+        _check_count(wanted, len(done.outputs))
+        return done
 
     async def genop(self, call: Call) -> Any:
         """Genop and GenopStream: NOOP alone."""
@@ -225,6 +265,24 @@ class Service:
         """GetProfiler, GetTimers."""
         session = call.scope.session(call.request.session_id)
         return call.dialect.profile_reply({region: list(samples) for region, samples in session.profile.items()})
+
+
+def _profile(session: Session, began: int, done: Done) -> None:
+    """Adds a run's regions to its session's profile; ``began``: nanoseconds of the epoch."""
+    ended = time.time_ns()
+    session.profile["torch_run"].append((began, ended - began))
+    now = time.monotonic()
+    spans = {
+        "queue": (done.arrived, done.released),
+        "batch": (done.released, done.split),
+        "forward": (done.batch.began, done.batch.ended),
+    }
+    for region, (start, end) in spans.items():
+        session.profile[region].append((ended - _nanoseconds(now - start), _nanoseconds(end - start)))
+
+
+def _nanoseconds(seconds: float) -> int:
+    return max(0, round(seconds * 1e9))
 
 
 class Joiner:

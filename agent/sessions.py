@@ -64,6 +64,11 @@ class Sessions:
     def __len__(self) -> int:
         return sum(len(scope.sessions) for scope in self._scopes)
 
+    @property
+    def resources(self) -> int:
+        """Resources of all scopes."""
+        return sum(len(scope.resources) for scope in self._scopes)
+
     def scope(self, *, secret: bool) -> Scope:
         """A new scope; its ids are counted, or ``secret``."""
         scope = Scope(self, secret=secret)
@@ -73,7 +78,9 @@ class Sessions:
     def check_limit(self) -> None:
         """Raises `ResourceExhausted` where one more session would be too many."""
         if len(self) >= self._limit:
-            raise ResourceExhausted(f"{self._limit} sessions are open, the limit (--max-sessions)", retry_after=1)
+            raise ResourceExhausted(
+                f"{self._limit} sessions are open, the limit (--max-sessions)", retry_after=1, reason="sessions"
+            )
 
     def forget(self, scope: Scope) -> None:
         """Ends a scope with all that is in it."""

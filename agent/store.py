@@ -54,6 +54,11 @@ class Model:
         """Whether its program is in memory, or about to be."""
         return self.program is not None
 
+    @property
+    def label(self) -> str:
+        """Its name in metrics: bounded, so all uploads share one."""
+        return "upload" if self.uploaded else self.name
+
     def __str__(self) -> str:
         return f"{self.name} (sha256:{self.digest[:12]})"
 
@@ -188,7 +193,7 @@ class Store:
         digest = await self._in_thread(self._digest, path)
         model = self._models.get(digest)
         if model is None or (model.uploaded and model.path is None):
-            model = self._add(Model(digest, path.stem, path, uploaded=False))
+            model = self._add(Model(digest, path.stem, path, uploaded=False, size=path.stat().st_size))
         model.references += 1
         return model
 
@@ -206,7 +211,9 @@ class Store:
         for name in self.names():
             path = self._resolve(name)
             if await self._in_thread(self._digest, path) == digest:
-                return self._models.get(digest) or self._add(Model(digest, path.stem, path, uploaded=False))
+                return self._models.get(digest) or self._add(
+                    Model(digest, path.stem, path, uploaded=False, size=path.stat().st_size)
+                )
         return None
 
     def _add(self, model: Model) -> Model:
@@ -224,7 +231,9 @@ class Store:
         held = sum(model.size for model in self._models.values() if model.uploaded and model.path)
         if held + len(data) > self._max_uploads:
             raise ResourceExhausted(
-                f"uploaded models hold {held} bytes; with this one they would pass --max-uploads", retry_after=5
+                f"uploaded models hold {held} bytes; with this one they would pass --max-uploads",
+                retry_after=5,
+                reason="uploads",
             )
         path = self._private / digest
         writing = self._files.submit(_write_program, path, data)

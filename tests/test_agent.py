@@ -21,7 +21,7 @@ from torch import nn
 from tests.conftest import MODELS, ROOT, TWEETS, Server, SpawnAgent
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
-from vaccel_rpc.client import Client
+from vaccel_rpc.client import TIMINGS, Client
 from vaccel_rpc.dialects import Version
 from vaccel_rpc.errors import (
     FailedPrecondition,
@@ -79,7 +79,7 @@ def test_the_client_speaks_both_dialects_over_both_wires(agent: Server, scheme: 
     (logits,) = calls.run(session, model, ids(101, 2204, 2851, 102), 1, timeout=20)
     assert (logits.dtype, logits.dims) == ("float32", (1, 3))
     pending = [calls.start_run(session, model, ids(101, *range(1000, 1000 + n), 102), 1, 30) for n in range(1, 20)]
-    assert [run.result()[0].dims for run in pending] == [(1, 3)] * 19
+    assert [run.result().outputs[0].dims for run in pending] == [(1, 3)] * 19
     own = calls.register_bytes(session, saved(Double(), tmp_path / "double.pt"))
     assert to_values(calls.run(session, own, [from_values("int32", [2], [3, 4])], 1)[0]) == [6, 8]
     assert calls.genop(session, [calls.opcode(0), b"in"], [b"out"]) == [b"out"]
@@ -87,9 +87,16 @@ def test_the_client_speaks_both_dialects_over_both_wires(agent: Server, scheme: 
     assert calls.genop_stream(session, [calls.opcode(0), big], [big]) == [big]
     with pytest.raises(Unimplemented, match="never runs client code"):
         calls.genop(session, [calls.opcode(1 if version == "0.8" else 7)])
-    samples = calls.profile(session)["torch_run"]
-    assert len(samples) == 21
-    assert all(duration > 0 for _, duration in samples)
+    profile = calls.profile(session)
+    assert {region: len(samples) for region, samples in profile.items()} == dict.fromkeys(
+        ("torch_run", "queue", "batch", "forward"), 21
+    )
+    for whole, queued, batch, forward in zip(
+        *(profile[name] for name in ("torch_run", "queue", "batch", "forward")), strict=True
+    ):
+        assert 0 < forward[1] <= batch[1] <= whole[1]
+        assert queued[1] + batch[1] <= whole[1]
+        assert whole[0] <= queued[0] <= batch[0] <= forward[0] <= time.time_ns()
     calls.unregister(session, own)
     with pytest.raises(NotFound, match=f"Unknown resource {own}"):
         calls.run(session, own, ids(1), 1)
@@ -273,7 +280,7 @@ def test_a_model_that_padding_disturbs_is_run_alone(spawn_agent: SpawnAgent, tmp
     session = calls.create_session()
     model = calls.register_path(session, "first")
     rows = [[from_values("int64", [1, n], range(n))] for n in range(1, 21)]
-    together = [run.result() for run in [calls.start_run(session, model, row, 1) for row in rows]]
+    together = [run.result().outputs for run in [calls.start_run(session, model, row, 1) for row in rows]]
     assert [to_values(tensors[0])[0] for tensors in together] == pytest.approx([(n - 1) / 2 for n in range(1, 21)])
 
 
@@ -292,7 +299,7 @@ def test_batched_and_alone_and_both_kinds_of_file_agree(spawn_agent: SpawnAgent,
     rows = [ids(101, *(1996 + (7 * n + k) % 5000 for k in range(n % 40)), 102) for n in range(200)]
     alone = [to_values(calls.run(session, script, row, 1)[0]) for row in rows]
     for model in (script, export):
-        together = [run.result() for run in [calls.start_run(session, model, row, 1, 60) for row in rows]]
+        together = [run.result().outputs for run in [calls.start_run(session, model, row, 1, 60) for row in rows]]
         worst = max(
             abs(a - b)
             for one, tensors in zip(alone, together, strict=True)
@@ -345,7 +352,7 @@ def test_sigterm_finishes_what_runs(spawn_agent: SpawnAgent) -> None:
     runs = [calls.start_run(session, model, ids(*[101] * 128), 1, 30) for _ in range(8)]
     time.sleep(0.05)
     agent.process.send_signal(signal.SIGTERM)
-    assert [run.result()[0].dims for run in runs] == [(1, 3)] * 8
+    assert [run.result().outputs[0].dims for run in runs] == [(1, 3)] * 8
     assert agent.process.wait(10) == 0
     with pytest.raises(Unavailable):
         idle.create_session()
@@ -382,6 +389,25 @@ def test_a_busy_port_is_an_error(spawn_agent: SpawnAgent, scheme: str) -> None:
     assert "Traceback" not in agent.text
 
 
+@pytest.mark.parametrize("scheme", ["unix", "grpc"])
+@pytest.mark.parametrize("version", ["0.7", "0.8"])
+def test_a_run_tells_its_times_to_who_asks(agent: Server, scheme: str, version: Version) -> None:
+    """Seconds in the queue and in the model, rows of the batch; nobody else's answer changes by a byte."""
+    calls = Client(connect(parse(agent.addresses[scheme]), 5), version)
+    session = calls.create_session()
+    model = calls.register_path(session, "tweets", timeout=20)
+    asked = calls.start_run(session, model, ids(101, 2204, 102), 1, 20, {TIMINGS: "1", "traceparent": "x"}).result()
+    assert asked.timings
+    assert asked.timings.rows == 1
+    assert 0 <= asked.timings.queue < 20
+    assert 0 < asked.timings.forward < 20
+    pending = calls.start_run(session, model, ids(101, 2204, 102), 1, 20)
+    reply = pending.reply.result()
+    assert calls.start_run(session, model, ids(101, 2204, 102), 1, 20, {TIMINGS: "0"}).result().timings is None
+    assert len(reply) < 40, "a message of one float32 [1, 3] and nothing else"
+    calls.close()
+
+
 def test_metrics_and_health(agent: Server) -> None:
     """What was called is counted; health and readiness answer."""
     calls = client(agent)
@@ -389,6 +415,16 @@ def test_metrics_and_health(agent: Server) -> None:
     url = agent.wait_for(r"Metrics and health on '(http://[^']+)'")[1]
     text = requests.get(url + "/metrics", timeout=5).text
     assert re.search(r'vaccel_rpc_requests_total{code="OK",method="CreateSession"} [1-9]', text)
+    session = calls.create_session()
+    calls.run(session, calls.register_path(session, "tweets", timeout=20), ids(101, 2204, 102), 1, 20)
+    text = requests.get(url + "/metrics", timeout=5).text
+    for series in (
+        'vaccel_batches_total{reason="drained"}', 'vaccel_model_run_duration_seconds_count{model="tweets"}', "vaccel_batch_tokens_total",
+        "vaccel_batch_size_count", "vaccel_queue_duration_seconds_count", "vaccel_models_bytes", "vaccel_sessions", "vaccel_resources",
+    ):  # fmt: skip
+        assert re.search(rf"^{re.escape(series)} [1-9]", text, re.MULTILINE), series
+    for series in ("vaccel_queue_requests", "vaccel_queue_tokens", "vaccel_queue_estimated_wait_seconds"):
+        assert re.search(rf"^{series} 0.0$", text, re.MULTILINE), series
     assert requests.get(url + "/readyz", timeout=5).status_code == 200
     assert requests.get(url + "/healthz", timeout=5).status_code == 200
     assert requests.get(url + "/nothing", timeout=5).status_code == 404

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.batcher import Batcher, Limits, Shape, pack
+from agent.batcher import Batch, Batcher, Done
+from agent.packing import Limits, Shape, pack, why
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor, from_values
 
@@ -38,6 +39,24 @@ def test_pack(waiting: list[tuple[str | None, int, int]], limits: Limits, chosen
     assert pack([Shape(*shape) for shape in waiting], limits) == chosen
 
 
+@pytest.mark.parametrize(
+    ("waiting", "chosen", "share", "reason"),
+    [
+        ([(None, 0, 1), (K, 10, 1)], [0], 8, "single"),
+        ([(K, 10, 1)] * 9, [*range(8)], 8, "full"),
+        ([(K, 10, 1)] * 3, [0, 1, 2], 8, "drained"),
+        ([(K, 10, 1)] * 4, [0, 1], 2, "shared"),
+        ([(K, 10, 1), (K, 99, 1)], [0], 8, "length"),
+        ([(K, 10, 1), ("other", 10, 1)], [0], 8, "length"),
+        ([(K, 30, 1)] * 4, [0, 1, 2], 8, "tokens"),
+    ],
+)
+def test_why_a_batch_is_no_larger(waiting: list[tuple[str | None, int, int]], chosen: list[int], share: int, reason: str) -> None:
+    """Each batch has one reason, the first that holds."""
+    limits = Limits(rows=8, tokens=100)
+    assert why([Shape(*shape) for shape in waiting], chosen, Limits(rows=share, tokens=100), limits) == reason
+
+
 class Echo:
     """Gives its inputs back; fails where one is 13; counts what runs together."""
 
@@ -46,14 +65,14 @@ class Echo:
         self.gate = gate
         self.started = threading.Event()
 
-    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> list[list[Tensor]]:  # noqa: ARG002 its interface
+    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:  # noqa: ARG002 its interface
         self.started.set()
         if self.gate:
             self.gate.wait(10)
         self.batches.append(len(requests))
         if any(request[0].data[0] == 13 for request in requests):
             raise Internal("thirteen")
-        return [list(request) for request in requests]
+        return Batch([list(request) for request in requests], time.monotonic(), time.monotonic())
 
 
 def one(value: int) -> list[Tensor]:
@@ -77,7 +96,12 @@ def test_a_bad_request_fails_alone() -> None:
         await asyncio.sleep(0.05)
         gate.set()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [result[0].data[0] if isinstance(result, list) else type(result) for result in results] == [1, 2, Internal, 4]
+        assert [result.outputs[0].data[0] if isinstance(result, Done) else type(result) for result in results] == [
+            1,
+            2,
+            Internal,
+            4,
+        ]
         assert echo.batches == [1, 3, 1, 1, 1]
         queue.close()
 
@@ -99,7 +123,7 @@ def test_a_full_queue_answers_at_once_and_says_when_to_come_back() -> None:
             await queue.run(echo, one(4), Shape(None), None)
         assert raised.value.retry_after
         gate.set()
-        assert [tensors[0].data[0] for tensors in await asyncio.gather(*tasks)] == [1, 2, 3]
+        assert [done.outputs[0].data[0] for done in await asyncio.gather(*tasks)] == [1, 2, 3]
         queue.close()
 
     asyncio.run(main())
@@ -143,7 +167,7 @@ def test_closing_fails_what_waits_and_lets_the_running_finish() -> None:
         queue.close()
         gate.set()
         results = await asyncio.gather(running, waiting, return_exceptions=True)
-        assert isinstance(results[0], list)
+        assert isinstance(results[0], Done)
         assert isinstance(results[1], Unavailable)
         with pytest.raises(RpcError):
             await queue.run(echo, one(3), Shape(None), None)

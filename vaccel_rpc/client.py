@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +17,9 @@ from vaccel_rpc.wire import Parts, field_head
 _MODEL = 2
 #: Bytes of an argument that GenopStream sends in one piece.
 _PART = 1 << 20
+
+#: Metadata key that, with the value 1, asks for a run's times: an extension of this agent, which others skip.
+TIMINGS = "vaccel-timings"
 
 #: Arguments of a generic operation.
 Args = Sequence[bytes]
@@ -82,7 +85,7 @@ class Client:
 
     def register_path(self, session: int, path: str, timeout: float | None = None) -> int:
         """Registers a model of the agent's store: ``NAME``, ``NAME.pt``, ``sha256:HEX`` or ``file:///...``; the resource's id."""
-        return self._registered(self._start("register", timeout, **self._resource(session), paths=[path]))
+        return self._registered(self._start("register", timeout, None, **self._resource(session), paths=[path]))
 
     def register_bytes(self, session: int, data: bytes | memoryview, name: str = "model.pt", timeout: float | None = None) -> int:
         """Uploads a model file, without copying it; the resource's id."""
@@ -112,17 +115,23 @@ class Client:
 
     def run(self, session: int, model: int, inputs: Sequence[Tensor], outputs: int, timeout: float | None = None) -> list[Tensor]:
         """The model's ``outputs`` tensors for these inputs."""
-        return self.start_run(session, model, inputs, outputs, timeout).result()
+        return self.start_run(session, model, inputs, outputs, timeout).result().outputs
 
     def start_run(
-        self, session: int, model: int, inputs: Sequence[Tensor], outputs: int, timeout: float | None = None
-    ) -> Pending[list[Tensor]]:
-        """Sends a run and does not wait for it."""
+        self,
+        session: int,
+        model: int,
+        inputs: Sequence[Tensor],
+        outputs: int,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Pending[Ran]:
+        """Sends a run and does not wait for it; ``metadata`` goes with it, and `TIMINGS` in it asks for the run's times."""
         make = self._dialect.tensor
         tensors = [make(data=bytes(tensor.data), dims=tensor.dims, type=DTYPES[tensor.dtype][0]) for tensor in inputs]
         fields = {"session_id": session, "model_id": model, self._dialect.outputs: outputs}
-        sent = self._start("run", timeout, in_tensors=tensors, **fields)
-        return Pending(sent.reply, lambda data: [_tensor(tensor) for tensor in sent.decode(data).out_tensors])
+        sent = self._start("run", timeout, metadata, in_tensors=tensors, **fields)
+        return Pending(sent.reply, lambda data: _ran(sent.decode(data)))
 
     def genop(self, session: int, read: Args, write: Args = (), timeout: float | None = None) -> list[bytes]:
         """Runs the generic operation whose number is the first of ``read``; what it wrote."""
@@ -171,14 +180,18 @@ class Client:
     def _call(self, operation: str, timeout: float | None, **fields: Any) -> Any:
         return self._start(operation, timeout, **fields).result()
 
-    def _start(self, operation: str, timeout: float | None, **fields: Any) -> Pending[Any]:
+    def _start(
+        self, operation: str, timeout: float | None, metadata: Mapping[str, str] | None = None, **fields: Any
+    ) -> Pending[Any]:
         if operation not in self._dialect.methods:
             raise Unimplemented(f"dialect {self._dialect.version} has no {operation}")
-        return self._send(operation, timeout, [self._dialect.methods[operation].request(**fields).SerializeToString()])
+        return self._send(operation, timeout, [self._dialect.methods[operation].request(**fields).SerializeToString()], metadata)
 
-    def _send(self, operation: str, timeout: float | None, payload: Parts) -> Pending[Any]:
+    def _send(
+        self, operation: str, timeout: float | None, payload: Parts, metadata: Mapping[str, str] | None = None
+    ) -> Pending[Any]:
         method = self._dialect.methods[operation]
-        reply = self.channel.start(self._service, method.name, payload, timeout)
+        reply = self.channel.start(self._service, method.name, payload, timeout, metadata)
         return Pending(reply, lambda data: _decode(method.reply, data))
 
 
@@ -187,6 +200,14 @@ def _decode(kind: Any, data: bytes | bytearray | memoryview) -> Any:
         return kind.FromString(data)
     except DecodeError as error:
         raise Internal(f"the agent's answer is no {kind.DESCRIPTOR.full_name}: {error}") from None
+
+
+def _ran(reply: Any) -> Ran:
+    outputs = [_tensor(tensor) for tensor in reply.out_tensors]
+    if not reply.HasField("timings"):
+        return Ran(outputs)
+    given = reply.timings
+    return Ran(outputs, Timings(given.queue / 1e9, given.forward / 1e9, given.rows))
 
 
 def _tensor(message: Any) -> Tensor:

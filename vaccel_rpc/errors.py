@@ -50,9 +50,15 @@ class PermissionDenied(RpcError):
 
 
 class ResourceExhausted(RpcError):
-    """A limit is reached: queue, sessions, message size, memory."""
+    """A limit was reached: a queue, sessions, bytes; ``reason`` names it for those who count."""
 
     code, name = 8, "RESOURCE_EXHAUSTED"
+
+    def __init__(
+        self, message: str, *, errno: int | None = None, retry_after: float | None = None, reason: str | None = None
+    ) -> None:
+        super().__init__(message, errno=errno, retry_after=retry_after)
+        self.reason = reason
 
 
 class FailedPrecondition(RpcError):

@@ -8,18 +8,24 @@ from __future__ import annotations
 import mmap
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import Tls, connect
-from vaccel_rpc.client import Client, Ran
+from vaccel_rpc.client import TIMINGS, Client, Pending, Ran
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
 #: Seconds between tries to connect: doubled from the first to the last.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+
+#: Runs of one request that are in flight at a time: a request of thousands leaves room in the agent's queue.
+_IN_FLIGHT = 256
+
+_Requests = Sequence[Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -37,9 +43,15 @@ class _Link:
     resource: int
     uploaded: bool
 
-    def run_all(self, requests: Sequence[Sequence[Tensor]], outputs: int, deadline: float | None) -> list[list[Tensor]]:
-        sent = [self.client.start_run(self.session, self.resource, inputs, outputs, _left(deadline)) for inputs in requests]
-        return [pending.result() for pending in sent]
+    def run_all(self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str]) -> list[Ran]:
+        """All of them, at most `_IN_FLIGHT` at a time."""
+        done: list[Ran] = []
+        flying: deque[Pending[Ran]] = deque()
+        for inputs in requests:
+            if len(flying) == _IN_FLIGHT:
+                done.append(flying.popleft().result())
+            flying.append(self.client.start_run(self.session, self.resource, inputs, outputs, _left(deadline), metadata))
+        return done + [pending.result() for pending in flying]
 
 
 class RemoteModel:
@@ -92,30 +104,26 @@ class RemoteModel:
         """One run; see `run_all`."""
         return self.run_all([inputs], outputs, timeout)[0]
 
-    def run_all(self, requests: Sequence[Sequence[Tensor]], outputs: int, timeout: float | None = None) -> list[list[Tensor]]:
-        """Runs the model on each request's inputs, all in flight together; the outputs in order.
-
-        A lost connection and a session that ended are made anew once. Raises the first failure: `Unavailable` where no
-        agent took it, `DeadlineExceeded` past ``timeout`` seconds, or what the agent answered.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        link = self._linked(deadline)
-        try:
-            return link.run_all(requests, outputs, deadline)
-        except (NotFound, Unavailable) as error:
-            self._drop(link, error)
-        return self._linked(deadline).run_all(requests, outputs, deadline)
+    def run_all(self, requests: _Requests, outputs: int, timeout: float | None = None) -> list[list[Tensor]]:
+        """Each request's outputs; see `run_timed`."""
+        return [ran.outputs for ran in self.run_timed(requests, outputs, timeout)]
 
     def run_timed(
-        self,
-        requests: Sequence[Sequence[Tensor]],
-        outputs: int,
-        timeout: float | None = None,
-        *,
-        metadata: Mapping[str, str] | None = None,  # noqa: ARG002
+        self, requests: _Requests, outputs: int, timeout: float | None = None, *, metadata: Mapping[str, str] | None = None
     ) -> list[Ran]:
-        """As `run_all`, with the agent's times."""
-        return [Ran(tensors) for tensors in self.run_all(requests, outputs, timeout)]
+        """Runs the model on each request's inputs, in flight together; the outputs in order, and the agent's times.
+
+        ``metadata`` goes with each run. A lost connection and a session that ended are made anew once. Raises the first failure:
+        `Unavailable` where no agent took it, `DeadlineExceeded` past ``timeout`` seconds, or what the agent answered.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        sent = {**(metadata or {}), TIMINGS: "1"}
+        link = self._linked(deadline)
+        try:
+            return link.run_all(requests, outputs, deadline, sent)
+        except (NotFound, Unavailable) as error:
+            self._drop(link, error)
+        return self._linked(deadline).run_all(requests, outputs, deadline, sent)
 
     def agents(self) -> list[tuple[str, bool]]:
         """Each agent's address, and whether it is reachable."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from agent.batcher import Shape
+from agent.packing import Shape
 from vaccel_rpc.errors import InvalidArgument
 from vaccel_rpc.modelfile import Signature, TensorSpec
 from vaccel_rpc.tensors import Tensor, from_values

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from agent.batcher import Batch
 from agent.plugins.layout import Layout
 from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
 from vaccel_rpc.modelfile import ModelFileError, Signature, TensorSpec, program_kind, read_extras
@@ -59,15 +61,18 @@ class TorchProgram:
         self._layout = Layout(signature) if signature else None
         self.joinable = bool(self._layout and self._layout.joinable)
 
-    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> list[list[Tensor]]:
+    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
         """Each request's outputs. Raises `Internal` with torch's reason, `ResourceExhausted` where memory is out."""
         self._device.use_threads(self._device.threads if alone else 1)
         inputs = [[_to_torch(tensor) for tensor in request] for request in requests]
-        if len(inputs) == 1 or self._layout is None:
-            return [[_from_torch(output) for output in self._call(request)] for request in inputs]
         layout = self._layout
-        outputs = self._call([self._join(layout, i, [request[i] for request in inputs]) for i in range(len(inputs[0]))])
-        return [[_from_torch(part) for part in parts] for parts in layout.split(outputs, [layout.shape(r) for r in requests])]
+        joined = len(inputs) > 1 and layout is not None
+        ready = [self._join(layout, i, [r[i] for r in inputs]) for i in range(len(inputs[0]))] if layout and joined else None
+        began = time.monotonic()
+        outputs = [self._call(ready)] if ready else [self._call(request) for request in inputs]
+        ended = time.monotonic()
+        split = layout.split(outputs[0], [layout.shape(request) for request in requests]) if layout and ready else outputs
+        return Batch([[_from_torch(part) for part in parts] for parts in split], began, ended)
 
     def warm_up(self) -> None:
         """Runs once alone and once padded; where the two differ, requests are not joined."""
@@ -75,9 +80,9 @@ class TorchProgram:
             return
         short, long = (self._layout.example(length) for length in (7, 16))
         try:
-            alone = self.run([short], alone=False)[0]
+            alone = self.run([short], alone=False).outputs[0]
             if self.joinable:
-                joined = self.run([short, long], alone=False)[0]
+                joined = self.run([short, long], alone=False).outputs[0]
                 worst = max(_difference(a, b) for a, b in zip(alone, joined, strict=True))
                 if not worst <= _TOLERANCE:
                     self.joinable = False

@@ -82,7 +82,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
     def _unary(self, endpoint: Endpoint) -> Any:
         async def handle(payload: bytes, context: Any) -> bytes:
             try:
-                return await self._service.call(endpoint, self._scope, payload, _deadline(context))
+                return await self._service.call(endpoint, self._scope, payload, _deadline(context), _metadata(context))
             except RpcError as error:
                 return await _abort(context, endpoint, error)
 
@@ -104,6 +104,10 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 def _deadline(context: Any) -> float | None:
     left = context.time_remaining()
     return None if left is None else time.monotonic() + left
+
+
+def _metadata(context: Any) -> dict[str, str]:
+    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
 async def _abort(context: Any, endpoint: Endpoint, error: RpcError) -> bytes:

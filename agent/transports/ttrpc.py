@@ -25,6 +25,8 @@ _log = logging.getLogger("agent.ttrpc")
 #: Seconds after which half a frame, or an answer that nobody reads, ends a connection.
 _STALL_S = 30.0
 _MAX_STREAMS = 64
+#: Pairs of metadata that are looked at.
+_MAX_METADATA = 64
 
 
 class Budget:
@@ -142,6 +144,7 @@ class Connection(asyncio.Protocol):
                 f"a message of {frame.length} bytes is more than the limit of {self._max_message} (--max-message)"
             )
         else:
+            self._service.metrics.rejected("buffer")
             error = ResourceExhausted("too many bytes of requests are held already (--max-buffer)", retry_after=1)
         self._fail(frame.stream, None, error)
 
@@ -167,7 +170,10 @@ class Connection(asyncio.Protocol):
             joiner = Joiner(endpoint, self._max_message)
             self._start(frame.stream, endpoint, size, lambda: self._joined(endpoint, joiner, payload, deadline))
         else:
-            self._start(frame.stream, endpoint, size, lambda: self._service.call(endpoint, self._scope, payload, deadline))
+            metadata = {pair.key: pair.value for pair in request.metadata[:_MAX_METADATA]}
+            self._start(
+                frame.stream, endpoint, size, lambda: self._service.call(endpoint, self._scope, payload, deadline, metadata)
+            )
 
     async def _joined(self, endpoint: Endpoint, joiner: Joiner, payload: memoryview, deadline: float | None) -> bytes:
         if payload:

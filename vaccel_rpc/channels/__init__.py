@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,7 +37,9 @@ class Channel(Protocol):
     def closed(self) -> RpcError | None:
         """Why the connection is of no use any more; None while it is."""
 
-    def start(self, service: str, method: str, payload: Parts, timeout: float | None = None) -> Reply:
+    def start(
+        self, service: str, method: str, payload: Parts, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+    ) -> Reply:
         """Sends a call; ``timeout`` in seconds becomes its deadline here and at the agent. Raises `RpcError`."""
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> Reply:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +65,17 @@ class GrpcChannel:
         """Why the connection ended; None while it lives."""
         return self._closed
 
-    def start(self, service: str, method: str, payload: Parts, timeout: float | None = None) -> _Reply:
+    def start(
+        self, service: str, method: str, payload: Parts, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+    ) -> _Reply:
         """Sends a unary call."""
         if self._closed:
             raise self._closed
-        return _Reply(self._channel.unary_unary(f"/{service}/{method}").future(b"".join(payload), timeout=timeout))
+        return _Reply(
+            self._channel.unary_unary(f"/{service}/{method}").future(
+                b"".join(payload), timeout, [*metadata.items()] if metadata else None
+            )
+        )
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _Reply:
         """Sends a call of several requests."""

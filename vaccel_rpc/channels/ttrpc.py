@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -64,9 +64,11 @@ class TtrpcChannel:
         """Why the connection ended; None while it lives."""
         return self._closed
 
-    def start(self, service: str, method: str, payload: Parts, timeout: float | None = None) -> _Reply:
+    def start(
+        self, service: str, method: str, payload: Parts, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+    ) -> _Reply:
         """Sends a unary call."""
-        reply, stream, head, deadline = self._open(service, method, timeout)
+        reply, stream, head, deadline = self._open(service, method, timeout, metadata)
         head += field_head(3, size(payload))
         frame = frames.header(stream, frames.REQUEST, 0, len(head) + size(payload))
         self._send(stream, [frame + head, *payload], deadline)
@@ -90,11 +92,15 @@ class TtrpcChannel:
         """Ends the connection."""
         self._fail(Unavailable(f"{self._address}: the connection was closed"))
 
-    def _open(self, service: str, method: str, timeout: float | None) -> tuple[_Reply, int, bytes, float | None]:
+    def _open(
+        self, service: str, method: str, timeout: float | None, metadata: Mapping[str, str] | None = None
+    ) -> tuple[_Reply, int, bytes, float | None]:
         deadline = None if timeout is None else time.monotonic() + timeout
         if timeout is not None and timeout <= 0:
             raise DeadlineExceeded(f"{method}: the time given was up before it was sent")
         head = Request(service=service, method=method, timeout_nano=0 if timeout is None else max(1, int(timeout * 1e9)))
+        for key, value in (metadata or {}).items():
+            head.metadata.add(key=key, value=value)
         with self._lock:
             if self._closed:
                 raise self._closed

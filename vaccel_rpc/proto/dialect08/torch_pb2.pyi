@@ -129,20 +129,51 @@ class ModelRunRequest(_message.Message):
 Global___ModelRunRequest: _TypeAlias = ModelRunRequest  # noqa: Y015
 
 @_typing.final
+class Timings(_message.Message):
+    """Not upstream's: sent only to a caller that asks for it, skipped by one that does not know it. Nanoseconds, and rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    FORWARD_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    queue: _builtins.int
+    forward: _builtins.int
+    rows: _builtins.int
+    def __init__(
+        self,
+        *,
+        queue: _builtins.int = ...,
+        forward: _builtins.int = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "queue", b"queue", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Timings: _TypeAlias = Timings  # noqa: Y015
+
+@_typing.final
 class ModelRunResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OUT_TENSORS_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def out_tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tensor]: ...
+    @_builtins.property
+    def timings(self) -> Global___Timings: ...
     def __init__(
         self,
         *,
         out_tensors: _abc.Iterable[Global___Tensor] | None = ...,
+        timings: Global___Timings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["out_tensors", b"out_tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["out_tensors", b"out_tensors", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
