@@ -51,7 +51,7 @@ class Watch:
         """Flask: after a request; what is left is done when the answer has been sent."""
         began, done, asked = g.began, g.get("done"), g.get("asked")
         response.headers["X-Request-Id"] = g.request_id
-        response.headers["Server-Timing"] = _timing(time.perf_counter() - began, done)
+        response.headers["Server-Timing"] = _timing(time.perf_counter() - began, done, self._service)
         route = request.url_rule.rule if request.url_rule else _UNMATCHED
         told = {"method": request.method, "path": request.path, "status": response.status_code, "request_id": g.request_id}
         if traceparent := request.headers.get("traceparent"):
@@ -92,9 +92,12 @@ def add(app: Flask, service: Service) -> None:
     app.add_url_rule("/metrics", "metrics", metrics)
 
 
-def _timing(seconds: float, done: Classified | None) -> str:
+def _timing(seconds: float, done: Classified | None, service: Service) -> str:
     parts = {"total": seconds}
     if done:
         spent = done.spent
-        parts = {"tokenize": spent.tokenize, "rpc": spent.rpc, "queue": spent.queue, "forward": spent.forward, **parts}
-    return ", ".join(f"{name};dur={1000 * value:.2f}" for name, value in parts.items())
+        parts = {"tokenize": spent.tokenize, "queue": spent.queue, "forward": spent.forward, **parts}
+    times = [f"{name};dur={1000 * value:.2f}" for name, value in parts.items()]
+    if done:
+        times.insert(1, f'rpc;dur={1000 * done.spent.rpc:.2f};desc="{service.agents()[0][0]}"')
+    return ", ".join(times)

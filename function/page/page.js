@@ -1,0 +1,184 @@
+"use strict";
+// What a user typed, and what the function answers, is only ever put in as text.
+const $ = (id) => document.getElementById(id);
+const REFRESH_MS = 4000;
+const state = { limits: { texts: 128 }, labels: [], rows: [], stop: null };
+
+function make(tag, text, className) {
+  const element = document.createElement(tag);
+  if (text !== undefined) element.textContent = text;
+  if (className) element.className = className;
+  return element;
+}
+
+function facts(list, pairs) {
+  list.replaceChildren(...pairs.flatMap(([name, value]) => [make("dt", name), make("dd", value)]));
+}
+
+const percent = (score) => (score >= 0 && score <= 1 ? `${(100 * score).toFixed(1)} %` : score.toFixed(3));
+
+async function refresh() {
+  if (document.hidden) return;
+  try {
+    const answer = await fetch("./", { headers: { Accept: "application/json" } });
+    const about = await answer.json();
+    Object.assign(state, { limits: about.limits, labels: about.labels });
+    $("dot").className = about.ready ? "up" : "down";
+    $("ready").textContent = about.ready ? "Ready" : `The agent is away: ${about.reason}`;
+    const digest = about.model.sha256 ? about.model.sha256.slice(0, 12) : "no digest";
+    facts($("about"), [
+      ["Model", `${about.model.name} (${digest})`],
+      ...about.agents.map((agent) => ["Agent", `${agent.address}, ${agent.reachable ? "reachable" : "away"}`]),
+      ["Version", about.version],
+    ]);
+  } catch {
+    $("dot").className = "down";
+    $("ready").textContent = "The function does not answer";
+  }
+}
+
+async function ask(body, signal) {
+  let answer;
+  try {
+    answer = await fetch("classify", {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal,
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The function does not answer.");
+  }
+  const data = await answer.json().catch(() => ({ detail: `Status ${answer.status}` }));
+  if (!answer.ok) {
+    const wait = answer.headers.get("Retry-After");
+    throw new Error(data.detail + (wait ? ` (try again in ${wait} s)` : ""));
+  }
+  return { data, timing: answer.headers.get("Server-Timing") || "", id: answer.headers.get("X-Request-Id") || "" };
+}
+
+function times(header) {
+  return header.split(",").map((part) => part.trim().split(";dur=")).filter(([, ms]) => ms)
+    .map(([name, ms]) => `${name} ${Number(ms).toFixed(1)}`).join(", ");
+}
+
+function showOne(prediction) {
+  $("label").textContent = prediction.label;
+  $("bars").replaceChildren(...Object.entries(prediction.scores).map(([label, score]) => {
+    const row = make("div", undefined, label === prediction.label ? "bar best" : "bar");
+    const meter = make("meter");
+    meter.max = 1;
+    meter.value = score;
+    meter.setAttribute("aria-label", label);
+    row.append(make("span", label), meter, make("span", percent(score)));
+    return row;
+  }));
+  if (prediction.truncated) $("bars").append(make("p", `Only the first ${prediction.tokens} tokens were seen.`));
+}
+
+function showRow(row) {
+  const line = make("tr");
+  line.append(make("td", row.text));
+  if (row.error) {
+    line.className = "bad";
+    const cell = make("td", row.error);
+    cell.colSpan = 2 + state.labels.length;
+    line.append(cell);
+  } else {
+    line.append(make("td", row.label), make("td", percent(row.score)));
+    line.append(...state.labels.map((label) => make("td", percent(row.scores[label]))));
+  }
+  $("rows").append(line);
+}
+
+function csv() {
+  const field = (value) => {
+    let text = String(value);
+    if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`; // no formula in a spreadsheet
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const lines = [["text", "label", "score", ...state.labels, "error"], ...state.rows.map((row) => row.error
+    ? [row.text, "", "", ...state.labels.map(() => ""), row.error]
+    : [row.text, row.label, row.score, ...state.labels.map((label) => row.scores[label]), ""])];
+  return lines.map((line) => line.map(field).join(",")).join("\r\n") + "\r\n";
+}
+
+function download() {
+  const link = make("a");
+  link.href = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
+  link.download = "predictions.csv";
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+async function classifyLines(texts, signal) {
+  state.rows = [];
+  $("label").textContent = "";
+  $("bars").replaceChildren();
+  $("rows").replaceChildren();
+  $("head").replaceChildren(...["Text", "Label", "Score", ...state.labels].map((name) => make("th", name)));
+  $("many").hidden = $("result").hidden = false;
+  const counts = {};
+  for (let at = 0; at < texts.length; at += state.limits.texts) {
+    const part = texts.slice(at, at + state.limits.texts);
+    const { data } = await ask({ texts: part, errors: "item" }, signal);
+    data.predictions.forEach((prediction, i) => {
+      const row = { text: part[i], ...prediction, error: prediction.error && prediction.error.detail };
+      state.rows.push(row);
+      counts[row.label || "error"] = (counts[row.label || "error"] || 0) + 1;
+      showRow(row);
+    });
+    const summary = Object.entries(counts).map(([label, count]) => `${label} ${count}`).join(", ");
+    $("count").textContent = `${state.rows.length} of ${texts.length}: ${summary}`;
+  }
+  return [];
+}
+
+async function classifyOne(text, signal) {
+  const { data, timing, id } = await ask({ text }, signal);
+  $("many").hidden = true;
+  $("result").hidden = false;
+  showOne(data);
+  const agent = /desc="([^"]*)"/.exec(timing);
+  return [["In the function, ms", times(timing.replace(/;desc="[^"]*"/g, ""))], ["Tokens", data.tokens],
+    ["Model", `${data.model.name} (${(data.model.sha256 || "no digest").slice(0, 12)})`],
+    ...(agent ? [["Agent", agent[1]]] : []), ["Request", id]];
+}
+
+async function submit(event) {
+  event.preventDefault();
+  if (state.stop) return;
+  const text = $("text").value;
+  const lines = text.split("\n").filter((line) => line.trim());
+  state.stop = new AbortController();
+  $("go").disabled = true;
+  $("stop").hidden = !$("lines").checked;
+  $("error").hidden = true;
+  const began = performance.now();
+  try {
+    const many = $("lines").checked && lines.length > 0;
+    const more = many ? await classifyLines(lines, state.stop.signal) : await classifyOne(text, state.stop.signal);
+    facts($("facts"), [["Time taken", `${(performance.now() - began).toFixed(0)} ms`], ...more]);
+  } catch (error) {
+    if (error.name !== "AbortError") {
+      $("error").textContent = error.message;
+      $("error").hidden = false;
+      $("result").hidden = state.rows.length === 0 || !$("lines").checked;
+    }
+  } finally {
+    state.stop = null;
+    $("go").disabled = false;
+    $("stop").hidden = true;
+  }
+}
+
+$("form").addEventListener("submit", submit);
+$("stop").addEventListener("click", () => state.stop && state.stop.abort());
+$("csv").addEventListener("click", download);
+$("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
+});
+$("text").addEventListener("paste", () => setTimeout(() => {
+  if ($("text").value.trim().split("\n").length > 1) $("lines").checked = true;
+}));
+document.addEventListener("visibilitychange", refresh);
+setInterval(refresh, REFRESH_MS);
+refresh();

@@ -1,0 +1,198 @@
+"""The page in a real browser: Debian's Chromium, driven by Selenium."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.conftest import MODELS, Server, SpawnAgent
+from tests.test_function import start, wait_until_ready
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not shutil.which("chromedriver"), reason="needs Debian's chromium and chromium-driver"),
+]
+WAIT_S = 30
+
+
+@pytest.fixture(scope="module")
+def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start(tmp_path_factory.mktemp("page"), agent.addresses["unix"], MAX_TEXTS="4", MAX_TEXT_CHARS="500")
+    wait_until_ready(server)
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900"):
+        options.add_argument(argument)
+    options.binary_location = shutil.which("chromium") or "chromium"
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    downloads = tmp_path_factory.mktemp("downloads")
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    chrome.downloads = downloads  # type: ignore[attr-defined]
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture
+def page(browser: webdriver.Chrome, function: Server) -> Iterator[webdriver.Chrome]:
+    browser.get_log("browser")
+    browser.get(function.addresses["http"] + "/")
+    until(browser, lambda: text(browser, "ready") == "Ready")
+    yield browser
+    assert browser.get_log("browser") == []
+
+
+def text(browser: webdriver.Chrome, name: str) -> str:
+    return browser.find_element(By.ID, name).text
+
+
+def until(browser: webdriver.Chrome, what: Any) -> None:
+    WebDriverWait(browser, WAIT_S, 0.05).until(lambda _: what(), f"{browser.page_source[:3000]}")
+
+
+def write(browser: webdriver.Chrome, words: str) -> None:
+    field = browser.find_element(By.ID, "text")
+    field.clear()
+    field.send_keys(words)
+
+
+def lines(browser: webdriver.Chrome, wanted: bool) -> None:
+    box = browser.find_element(By.ID, "lines")
+    if box.is_selected() != wanted:
+        box.click()
+
+
+def test_one_text(page: webdriver.Chrome) -> None:
+    """Its label, a bar for each class, the time taken and where, the model and the agent that answered."""
+    lines(page, False)
+    write(page, "What a lovely day for a walk in the park")
+    page.find_element(By.ID, "go").click()
+    until(page, lambda: text(page, "label") == "neither")
+    bars = page.find_elements(By.CSS_SELECTOR, ".bar")
+    assert [bar.text.split("\n")[0] for bar in bars] == ["hate-speech", "offensive-language", "neither"]
+    assert [bar for bar in bars if "best" in str(bar.get_attribute("class"))] == [bars[2]]
+    shown = text(page, "facts")
+    for part in ("Time taken", "tokenize", "rpc", "queue", "forward", "tweets (", "unix://"):
+        assert part in shown
+    assert "reachable" in text(page, "about")
+
+
+def test_by_the_keyboard_alone(page: webdriver.Chrome) -> None:
+    """The text has the focus; Ctrl+Enter sends; Tab leads to the button, and on to the links."""
+    page.switch_to.active_element.send_keys("good morning")
+    page.switch_to.active_element.send_keys(Keys.CONTROL, Keys.ENTER)
+    until(page, lambda: text(page, "label") == "neither")
+    names = []
+    for _ in range(5):
+        page.switch_to.active_element.send_keys(Keys.TAB)
+        names.append(page.switch_to.active_element.get_attribute("id") or page.switch_to.active_element.text)
+    assert names[:2] == ["lines", "go"]
+    assert "OpenAPI" in names
+
+
+def test_many_lines_as_a_table_and_a_file(page: webdriver.Chrome) -> None:
+    """More lines than one request may hold; a bad one has its error; the file quotes what must be, and holds no formula."""
+    texts = ['good "morning", all', "<img src=x onerror=alert(1)>", "=1+1", "x" * 501, "tea", "see you"]
+    page.execute_script("document.getElementById('text').value = arguments[0]", "\n".join(texts))
+    lines(page, True)
+    page.find_element(By.ID, "go").click()
+    until(page, lambda: text(page, "count").startswith("6 of 6"))
+    rows = page.find_elements(By.CSS_SELECTOR, "#rows tr")
+    assert [row.find_element(By.TAG_NAME, "td").text for row in rows] == texts
+    assert "at most 500" in rows[3].text
+    assert not page.find_elements(By.CSS_SELECTOR, "#rows img")
+    page.find_element(By.ID, "csv").click()
+    file: Path = page.downloads / "predictions.csv"  # type: ignore[attr-defined]
+    until(page, file.exists)
+    with file.open(newline="") as opened:
+        table = list(csv.DictReader(opened))
+    assert [row["text"] for row in table] == [texts[0], texts[1], "'=1+1", *texts[3:]]
+    assert [row["label"] != "" for row in table] == [True, True, True, False, True, True]
+    assert sum(float(table[0][label]) for label in ("hate-speech", "offensive-language", "neither")) == pytest.approx(1)
+
+
+def test_an_error_is_shown(page: webdriver.Chrome) -> None:
+    """What the function says is wrong; the next text is classified as ever."""
+    lines(page, False)
+    write(page, " ")
+    page.find_element(By.ID, "go").click()
+    until(page, lambda: "is empty" in text(page, "error"))
+    # The browser itself notes every answer that is an error.
+    assert all("422" in entry["message"] for entry in page.get_log("browser"))
+    write(page, "<b>tea</b>")
+    page.find_element(By.ID, "go").click()
+    until(page, lambda: text(page, "label") != "")
+    assert not page.find_element(By.ID, "error").is_displayed()
+
+
+def test_nothing_is_loaded_from_elsewhere(page: webdriver.Chrome, function: Server) -> None:
+    """Every request of the page goes to the function; the policy allows nothing else."""
+    page.get_log("performance")
+    page.refresh()
+    until(page, lambda: text(page, "ready") == "Ready")
+    sent = [entry["message"] for entry in page.get_log("performance") if '"Network.requestWillBeSent"' in entry["message"]]
+    assert len(sent) >= 4
+    for message in sent:
+        assert f'"url":"{function.addresses["http"]}/' in message or '"url":"data:' in message
+
+
+def test_an_agent_that_is_away(browser: webdriver.Chrome, spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """The page says so, shows the error of a request, and finds the agent by itself when it is there."""
+    server = start(tmp_path, f"unix://{tmp_path}/a.sock")
+    try:
+        browser.get(server.addresses["http"] + "/")
+        until(browser, lambda: text(browser, "ready").startswith("The agent is away"))
+        write(browser, "good morning")
+        browser.find_element(By.ID, "go").click()
+        until(browser, lambda: "no agent can be reached (try again in" in text(browser, "error"))
+        agent = spawn_agent("-a", f"unix://{tmp_path}/a.sock", "--models", str(MODELS), "--preload", "tweets")
+        until(browser, lambda: text(browser, "ready") == "Ready")
+        browser.find_element(By.ID, "go").click()
+        until(browser, lambda: text(browser, "label") == "neither")
+        agent.stop(signal.SIGKILL)
+        until(browser, lambda: text(browser, "ready").startswith("The agent is away"))
+    finally:
+        browser.get("about:blank")
+        browser.get_log("browser")
+        server.stop()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_fits(page: webdriver.Chrome, width: int, scheme: str) -> None:
+    """At the width of a desktop and of a phone, in light and dark: nothing is wider than the window."""
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 1100, "deviceScaleFactor": 1, "mobile": width < 600}
+    )
+    try:
+        for name, words, many in (
+            ("one", "What a lovely day for a walk in the park", False),
+            ("many", "good morning\ntea\n=1\n" + "long words " * 60, True),
+        ):
+            page.execute_script("document.getElementById('text').value = arguments[0]", words)
+            lines(page, many)
+            page.find_element(By.ID, "go").click()
+            until(page, lambda many=many: text(page, "count").startswith("4 of 4") if many else text(page, "label") == "neither")
+            assert page.execute_script("return document.documentElement.scrollWidth") <= width
+            if folder := os.environ.get("SCREENSHOTS"):
+                page.save_screenshot(f"{folder}/{name}-{width}-{scheme}.png")
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
