@@ -9,16 +9,19 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check
 PACKAGES = agent function vaccel_rpc models tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint proto bench fuzz clean
+.PHONY: help run test e2e lint proto bench fuzz clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
 
 run: .venv/installed-agent ## an agent and the function on this machine; PORT=8080
 	@PORT=$(PORT) .venv/bin/python -m scripts.demo
 
-test: .venv/installed-dev .venv-func/installed .venv-parliament/installed ## every test
-	.venv/bin/python -m pytest
+test: .venv/installed-dev .venv-func/installed .venv-parliament/installed ## every test that needs no Debian package
+	.venv/bin/python -m pytest -m "not e2e"
+
+e2e: .venv/installed-dev ## tests in a browser, with schemathesis and Prometheus (Debian: chromium chromium-driver prometheus)
+	.venv/bin/python -m pytest -m e2e tests/e2e
 
 lint: .venv/installed-dev ## ruff, and mypy strict
 	.venv/bin/ruff check .

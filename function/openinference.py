@@ -142,14 +142,14 @@ def _wanted(head: dict[str, Any], options: Options) -> list[tuple[str, bool]]:
     """The outputs to give, and whether as binary data."""
     usually = _object(head, "parameters").get("binary_data_output") is True
     outputs = head.get("outputs")
-    if not outputs:
+    if outputs is None or outputs == []:
         named = {"label": True, "scores": True, "logits": options.logits, "windows": options.truncation == "window"}
         named |= {"labels": options.threshold is not None or options.top_k is not None, "error": options.errors == "item"}
         return [(name, usually) for name, there in named.items() if there]
     if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
         raise Malformed('"outputs" must be a list of objects, each with a "name"')
     for output in outputs:
-        if output.get("name") not in _OUTPUTS:
+        if not isinstance(output.get("name"), str) or output["name"] not in _OUTPUTS:
             raise Malformed(f"unexpected output {str(output.get('name'))[:40]!r}; the model's outputs are {', '.join(_OUTPUTS)}")
     return [(output["name"], _object(output, "parameters").get("binary_data", usually) is True) for output in outputs]
 

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from function.problems import Problem, problem_of
 from function.service import Service
-from function.web import health, inference, page, plain, watch
+from function.web import health, inference, openapi, page, plain, watch
 
 _log = logging.getLogger("function")
 _ALWAYS = ("/health/", "/v2/health/", "/metrics")
@@ -24,7 +24,7 @@ def create_app(service: Service) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it
     watch.add(app, service)
     app.before_request(lambda: _admit(service))
-    for face in (plain, health, inference, page):
+    for face in (plain, health, inference, page, openapi):
         face.add(app, service)
     app.after_request(lambda response: _finish(response, service))
     app.register_error_handler(Exception, _failed)

@@ -62,6 +62,8 @@ def _structured(body: bytes) -> tuple[dict[str, Any], Any]:
     data = event.pop("data", None)
     encoded = event.pop("data_base64", None)
     attributes = _checked(event)
+    if encoded is not None and data is not None:
+        raise Malformed("a CloudEvent has data or data_base64, not both")
     if encoded is not None:
         data = _from_base64(encoded)
     return attributes, data
