@@ -107,6 +107,11 @@ def _schemas(service: Service) -> Json:
     }
 
 
+def _nullable() -> Json:
+    """The options in a body, where null is the default; a query has no null."""
+    return {name: {"anyOf": [schema, {"type": "null"}]} for name, schema in _OPTIONS.items()}
+
+
 def _problem() -> Json:
     return {
         "type": "object",
@@ -123,9 +128,9 @@ def _problem() -> Json:
 
 
 def _asked(service: Service) -> Json:
-    options = {name: {**schema, "description": _MEANING[name]} for name, schema in _OPTIONS.items()}
+    options = {name: {"description": _MEANING[name], **schema} for name, schema in _nullable().items()}
     most = service.limits.texts
-    errors = {"type": "string", "enum": list(ERRORS), "description": _MEANING["errors"]}
+    errors = {"enum": [*ERRORS, None], "description": _MEANING["errors"]}
     texts = {"type": "array", "minItems": 1, "maxItems": most}
 
     def form(name: str, schema: Json, errors: Json, *required: str) -> Json:
@@ -137,7 +142,7 @@ def _asked(service: Service) -> Json:
     return {
         "anyOf": [
             form("text", _ref("schemas/Text"), errors),
-            form("texts", good, {**errors, "enum": ["request"]}),
+            form("texts", good, {**errors, "enum": ["request", None]}),
             {**form("texts", texts, {**errors, "enum": ["item"]}, "errors"), "title": "texts, each with its own error"},
         ],
         "examples": [{"text": _EXAMPLE}, {"texts": [_EXAMPLE, "See you tomorrow"], "top_k": 1}],
@@ -157,7 +162,7 @@ def _event(data: Json) -> Json:
             "subject": {"type": "string", "minLength": 1},
             "datacontenttype": {"const": "application/json"},
             "data": data,
-            "data_base64": False,
+            "data_base64": {"type": "null"},
         },
         "examples": [{"specversion": "1.0", "id": "1", "source": "/me", "type": "org.example.text", "data": {"text": _EXAMPLE}}],
     }
@@ -187,10 +192,10 @@ def _infer_request(service: Service) -> Json:
         "required": ["inputs"],
         "properties": {
             "id": {"type": "string"},
-            "parameters": {"type": "object", "properties": {**_OPTIONS, "errors": {"enum": list(ERRORS)}}},
+            "parameters": {"type": ["object", "null"], "properties": {**_nullable(), "errors": {"enum": [*ERRORS, None]}}},
             "inputs": {"type": "array", "minItems": 1, "maxItems": 1, "items": tensor},
             "outputs": {
-                "type": "array",
+                "type": ["array", "null"],
                 "items": {"type": "object", "required": ["name"], "properties": {"name": {"enum": outputs}}},
             },
         },
