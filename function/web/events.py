@@ -61,7 +61,7 @@ def _structured(body: bytes) -> tuple[dict[str, Any], Any]:
         raise Malformed("a structured CloudEvent is a JSON object")
     data = event.pop("data", None)
     encoded = event.pop("data_base64", None)
-    attributes = _checked(event)
+    attributes = _checked({name: value for name, value in event.items() if value is not None})
     if encoded is not None and data is not None:
         raise Malformed("a CloudEvent has data or data_base64, not both")
     if encoded is not None:
@@ -76,16 +76,16 @@ def _checked(attributes: dict[str, Any]) -> dict[str, Any]:
     missing = [name for name in _REQUIRED if not isinstance(attributes.get(name), str) or not attributes[name]]
     if missing:
         raise Malformed(f"the CloudEvent's {', '.join(missing)} must be there, as text that is not empty")
-    kept = attributes.get("subject", "")
-    if not isinstance(kept, str) or not _encodable(kept) or not _encodable(attributes["id"]):
-        raise Malformed("the CloudEvent's id and subject must be text")
+    for name in ("id", "subject", "datacontenttype"):
+        if not isinstance(value := attributes.get(name, ""), str) or not _encodable(value):
+            raise Malformed(f"the CloudEvent's {name} must be text")
     return attributes
 
 
 def _asked(attributes: dict[str, Any], data: Any, given: Request, service: Service) -> Asked:
     options, kind = (
         query_options(given),
-        str(attributes.get("datacontenttype") or "application/json").split(";")[0].strip().lower(),
+        attributes.get("datacontenttype", "application/json").split(";")[0].strip().lower(),
     )
     if isinstance(data, bytes) and kind == "text/plain":
         data = asking.decoded(data)
