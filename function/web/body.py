@@ -9,7 +9,7 @@ from typing import Any
 from flask import Request
 
 from function.asked import Malformed
-from function.options import typed
+from function.options import read_options, typed
 from function.problems import Problem
 
 #: A body too large is read and dropped up to here, so that the client reads the answer and not a reset.
@@ -41,8 +41,11 @@ def read_body(asked: Request, most: int) -> bytes:
 
 
 def query_options(asked: Request) -> dict[str, Any]:
-    """The options in the query string; ``errors`` is about a list of texts, and goes with it."""
-    return {name: value for name, value in typed(asked.args).items() if name != "errors"}
+    """The options in the query string; ``errors`` is about a list of texts, and goes with it. Raises `Unusable`."""
+    options = {name: value for name, value in typed(asked.args).items() if name != "errors"}
+    # A wrong one is said even where the body's own goes before it.
+    read_options(options)
+    return options
 
 
 def metadata_of(asked: Request) -> dict[str, str]:

@@ -13,7 +13,7 @@ from flask import Request, Response
 from function import asked as asking
 from function.answers import shown
 from function.asked import Asked, Malformed
-from function.options import Unusable, named, read_options
+from function.options import Unusable, named
 from function.problems import Problem, problem_of
 from function.service import Service
 from function.stream import Arriving, in_order
@@ -34,7 +34,6 @@ def stream(given: Request, service: Service) -> Response:
     if given.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "lines of JSON are taken without a content encoding")
     options = query_options(given)
-    read_options(options)
     if not service.streams.enter():
         detail = f"{service.streams.most} streams of lines are open, the limit (a quarter of THREADS)"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
