@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from agent.config import MIB, Config, ConfigError
-from vaccel_rpc import log
+from vaccel_rpc import log, tracing
 from vaccel_rpc.addresses import DEFAULT, Address, AddressError, parse
 from vaccel_rpc.channels import Tls
 
@@ -131,8 +131,10 @@ def _serve(config: Config) -> None:
     from agent.server import StartError, serve
 
     try:
+        tracing.configure("vaccel-rpc-agent")
         serve(config)
-    except StartError as error:
+        tracing.shutdown()
+    except (StartError, tracing.TracingError) as error:
         click.echo(f"vaccel-rpc-agent: {error}", err=True)
         sys.exit(1)
 

@@ -17,6 +17,7 @@ from agent.packing import Shape
 from agent.plugins.layout import Layout
 from agent.sessions import Resource, Scope, Session
 from agent.store import Model, Store
+from vaccel_rpc import tracing
 from vaccel_rpc.client import TIMINGS
 from vaccel_rpc.dialects import TENSORFLOW, Dialect, Method, dialect
 from vaccel_rpc.errors import (
@@ -214,6 +215,8 @@ class Service:
         with _in_use(session):
             done = await self._outputs(call, session, resource, inputs)
         _profile(session, began, done)
+        if tracing.on():
+            _trace(call.dialect.methods["run"].name, call.metadata, began, done)
         make = call.dialect.tensor
         reply = _reply(call, "run")(
             out_tensors=[make(data=tensor.data, dims=tensor.dims, type=DTYPES[tensor.dtype][0]) for tensor in done.outputs]
@@ -271,14 +274,28 @@ def _profile(session: Session, began: int, done: Done) -> None:
     """Adds a run's regions to its session's profile; ``began``: nanoseconds of the epoch."""
     ended = time.time_ns()
     session.profile["torch_run"].append((began, ended - began))
-    now = time.monotonic()
-    spans = {
+    for region, (start, end) in _regions(done).items():
+        session.profile[region].append((start, end - start))
+
+
+def _regions(done: Done) -> dict[str, tuple[int, int]]:
+    """Where a run's time went: region -> begin and end, nanoseconds of the epoch."""
+    zero = time.time_ns() - _nanoseconds(time.monotonic())
+    seconds = {
         "queue": (done.arrived, done.released),
         "batch": (done.released, done.split),
         "forward": (done.batch.began, done.batch.ended),
     }
-    for region, (start, end) in spans.items():
-        session.profile[region].append((ended - _nanoseconds(now - start), _nanoseconds(end - start)))
+    return {region: (zero + _nanoseconds(start), zero + _nanoseconds(end)) for region, (start, end) in seconds.items()}
+
+
+def _trace(method: str, metadata: Mapping[str, str], began: int, done: Done) -> None:
+    """A run's span, and those of its regions within it."""
+    with tracing.start(method, metadata, began, server=True) as run:
+        run.set("vaccel.batch.rows", done.rows)
+        within = tracing.child_of(run, metadata)
+        for region, (start, end) in _regions(done).items():
+            tracing.start(region, within, start).end(end)
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -6,9 +6,10 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from function.config import Config
+from function.config import Config, ConfigError
 from function.load import describe, extras_of
 from function.phases import Phases
+from vaccel_rpc import tracing
 from vaccel_rpc.remote import RemoteModel
 
 if TYPE_CHECKING:
@@ -34,11 +35,16 @@ class Function:
     def close(self) -> None:
         """Ends the connection to the agent."""
         self.remote.close()
+        tracing.shutdown()
 
 
 def assemble(config: Config, phases: Phases | None = None) -> Function:
-    """The function that ``config`` describes; the agent is being connected when this returns. Raises `ModelFileError`."""
+    """The function that ``config`` describes; the agent is being connected when this returns. Raises `ModelFileError`, `ConfigError`."""
     phases = Phases() if phases is None else phases
+    try:
+        tracing.configure("function")
+    except tracing.TracingError as error:
+        raise ConfigError(str(error)) from None
     source, model, file = describe(config.model, config.tokenizer)
     remote = RemoteModel(config.address, source, tls=config.tls)
     remote.start()

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from function.options import Options, Unusable
 from function.tokens import Encoded, Encoder
+from vaccel_rpc import tracing
 from vaccel_rpc.client import Ran
 from vaccel_rpc.errors import Internal
 from vaccel_rpc.modelfile import Extras, ModelFileError, Signature
@@ -88,7 +89,8 @@ class Classifier:
         """A prediction for each text; an `Unusable` stays what it is. Raises `RpcError`."""
         spent = Spent()
         began = time.perf_counter()
-        encoded = self._encode(texts, options)
+        with tracing.start("tokenize", metadata):
+            encoded = self._encode(texts, options)
         spent.tokenize = time.perf_counter() - began
         runs = [window for item in encoded if isinstance(item, Encoded) for window in item.windows]
         done = iter(self._run(runs, timeout, metadata, spent))
@@ -116,7 +118,10 @@ class Classifier:
         if not runs:
             return []
         began = time.perf_counter()
-        ran = self._runner.run_timed(runs, len(self._signature.outputs), timeout, metadata=metadata)
+        with tracing.start("rpc", metadata) as span:
+            span.set("vaccel.runs", len(runs))
+            sent = tracing.child_of(span, metadata)
+            ran = self._runner.run_timed(runs, len(self._signature.outputs), timeout, metadata=sent)
         spent.rpc = time.perf_counter() - began
         timings = [one.timings for one in ran if one.timings]
         spent.queue = max((one.queue for one in timings), default=0.0)

@@ -24,6 +24,7 @@ ONLY = {
     "flask": ("function/web/",),
     "werkzeug": ("function/web/",),
     "cheroot": ("function/server.py", "agent/watch.py", "agent/metrics.py"),
+    "opentelemetry": ("vaccel_rpc/tracing.py",),
     "prometheus_client": ("function/metrics.py", "agent/watch.py", "agent/metrics.py"),
     "a2wsgi": ("function/asgi.py",),
     "cloudevents": ("function/web/events.py",),
@@ -78,7 +79,7 @@ def test_the_function_starts_without_torch_numpy_or_grpc() -> None:
         "import sys, function.web.app, function.classify, function.load, vaccel_rpc.remote, vaccel_rpc.channels.ttrpc\n"
         "from pathlib import Path\n"
         f"function.classify.Classifier.of_file(function.load.extras_of(Path({str(TWEETS)!r})), None)\n"
-        "print(sorted({'torch', 'numpy', 'grpc', 'agent', 'transformers', 'prometheus_client', 'cloudevents'} & set(sys.modules)))"
+        "print(sorted({'torch', 'numpy', 'grpc', 'agent', 'transformers', 'prometheus_client', 'cloudevents', 'opentelemetry'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Request
+from flask import Request, g
 
 from function.asked import Malformed
 from function.options import read_options, typed
 from function.problems import Problem
+from vaccel_rpc import tracing
 
 #: A body too large is read and dropped up to here, so that the client reads the answer and not a reset.
 _DRAIN = 64 << 20
@@ -48,9 +50,14 @@ def query_options(asked: Request) -> dict[str, Any]:
     return options
 
 
-def metadata_of(asked: Request) -> dict[str, str]:
-    """What of the request's headers goes on to the agent: the trace it belongs to."""
+def trace_of(asked: Request) -> dict[str, str]:
+    """The trace that a request belongs to."""
     return {name: asked.headers[name] for name in ("traceparent", "tracestate") if name in asked.headers}
+
+
+def metadata_of(asked: Request) -> Mapping[str, str]:
+    """What goes on to the agent: the trace, with the request's own span as parent where it has one."""
+    return tracing.child_of(g.span, trace_of(asked))
 
 
 def _whole(asked: Request, most: int) -> bytes:

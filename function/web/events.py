@@ -15,7 +15,8 @@ from function.asked import Asked, Malformed
 from function.options import Unusable, read_options
 from function.problems import Problem
 from function.service import Service
-from function.web.body import metadata_of, query_options, read_body
+from function.web.body import metadata_of, query_options, read_body, trace_of
+from vaccel_rpc import tracing
 
 TYPE = "dev.vaccel.classification"
 _STRUCTURED, _BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
@@ -41,7 +42,7 @@ def answer(given: Request, service: Service) -> Response:
         attributes, data = _structured(body) if structured else _binary(given, body)
         asked = _asked(attributes, data, given, service)
         g.asked = asked
-        g.done = service.classify(asked, {**metadata_of(given), **_trace(attributes)})
+        g.done = service.classify(asked, metadata_of(given) if trace_of(given) or tracing.on() else _trace(attributes))
     except (Unusable, Malformed) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
     out = answer_of(g.done.items, asked.options, service.model, many=asked.many)

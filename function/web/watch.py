@@ -15,6 +15,8 @@ from flask import Flask, Response, g, request
 from function.asked import Asked
 from function.classify import Classified
 from function.service import Service
+from function.web.body import trace_of
+from vaccel_rpc import tracing
 
 if TYPE_CHECKING:
     from function.metrics import Metrics
@@ -46,19 +48,22 @@ class Watch:
         g.began = time.perf_counter()
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        g.span = tracing.start(f"{request.method} {_route()}", trace_of(request), server=True)
 
     def end(self, response: Response) -> Response:
         """Flask: after a request; what is left is done when the answer has been sent."""
         began, done, asked = g.began, g.get("done"), g.get("asked")
         response.headers["X-Request-Id"] = g.request_id
         response.headers["Server-Timing"] = _timing(time.perf_counter() - began, done, self._service)
-        route = request.url_rule.rule if request.url_rule else _UNMATCHED
+        route, span = _route(), g.span
         told = {"method": request.method, "path": request.path, "status": response.status_code, "request_id": g.request_id}
         if traceparent := request.headers.get("traceparent"):
             told["traceparent"] = traceparent[:64]
 
         def over() -> None:
             seconds = time.perf_counter() - began
+            if tracing.on():
+                _finish(span, route, told)
             self.metrics.request(route, response.status_code, seconds)
             if done:
                 self.metrics.classified(done)
@@ -90,6 +95,21 @@ def add(app: Flask, service: Service) -> None:
     app.before_request(watch.begin)
     app.after_request(watch.end)
     app.add_url_rule("/metrics", "metrics", metrics)
+
+
+def _route() -> str:
+    return request.url_rule.rule if request.url_rule else _UNMATCHED
+
+
+def _finish(span: tracing.Span, route: str, told: dict[str, Any]) -> None:
+    """Ends a request's span. Source: OpenTelemetry's semantic conventions for HTTP servers."""
+    span.set("http.request.method", told["method"])
+    span.set("http.route", route)
+    span.set("http.response.status_code", told["status"])
+    span.set("request.id", told["request_id"])
+    if told["status"] >= 500:
+        span.fail(str(told["status"]))
+    span.end()
 
 
 def _timing(seconds: float, done: Classified | None, service: Service) -> str:

@@ -1,0 +1,115 @@
+"""Lines of JSON without end: the function's memory, the order, the first answer: ``python -m benchmarks.lines``."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import click
+import torch
+from torch import Tensor, nn
+
+from benchmarks.processes import ROOT, ended, free_port, resident_mib, start, wait_for
+from vaccel_rpc.modelfile import read_extras
+
+_HEAD = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+_EVERY = 50_000
+
+
+class Tiny(nn.Module):
+    """input_ids, attention_mask int64 [n, t] -> float32 [n, 3]: a model that costs nothing, so that the way to it is measured."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Three numbers of a row."""
+        total = (input_ids * attention_mask).sum(1, keepdim=True).float()
+        return torch.cat([total % 7, total % 5, total % 3], 1)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--lines", default=1_000_000)
+def main(lines: int) -> None:
+    """Streams LINES lines through the function to a tiny model; exit code 1 where an answer is out of order."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = _tiny(Path(folder) / "tiny.pt")
+        address, metrics, port = f"unix://{folder}/a.sock", free_port(), free_port()
+        options = ("-a", address, "--models", folder, "--preload", "tiny", "--log-level", "warn")
+        with ended(start("agent", *options, "--metrics-address", f"127.0.0.1:{metrics}")):
+            wait_for(metrics, "/readyz")
+            env = {"VACCEL_RPC_ADDRESS": address, "PORT": str(port), "HOST": "127.0.0.1", "MODEL": str(model)}
+            with ended(start("function", **env)) as function:
+                wait_for(port, "/health/readiness")
+                sys.exit(_stream(port, function.pid, lines))
+
+
+def _stream(port: int, pid: int, lines: int) -> int:
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(_HEAD)
+        began = time.perf_counter()
+        _send(client, 0, 1)
+        answers = client.makefile("rb")
+        while (line := answers.readline()).strip():
+            pass
+        first = _answer(answers)
+        print(f"first answer {1000 * (time.perf_counter() - began):.1f} ms after its line")
+        sender = threading.Thread(target=_send_all, args=(client, lines), daemon=True)
+        sender.start()
+        done, sizes = 1, [resident_mib(pid)]
+        wrong = first.get("id") != 0
+        while line := answers.readline():
+            if not line.startswith(b"{"):
+                continue
+            for one in line.splitlines():
+                wrong = wrong or json.loads(one).get("id") != done
+                done += 1
+                if done % _EVERY == 0:
+                    sizes.append(resident_mib(pid))
+                    print(f"{done} lines, {done / (time.perf_counter() - began):.0f}/s, {sizes[-1]:.1f} MiB", flush=True)
+    grown = max(sizes[1:]) - min(sizes[1:]) if len(sizes) > 1 else 0.0
+    print(f"{done} of {lines} lines answered, {'out of order' if wrong else 'in order'}; memory moved by {grown:.1f} MiB")
+    return int(wrong or done != lines)
+
+
+def _answer(answers: object) -> dict[str, object]:
+    while not (line := answers.readline()).startswith(b"{"):  # type: ignore[attr-defined] # a socket's file
+        pass
+    found: dict[str, object] = json.loads(line)
+    return found
+
+
+def _send_all(client: socket.socket, lines: int) -> None:
+    for at in range(1, lines, 100):
+        _send(client, at, min(at + 100, lines))
+    client.sendall(b"0\r\n\r\n")
+
+
+def _send(client: socket.socket, start: int, end: int) -> None:
+    data = b"".join(b'{"id": %d, "text": "cup of tea number %d"}\n' % (i, i) for i in range(start, end))
+    client.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+def _tiny(path: Path) -> Path:
+    extras = read_extras(ROOT / "models/tweets.pt")
+    signature = extras.signature
+    assert signature
+    assert extras.tokenizer
+    assert extras.labels
+    inputs = [{"name": spec.name, "dtype": spec.dtype, "dims": list(spec.dims), "pad": 0} for spec in signature.inputs]
+    outputs = [{"name": spec.name, "dtype": spec.dtype, "dims": list(spec.dims)} for spec in signature.outputs]
+    described = {"format": 1, "name": "tiny", "problem_type": signature.problem_type, "max_length": signature.max_length}
+    described |= {"inputs": inputs, "outputs": outputs, "batch": signature.batch, "length": signature.length}
+    files = {
+        "tokenizer.json": extras.tokenizer.decode(),
+        "labels.json": json.dumps(extras.labels),
+        "signature.json": json.dumps(described),
+    }
+    torch.jit.save(torch.jit.script(Tiny().eval()), str(path), _extra_files=files)
+    return path
+
+
+if __name__ == "__main__":
+    main()
