@@ -9,7 +9,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check
 PACKAGES = agent function vaccel_rpc models tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e lint proto bench fuzz clean
+.PHONY: help run test e2e lint proto docs bench fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -32,9 +32,13 @@ proto: .venv/installed-dev ## the generated code of the .proto files
 	.venv/bin/python -m grpc_tools.protoc -I. --python_out=. --mypy_out=quiet:. \
 	  --plugin=protoc-gen-mypy=.venv/bin/protoc-gen-mypy $$(find vaccel_rpc/proto -name '*.proto')
 
+docs: .venv/installed-dev ## docs/options.md, from the code
+	.venv/bin/python -m scripts.options
+
 bench: .venv/installed-dev ## start time, throughput and latency against plain torch
 	.venv/bin/python -m benchmarks.start
 	.venv/bin/python -m benchmarks.throughput
+	.venv/bin/python -m benchmarks.lines --lines 200000
 
 fuzz: .venv/installed-dev ## ten minutes of garbage beside a correct client
 	.venv/bin/python -m benchmarks.fuzz --seconds 600

@@ -56,7 +56,9 @@ def _show(url: str, processes: list[subprocess.Popen[bytes]]) -> int:
     with urllib.request.urlopen(request) as answer:
         _say(f"\n{_TEXT!r} is:\n{json.dumps(json.load(answer), indent=2)}")
     body = json.dumps({"text": "your own words"})
-    _say(f"\nTry it:\n  curl {url}/classify -H 'Content-Type: application/json' -d '{body}'\nCtrl-C ends both.")
+    _say(
+        f"\nTry it:\n  {url}/ in a browser\n  curl {url}/classify -H 'Content-Type: application/json' -d '{body}'\nCtrl-C ends both."
+    )
     while all(process.poll() is None for process in processes):
         time.sleep(0.2)
     return _complain("the agent or the function ended by itself")
