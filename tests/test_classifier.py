@@ -137,6 +137,27 @@ def test_a_killed_agent_is_an_error_and_no_hang(spawn_agent: SpawnAgent, tmp_pat
     assert out.read_text().endswith("\n")
 
 
+def test_a_killed_agent_while_waiting_for_a_line(spawn_agent: SpawnAgent) -> None:
+    """The line that comes next ends it, with one line and exit code 1: the waiting reader does not make the interpreter abort."""
+    own = spawn_agent("--models", str(TWEETS.parent), "--preload", "tweets")
+    process = subprocess.Popen(
+        command("-m", str(TWEETS), "-f", "-", "--address", own.addresses["unix"]),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write("good morning\n")
+    process.stdin.flush()
+    while not process.stdout.readline().startswith("Line 1"):
+        pass
+    own.stop(signal.SIGKILL)
+    process.stdin.write("again\n")
+    process.stdin.flush()
+    assert process.wait(20) == 1
+    assert process.stderr
+    assert process.stderr.read().count("\n") == 1
+
+
 def test_a_reader_that_has_enough_ends_it_quietly(agent: Server, tmp_path: Path) -> None:
     """As in `| head`: no traceback, no complaint."""
     path = tmp_path / "many.txt"

@@ -28,7 +28,7 @@ def start(folder: Path, address: str, **env: str) -> Server:
     server = spawn(
         folder / "function.log", "function", env={"VACCEL_RPC_ADDRESS": address, "PORT": "0", "HOST": "127.0.0.1", **env}
     )
-    server.addresses["http"] = server.wait_for(r"Listening on (http://\S+)")[1]
+    server.addresses["http"] = server.wait_for(r"Listening on (http://[^\s\"]+)")[1]
     return server
 
 
