@@ -35,10 +35,11 @@ proto: .venv/installed-dev ## the generated code of the .proto files
 docs: .venv/installed-dev ## docs/options.md, from the code
 	.venv/bin/python -m scripts.options
 
-bench: .venv/installed-dev ## start time, throughput and latency against plain torch
+bench: .venv/installed-dev ## start, throughput and latency against plain torch; lines without end; slow clients
 	.venv/bin/python -m benchmarks.start
 	.venv/bin/python -m benchmarks.throughput
 	.venv/bin/python -m benchmarks.lines --lines 200000
+	.venv/bin/python -m benchmarks.slow
 
 fuzz: .venv/installed-dev ## ten minutes of garbage beside a correct client
 	.venv/bin/python -m benchmarks.fuzz --seconds 600
