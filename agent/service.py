@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
+from agent import regions
 from agent.batcher import Batcher, Done
+from agent.endpoints import Buffer, Endpoint, decode, endpoints
+from agent.joiner import Joiner
 from agent.metrics import Metrics
 from agent.packing import Shape
 from agent.plugins.layout import Layout
@@ -19,7 +20,7 @@ from agent.sessions import Resource, Scope, Session
 from agent.store import Model, Store
 from vaccel_rpc import tracing
 from vaccel_rpc.client import TIMINGS
-from vaccel_rpc.dialects import TENSORFLOW, Dialect, Method, dialect
+from vaccel_rpc.dialects import TENSORFLOW, Dialect
 from vaccel_rpc.errors import (
     DeadlineExceeded,
     InvalidArgument,
@@ -29,17 +30,13 @@ from vaccel_rpc.errors import (
     Unavailable,
     Unimplemented,
 )
-from vaccel_rpc.status import to_status
 from vaccel_rpc.tensors import DTYPES, Tensor, check, dtype_name
-from vaccel_rpc.wire import WireError, cut
 
 _log = logging.getLogger("agent.ops.torch")
 _genop_log = logging.getLogger("agent.ops.genop")
 
 _LIB = 0
 _NONE: Mapping[str, str] = {}
-
-Buffer = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True)
@@ -57,21 +54,12 @@ class Call:
 Handler = Callable[["Service", Call], Awaitable[Any]]
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """What a ``service/method`` on the wire means."""
-
-    dialect: Dialect
-    operation: str
-    method: Method
-
-
 class Service:
     """Answers calls, and has each counted."""
 
     def __init__(self, store: Store, batcher: Batcher, metrics: Metrics) -> None:
         self._store, self._batcher, self.metrics = store, batcher, metrics
-        self.endpoints = _endpoints()
+        self.endpoints = endpoints()
         self.draining = False
         self.active = 0
 
@@ -86,7 +74,7 @@ class Service:
         self, endpoint: Endpoint, scope: Scope, payload: Buffer, deadline: float | None, metadata: Mapping[str, str] = _NONE
     ) -> bytes:
         """The reply's bytes. Raises `RpcError`."""
-        return await self._observed(endpoint, scope, deadline, metadata, lambda: _decode(endpoint, payload))
+        return await self._observed(endpoint, scope, deadline, metadata, lambda: decode(endpoint, payload))
 
     async def call_joined(self, endpoint: Endpoint, scope: Scope, joiner: Joiner, deadline: float | None) -> bytes:
         """The reply to a call whose requests came one by one. Raises `RpcError`."""
@@ -98,7 +86,7 @@ class Service:
         scope: Scope,
         deadline: float | None,
         metadata: Mapping[str, str],
-        decode: Callable[[], tuple[Any, list[memoryview]]],
+        read: Callable[[], tuple[Any, list[memoryview]]],
     ) -> bytes:
         began, code = time.monotonic(), "CANCELLED"
         self.active += 1
@@ -106,7 +94,7 @@ class Service:
             if self.draining:
                 self.metrics.rejected("draining")
                 raise Unavailable("the agent is shutting down")
-            request, blobs = decode()
+            request, blobs = read()
             reply = await self._limited(endpoint, Call(endpoint.dialect, scope, request, blobs, deadline, metadata))
             code = "OK"
             data: bytes = reply.SerializeToString()
@@ -214,16 +202,16 @@ class Service:
         began = time.time_ns()
         with _in_use(session):
             done = await self._outputs(call, session, resource, inputs)
-        _profile(session, began, done)
+        regions.profile(session, began, done)
         if tracing.on():
-            _trace(call.dialect.methods["run"].name, call.metadata, began, done)
+            regions.trace(call.dialect.methods["run"].name, call.metadata, began, done)
         make = call.dialect.tensor
         reply = _reply(call, "run")(
             out_tensors=[make(data=tensor.data, dims=tensor.dims, type=DTYPES[tensor.dtype][0]) for tensor in done.outputs]
         )
         if call.metadata.get(TIMINGS) == "1":
-            reply.timings.queue = _nanoseconds(done.released - done.arrived)
-            reply.timings.forward = _nanoseconds(done.batch.ended - done.batch.began)
+            reply.timings.queue = regions.nanoseconds(done.released - done.arrived)
+            reply.timings.forward = regions.nanoseconds(done.batch.ended - done.batch.began)
             reply.timings.rows = done.rows
         return reply
 
@@ -270,82 +258,6 @@ class Service:
         return call.dialect.profile_reply({region: list(samples) for region, samples in session.profile.items()})
 
 
-def _profile(session: Session, began: int, done: Done) -> None:
-    """Adds a run's regions to its session's profile; ``began``: nanoseconds of the epoch."""
-    ended = time.time_ns()
-    session.profile["torch_run"].append((began, ended - began))
-    for region, (start, end) in _regions(done).items():
-        session.profile[region].append((start, end - start))
-
-
-def _regions(done: Done) -> dict[str, tuple[int, int]]:
-    """Where a run's time went: region -> begin and end, nanoseconds of the epoch."""
-    zero = time.time_ns() - _nanoseconds(time.monotonic())
-    seconds = {
-        "queue": (done.arrived, done.released),
-        "batch": (done.released, done.split),
-        "forward": (done.batch.began, done.batch.ended),
-    }
-    return {region: (zero + _nanoseconds(start), zero + _nanoseconds(end)) for region, (start, end) in seconds.items()}
-
-
-def _trace(method: str, metadata: Mapping[str, str], began: int, done: Done) -> None:
-    """A run's span, and those of its regions within it."""
-    with tracing.start(method, metadata, began, server=True) as run:
-        run.set("vaccel.batch.rows", done.rows)
-        within = tracing.child_of(run, metadata)
-        for region, (start, end) in _regions(done).items():
-            tracing.start(region, within, start).end(end)
-
-
-def _nanoseconds(seconds: float) -> int:
-    return max(0, round(seconds * 1e9))
-
-
-class Joiner:
-    """Joins the parts of a GenopStream's arguments. ``limit``: bytes that all of them may hold."""
-
-    def __init__(self, endpoint: Endpoint, limit: int) -> None:
-        self._endpoint, self._limit = endpoint, limit
-        self._whole = endpoint.method.request()
-        self._held = 0
-
-    def add(self, payload: Buffer) -> None:
-        """One more request. Raises `InvalidArgument`."""
-        self._held += len(payload)
-        if self._held > self._limit:
-            raise InvalidArgument(f"the arguments hold more than {self._limit} bytes, the limit (--max-message)")
-        part, _ = _decode(self._endpoint, payload)
-        self._whole.session_id = part.session_id or self._whole.session_id
-        for field in ("read_args", "write_args"):
-            for arg in getattr(part, field):
-                self._add(getattr(self._whole, field), arg, field)
-
-    def request(self) -> Any:
-        """The whole request. Raises `InvalidArgument` where a part is missing."""
-        for field in ("read_args", "write_args"):
-            for i, arg in enumerate(getattr(self._whole, field)):
-                if arg.parts and (arg.part_no != arg.parts or arg.size != len(arg.buf)):
-                    raise InvalidArgument(
-                        f"{field}[{i}] ended at part {arg.part_no} of {arg.parts}, {len(arg.buf)} of {arg.size} bytes"
-                    )
-        return self._whole
-
-    def _add(self, args: Any, arg: Any, field: str) -> None:
-        last = args[-1] if args else None
-        if last is not None and last.parts and last.part_no < last.parts:
-            if arg.part_no != last.part_no + 1 or arg.parts != last.parts:
-                raise InvalidArgument(
-                    f"{field}: part {arg.part_no} of {arg.parts} came after part {last.part_no} of {last.parts}"
-                )
-            last.buf += arg.buf
-            last.part_no = arg.part_no
-        elif arg.parts and arg.part_no != 1:
-            raise InvalidArgument(f"{field}: the first part is number {arg.part_no}, not 1")
-        else:
-            args.append(arg)
-
-
 class _in_use:  # noqa: N801 reads as a statement
     """A session that a call works in does not idle out."""
 
@@ -381,26 +293,6 @@ _HANDLERS: Mapping[str, Handler] = {
 }
 
 
-def _endpoints() -> dict[str, Endpoint]:
-    return {
-        f"{service}/{method.name}": Endpoint(known, operation, method)
-        for known in (dialect("0.7"), dialect("0.8"))
-        for service, streams in known.services.items()
-        for operation, method in known.methods.items()
-        if streams or not method.streams
-    }
-
-
-def _decode(endpoint: Endpoint, payload: Buffer) -> tuple[Any, list[memoryview]]:
-    try:
-        blobs: list[memoryview] = []
-        if endpoint.operation == "register":
-            payload, blobs = cut(payload, *endpoint.dialect.blob_path)
-        return endpoint.method.request.FromString(payload), blobs
-    except (DecodeError, WireError) as error:
-        raise InvalidArgument(f"the payload is no {endpoint.method.request.DESCRIPTOR.full_name}: {error}") from None
-
-
 def _reply(call: Call, operation: str) -> Any:
     return call.dialect.methods[operation].reply
 
@@ -415,8 +307,3 @@ def _tensor(message: Any, index: int) -> Tensor:
 def _check_count(wanted: int, there: int) -> None:
     if wanted != there:
         raise InvalidArgument(f"{wanted} output tensors were asked for; the model has {there}")
-
-
-def error_status(endpoint: Endpoint | None, error: RpcError) -> Any:
-    """The status that travels for an error, in the dialect of the method that was called."""
-    return to_status(error, endpoint.dialect.version if endpoint else "0.8")

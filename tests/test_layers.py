@@ -23,7 +23,7 @@ ONLY = {
     "torch": ("agent/plugins/torch.py", "models/"),
     "flask": ("function/web/",),
     "werkzeug": ("function/web/",),
-    "cheroot": ("function/server.py", "agent/watch.py", "agent/metrics.py"),
+    "cheroot": ("function/server.py", "function/gather.py", "agent/watch.py", "agent/metrics.py"),
     "opentelemetry": ("vaccel_rpc/tracing.py",),
     "prometheus_client": ("function/metrics.py", "agent/watch.py", "agent/metrics.py"),
     "a2wsgi": ("function/asgi.py",),

@@ -11,7 +11,9 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from agent.service import Endpoint, Joiner, Service, error_status
+from agent.endpoints import Endpoint, error_status
+from agent.joiner import Joiner
+from agent.service import Service
 from agent.sessions import Scope, Sessions
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import Tls

@@ -12,7 +12,9 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from agent.service import Endpoint, Joiner, Service, error_status
+from agent.endpoints import Endpoint, error_status
+from agent.joiner import Joiner
+from agent.service import Service
 from agent.sessions import Sessions
 from vaccel_rpc import frames
 from vaccel_rpc.addresses import no_delay
