@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.conftest import MODELS, Server, SpawnAgent
 from vaccel_rpc.proto.dialect07 import agent07_pb2 as pb07
-from vaccel_rpc.proto.dialect08 import session_pb2, torch_pb2
+from vaccel_rpc.proto.dialect08 import resource_pb2, session_pb2, torch_pb2
 from vaccel_rpc.proto.ttrpc_pb2 import Status
 
 SERVICES = ["vaccel.AgentService", "vaccel.asynchronous.agent.AgentService", "vaccel.sync.agent.AgentService"]
@@ -93,12 +93,21 @@ def test_cancelled_and_expired_calls_do_not_hurt_the_next(spawn_agent: SpawnAgen
         session = session_pb2.CreateResponse.FromString(
             channel.unary_unary("/vaccel.sync.agent.AgentService/CreateSession")(b"", timeout=5)
         )
-        payload = torch_pb2.ModelRunRequest(session_id=session.session_id, model_id=1, nr_out_tensors=1).SerializeToString()
+        asked = resource_pb2.RegisterRequest(paths=["tweets"], resource_type=2, session_id=session.session_id)
+        model = resource_pb2.RegisterResponse.FromString(
+            channel.unary_unary("/vaccel.sync.agent.AgentService/RegisterResource")(asked.SerializeToString(), timeout=20)
+        )
         run = channel.unary_unary("/vaccel.sync.agent.AgentService/TorchModelRun")
+        row = torch_pb2.Tensor(data=(101).to_bytes(8, "little") * 128, dims=[1, 128], type=torch_pb2.LONG)
+        # Some milliseconds of work at least: longer than the deadline.
+        long = torch_pb2.ModelRunRequest(
+            session_id=session.session_id, model_id=model.resource_id, nr_out_tensors=1, in_tensors=[row, row]
+        ).SerializeToString()
+        payload = torch_pb2.ModelRunRequest(session_id=session.session_id, model_id=1, nr_out_tensors=1).SerializeToString()
         for _ in range(20):
             run.future(payload).cancel()
         with pytest.raises(grpc.RpcError) as raised:
-            run(payload, timeout=1e-6)
+            run(long, timeout=1e-3)
         assert raised.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         with pytest.raises(grpc.RpcError) as raised:
             run(payload, timeout=5)
