@@ -93,7 +93,7 @@ def test_cancelled_and_expired_calls_do_not_hurt_the_next(spawn_agent: SpawnAgen
         session = session_pb2.CreateResponse.FromString(
             channel.unary_unary("/vaccel.sync.agent.AgentService/CreateSession")(b"", timeout=5)
         )
-        asked = resource_pb2.RegisterRequest(paths=["tweets"], resource_type=2, session_id=session.session_id)
+        asked = resource_pb2.RegisterRequest(paths=["tweets"], resource_type=resource_pb2.MODEL, session_id=session.session_id)
         model = resource_pb2.RegisterResponse.FromString(
             channel.unary_unary("/vaccel.sync.agent.AgentService/RegisterResource")(asked.SerializeToString(), timeout=20)
         )
