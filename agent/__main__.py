@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from agent.config import MIB, Config, ConfigError
-from vaccel_rpc import log, tracing
+from vaccel_rpc import log, process, tracing
 from vaccel_rpc.addresses import DEFAULT, Address, AddressError, parse
 from vaccel_rpc.channels import Tls
 
@@ -51,7 +51,10 @@ class _UpstreamConfig(click.ParamType[dict[str, str]]):
         return pairs
 
 
-@click.command(context_settings={"show_default": True, "max_content_width": 120})
+@click.command(
+    context_settings={"show_default": True, "max_content_width": 120, "auto_envvar_prefix": "VACCEL_AGENT"},
+    epilog="Every option can be set by the environment too: VACCEL_AGENT_ and its name, as in VACCEL_AGENT_PRELOAD='a b'.",
+)
 @click.option("-a", "--server-address", "addresses", type=_AddressType(), multiple=True, default=[DEFAULT],
               envvar="VACCEL_RPC_LISTEN", show_envvar=True, help=_ADDRESS_HELP)  # fmt: skip
 @click.option("--models", type=click.Path(path_type=Path), help="The model store: a folder of NAME.pt and NAME.pt2.")
@@ -93,6 +96,7 @@ class _UpstreamConfig(click.ParamType[dict[str, str]]):
 )
 def main(**options: Any) -> None:
     """The vAccel RPC agent: runs torch models for clients that speak the vAccel RPC, over ttrpc or gRPC."""
+    process.end_on_sigterm()
     upstream = options.pop("vaccel_config")
     level = upstream.get("log_level", options.pop("log_level"))
     if level not in ("debug", "info", "warn", "error"):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Info,
+    Metric,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from agent.batcher import Report
+from agent.store import Model
+from vaccel_rpc import __version__
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -40,6 +47,10 @@ class Metrics:
         self._padding = self._counter("vaccel_batch_padding_tokens", "Padding that ran with them")
         self._waited = self._seconds("vaccel_queue_duration_seconds", "Time of a request in the queue")
         self._ran = self._seconds("vaccel_batch_duration_seconds", "Time of a batch: joining, the model, splitting")
+        self._loads = self._counter("vaccel_model_loads", "Times that a model was loaded", "model")
+        Info("vaccel_agent", "The agent's version and process", registry=self.registry).info(
+            {"version": __version__, "pid": str(os.getpid())}
+        )
         self._model = self._seconds("vaccel_model_run_duration_seconds", "Time of a model's batches", "model")
 
     def call(self, method: str, code: str, seconds: float) -> None:
@@ -69,6 +80,14 @@ class Metrics:
         self._ran.observe(report.seconds)
         self._model.labels(report.model).observe(report.seconds)
 
+    def loaded(self, model: Model) -> None:
+        """A model was loaded."""
+        self._loads.labels(model.label).inc()
+
+    def models(self, models: Callable[[], Iterable[Model]]) -> None:
+        """Where the models are that are shown as loaded; what clients sent has no name of its own and is left out."""
+        self.registry.register(_Loaded(models))
+
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         """A number that is read when it is asked for."""
         Gauge(name, text, registry=self.registry).set_function(value)
@@ -78,3 +97,15 @@ class Metrics:
 
     def _seconds(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(name, text, labels, buckets=_SECONDS, registry=self.registry)
+
+
+class _Loaded(Collector):
+    def __init__(self, models: Callable[[], Iterable[Model]]) -> None:
+        self._models = models
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily("vaccel_model_loaded", "1 for each model of the store in memory", labels=["model", "sha256"])
+        for model in self._models():
+            if model.warm and not model.uploaded:
+                family.add_metric([model.name, model.digest], 1)
+        yield family

@@ -51,8 +51,14 @@ class Agent:
         self._torch: Any = None
         self._device: Any = None
         self._store = Store(
-            config.models, config.upload_policy, self._load, max_models=config.max_models, max_uploads=config.max_uploads
+            config.models,
+            config.upload_policy,
+            self._load,
+            max_models=config.max_models,
+            max_uploads=config.max_uploads,
+            loaded=self._metrics.loaded,
         )
+        self._metrics.models(lambda: self._store.models)
         self._sessions = Sessions(config.max_sessions, config.idle_session, self._store.release)
         self._servers: list[asyncio.Server] = []
         self._grpc: Any = None

@@ -55,6 +55,11 @@ class Model:
         return self.program is not None
 
     @property
+    def warm(self) -> bool:
+        """Whether its program is in memory."""
+        return self.program is not None and self.program.done() and not self.program.cancelled() and not self.program.exception()
+
+    @property
     def label(self) -> str:
         """Its name in metrics: bounded, so all uploads share one."""
         return "upload" if self.uploaded else self.name
@@ -64,13 +69,24 @@ class Model:
 
 
 class Store:
-    """The models of a directory, and those that clients send. ``load`` reads a file into a program; it runs in a thread."""
+    """The models of a directory, and those that clients send.
+
+    ``load`` reads a file into a program; it runs in a thread. ``loaded`` is told of each model that was.
+    """
 
     def __init__(
-        self, folder: Path | None, policy: Uploads, load: Callable[[Path, str], Program], *, max_models: int, max_uploads: int
+        self,
+        folder: Path | None,
+        policy: Uploads,
+        load: Callable[[Path, str], Program],
+        *,
+        max_models: int,
+        max_uploads: int,
+        loaded: Callable[[Model], None] = lambda _: None,
     ) -> None:
         self._folder = folder.resolve() if folder else None
-        self._policy, self._load, self._max_models, self._max_uploads = policy, load, max_models, max_uploads
+        self._policy, self._load, self._told = policy, load, loaded
+        self._max_models, self._max_uploads = max_models, max_uploads
         self._models: dict[str, Model] = {}
         self._digests: dict[Path, tuple[tuple[int, int, int], str]] = {}
         self._private = Path(tempfile.mkdtemp(prefix="vaccel-agent-"))
@@ -151,8 +167,10 @@ class Store:
             raise
 
     async def preload(self, names: tuple[str, ...]) -> list[Model]:
-        """Loads models of the store and keeps them. Raises what `by_path` and `program` raise."""
+        """Loads models of the store and keeps them. Raises what `by_path` and `program` raise; `NotFound` for all of none."""
         wanted = self.names() if "all" in names else list(names)
+        if names and not wanted:
+            raise NotFound(f"no model (NAME.pt, NAME.pt2) in {self._folder}")
         models = [await self.by_path(name) for name in wanted]
         for model in models:
             model.pinned = True
@@ -247,7 +265,9 @@ class Store:
     async def _loaded(self, model: Model) -> Program:
         if model.path is None:
             raise NotFound(f"the file of {model} is gone")
-        return await asyncio.get_running_loop().run_in_executor(self._loader, self._read, model, model.path)
+        program = await asyncio.get_running_loop().run_in_executor(self._loader, self._read, model, model.path)
+        self._told(model)
+        return program
 
     def _read(self, model: Model, path: Path) -> Program:
         began = time.monotonic()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vaccel_rpc import __version__ as __version__
+
 if TYPE_CHECKING:
     from function.asgi import AsgiFunction
-
-__version__ = "0.1.0"
 
 
 def new() -> AsgiFunction:

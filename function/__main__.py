@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from function.assembly import Function, assemble
 from function.config import VARIABLES, Config, ConfigError, from_env
 from function.phases import Phases
-from vaccel_rpc import log
+from vaccel_rpc import log, process
 from vaccel_rpc.modelfile import ModelFileError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _log = logging.getLogger("function")
 
 def main() -> None:
     """Serves until SIGTERM or SIGINT. Exit codes: 0, 1 where it cannot listen, 2 for a wrong setting."""
+    process.end_on_sigterm()
     if len(sys.argv) > 1:
         _usage()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import statistics
 import sys
 import time
@@ -26,12 +27,14 @@ from function.stream import Arriving, in_order
 from function.tokens import Encoder
 from function.vocab import GUIDE_LABELS, VocabError, guide_signature, read_vocab, tokenizer
 from vaccel_rpc.addresses import from_environment
-from vaccel_rpc.errors import RpcError
+from vaccel_rpc.errors import RpcError, Unavailable
 from vaccel_rpc.modelfile import Extras, ModelFileError, digest_beside, program_kind
 from vaccel_rpc.remote import ModelSource, RemoteModel
 
 #: Seconds for connecting and, where it must be, sending the model; and for one call.
 _CONNECT_S, _CALL_S = 120.0, 60.0
+#: Seconds between tries while the agent is waited for.
+_PAUSE_S = 0.1
 #: Lines that are read before they are wanted.
 _AHEAD = 4096
 
@@ -43,7 +46,9 @@ _MEANING = {name: meaning[:1].upper() + meaning[1:] for name, _, _, meaning in O
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
-@click.option("-m", "--model", required=True, type=click.Path(path_type=Path), help="The model file (.pt).")
+@click.option(
+    "-m", "--model", required=True, type=click.Path(path_type=Path), help="The model file (.pt), or its tokenizer file."
+)
 @click.option("-v", "--vocab", type=click.Path(path_type=Path), help="BERT vocabulary, for a model without a tokenizer.")
 @click.option(
     "-f", "--file", "source", required=True, help="Texts, one a line; a .csv with a column 'tweet'; - is standard input."
@@ -57,10 +62,12 @@ _MEANING = {name: meaning[:1].upper() + meaning[1:] for name, _, _, meaning in O
 @click.option("--errors", default="request", type=click.Choice(ERRORS), help="A line that cannot be classified: end, or go on.")
 @click.option("--format", "form", default="text", type=click.Choice(["text", "jsonl"]), help="The guide's lines, or JSON lines.")
 @click.option("--address", help="The agent; default: VACCEL_RPC_ADDRESS.")
+@click.option("--wait", default=0.0, type=click.FloatRange(0), metavar="SECONDS", help="Wait so long for the agent to be there.")
 def main(
-    model: Path, vocab: Path | None, source: str, batch: int, jobs: int, form: str, address: str | None, **asked: Any
+    model: Path, vocab: Path | None, source: str, batch: int, jobs: int, form: str, address: str | None, wait: float, **asked: Any
 ) -> None:
     """Classifies texts with a model that an agent runs."""
+    signal.signal(signal.SIGTERM, _terminate)
     show = form == "text"
     try:
         options = read_options(asked)
@@ -69,7 +76,7 @@ def main(
         if show:
             _say(f"Processing {'' if lines is None else f'{len(lines)} '}lines from: {source}")
             _say("== [Vocab Loaded] ==")
-        remote.connect(_CONNECT_S)
+        _connect(remote, wait)
         if show:
             _say(f"Created new model resource {remote.resource_id}")
             _say(f"Initialized vAccel session {remote.session_id}")
@@ -79,6 +86,9 @@ def main(
         _fail(str(error))
     except RpcError as error:
         _fail(f"{error.name}: {error.message}")
+    except KeyboardInterrupt:
+        # The reader of standard input and calls under way would be waited for.
+        os._exit(_exit_code())
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             _end_quietly()
@@ -109,12 +119,22 @@ def _classify(
                 progress.update(len(texts))
     except KeyboardInterrupt:
         summary.show("interrupted after ")
-        remote.close()
-        # The reader of standard input and calls under way would be waited for.
-        os._exit(130)
+        raise
     finally:
         remote.close()
     summary.show("")
+
+
+def _connect(remote: RemoteModel, wait: float) -> None:
+    """Connects, trying for ``wait`` seconds while nobody listens. Raises `RpcError`."""
+    end = time.monotonic() + wait
+    while True:
+        try:
+            return remote.connect(_CONNECT_S)
+        except Unavailable:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_PAUSE_S)
 
 
 _Done = tuple[list[str], list[Item], float]
@@ -122,15 +142,22 @@ _Done = tuple[list[str], list[Item], float]
 
 def _open(model: Path, vocab: Path | None, address: str | None) -> tuple[RemoteModel, Classifier]:
     extras = extras_of(model)
-    if program_kind(model) is None:
-        raise ModelFileError(f"{model} holds no program; a model made by torch.jit.save is needed")
-    digest = digest_beside(model)
-    remote = RemoteModel(address_of(address or from_environment()), ModelSource(f"sha256:{digest}" if digest else None, model))
+    remote = RemoteModel(address_of(address or from_environment()), _source(model, extras))
     if extras.tokenizer is not None:
         if vocab is not None:
             click.echo(f"note: {model.name} brings its tokenizer; -v {vocab} is ignored", err=True)
         return remote, Classifier.of_file(extras, remote)
     return remote, _foreign(model, vocab, extras, remote)
+
+
+def _source(model: Path, extras: Extras) -> ModelSource:
+    """By its digest, and by its bytes where they are here."""
+    if program_kind(model) is not None:
+        digest = digest_beside(model)
+        return ModelSource(f"sha256:{digest}" if digest else None, model)
+    if extras.model and "sha256" in extras.model:
+        return ModelSource(f"sha256:{extras.model['sha256']}")
+    raise ModelFileError(f"{model} holds no program; a model made by torch.jit.save, or its tokenizer file, is needed")
 
 
 def _foreign(model: Path, vocab: Path | None, extras: Extras, remote: RemoteModel) -> Classifier:
@@ -180,6 +207,19 @@ def _json(line: int, text: str, item: Item, ms: float, options: Options) -> str:
     if "error" not in answer:
         answer.setdefault("truncated", False)
     return json.dumps({"line": line, "text": text, **answer, "ms": round(ms, 3)}) + "\n"
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM; ends the work as Ctrl-C does."""
+
+
+def _terminate(number: int, frame: Any) -> None:  # noqa: ARG001 as `signal` calls it
+    raise _Terminated
+
+
+def _exit_code() -> int:
+    """128 and the number of the signal that ended the work."""
+    return 143 if isinstance(sys.exception(), _Terminated) else 130
 
 
 def _say(line: str) -> None:

@@ -15,7 +15,11 @@ from vaccel_rpc.channels import Tls
 VARIABLES = (
     ("VACCEL_RPC_ADDRESS", "tcp://127.0.0.1:65500", "the agent: unix://, tcp://, vsock://, grpc://, grpcs:// or grpc+unix://"),
     ("VACCEL_RPC_TLS_CA, _CERT, _KEY", "", "files (PEM) for grpcs://"),
-    ("MODEL", "the one models/*.pt", "path of the model file, or NAME or sha256:HEX of the agent's store (with TOKENIZER)"),
+    (
+        "MODEL",
+        "TOKENIZER's, else the one models/*.pt",
+        "path of the model file, or NAME or sha256:HEX of the agent's store (with TOKENIZER)",
+    ),
     ("TOKENIZER", "", "the model's tokenizer file, where the model file itself is not here"),
     ("PORT, HOST", "8080, 0.0.0.0", "where to listen"),
     ("THREADS", "64", "requests answered at the same time"),
@@ -39,7 +43,10 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Config:
-    """The function's settings. ``model`` is a path, or a name for the agent; sizes in bytes, times in seconds."""
+    """The function's settings; sizes in bytes, times in seconds.
+
+    ``model`` is a path, a name for the agent, or empty: the one that ``tokenizer`` belongs to.
+    """
 
     address: Address
     tls: Tls | None
@@ -69,7 +76,7 @@ def from_env(env: Mapping[str, str] = os.environ) -> Config:
     return Config(
         address=address_of(env.get("VACCEL_RPC_ADDRESS") or env.get("VACCEL_RPC_ADDR") or from_environment()),
         tls=tls,
-        model=env.get("MODEL") or _only_model(),
+        model=env.get("MODEL") or ("" if tokenizer else _only_model()),
         tokenizer=Path(tokenizer) if tokenizer else None,
         host=env.get("HOST", "0.0.0.0"),
         port=_integer(env, "PORT", 8080, 0, 65535),

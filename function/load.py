@@ -18,9 +18,10 @@ def is_file(model: str) -> bool:
 def describe(model: str, tokenizer: Path | None) -> tuple[ModelSource, dict[str, str | None], Path]:
     """How the agent is asked for the model, what answers say of it, and the file with its tokenizer.
 
-    Raises `ModelFileError` where neither the model file nor a tokenizer file is here.
+    ``model`` is a path, a name or digest for the agent, or empty: the one whose tokenizer it is. Raises `ModelFileError` where
+    neither the model file nor a tokenizer file is here.
     """
-    if is_file(model):
+    if model and is_file(model):
         path = Path(model)
         if not path.is_file():
             raise ModelFileError(f"MODEL={model}: no such file")
@@ -29,8 +30,13 @@ def describe(model: str, tokenizer: Path | None) -> tuple[ModelSource, dict[str,
     if tokenizer is None:
         raise ModelFileError(f"MODEL={model} is a name in the agent's store: TOKENIZER, its tokenizer file, is needed too")
     about = extras_of(tokenizer).model or {}
-    digest = model.removeprefix("sha256:") if model.startswith("sha256:") else about.get("sha256")
-    name = about.get("name", model) if model.startswith("sha256:") else model
+    if not model and "sha256" not in about:
+        raise ModelFileError(f"TOKENIZER={tokenizer} does not say whose tokenizer it is: set MODEL too")
+    model = model or f"sha256:{about['sha256']}"
+    if model.startswith("sha256:"):
+        digest, name = model.removeprefix("sha256:"), about.get("name", model)
+    else:
+        digest, name = about.get("sha256") if about.get("name") == model else None, model
     return ModelSource(f"sha256:{digest}" if digest else model), {"name": name, "sha256": digest}, tokenizer
 
 

@@ -1,11 +1,9 @@
-"""Writing model files: a program with its extra files, the digest beside it, and the tokenizer file of a model."""
+"""Writing model files: a program with its extra files, and the digest beside it."""
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaccel_rpc.modelfile import ModelFileError, parse_signature, read_extras
+from models.tokenizer import write_digest
+from vaccel_rpc.modelfile import parse_signature
 
 
 def classifier_signature(name: str, problem_type: str, max_length: int, classes: int, *, inputs: Sequence[str], pad: int) -> str:
@@ -83,26 +82,3 @@ def write_export(module: nn.Module, path: Path, extras: dict[str, str]) -> str:
     program = torch.export.export(module.eval(), examples, dynamic_shapes=dynamic)
     torch.export.save(program, path, extra_files=extras)
     return write_digest(path)
-
-
-def write_digest(path: Path) -> str:
-    """Write ``PATH.sha256`` in sha256sum's format; the digest."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    path.with_name(path.name + ".sha256").write_text(f"{digest}  {path.name}\n")
-    return digest
-
-
-def write_tokenizer_file(model: Path, out: Path) -> None:
-    """The zip a function uses instead of the model file (environment ``TOKENIZER``). Raises `ModelFileError` without a tokenizer."""
-    extras = read_extras(model)
-    if extras.tokenizer is None or extras.signature is None or extras.labels is None:
-        raise ModelFileError(f"{model}: tokenizer.json, labels.json and signature.json are needed, one is missing")
-    digest = write_digest(model)
-    entries: dict[str, Any] = {"model.json": json.dumps({"name": model.stem, "sha256": digest})}
-    with zipfile.ZipFile(model) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
-        for name in source.namelist():
-            if "/extra/" in name and name.rsplit("/", 1)[-1] in ("tokenizer.json", "labels.json", "signature.json"):
-                entries[name.rsplit("/", 1)[-1]] = source.read(name)
-        for name, data in sorted(entries.items()):
-            target.writestr(name, data)

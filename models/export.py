@@ -15,8 +15,9 @@ import click
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from models.archive import classifier_signature, extra_files, write_export, write_tokenizer_file, write_torchscript
-from vaccel_rpc.modelfile import PROBLEM_TYPES, ModelFileError, read_extras
+from models.archive import classifier_signature, extra_files, write_export, write_torchscript
+from models.tokenizer import main as tokenizer_file
+from vaccel_rpc.modelfile import PROBLEM_TYPES
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -153,17 +154,7 @@ def torchscript(
     write(torch.jit.load(str(module)), out, extra_files(plain_tokenizer(tokenizer, max_length), names, text), half=False)
 
 
-@main.command()
-@click.argument("model", type=FILE)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
-def tokenizer(model: Path, out: Path) -> None:
-    """The tokenizer file of MODEL, for a function that has no model file (environment TOKENIZER)."""
-    try:
-        write_tokenizer_file(model, out)
-    except (ModelFileError, OSError) as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB; model {read_extras(out).model}")
-
+main.add_command(tokenizer_file)
 
 if __name__ == "__main__":
     main()

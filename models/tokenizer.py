@@ -1,30 +1,58 @@
-"""The tokenizer that goes into the model file."""
+"""The tokenizer file of a model, for a function that has no model file: ``python -m models.tokenizer MODEL -o OUT``.
+
+Needs no torch: an image of the function is built with it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import zipfile
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, normalizers
+import click
 
-#: What tweets carry and the label does not depend on: who is addressed, where a link leads, how a page escaped a character.
-_RULES = (
-    (r"https?://\S+", " http "),
-    (r"&#\d+;", " "),
-    (r"&amp;", "&"),
-    (r"&lt;", "<"),
-    (r"&gt;", ">"),
-    (r"@\w+", "@user"),
-)
+from vaccel_rpc.modelfile import ModelFileError, read_extras
+
+_ENTRIES = ("tokenizer.json", "labels.json", "signature.json")
 
 
-def tweet_tokenizer(path: Path, max_length: int) -> Tokenizer:
-    """The Hugging Face tokenizer in ``path`` with the tweet rules before its own normalizer.
+def write_digest(path: Path) -> str:
+    """Write ``PATH.sha256`` in sha256sum's format; the digest."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    path.with_name(path.name + ".sha256").write_text(f"{digest}  {path.name}\n")
+    return digest
 
-    No padding (only the agent pads), truncation at ``max_length`` tokens, ``[CLS]`` and ``[SEP]`` included.
+
+def write_tokenizer_file(model: Path, out: Path) -> None:
+    """The zip a function uses instead of the model file (environment ``TOKENIZER``); the same bytes for the same model.
+
+    Raises `ModelFileError` without a tokenizer.
     """
-    tokenizer: Tokenizer = Tokenizer.from_file(str(path))
-    rules = [normalizers.Replace(Regex(pattern), text) for pattern, text in _RULES]
-    tokenizer.normalizer = normalizers.Sequence([*rules, tokenizer.normalizer])
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length)
-    return tokenizer
+    extras = read_extras(model)
+    if extras.tokenizer is None or extras.signature is None or extras.labels is None:
+        raise ModelFileError(f"{model}: tokenizer.json, labels.json and signature.json are needed, one is missing")
+    entries = {"model.json": json.dumps({"name": model.stem, "sha256": write_digest(model)}).encode()}
+    with zipfile.ZipFile(model) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
+        for name in source.namelist():
+            if "/extra/" in name and name.rsplit("/", 1)[-1] in _ENTRIES:
+                entries[name.rsplit("/", 1)[-1]] = source.read(name)
+        for name, data in sorted(entries.items()):
+            target.writestr(zipfile.ZipInfo(name), data)
+
+
+@click.command(name="tokenizer")
+@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
+def main(model: Path, out: Path) -> None:
+    """The tokenizer file of MODEL, for a function that has no model file (environment TOKENIZER)."""
+    try:
+        write_tokenizer_file(model, out)
+    except (ModelFileError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB; model {read_extras(out).model}")
+
+
+if __name__ == "__main__":
+    main()

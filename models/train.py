@@ -25,7 +25,7 @@ from tqdm import tqdm
 from models.classifier import MeanPoolClassifier, from_pretrained
 from models.data import LABELS, Tweet, of_part, read_tweets
 from models.metrics import report
-from models.tokenizer import tweet_tokenizer
+from models.tweet_tokenizer import tweet_tokenizer
 
 Encoded = list[tuple[list[int], int]]
 

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from tests.conftest import MODELS, ROOT, TWEETS, Server, SpawnAgent
+from vaccel_rpc import __version__
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
 from vaccel_rpc.client import TIMINGS, Client
@@ -408,6 +409,16 @@ def test_a_run_tells_its_times_to_who_asks(agent: Server, scheme: str, version: 
     calls.close()
 
 
+def test_the_environment_says_what_options_say(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """As an image sets it; a store without a model is no store to preload from."""
+    agent = spawn_agent(env={"VACCEL_AGENT_MODELS": str(MODELS), "VACCEL_AGENT_PRELOAD": "all"})
+    assert "Preloaded model tweets" in agent.text
+    empty = spawn_agent(ready=False, env={"VACCEL_AGENT_MODELS": str(tmp_path), "VACCEL_AGENT_PRELOAD": "all"})
+    assert empty.process.wait(30) == 1
+    assert f"vaccel-rpc-agent: --preload: no model (NAME.pt, NAME.pt2) in {tmp_path}" in empty.text
+    assert "Traceback" not in empty.text
+
+
 def test_metrics_and_health(agent: Server) -> None:
     """What was called is counted; health and readiness answer."""
     calls = client(agent)
@@ -423,6 +434,11 @@ def test_metrics_and_health(agent: Server) -> None:
         "vaccel_batch_size_count", "vaccel_queue_duration_seconds_count", "vaccel_models_bytes", "vaccel_sessions", "vaccel_resources",
     ):  # fmt: skip
         assert re.search(rf"^{re.escape(series)} [1-9]", text, re.MULTILINE), series
+    digest = (MODELS / "tweets.pt.sha256").read_text().split()[0]
+    process = f'vaccel_agent_info{{pid="{agent.process.pid}",version="{__version__}"}} 1.0'
+    once = 'vaccel_model_loads_total{model="tweets"} 1.0'
+    for line in (process, once, f'vaccel_model_loaded{{model="tweets",sha256="{digest}"}} 1.0'):
+        assert line in text.splitlines()
     for series in ("vaccel_queue_requests", "vaccel_queue_tokens", "vaccel_queue_estimated_wait_seconds"):
         assert re.search(rf"^{series} 0.0$", text, re.MULTILINE), series
     assert requests.get(url + "/readyz", timeout=5).status_code == 200

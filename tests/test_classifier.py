@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 from function.vocab import VocabError, read_vocab
+from models.tokenizer import write_tokenizer_file
 from tests.conftest import ROOT, TWEETS, Server, SpawnAgent
 
 TEXTS = ["What a lovely day", "the match was on very late", "", "tea and cake at four", "see you tomorrow, then"]
@@ -115,6 +117,54 @@ def test_interrupted_what_was_classified_is_written(agent: Server, tmp_path: Pat
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert [int(line.split(":")[0].removeprefix("Line ")) for line in lines] == list(range(1, len(lines) + 1))
+
+
+def test_sigterm_ends_it_as_ctrl_c_does(agent: Server, tmp_path: Path) -> None:
+    """A container is ended so: whole lines, a summary, exit code 143."""
+    path, out = tmp_path / "many.txt", tmp_path / "out.txt"
+    path.write_text("good morning to you all\n" * 20_000)
+    with out.open("w") as file:
+        process = subprocess.Popen(
+            [*command("-m", str(TWEETS), "-f", str(path), "--batch", "4", "--address", agent.addresses["unix"])],
+            stdout=file, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        )  # fmt: skip
+        while out.read_text().count("Line ") < 20:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert errors.startswith("interrupted after ")
+    assert out.read_text().endswith("\n")
+
+
+def test_a_tokenizer_file_is_enough(agent: Server, texts: Path, tmp_path: Path) -> None:
+    """An image without the weights: the agent has the model; one that has not says which is missing, and nothing is sent."""
+    tokenizer = tmp_path / "tweets.tokenizer"
+    write_tokenizer_file(TWEETS, tokenizer)
+    done = run(agent, "-m", str(tokenizer), "-f", str(texts))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Prediction: ") == 5
+    other = tmp_path / "other.tokenizer"
+    with zipfile.ZipFile(tokenizer) as source, zipfile.ZipFile(other, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            target.writestr(name, data if name != "model.json" else json.dumps({"name": "other", "sha256": "0" * 64}))
+    done = run(agent, "-m", str(other), "-f", str(texts))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"no model with sha256:{'0' * 64}" in done.stderr
+
+
+def test_it_waits_for_an_agent_that_is_not_there_yet(spawn_agent: SpawnAgent, texts: Path, tmp_path: Path) -> None:
+    """Both containers of a pod start together; without --wait it says at once that nobody listens."""
+    address = f"unix://{tmp_path}/late.sock"
+    assert run(address, "-m", str(TWEETS), "-f", str(texts)).stderr.startswith("vaccel-classifier: UNAVAILABLE: unix://")
+    process = subprocess.Popen(
+        command("-m", str(TWEETS), "-f", str(texts), "--address", address, "--wait", "100"), stdout=subprocess.PIPE, cwd=ROOT
+    )
+    spawn_agent("-a", address, "--models", str(TWEETS.parent), ready=False)
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 0
+    assert out.count(b"Prediction: ") == 5
 
 
 def test_a_killed_agent_is_an_error_and_no_hang(spawn_agent: SpawnAgent, tmp_path: Path) -> None:

@@ -207,13 +207,26 @@ def test_a_name_works_with_a_tokenizer_file(agent: Server, tmp_path: Path) -> No
     tokenizer = tmp_path / "tweets.tokenizer"
     subprocess.run([sys.executable, "-m", "models.export", "tokenizer", str(TWEETS), "-o", str(tokenizer)], check=True, cwd=ROOT)
     digest = (TWEETS.parent / "tweets.pt.sha256").read_text().split()[0]
-    for model in ("tweets", f"sha256:{digest}"):
+    for model in ("tweets", f"sha256:{digest}", ""):
         server = start(tmp_path, agent.addresses["tcp"], MODEL=model, TOKENIZER=str(tokenizer))
         try:
             wait_until_ready(server)
-            assert post(server, {"text": "good morning"}).json()["model"]["sha256"] == digest
+            assert post(server, {"text": "good morning"}).json()["model"] == {"name": "tweets", "sha256": digest}
         finally:
             assert server.stop() == 0
+
+
+def test_a_name_that_does_not_resolve_is_named(tmp_path: Path) -> None:
+    """Not ready, and the reason holds the address; it goes on trying."""
+    server = start(tmp_path, "tcp://no-such-agent.invalid:8888")
+    try:
+        answer = requests.get(server.addresses["http"] + "/health/readiness", timeout=5)
+        while "connecting" in answer.text:
+            answer = requests.get(server.addresses["http"] + "/health/readiness", timeout=5)
+        assert answer.status_code == 503
+        assert "no-such-agent.invalid:8888" in answer.json()["detail"]
+    finally:
+        assert server.stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import requests
 
 from tests.conftest import ROOT, Server
+from vaccel_rpc import __version__
 
 
 def test_the_wheel_starts_in_an_empty_environment(agent: Server, tmp_path: Path) -> None:
@@ -48,3 +50,8 @@ def test_the_wheel_starts_in_an_empty_environment(agent: Server, tmp_path: Path)
         assert server.stop() == 0
     torch = subprocess.run([str(python), "-c", "import torch"], capture_output=True, check=False)
     assert torch.returncode != 0
+
+
+def test_the_version_is_said_once() -> None:
+    """What answers and metrics say is what is installed."""
+    assert version("function") == __version__

@@ -2,3 +2,5 @@
 
 Imports neither torch nor Flask, and grpc only for a grpc address.
 """
+
+__version__ = "0.1.0"
