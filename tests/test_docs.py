@@ -12,7 +12,7 @@ import yaml
 
 from scripts.options import text
 from tests.conftest import ROOT, Server
-from tests.e2e.test_monitoring import closed
+from tests.deploy.objects import closed
 from tests.test_function import start, wait_until_ready
 
 DOCS = sorted(

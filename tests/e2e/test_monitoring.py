@@ -10,7 +10,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -18,6 +17,7 @@ import requests
 import yaml
 
 from tests.conftest import ROOT, Server
+from tests.deploy.objects import closed
 from tests.test_function import post, start, wait_until_ready
 
 MONITORING = ROOT / "knative/monitoring"
@@ -70,16 +70,6 @@ def test_the_operators_object_is_the_same() -> None:
     version = yaml.safe_load(SCHEMA.read_text())["spec"]["versions"][0]
     assert made["apiVersion"].endswith(version["name"])
     jsonschema.Draft7Validator(closed(version["schema"]["openAPIV3Schema"])).validate(made)
-
-
-def closed(schema: Any) -> Any:
-    """A CRD's schema in which unknown fields fail; the metadata is Kubernetes' own."""
-    if not isinstance(schema, dict):
-        return schema
-    made = {name: closed(value) for name, value in schema.items()}
-    if isinstance(made.get("properties"), dict) and made["properties"] and "additionalProperties" not in made:
-        made["additionalProperties"] = False
-    return made
 
 
 def test_every_metric_that_is_looked_at_exists(targets: dict[str, str]) -> None:

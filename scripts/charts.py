@@ -1,0 +1,179 @@
+"""``make charts``, ``make manifests``: the Helm charts checked and packaged, their READMEs, and the plain YAML made of them.
+
+Helm itself comes as a library, helm-python-sdk (extra ``charts``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+ROOT = Path(__file__).parent.parent
+CHARTS = ROOT / "knative/charts"
+MANIFESTS = ROOT / "knative/manifests"
+NAMES = ("vaccel-agent", "vaccel-client", "vaccel-function")
+
+#: Objects of these kinds go first, as Helm orders them.
+_FIRST = ("PriorityClass", "ServiceAccount", "NetworkPolicy", "ConfigMap", "Broker")
+#: What is true only of an object that Helm looks after.
+_HELMS_OWN = re.compile(r"^ +(app\.kubernetes\.io/managed-by|helm\.sh/chart): .*\n", re.MULTILINE)
+
+
+#: A kubeconfig that leads nowhere: Helm renders an install without a cluster, and would else look for the user's own.
+NO_CLUSTER = """
+apiVersion: v1
+kind: Config
+clusters: [{name: none, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: none, context: {cluster: none, user: none}}]
+users: [{name: none, user: {}}]
+current-context: none
+"""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A file of plain YAML: the chart it is made of, the release's name, values, and which of the chart's templates (all if empty)."""
+
+    chart: str
+    values: dict[str, Any] = field(default_factory=dict)
+    templates: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """The file."""
+        rendered = render(self.chart, self.values, name=self.chart)
+        chosen = [text for name, text in rendered.items() if not self.templates or name in self.templates]
+        objects = sorted((document for text in chosen for document in documents(text)), key=_rank)
+        head = f"# Made of knative/charts/{self.chart} by `make manifests`: change the chart.\n"
+        return head + "---\n".join(_HELMS_OWN.sub("", document) for document in objects)
+
+
+FILES = {
+    "daemonset-agent.yaml": Manifest("vaccel-agent"),
+    "client.yaml": Manifest("vaccel-client"),
+    "sidecar.yaml": Manifest("vaccel-client", {"fullnameOverride": "vaccel-sidecar-pod", "sidecar": {"enabled": True}}),
+    "service.yaml": Manifest("vaccel-function"),
+    "service-sidecar.yaml": Manifest("vaccel-function", {"sidecar": {"enabled": True}}),
+    "broker-trigger.yaml": Manifest("vaccel-function", {"eventing": {"enabled": True}}, ("eventing.yaml",)),
+}
+
+
+def render(chart: str, values: dict[str, Any], *, name: str, **release: Any) -> dict[str, str]:
+    """Template -> text of the objects to install, without tests and notes. Raises Helm's errors."""
+    from helm_python import Chart
+
+    with Chart.load(CHARTS / chart) as loaded:
+        loaded.validate_schema(values)
+        rendered = loaded.render(values, name=name, namespace="default", **release)
+    named = {path.split("/templates/", 1)[1]: text for path, text in rendered.items()}
+    return {path: text for path, text in sorted(named.items()) if path.endswith(".yaml") and not path.startswith("tests/")}
+
+
+def documents(text: str) -> Iterator[str]:
+    """The objects in a text of several, as they are written."""
+    for document in re.split(r"^---\n", text, flags=re.MULTILINE):
+        if document.strip():
+            yield document.strip("\n") + "\n"
+
+
+def _rank(document: str) -> tuple[int, str]:
+    found = re.search(r"^kind: (\w+)$", document, re.MULTILINE)
+    kind = found[1] if found else ""
+    return (_FIRST.index(kind), "") if kind in _FIRST else (len(_FIRST), "" if kind == "Service" else kind)
+
+
+def cases(chart: str) -> dict[str, dict[str, Any]]:
+    """Name -> values of each case in the chart's ``ci`` folder, and the defaults."""
+    found = {
+        path.stem.removesuffix("-values"): yaml.safe_load(path.read_text()) for path in (CHARTS / chart / "ci").glob("*.yaml")
+    }
+    return {"default": {}, **dict(sorted(found.items()))}
+
+
+def readme(chart: str) -> str:
+    """The chart's README: what it is, how to install it, and its values with the comments that stand above them."""
+    about = yaml.safe_load((CHARTS / chart / "Chart.yaml").read_text())
+    rows = "\n".join(f"| `{path}` | {meaning} | {default} |" for path, meaning, default in values(chart))
+    objects = ", ".join(sorted({kind for case in cases(chart).values() for kind in _kinds(chart, case)}))
+    return (
+        f"# {chart}\n\n{about['description']}. Made by `make charts` of `values.yaml`.\n\n"
+        f"```console\nhelm install {chart} knative/charts/{chart}\n```\n\n"
+        f"Objects, by values: {objects}. Examples of values are in `ci/`.\n\n"
+        f"| value | meaning | default |\n|---|---|---|\n{rows}\n"
+    )
+
+
+def values(chart: str) -> Iterator[tuple[str, str, str]]:
+    """Each value of the chart that has a ``# --`` comment: path, comment, default."""
+    tree = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
+    path: list[str] = []
+    comment = ""
+    for line in (CHARTS / chart / "values.yaml").read_text().splitlines():
+        found = re.match(r"^( *)([\w./-]+):", line)
+        if line.lstrip().startswith("# -- "):
+            comment = line.lstrip().removeprefix("# -- ")
+        elif found:
+            path = [*path[: len(found[1]) // 2], found[2]]
+            if comment:
+                yield ".".join(path), comment.replace("|", "\\|"), _default(tree, path)
+            comment = ""
+
+
+def _default(tree: Any, path: list[str]) -> str:
+    for part in path:
+        tree = tree[part]
+    text = yaml.safe_dump(tree, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
+    return f"`{text}`"
+
+
+def _kinds(chart: str, case: dict[str, Any]) -> Iterator[str]:
+    for text in render(chart, case, name=chart).values():
+        yield from re.findall(r"^kind: (\w+)$", text, re.MULTILINE)
+
+
+def problems(chart: Path, case: dict[str, Any]) -> list[str]:
+    """What ``helm lint --strict`` finds."""
+    from helm_python import lint
+
+    report = lint(chart, case, strict=True)
+    found = [message["error"] for message in report["messages"] if message["severity"] > 1]
+    return [*report["errors"], *found]
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """See the module."""
+
+
+@main.command()
+def manifests() -> None:
+    """Write knative/manifests of the charts."""
+    MANIFESTS.mkdir(exist_ok=True)
+    for name, manifest in FILES.items():
+        (MANIFESTS / name).write_text(manifest.text())
+        click.echo(f"knative/manifests/{name}")
+
+
+@main.command()
+@click.option("--destination", default="dist/charts", show_default=True, type=click.Path(path_type=Path))
+def charts(destination: Path) -> None:
+    """Lint the charts with each case of their values, write their READMEs, package them."""
+    from helm_python import package
+
+    destination.mkdir(parents=True, exist_ok=True)
+    for chart in NAMES:
+        for name, case in cases(chart).items():
+            found = problems(CHARTS / chart, case)
+            if found:
+                raise click.ClickException(f"{chart} with {name}: {'; '.join(found)}")
+        (CHARTS / chart / "README.md").write_text(readme(chart))
+        click.echo(package(str(CHARTS / chart), destination=destination))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Kubernetes objects held against their published schemas and against the project's policy."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+#: The cluster that everything is meant for.
+VERSION = "1.36"
+SCHEMAS = ROOT.parent / "shared/schemas"
+#: Kind -> file with its CustomResourceDefinition.
+_CUSTOM = {
+    "serving.knative.dev/Service": "knative-serving-service.yaml",
+    "eventing.knative.dev/Broker": "knative-eventing-broker.yaml",
+    "eventing.knative.dev/Trigger": "knative-eventing-trigger.yaml",
+    "monitoring.coreos.com/PodMonitor": "prometheus-operator-podmonitors.yaml",
+    "keda.sh/ScaledObject": "keda-scaledobject.yaml",
+}
+#: Its schema is not among those that were published with the project's specifications.
+_UNCHECKED = ("monitoring.coreos.com/ServiceMonitor",)
+_LABELS = ("name", "instance", "version", "part-of")
+
+Object = dict[str, Any]
+
+
+def read(text: str) -> list[Object]:
+    """The objects in YAML."""
+    return [made for made in yaml.safe_load_all(text) if made]
+
+
+def schema_problems(made: Object) -> list[str]:
+    """What the API server's strict validation would refuse. Skips the test where a CRD is needed and not here."""
+    group, _, version = made["apiVersion"].rpartition("/")
+    kind = f"{group}/{made['kind']}"
+    if kind in _UNCHECKED:
+        return []
+    if kind in _CUSTOM:
+        if not SCHEMAS.exists():
+            pytest.skip("the schemas of custom resources are not here (../shared)")
+        checker = jsonschema.Draft7Validator(_custom(kind, version))
+        return [f"{error.json_path}: {error.message}" for error in checker.iter_errors(made)]
+    try:
+        kubernetes_validate.validate(made, VERSION, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return [f"{error.path}: {error.message}"]
+    return []
+
+
+@functools.cache
+def _custom(kind: str, version: str) -> Any:
+    versions = yaml.safe_load((SCHEMAS / _CUSTOM[kind]).read_text())["spec"]["versions"]
+    (found,) = [each for each in versions if each["name"] == version and each["served"]]
+    schema = found["schema"]["openAPIV3Schema"]
+    # What every object has; the CRD leaves it to the API server.
+    schema["properties"] |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": _METADATA}
+    return closed(schema)
+
+
+_TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
+_METADATA = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {"name": {"type": "string"}, "labels": _TEXTS, "annotations": _TEXTS},
+}
+
+
+def closed(schema: Any) -> Any:
+    """A CRD's schema in which unknown fields fail; the metadata is Kubernetes' own."""
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: closed(value) for name, value in schema.items()}
+    if isinstance(made.get("properties"), dict) and made["properties"] and "additionalProperties" not in made:
+        made["additionalProperties"] = False
+    return made
+
+
+def policy_problems(made: Object) -> list[str]:
+    """What the project does not deploy: see the functions below."""
+    problems = [f"metadata.labels: no app.kubernetes.io/{name}" for name in _LABELS if not _labelled(made, name)]
+    found = _pod(made)
+    if found is None:
+        return problems
+    metadata, spec = found
+    problems += [f"pod labels: no app.kubernetes.io/{name}" for name in _LABELS if not _labelled({"metadata": metadata}, name)]
+    problems += _pod_problems(spec, knative=made["apiVersion"].startswith("serving."))
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        problems += [f"{container['name']}: {problem}" for problem in _container_problems(container)]
+    return [*problems, *_probe_problems(made, spec)]
+
+
+def _labelled(made: Object, name: str) -> bool:
+    return bool(made["metadata"].get("labels", {}).get(f"app.kubernetes.io/{name}"))
+
+
+def _pod(made: Object) -> tuple[Object, Object] | None:
+    if made["kind"] == "Pod":
+        return made["metadata"], made["spec"]
+    template = made.get("spec", {}).get("template")
+    return (template["metadata"], template["spec"]) if template else None
+
+
+def _pod_problems(spec: Object, *, knative: bool) -> Iterator[str]:
+    for name in ("hostNetwork", "hostPID", "hostIPC"):
+        if spec.get(name):
+            yield f"{name} is set"
+    for name in ("automountServiceAccountToken", "enableServiceLinks"):
+        if spec.get(name) is not False:
+            yield f"{name} is not false"
+    # Knative allows a pod's securityContext behind a flag alone; its containers say it all.
+    if not knative and spec.get("securityContext", {}).get("seccompProfile", {}).get("type") != "RuntimeDefault":
+        yield "securityContext.seccompProfile is not RuntimeDefault"
+
+
+def _container_problems(container: Object) -> Iterator[str]:
+    security = container.get("securityContext", {})
+    wanted = {"readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False, "runAsNonRoot": True}
+    for name, value in wanted.items():
+        if security.get(name) is not value:
+            yield f"securityContext.{name} is not {str(value).lower()}"
+    if security.get("privileged") or security.get("capabilities") != {"drop": ["ALL"]}:
+        yield "it has privileges"
+    if not security.get("runAsUser"):
+        yield "it may run as root"
+    if security.get("seccompProfile", {}).get("type") != "RuntimeDefault":
+        yield "seccompProfile is not RuntimeDefault"
+    resources = container.get("resources", {})
+    if not {"cpu", "memory"} <= set(resources.get("requests", {})) or "memory" not in resources.get("limits", {}):
+        yield "requests of cpu and memory and a limit of memory are needed"
+    name = container["image"].rpartition("/")[2]
+    if "@sha256:" not in name and (":" not in name or name.endswith(":latest")):
+        yield f"image {container['image']} is not fixed by tag or digest"
+
+
+def _probe_problems(made: Object, spec: Object) -> Iterator[str]:
+    """An agent that serves others has three probes, a function two. A client ends by itself; a sidecar is seen through its function."""
+    needed: tuple[str, ...] = ()
+    if made["apiVersion"].startswith("serving."):
+        needed = ("readinessProbe", "livenessProbe")
+    elif spec["containers"][0]["name"] == "vaccel-agent" and made["kind"] in ("DaemonSet", "Deployment"):
+        needed = ("startupProbe", "readinessProbe", "livenessProbe")
+    for name in needed:
+        if name not in spec["containers"][0]:
+            yield f"{spec['containers'][0]['name']}: no {name}"
+
+
+def uses_host_path(made: Object) -> bool:
+    """Whether the restricted Pod Security profile refuses it for a folder of the node."""
+    found = _pod(made)
+    return found is not None and any("hostPath" in volume for volume in found[1].get("volumes", []))

@@ -1,0 +1,175 @@
+"""The charts, by Helm itself: lint, every case of values, wrong values, what an upgrade does."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts import charts
+from tests.deploy.objects import Object, policy_problems, read, schema_problems
+
+helm = pytest.importorskip("helm_python", reason="needs the extra 'charts': make charts")
+pytestmark = pytest.mark.helm
+
+CASES = [(chart, name, values) for chart in charts.NAMES for name, values in charts.cases(chart).items()]
+IDS = [f"{chart}-{name}" for chart, name, _ in CASES]
+
+
+def rendered(chart: str, values: dict[str, Any], **release: Any) -> list[Object]:
+    return [made for text in charts.render(chart, values, name=chart, **release).values() for made in read(text)]
+
+
+@pytest.mark.parametrize(("chart", "_", "values"), CASES, ids=IDS)
+def test_every_case_is_sound(chart: str, _: str, values: dict[str, Any]) -> None:
+    """Lint finds nothing, every object fits its schema and the project's policy; the tests' pods too."""
+    assert charts.problems(charts.CHARTS / chart, values) == []
+    with helm.Chart.load(charts.CHARTS / chart) as loaded:
+        texts = [text for path, text in loaded.render(values, name=chart).items() if path.endswith(".yaml")]
+    objects = [made for text in texts for made in read(text)]
+    assert {problem for made in objects for problem in schema_problems(made)} == set()
+    assert {problem for made in objects for problem in policy_problems(made)} == set()
+
+
+@pytest.mark.parametrize("name", charts.FILES)
+def test_the_plain_yaml_is_the_charts(name: str) -> None:
+    """`make manifests` has been run."""
+    assert (charts.MANIFESTS / name).read_text() == charts.FILES[name].text()
+
+
+@pytest.mark.parametrize("chart", charts.NAMES)
+def test_the_readme_is_the_values(chart: str) -> None:
+    """`make charts` has been run, and each value has its comment."""
+    assert (charts.CHARTS / chart / "README.md").read_text() == charts.readme(chart)
+    tree = yaml.safe_load((charts.CHARTS / chart / "values.yaml").read_text())
+    told = {path for path, _, _ in charts.values(chart)}
+    assert {path for path in leaves(tree, "") if not any(path == one or path.startswith(f"{one}.") for one in told)} == set()
+
+
+def leaves(tree: Any, path: str) -> set[str]:
+    if isinstance(tree, dict) and tree:
+        return set().union(*(leaves(value, f"{path}.{name}" if path else name) for name, value in tree.items()))
+    return {path}
+
+
+@pytest.mark.parametrize("chart", charts.NAMES)
+def test_no_value_escapes_the_schema(chart: str) -> None:
+    """A name that is not known is refused at every level."""
+
+    def open_objects(schema: Any, path: str) -> list[str]:
+        if not isinstance(schema, dict) or schema.get("type") != "object" or "properties" not in schema:
+            return []
+        inner = [name for key, value in schema["properties"].items() for name in open_objects(value, f"{path}.{key}")]
+        return inner if schema.get("additionalProperties") is False else [path, *inner]
+
+    schema = json.loads((charts.CHARTS / chart / "values.schema.json").read_text())
+    tree = yaml.safe_load((charts.CHARTS / chart / "values.yaml").read_text())
+    assert set(schema["properties"]) - {"global"} == set(tree)
+    # An item of a list of environment variables may have what Kubernetes allows.
+    assert open_objects(schema, "") == []
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("vaccel-agent", {"kind": "StatefulSet"}, "/kind"),
+    ("vaccel-agent", {"imgae": {}}, "imgae"),
+    ("vaccel-agent", {"image": {"repo": "x"}}, "/image"),
+    ("vaccel-agent", {"image": {"tag": "latest"}}, "/image/tag"),
+    ("vaccel-agent", {"image": {"digest": "sha256:1"}}, "/image/digest"),
+    ("vaccel-agent", {"service": {"port": "8888"}}, "/service/port"),
+    ("vaccel-agent", {"service": {"port": 65536}}, "/service/port"),
+    ("vaccel-agent", {"service": {"trafficDistribution": "Local"}}, "/service/trafficDistribution"),
+    ("vaccel-agent", {"agent": {"uploads": "yes"}}, "/agent/uploads"),
+    ("vaccel-agent", {"agent": {"preload": "tweets"}}, "/agent/preload"),
+    ("vaccel-agent", {"resources": {"requests": {"cpu": "one"}}}, "/resources/requests/cpu"),
+    ("vaccel-agent", {"resources": {"request": {}}}, "/resources"),
+    ("vaccel-agent", {"gpu": {"count": 0}}, "/gpu/count"),
+    ("vaccel-agent", {"tolerations": {}}, "/tolerations"),
+    ("vaccel-client", {"rpcAddress": "vaccel-agent:8888"}, "/rpcAddress"),
+    ("vaccel-client", {"kind": "CronJob"}, "/kind"),
+    ("vaccel-client", {"tweets": {"source": "s3"}}, "/tweets/source"),
+    ("vaccel-client", {"waitSeconds": -1}, "/waitSeconds"),
+    ("vaccel-function", {"scale": {"min": "0"}}, "/scale/min"),
+    ("vaccel-function", {"scale": {"downDelay": "1"}}, "/scale/downDelay"),
+    ("vaccel-function", {"timeoutSeconds": 601}, "/timeoutSeconds"),
+    ("vaccel-function", {"model": {"name": "sha256:abc"}}, "/model/name"),
+    ("vaccel-function", {"traffic": [{"revision": "x"}]}, "/traffic/0"),
+    ("vaccel-function", {"sidecar": True}, "/sidecar"),
+]
+
+
+@pytest.mark.parametrize(("chart", "values", "says"), WRONG, ids=[f"{chart}{says}" for chart, _, says in WRONG])
+def test_a_wrong_value_is_refused_by_its_path(chart: str, values: dict[str, Any], says: str) -> None:
+    """By lint, and by an install before anything is sent to a cluster."""
+    with pytest.raises(helm.HelmError, match=re.escape(says)):
+        charts.render(chart, values, name=chart)
+    with helm.Config(kubeconfig_content=charts.NO_CLUSTER) as config, pytest.raises(helm.HelmError, match=re.escape(says)):
+        config.install(charts.CHARTS / chart, chart, values, namespace="default", dry_run="client")
+
+
+CANNOT: list[tuple[str, dict[str, Any], str]] = [
+    ("vaccel-agent", {"autoscaling": {"type": "hpa"}}, "a DaemonSet has one agent on each node"),
+    ("vaccel-agent", {"terminationGracePeriodSeconds": 10}, "at least preStopSeconds + agent.graceSeconds"),
+    ("vaccel-agent", {"models": {"source": "pvc"}}, "models.pvc"),
+    ("vaccel-agent", {"models": {"source": "copy"}}, "models.copy.image"),
+    ("vaccel-agent", {"metrics": {"monitor": "ServiceMonitor"}, "service": {"headless": False}}, "service.headless"),
+    ("vaccel-client", {"tweets": {"source": "pvc"}}, "tweets.pvc"),
+    ("vaccel-function", {"scale": {"min": 5, "max": 2}}, "at most scale.max"),
+    ("vaccel-function", {"responseStartTimeoutSeconds": 400}, "at most timeoutSeconds"),
+    ("vaccel-function", {"model": {"source": "configMap"}}, "model.configMap"),
+]
+
+
+@pytest.mark.parametrize(("chart", "values", "says"), CANNOT)
+def test_what_cannot_be_together_is_refused(chart: str, values: dict[str, Any], says: str) -> None:
+    """With a sentence that names the value."""
+    with pytest.raises(helm.HelmError, match=re.escape(says)):
+        charts.render(chart, values, name=chart)
+
+
+def test_lint_finds_a_broken_chart(tmp_path: Any) -> None:
+    """A check that cannot fail is no check."""
+    with helm.Chart.load(charts.CHARTS / "vaccel-agent") as chart:
+        folder = chart.save_dir(tmp_path)
+    (tmp_path / "vaccel-agent/templates/services.yaml").write_text("{{ .Values.nothing.here }}")
+    assert charts.problems(tmp_path / "vaccel-agent", {}) != [], folder
+
+
+def test_an_upgrade_replaces_what_cannot_be_changed() -> None:
+    """A Pod's address cannot be changed: the second revision is another Pod, a Deployment stays the same."""
+    first = rendered("vaccel-client", {"rpcAddress": "tcp://vaccel-agent:8888"}, revision=1, is_install=True)
+    second = rendered("vaccel-client", {"rpcAddress": "tcp://vaccel-agent-gpu:8888"}, revision=2, is_upgrade=True)
+    assert [made["metadata"]["name"] for made in first] == ["vaccel-client"]
+    assert [made["metadata"]["name"] for made in second] == ["vaccel-client-2"]
+    assert second[0]["spec"]["containers"][0]["env"][0]["value"] == "tcp://vaccel-agent-gpu:8888"
+    deployment = rendered("vaccel-client", {"kind": "Deployment"}, revision=2, is_upgrade=True)
+    assert deployment[0]["metadata"]["name"] == "vaccel-client"
+
+
+def test_a_gpu_is_never_asked_for_twice() -> None:
+    """A surge on a node whose GPU is taken would wait for ever; a CPU's next agent is warm before the last one ends."""
+    for gpu, rolling in ((True, {"maxSurge": 0, "maxUnavailable": 1}), (False, {"maxSurge": 1, "maxUnavailable": 0})):
+        (agent,) = [made for made in rendered("vaccel-agent", {"gpu": {"enabled": gpu}}) if made["kind"] == "DaemonSet"]
+        assert agent["spec"]["updateStrategy"]["rollingUpdate"] == rolling
+        limits = agent["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
+        assert limits.get("nvidia.com/gpu") == ("1" if gpu else None)
+
+
+def test_a_budget_only_where_it_means_something() -> None:
+    """Draining a node leaves a DaemonSet's pods alone, and one agent cannot be away by a budget."""
+
+    def kinds(values: dict[str, Any]) -> set[str]:
+        return {made["kind"] for made in rendered("vaccel-agent", values)}
+
+    assert "PodDisruptionBudget" not in kinds({}) | kinds({"kind": "Deployment"})
+    assert "PodDisruptionBudget" in kinds({"kind": "Deployment", "replicas": 2})
+
+
+def test_an_install_says_what_to_do_next() -> None:
+    """NOTES.txt of each chart, through a dry run as a user would see it."""
+    for chart, says in (("vaccel-agent", "rollout status"), ("vaccel-client", "logs --follow"), ("vaccel-function", "curl")):
+        with helm.Config(kubeconfig_content=charts.NO_CLUSTER) as config:
+            release = config.install(charts.CHARTS / chart, chart, {}, namespace="default", dry_run="client")
+        assert says in release["notes"]

@@ -1,0 +1,176 @@
+"""The plain YAML of ``knative/manifests`` and the project's other objects, as an API server and a security officer would see them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.deploy.objects import Object, policy_problems, read, schema_problems, uses_host_path
+
+MANIFESTS = sorted((ROOT / "knative/manifests").glob("*.yaml"))
+ALL = [(path.name, made) for path in MANIFESTS for made in read(path.read_text())]
+IDS = [f"{name}-{made['kind']}" for name, made in ALL]
+
+
+def named(file: str, kind: str) -> Object:
+    """The first object of that kind in that file."""
+    return copy.deepcopy(next(made for name, made in ALL if name == file and made["kind"] == kind))
+
+
+def test_the_guides_files_are_there() -> None:
+    """The three of the guide, and Knative's."""
+    assert {path.name for path in MANIFESTS} >= {
+        "sidecar.yaml", "daemonset-agent.yaml", "client.yaml", "service.yaml", "service-sidecar.yaml", "broker-trigger.yaml",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("_", "made"), ALL, ids=IDS)
+def test_every_object_fits_its_schema(_: str, made: Object) -> None:
+    """Kubernetes 1.36's own, strictly, and the custom resources' with unknown fields failing."""
+    assert schema_problems(made) == []
+
+
+@pytest.mark.parametrize(("_", "made"), ALL, ids=IDS)
+def test_every_object_is_hardened(_: str, made: Object) -> None:
+    """Labels, security contexts, resources, probes, fixed images."""
+    assert policy_problems(made) == []
+
+
+def test_only_the_guides_clients_mount_a_folder_of_the_node() -> None:
+    """That is what the restricted Pod Security profile refuses; the charts offer a ConfigMap and a volume instead."""
+    assert {name for name, made in ALL if uses_host_path(made)} == {"client.yaml", "sidecar.yaml"}
+
+
+def test_what_the_guide_names_is_named_so() -> None:
+    """Names, ports and addresses of the guide's YAML blocks."""
+    daemonset, service = named("daemonset-agent.yaml", "DaemonSet"), named("daemonset-agent.yaml", "Service")
+    agent = daemonset["spec"]["template"]["spec"]["containers"][0]
+    assert (daemonset["metadata"]["name"], agent["name"]) == ("vaccel-agent", "vaccel-agent")
+    assert (agent["command"], agent["args"][:2]) == (["vaccel-rpc-agent"], ["-a", "tcp://0.0.0.0:8888"])
+    assert {"containerPort": 8888, "name": "rpc", "protocol": "TCP"} in agent["ports"]
+    assert service["metadata"]["name"] == "vaccel-agent"
+    assert service["spec"]["ports"][0]["port"] == 8888
+    assert service["spec"]["sessionAffinity"] == "None"
+    client = named("client.yaml", "Pod")
+    assert client["spec"]["containers"][0]["env"][0] == {"name": "VACCEL_RPC_ADDRESS", "value": "tcp://vaccel-agent:8888"}
+    assert client["spec"]["volumes"] == [{"name": "tweets", "hostPath": {"path": "/tmp/data"}}]
+    sidecar = named("sidecar.yaml", "Pod")
+    assert sidecar["metadata"]["name"] == "vaccel-sidecar-pod"
+    for container, name in zip(sidecar["spec"]["containers"], ("vaccel-agent", "vaccel-client"), strict=True):
+        assert container["name"] == name
+        assert {"name": "vaccel-sock", "mountPath": "/var/run/vaccel"} in container["volumeMounts"]
+    assert {"name": "vaccel-sock", "emptyDir": {}} in sidecar["spec"]["volumes"]
+
+
+def test_traffic_is_never_tied_to_the_own_node() -> None:
+    """The own node's agent first, another one while that is away."""
+    for name, made in ALL:
+        assert "internalTrafficPolicy" not in made.get("spec", {}), name
+    assert named("daemonset-agent.yaml", "Service")["spec"]["trafficDistribution"] == "PreferSameNode"
+
+
+def test_no_run_is_cut_off() -> None:
+    """The pod's grace holds the wait before SIGTERM and the agent's own grace."""
+    spec = named("daemonset-agent.yaml", "DaemonSet")["spec"]["template"]["spec"]
+    agent = spec["containers"][0]
+    grace = float(agent["args"][agent["args"].index("--grace-s") + 1])
+    assert spec["terminationGracePeriodSeconds"] > agent["lifecycle"]["preStop"]["sleep"]["seconds"] + grace
+
+
+def test_the_function_scales_to_zero_and_starts_without_waiting() -> None:
+    """No pod stays, and Knative asks for readiness as often as it can: only without a period."""
+    template = named("service.yaml", "Service")["spec"]["template"]
+    assert template["metadata"]["annotations"]["autoscaling.knative.dev/min-scale"] == "0"
+    assert "periodSeconds" not in template["spec"]["containers"][0]["readinessProbe"]
+
+
+def container(made: Object) -> Object:
+    spec = made["spec"]["template"]["spec"] if "template" in made["spec"] else made["spec"]
+    found: Object = spec["containers"][0]
+    return found
+
+
+def without(*path: str) -> Callable[[Object], None]:
+    def change(made: Object) -> None:
+        part = container(made)
+        for name in path[:-1]:
+            part = part[name]
+        del part[path[-1]]
+
+    return change
+
+
+def setting(value: Any, *path: str) -> Callable[[Object], None]:
+    def change(made: Object) -> None:
+        part = container(made)
+        for name in path[:-1]:
+            part = part[name]
+        part[path[-1]] = value
+
+    return change
+
+
+BROKEN_SCHEMA: list[tuple[str, str, Callable[[Object], None], str]] = [
+    ("daemonset-agent.yaml", "DaemonSet", setting(1, "imagePolicy"), "imagePolicy"),
+    ("daemonset-agent.yaml", "DaemonSet", setting("8888", "ports"), "ports"),
+    ("daemonset-agent.yaml", "Service", lambda made: made["spec"].update(trafic="x"), "trafic"),
+    ("client.yaml", "Pod", setting([{"name": 1}], "env"), "name"),
+    (
+        "service.yaml",
+        "Service",
+        lambda made: made["spec"]["template"]["spec"].update(containerConcurency=1),
+        "containerConcurency",
+    ),
+    ("service.yaml", "Service", lambda made: made["spec"]["template"]["spec"].update(timeoutSeconds="1"), "timeoutSeconds"),
+    ("service.yaml", "Service", setting(True, "securityContext", "procMount"), "procMount"),
+    ("broker-trigger.yaml", "Trigger", lambda made: made["spec"].update(brokers="x"), "brokers"),
+]
+
+
+@pytest.mark.parametrize(("file", "kind", "change", "says"), BROKEN_SCHEMA)
+def test_a_wrong_object_is_refused(file: str, kind: str, change: Callable[[Object], None], says: str) -> None:
+    """Unknown fields and wrong types, in core objects and in custom ones."""
+    made = named(file, kind)
+    change(made)
+    assert says in " ".join(schema_problems(made))
+
+
+BROKEN_POLICY: list[tuple[Callable[[Object], None], str]] = [
+    (without("securityContext", "readOnlyRootFilesystem"), "readOnlyRootFilesystem"),
+    (setting(True, "securityContext", "allowPrivilegeEscalation"), "allowPrivilegeEscalation"),
+    (setting(0, "securityContext", "runAsUser"), "root"),
+    (setting(False, "securityContext", "runAsNonRoot"), "runAsNonRoot"),
+    (setting({"drop": ["ALL"], "add": ["NET_ADMIN"]}, "securityContext", "capabilities"), "privileges"),
+    (setting(True, "securityContext", "privileged"), "privileges"),
+    (without("securityContext", "seccompProfile"), "seccompProfile"),
+    (without("resources", "limits", "memory"), "limit of memory"),
+    (without("resources", "requests", "cpu"), "requests of cpu"),
+    (setting("dev.local/vaccel-agent", "image"), "not fixed"),
+    (setting("dev.local/vaccel-agent:latest", "image"), "not fixed"),
+    (setting("registry.example.org:5000/vaccel-agent", "image"), "not fixed"),
+    (without("livenessProbe"), "livenessProbe"),
+    (lambda made: made["metadata"]["labels"].pop("app.kubernetes.io/name"), "app.kubernetes.io/name"),
+    (lambda made: made["spec"]["template"]["metadata"]["labels"].pop("app.kubernetes.io/version"), "pod labels"),
+    (lambda made: made["spec"]["template"]["spec"].update(hostNetwork=True), "hostNetwork"),
+    (lambda made: made["spec"]["template"]["spec"].pop("automountServiceAccountToken"), "automountServiceAccountToken"),
+]
+
+
+@pytest.mark.parametrize("kind", ["DaemonSet", "Service"])
+@pytest.mark.parametrize(("change", "says"), BROKEN_POLICY)
+def test_a_soft_object_is_refused(kind: str, change: Callable[[Object], None], says: str) -> None:
+    """Each rule refuses what it is for, in an agent and in a Knative Service."""
+    made = named("daemonset-agent.yaml" if kind == "DaemonSet" else "service.yaml", kind)
+    change(made)
+    assert says in " ".join(policy_problems(made))
+
+
+def test_the_charts_share_one_file() -> None:
+    """Each chart must stand alone; what they have in common is the same in each."""
+    texts = {path.read_text() for path in Path(ROOT / "knative/charts").glob("*/templates/_common.tpl")}
+    assert len(texts) == 1
