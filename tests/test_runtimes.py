@@ -191,17 +191,3 @@ def test_a_wrong_setting_is_one_line(runtime_name: str) -> None:
     assert done.returncode != 0
     assert "MAX_TEXTS=none" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_func_yaml_is_what_func_reads() -> None:
-    """It fits the func project's own schema, and the Procfile starts our server."""
-    import jsonschema
-    import yaml
-
-    schema = ROOT.parent / "shared/schemas/knative-func-func_yaml-schema.json"
-    if not schema.exists():
-        pytest.skip("the schema of knative/func is not here (../shared)")
-    data = json.loads(json.dumps(yaml.safe_load((ROOT / "func.yaml").read_text()), default=lambda time: time.isoformat()))
-    jsonschema.Draft7Validator(json.loads(schema.read_text())).validate(data)
-    assert data["invoke"] == "http"
-    assert (ROOT / "Procfile").read_text() == "web: python -m function\n"

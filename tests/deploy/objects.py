@@ -68,7 +68,7 @@ _TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 _METADATA = {
     "type": "object",
     "required": ["name"],
-    "properties": {"name": {"type": "string"}, "labels": _TEXTS, "annotations": _TEXTS},
+    "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}, "labels": _TEXTS, "annotations": _TEXTS},
 }
 
 

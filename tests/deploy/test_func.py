@@ -1,0 +1,194 @@
+"""How ``func`` deploys the project: its file, the scaffolding it writes around the root, and the legacy root."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import requests
+import yaml
+
+from tests.conftest import ROOT, Server
+from tests.deploy.objects import SCHEMAS, read
+
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+SERVICE = read((ROOT / "knative/manifests/service.yaml").read_text())[0]["spec"]["template"]
+
+
+@pytest.fixture(scope="module")
+def func() -> dict[str, Any]:
+    """func.yaml as JSON would have it."""
+    made: dict[str, Any] = json.loads(
+        json.dumps(yaml.safe_load((ROOT / "func.yaml").read_text()), default=lambda time: time.isoformat())
+    )
+    return made
+
+
+def validator() -> jsonschema.Draft4Validator:
+    path = SCHEMAS / "knative-func-func_yaml-schema.json"
+    if not path.exists():
+        pytest.skip("the schema of knative/func is not here (../shared)")
+    return jsonschema.Draft4Validator(json.loads(path.read_text()))
+
+
+def test_func_yaml_is_what_func_reads(func: dict[str, Any]) -> None:
+    """It fits the func project's own schema, and the Procfile starts our server."""
+    assert list(validator().iter_errors(func)) == []
+    assert (func["specVersion"], func["invoke"], func["build"]["builder"]) == ("0.36.0", "http", "pack")
+    assert (ROOT / "Procfile").read_text() == "web: python -m function\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"invok": "http"},
+        {"invoke": "grpc"},
+        {"deploy": {"option": {}}},
+        {"run": {"envs": [{"key": "x"}]}},
+        {"build": {"builder": 1}},
+    ],
+)
+def test_a_wrong_func_yaml_is_refused(func: dict[str, Any], change: dict[str, Any]) -> None:
+    """The schema does find what is wrong."""
+    assert list(validator().iter_errors(func | change)) != []
+
+
+def test_func_yaml_says_what_the_service_says(func: dict[str, Any]) -> None:
+    """`func deploy` and `kubectl apply` make the same function."""
+    container, notes = SERVICE["spec"]["containers"][0], SERVICE["metadata"]["annotations"]
+    options = func["deploy"]["options"]
+    assert {each["name"]: each["value"] for each in func["run"]["envs"]}.items() <= {
+        each["name"]: each["value"] for each in container["env"]
+    }.items()
+    prefix = "autoscaling.knative.dev/"
+    scale = {name: str(options["scale"][key]) for name, key in _SCALE.items()}
+    assert {name: notes[prefix + name] for name in _SCALE} == scale
+    assert func["deploy"]["annotations"].items() <= notes.items()
+    assert options["resources"]["requests"] == container["resources"]["requests"]
+    limits = dict(options["resources"]["limits"])
+    assert limits.pop("concurrency") == SERVICE["spec"]["containerConcurrency"]
+    assert limits == container["resources"]["limits"]
+    paths = func["deploy"]["healthEndpoints"]
+    assert {name: container[f"{name}Probe"]["httpGet"]["path"] for name in paths} == paths
+    assert {label["key"]: label["value"] for label in func["deploy"]["labels"]}.items() <= SERVICE["metadata"]["labels"].items()
+
+
+_SCALE = {
+    "min-scale": "min",
+    "max-scale": "max",
+    "metric": "metric",
+    "target": "target",
+    "target-utilization-percentage": "utilization",
+}
+
+
+def environment(folder: Path) -> Path:
+    """The python of an empty environment."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return folder / "bin/python"
+
+
+def install(python: Path, *what: str, cwd: Path, without: str = "") -> None:
+    constraints = python.parent / "constraints.txt"
+    lines = (ROOT / "constraints.txt").read_text().splitlines(keepends=True)
+    constraints.write_text("".join(line for line in lines if not without or not line.startswith(without)))
+    subprocess.run([*PIP, "--python", str(python), "install", "-c", str(constraints), *what], cwd=cwd, check=True, timeout=110)
+
+
+@contextmanager
+def serving(command: list[str], folder: Path, env: dict[str, str], port: int) -> Iterator[str]:
+    """Its URL, once it answers."""
+    with (folder / "log").open("wb") as log:
+        server = Server(subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log), folder / "log")
+    try:
+        end = time.monotonic() + 30
+        while True:
+            try:
+                if requests.get(f"http://127.0.0.1:{port}/health/readiness", timeout=5).ok:
+                    break
+            except requests.ConnectionError:
+                pass
+            assert server.process.poll() is None, server.text
+            assert time.monotonic() < end, server.text
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        assert server.stop() == 0, server.text
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+#: What func writes beside a Python function when it builds it: a project that depends on the middleware and on the root in ``f``.
+_PROJECT = """
+[project]
+name = "service"
+version = "0.1.0"
+dependencies = ["func-python", "function @ {root:uri}/f"]
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[tool.hatch.metadata]
+allow-direct-references = true
+"""
+_SERVICE = """
+from func_python.http import serve
+try:
+    from function import new as handler
+except ImportError:
+    from function import handle as handler
+if __name__ == "__main__":
+    serve(handler)
+"""
+
+
+def test_the_root_installs_as_func_does_it(agent: Server, tmp_path: Path) -> None:
+    """Scaffolding around the root, in an empty environment: the function answers under the middleware, without an extra of ours."""
+    scaffolding = tmp_path / "build"
+    (scaffolding / "service").mkdir(parents=True)
+    (scaffolding / "pyproject.toml").write_text(_PROJECT)
+    (scaffolding / "service/__init__.py").touch()
+    (scaffolding / "service/main.py").write_text(_SERVICE)
+    (scaffolding / "f").symlink_to(ROOT)
+    python = environment(tmp_path / "venv")
+    install(python, str(scaffolding), cwd=tmp_path)
+    port = free_port()
+    env = {"PATH": os.environ["PATH"], "VACCEL_RPC_ADDRESS": agent.addresses["unix"], "LISTEN_ADDRESS": f"127.0.0.1:{port}"}
+    with serving([str(python), "-m", "service.main"], tmp_path, env, port) as url:
+        answer = requests.post(f"{url}/classify", json={"text": "What a lovely day"}, timeout=20)
+        assert answer.json()["model"]["name"] == "tweets"
+
+
+def test_the_legacy_root_runs_under_parliament(agent: Server, tmp_path: Path) -> None:
+    """Its own folder is all it needs, with the wheel that `make parliament` puts there."""
+    root = tmp_path / "root"
+    shutil.copytree(ROOT / "knative/parliament", root, ignore=shutil.ignore_patterns("*.whl"))
+    subprocess.run([*PIP, "wheel", "--no-deps", "-w", str(root), str(ROOT)], check=True, timeout=100)
+    python = environment(tmp_path / "venv")
+    install(python, "-r", "requirements.txt", cwd=root, without="cloudevents")
+    assert (root / "Procfile").read_text() == "web: python -m parliament .\n"
+    # The runtime has no option for its port, and 8080 may be taken here: its own way of starting, with another number.
+    port = free_port()
+    program = (
+        "import signal\nfrom parliament import server, __main__ as runtime\n"
+        "signal.signal(signal.SIGTERM, runtime.receive_signal)\n"
+        f"runtime.serve(server.create(server.load('.')), host='127.0.0.1', port={port})"
+    )
+    env = {"PATH": os.environ["PATH"], "VACCEL_RPC_ADDRESS": agent.addresses["unix"]}
+    with serving([str(python), "-c", program], root, env, port) as url:
+        answer = requests.post(url, json={"text": "What a lovely day"}, timeout=20)
+        assert answer.json()["model"]["name"] == "tweets"
