@@ -9,18 +9,18 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check
 PACKAGES = agent function vaccel_rpc models knative tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e lint proto docs bench fuzz clean
+.PHONY: help run test e2e lint proto docs bench fuzz base-image images manifests charts e2e-containers parliament clean
 
 help: ## this list
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
 run: .venv/installed-agent ## an agent and the function on this machine; PORT=8080
 	@PORT=$(PORT) .venv/bin/python -m scripts.demo
 
 test: .venv/installed-dev .venv-func/installed .venv-parliament/installed ## every test that needs no Debian package
-	.venv/bin/python -m pytest -m "not e2e"
+	.venv/bin/python -m pytest -m "not e2e and not helm and not containers"
 
-e2e: .venv/installed-dev ## tests in a browser, with schemathesis and Prometheus (Debian: chromium chromium-driver prometheus)
+e2e: .venv/installed-dev .venv/installed-charts ## tests in a browser, with schemathesis, Prometheus, a registry (Debian: chromium chromium-driver prometheus docker-registry)
 	.venv/bin/python -m pytest -m e2e tests/e2e
 
 lint: .venv/installed-dev ## ruff, and mypy strict
@@ -43,6 +43,28 @@ bench: .venv/installed-dev ## start, throughput and latency against plain torch;
 
 fuzz: .venv/installed-dev ## ten minutes of garbage beside a correct client
 	.venv/bin/python -m benchmarks.fuzz --seconds 600
+
+base-image: .venv/installed-images ## a base for the images where no image registry is reached (Debian: debootstrap)
+	scripts/debian.sh images
+	.venv/bin/python -m scripts.baseimage
+
+images: .venv/installed-images ## images of function and agent, by buildah or docker; IMAGE_PREFIX, TAG, TORCH_INDEX
+	@command -v docker >/dev/null && docker info >/dev/null 2>&1 || scripts/debian.sh images
+	.venv/bin/python -m scripts.images
+
+manifests: .venv/installed-charts ## knative/manifests, from the charts
+	.venv/bin/python -m scripts.charts manifests
+
+charts: .venv/installed-dev .venv/installed-charts ## the Helm charts: linted, tested, documented, packaged into dist/charts
+	.venv/bin/python -m scripts.charts charts
+	.venv/bin/python -m pytest -m helm tests/deploy
+
+e2e-containers: .venv/installed-dev ## images, the guide's pods and thirty cold starts in real containers (Debian: podman buildah ...)
+	scripts/debian.sh containers
+	REQUIRE_CONTAINERS=1 .venv/bin/python -m pytest -m containers tests/containers
+
+parliament: .venv/bin/python ## the wheel for the legacy function root, knative/parliament
+	$(PIP) wheel -q --no-deps -w knative/parliament .
 
 clean: ## what was installed and made
 	rm -rf .venv .venv-func .venv-parliament .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
