@@ -1,0 +1,139 @@
+"""The functions: Knative Services, their revisions, and how many pods each has."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from knative.cluster import Cluster
+from knative.errors import KnativeError
+from knative.objects import (
+    KNATIVE_SERVICE,
+    POD,
+    POD_AUTOSCALER,
+    REVISION,
+    REVISION_LABEL,
+    SERVICE_LABEL,
+    Json,
+    Kind,
+    condition,
+    is_ending,
+    is_ready,
+    label,
+    moment,
+    name_of,
+    status_of,
+)
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """From a pod's creation until it was ready, by the cluster's clock, which knows whole seconds."""
+
+    seconds: float
+    at: datetime
+    pod: str
+
+
+@dataclass(frozen=True)
+class Revision:
+    """``desired`` is None where the autoscaler's object may not be read; ``actual`` is then the number of ready pods."""
+
+    name: str
+    ready: bool
+    reason: str
+    percent: int
+    desired: int | None
+    actual: int
+    last_cold_start: ColdStart | None
+
+
+@dataclass(frozen=True)
+class Function:
+    """One Knative Service; ``traffic``: revision, percent, tag."""
+
+    name: str
+    url: str
+    ready: bool
+    reason: str
+    latest: str
+    traffic: list[tuple[str, int, str]]
+    revisions: list[Revision] = field(default_factory=list)
+
+
+def functions(cluster: Cluster, unread: list[str]) -> list[Function]:
+    """Every Knative Service of the namespace. What may not be read is appended to ``unread``."""
+    services = cluster.find(KNATIVE_SERVICE)
+    revisions = _by(SERVICE_LABEL, _optional(cluster, REVISION, unread)) if services else {}
+    pods = _by(REVISION_LABEL, _optional(cluster, POD, unread, SERVICE_LABEL)) if services else {}
+    scalers = {name_of(one): one for one in _optional(cluster, POD_AUTOSCALER, unread)} if services else {}
+    return [_function(one, revisions.get(name_of(one), []), pods, scalers) for one in sorted(services, key=name_of)]
+
+
+def _optional(cluster: Cluster, kind: Kind, unread: list[str], labels: str = "") -> list[Json]:
+    try:
+        return cluster.find(kind, labels=labels)
+    except KnativeError as error:
+        unread.append(str(error))
+        return []
+
+
+def _by(key: str, found: list[Json]) -> dict[str, list[Json]]:
+    groups: dict[str, list[Json]] = defaultdict(list)
+    for one in found:
+        groups[label(one, key)].append(one)
+    return groups
+
+
+def _function(service: Json, revisions: list[Json], pods: dict[str, list[Json]], scalers: dict[str, Json]) -> Function:
+    status = status_of(service)
+    traffic = [
+        (str(target.get("revisionName", "")), int(target.get("percent") or 0), str(target.get("tag", "")))
+        for target in status.get("traffic") or []
+    ]
+    newest_first = sorted(
+        revisions, key=lambda one: (str(one["metadata"].get("creationTimestamp", "")), name_of(one)), reverse=True
+    )
+    return Function(
+        name=name_of(service),
+        url=status.get("url", ""),
+        ready=is_ready(service),
+        reason=_reason(service),
+        latest=status.get("latestReadyRevisionName") or status.get("latestCreatedRevisionName", ""),
+        traffic=traffic,
+        revisions=[_revision(one, traffic, pods.get(name_of(one), []), scalers.get(name_of(one))) for one in newest_first],
+    )
+
+
+def _revision(made: Json, traffic: list[tuple[str, int, str]], pods: list[Json], scaler: Json | None) -> Revision:
+    scale = status_of(scaler) if scaler else {}
+    ready = sum(is_ready(pod) and not is_ending(pod) for pod in pods)
+    return Revision(
+        name=name_of(made),
+        ready=is_ready(made),
+        reason=_reason(made),
+        percent=sum(percent for name, percent, _ in traffic if name == name_of(made)),
+        desired=scale.get("desiredScale"),
+        actual=scale.get("actualScale", ready) if scaler else ready,
+        last_cold_start=last_cold_start(pods),
+    )
+
+
+def _reason(made: Json) -> str:
+    found = condition(made, "Ready")
+    return "" if is_ready(made) else ": ".join(part for part in (found.get("reason"), found.get("message")) if part)
+
+
+def last_cold_start(pods: list[Json]) -> ColdStart | None:
+    """That of the newest pod that has become ready; None where no pod is left to tell."""
+    starts = [start for pod in pods if (start := cold_start(pod))]
+    return max(starts, key=lambda start: start.at, default=None)
+
+
+def cold_start(pod: Json) -> ColdStart | None:
+    """From its creation until it was ready; None where it is not."""
+    created, ready = moment(pod["metadata"].get("creationTimestamp")), moment(condition(pod, "Ready").get("lastTransitionTime"))
+    if not created or not ready or not is_ready(pod):
+        return None
+    return ColdStart((ready - created).total_seconds(), ready, name_of(pod))

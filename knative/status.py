@@ -1,0 +1,153 @@
+"""``status``: what runs, as rows for a table and as an object for ``--json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from knative.agents import Agent, agents
+from knative.cluster import Cluster
+from knative.functions import Function, Revision, functions
+from knative.objects import KNATIVE_SERVICE, Json
+
+AGENT_COLUMNS = ("node", "agent", "ready", "restarts", "age", "warm", "models (loads)", "image")
+FUNCTION_COLUMNS = ("function", "ready", "url", "latest revision", "traffic")
+REVISION_COLUMNS = ("revision", "ready", "traffic", "scale (desired)", "last cold start")
+
+
+@dataclass(frozen=True)
+class Status:
+    """``notes``: what could not be read, and why."""
+
+    namespace: str
+    agents: list[Agent]
+    functions: list[Function]
+    notes: list[str]
+
+
+def read(cluster: Cluster, selector: str) -> Status:
+    """Looks at the namespace. Without Knative there are agents alone."""
+    notes: list[str] = []
+    found = agents(cluster, selector)
+    notes += [f"{agent.pod}: {agent.facts.note}" for agent in found if agent.facts.note]
+    if cluster.has(KNATIVE_SERVICE):
+        return Status(cluster.namespace, found, functions(cluster, notes), notes)
+    notes.append("Knative Serving is not installed in this cluster: there are no functions")
+    return Status(cluster.namespace, found, [], notes)
+
+
+def agent_rows(status: Status, now: datetime) -> list[tuple[str, ...]]:
+    """A row for each agent."""
+    return [
+        (
+            agent.node or "none yet",
+            agent.pod,
+            yes(agent.ready),
+            str(agent.restarts),
+            age(agent.created, now),
+            "unknown" if agent.warm is None else yes(agent.warm),
+            _models(agent),
+            agent.image,
+        )
+        for agent in status.agents
+    ]
+
+
+def _models(agent: Agent) -> str:
+    if agent.facts.models is None:
+        return "unknown"
+    return ", ".join(f"{model.name} ({model.loads})" for model in agent.facts.models) or "none"
+
+
+def function_rows(status: Status) -> list[tuple[str, ...]]:
+    """A row for each function."""
+    return [
+        (one.name, yes(one.ready) if one.ready else f"no: {one.reason or 'not yet'}", one.url or "none yet", one.latest or "none yet", _traffic(one))
+        for one in status.functions
+    ]  # fmt: skip
+
+
+def _traffic(function: Function) -> str:
+    shares = (f"{percent} % {name}{f' ({tag})' if tag else ''}" for name, percent, tag in function.traffic)
+    return ", ".join(shares) or "none"
+
+
+def revision_rows(status: Status, now: datetime) -> list[tuple[str, ...]]:
+    """A row for each revision that has traffic or pods, or is the newest of its function."""
+    return [
+        (
+            revision.name,
+            yes(revision.ready) if revision.ready else f"no: {revision.reason or 'not yet'}",
+            f"{revision.percent} %",
+            f"{revision.actual} ({'unknown' if revision.desired is None else revision.desired})",
+            _cold_start(revision, now),
+        )
+        for function in status.functions
+        for number, revision in enumerate(function.revisions)
+        if not number or revision.percent or revision.actual or revision.desired
+    ]
+
+
+def _cold_start(revision: Revision, now: datetime) -> str:
+    start = revision.last_cold_start
+    return f"{start.seconds:.0f} s, {age(start.at, now)} ago" if start else "unknown, no pod is left"
+
+
+def document(status: Status, now: datetime) -> Json:
+    """All of it, for ``--json``."""
+    return {
+        "namespace": status.namespace,
+        "agents": [_agent(agent, now) for agent in status.agents],
+        "functions": [_function(function) for function in status.functions],
+        "notes": status.notes,
+    }
+
+
+def _agent(agent: Agent, now: datetime) -> Json:
+    facts = agent.facts
+    return {
+        "node": agent.node,
+        "pod": agent.pod,
+        "ready": agent.ready,
+        "restarts": agent.restarts,
+        "age_s": round((now - agent.created).total_seconds()) if agent.created else None,
+        "image": agent.image,
+        "version": facts.version or None,
+        "warm": agent.warm,
+        "models": None if facts.models is None else [vars(model) for model in facts.models],
+        "process_start_time": facts.started,
+        "source": facts.source or None,
+        "note": facts.note or None,
+    }
+
+
+def _function(function: Function) -> Json:
+    traffic = [{"revision": name, "percent": percent, "tag": tag or None} for name, percent, tag in function.traffic]
+    return {**vars(function), "traffic": traffic, "revisions": [_revision(one) for one in function.revisions]}
+
+
+def _revision(revision: Revision) -> Json:
+    start = revision.last_cold_start
+    told = {"seconds": start.seconds, "at": start.at.isoformat(), "pod": start.pod} if start else None
+    return {**vars(revision), "last_cold_start": told}
+
+
+def age(since: datetime | None, now: datetime) -> str:
+    """As kubectl writes it: 30s, 12m, 3h, 5d."""
+    if since is None:
+        return "unknown"
+    seconds = max(0, int((now - since).total_seconds()))
+    for size, letter in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{letter}"
+    return f"{seconds}s"
+
+
+def yes(whether: bool) -> str:
+    """In words."""
+    return "yes" if whether else "no"
+
+
+def now() -> datetime:
+    """The time, with its zone."""
+    return datetime.now(UTC)

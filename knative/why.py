@@ -1,0 +1,126 @@
+"""Why a pod is not ready, from its status and its events. No network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from knative.errors import counted, one_line
+from knative.objects import Json, condition, is_ending, is_ready, name_of, status_of
+
+_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable")
+_CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """``kind``: image, scheduling, probe, crash, config, admission, knative, starting; ``container`` where it is one's."""
+
+    kind: str
+    text: str
+    pod: str = ""
+    container: str = ""
+
+    def __str__(self) -> str:
+        place = "/".join(part for part in (self.pod, self.container) if part)
+        return f"{self.kind}: {f'{place}: ' if place else ''}{self.text}"
+
+
+def reasons(pod: Json, events: list[Json]) -> list[Reason]:
+    """Why it is not ready; nothing where it is, or is ending. ``events``: those about it."""
+    if is_ready(pod) or is_ending(pod):
+        return []
+    if status_of(pod).get("phase") == "Failed":
+        text = f"{status_of(pod).get('reason', 'failed')}: {status_of(pod).get('message', 'no message')}"
+        return [Reason("crash", one_line(text), name_of(pod))]
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return [Reason("scheduling", one_line(scheduled.get("message", "no node was found yet")), name_of(pod))]
+    found = [reason for status in _containers(pod) for reason in _of_container(pod, status, events)]
+    return _telling(found) or [Reason("starting", _phase(pod, events), name_of(pod))]
+
+
+def crashed(pod: Json) -> list[tuple[str, bool]]:
+    """The containers whose log would tell why they ended, and whether it is the log before the last restart."""
+    ended = [status for status in _containers(pod) if not status.get("ready") and _ended(status)]
+    return [(str(status["name"]), "terminated" not in (status.get("state") or {})) for status in ended]
+
+
+def _containers(pod: Json) -> list[Json]:
+    status = status_of(pod)
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def _telling(found: list[Reason]) -> list[Reason]:
+    """A container that waits for others says less than the one that it waits for."""
+    return [reason for reason in found if reason.kind != "starting"] or found
+
+
+def _of_container(pod: Json, status: Json, events: list[Json]) -> Iterator[Reason]:
+    if status.get("ready"):
+        return
+    name, container = name_of(pod), str(status["name"])
+    state = status.get("state") or {}
+    waiting = state.get("waiting") or {}
+    ended = _ended(status)
+    if waiting.get("reason") in _IMAGE:
+        yield Reason("image", _image(status, waiting, events), name, container)
+    elif waiting.get("reason") in _CONFIG:
+        yield Reason("config", one_line(f"{waiting['reason']}: {waiting.get('message', 'no message')}"), name, container)
+    elif ended:
+        yield Reason("crash", _crash(status, ended), name, container)
+        if unhealthy := newest(events, "Unhealthy"):
+            yield Reason("probe", unhealthy, name, container)
+    elif "running" in state:
+        yield from _running(pod, status, events)
+    elif waiting:
+        mount = newest(events, "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+        yield Reason("config" if mount else "starting", mount or str(waiting.get("reason", "waiting")), name, container)
+
+
+def _running(pod: Json, status: Json, events: list[Json]) -> Iterator[Reason]:
+    if status in (status_of(pod).get("initContainerStatuses") or []):
+        yield Reason("starting", "runs before the others start", name_of(pod), str(status["name"]))
+        return
+    unhealthy = newest(events, "Unhealthy")
+    text = unhealthy or f"its {'readiness' if status.get('started', True) else 'startup'} probe has not passed yet"
+    yield Reason("probe", text, name_of(pod), str(status["name"]))
+
+
+def _image(status: Json, waiting: Json, events: list[Json]) -> str:
+    said = str(waiting.get("message") or status.get("image", ""))
+    if said.endswith('"'):  # Back-off pulling image "x": the older kubelets give the reason in an event alone
+        said = newest(events, "Failed", having="pull") or said
+    return one_line(f"{waiting['reason']}: {said}")
+
+
+def _ended(status: Json) -> Json:
+    """How the container ended the last time, if that was not well."""
+    for state in (status.get("state") or {}, status.get("lastState") or {}):
+        ended: Json = state.get("terminated") or {}
+        if ended and (ended.get("exitCode") or ended.get("reason") == "OOMKilled"):
+            return ended
+    waiting = (status.get("state") or {}).get("waiting") or {}
+    return {"reason": waiting["reason"]} if waiting.get("reason") == "CrashLoopBackOff" else {}
+
+
+def _crash(status: Json, ended: Json) -> str:
+    code = f"exit code {ended['exitCode']}" if "exitCode" in ended else "it ends again and again"
+    why = ended.get("reason", "")
+    told = f" ({why})" if why and why not in ("Error", "CrashLoopBackOff") else ""
+    words = f": {ended['message']}" if ended.get("message") else ""
+    return one_line(f"{code}{told}, {counted(int(status.get('restartCount', 0)), 'restart')}{words}")
+
+
+def _phase(pod: Json, events: list[Json]) -> str:
+    return newest(events, "FailedMount", "FailedCreatePodSandBox") or f"the pod is {status_of(pod).get('phase', 'new')}"
+
+
+def newest(events: list[Json], *kinds: str, having: str = "") -> str:
+    """The message of the newest event of a reason; empty where there is none."""
+    found = [event for event in events if event.get("reason") in kinds and having in event.get("message", "")]
+    return one_line(max(found, key=_when).get("message", "")) if found else ""
+
+
+def _when(event: Json) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
