@@ -73,7 +73,9 @@ def _from_kubeconfig(path: str | None, context: str | None) -> Connection:
         if errors:
             raise ValueError("; ".join(errors))
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise NotConfigured(f"the kubeconfig {named} cannot be used: {str(error).rstrip('.')}; {_advice(path, context)}") from None
+        raise NotConfigured(
+            f"the kubeconfig {named} cannot be used: {str(error).rstrip('.')}; {_advice(path, context)}"
+        ) from None
     chosen: Any = next((found for found in contexts if found["name"] == context), active)
     return Connection(configuration, chosen["context"].get("namespace") or "default", f"context {chosen['name']} of {named}")
 
