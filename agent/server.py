@@ -63,6 +63,11 @@ class Agent:
         self._servers: list[asyncio.Server] = []
         self._grpc: Any = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a batch has outlived the grace."""
+        return self._batcher.running > 0
+
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT. Raises `StartError`."""
         loop = asyncio.get_running_loop()
@@ -120,6 +125,9 @@ class Agent:
         for connection in list(self._connections):
             connection.close()
         await asyncio.sleep(0)
+        # A batch whose client has gone still runs, and a thread in torch when the interpreter ends takes the process down.
+        while self._batcher.running and time.monotonic() < end:
+            await asyncio.sleep(0.01)
         _log.info("vAccel RPC agent stopped")
 
     async def _set_ready(self, *, ready: bool) -> None:
@@ -274,4 +282,8 @@ def _reap() -> None:
 
 def serve(config: Config) -> None:
     """Runs an agent until a signal ends it. Raises `StartError`."""
-    asyncio.run(Agent(config).run())
+    agent = Agent(config)
+    asyncio.run(agent.run())
+    if agent.busy:
+        logging.shutdown()
+        os._exit(0)

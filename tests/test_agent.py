@@ -446,6 +446,22 @@ def test_metrics_and_health(agent: Server) -> None:
     assert requests.get(url + "/nothing", timeout=5).status_code == 404
 
 
+@pytest.mark.parametrize("pause", [0.01, 0.05, 0.1])
+def test_it_ends_while_a_batch_runs_for_nobody(spawn_agent: SpawnAgent, pause: float) -> None:
+    """SIGTERM just after a client has gone whose batches still run: exit code 0 all the same, no abort."""
+    own = spawn_agent("--models", str(MODELS), "--preload", "tweets")
+    calls = client(own)
+    session = calls.create_session()
+    model = calls.register_path(session, "tweets", timeout=20)
+    for _ in range(40):
+        calls.start_run(session, model, ids(101, *range(1000, 1120), 102), 1, 30)
+    time.sleep(pause)
+    calls.close()
+    time.sleep(0.01)
+    assert own.stop() == 0, own.text
+    assert own.text.splitlines()[-1].endswith("vAccel RPC agent stopped")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
