@@ -9,7 +9,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check
 PACKAGES = agent function vaccel_rpc models knative tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e lint proto docs bench fuzz base-image images manifests charts e2e-containers parliament clean
+.PHONY: help run test e2e lint proto docs bench fuzz loadtest base-image images manifests charts e2e-containers parliament clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -17,7 +17,7 @@ help: ## this list
 run: .venv/installed-agent ## an agent and the function on this machine; PORT=8080
 	@PORT=$(PORT) .venv/bin/python -m scripts.demo
 
-test: .venv/installed-dev .venv-func/installed .venv-parliament/installed ## every test that needs no Debian package
+test: .venv/installed-dev .venv-func/installed .venv-parliament/installed .venv-loadtest/installed ## every test that needs no Debian package
 	.venv/bin/python -m pytest -m "not e2e and not helm and not containers"
 
 e2e: .venv/installed-dev .venv/installed-charts ## tests in a browser, with schemathesis, Prometheus, a registry (Debian: chromium chromium-driver prometheus docker-registry)
@@ -44,6 +44,10 @@ bench: .venv/installed-dev ## start, throughput and latency against plain torch;
 fuzz: .venv/installed-dev ## ten minutes of garbage beside a correct client
 	.venv/bin/python -m benchmarks.fuzz --seconds 600
 
+loadtest: .venv-loadtest/installed ## every user of loadtests/ against what make run serves, 20 s; PORT=8080
+	.venv-loadtest/bin/locust -f loadtests/locustfile.py --headless --only-summary --host http://127.0.0.1:$(PORT) \
+	  -u 20 -r 20 -t 20s --shape steady --stop-timeout 15
+
 base-image: .venv/installed-images ## a base for the images where no image registry is reached (Debian: debootstrap)
 	scripts/debian.sh images
 	.venv/bin/python -m scripts.baseimage
@@ -61,13 +65,14 @@ charts: .venv/installed-dev .venv/installed-charts ## the Helm charts: linted, t
 
 e2e-containers: .venv/installed-dev ## images, the guide's pods and thirty cold starts in real containers (Debian: podman buildah ...)
 	scripts/debian.sh containers
+	.venv/bin/python -m scripts.images vaccel-function vaccel-agent vaccel-hello
 	REQUIRE_CONTAINERS=1 .venv/bin/python -m pytest -m containers tests/containers
 
 parliament: .venv/bin/python ## the wheel for the legacy function root, knative/parliament
 	$(PIP) wheel -q --no-deps -w knative/parliament .
 
 clean: ## what was installed and made
-	rm -rf .venv .venv-func .venv-parliament .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .venv-func .venv-parliament .venv-loadtest .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build docker/wheels/*/ knative/parliament/*.whl
 
 .venv/bin/python:
 	@echo "Making .venv"
@@ -79,9 +84,9 @@ clean: ## what was installed and made
 	$(PIP) install --progress-bar on -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[$*]'
 	@touch $@
 
-# The other two runtimes live in environments of their own: one needs cloudevents 2, the other version 1.
+# The other two runtimes live in environments of their own: one needs cloudevents 2, the other version 1. Locust too: gevent patches the world.
 .venv-%/installed: pyproject.toml constraints.txt | .venv/bin/python
-	@echo "Installing the runtime '$*'"
+	@echo "Installing '$*'"
 	$(PYTHON) -m venv .venv-$*
 	grep -v '^cloudevents' constraints.txt > .venv-$*/constraints.txt
 	.venv-$*/bin/python -m pip --disable-pip-version-check install -q -c .venv-$*/constraints.txt -e '.[$*]'

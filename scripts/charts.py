@@ -17,7 +17,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 CHARTS = ROOT / "knative/charts"
 MANIFESTS = ROOT / "knative/manifests"
-NAMES = ("vaccel-agent", "vaccel-client", "vaccel-function")
+NAMES = ("vaccel-agent", "vaccel-client", "vaccel-function", "vaccel-loadtest")
 
 #: Objects of these kinds go first, as Helm orders them.
 _FIRST = ("PriorityClass", "ServiceAccount", "NetworkPolicy", "ConfigMap", "Broker")

@@ -1,0 +1,87 @@
+"""``make base-image``: Debian 12 with its Python 3.11, for a machine that reaches Debian's packages and no image registry.
+
+The mirror is the one that apt uses here. It is for building and testing on such a machine: what is deployed is built on the public
+image, which gets security updates.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from scripts.builders import Builder, BuilderError, choose, run
+
+NAME = "localhost/python:3.11-slim"
+_PACKAGES = "ca-certificates,python3,python3-venv"
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+@click.command()
+@click.option("--builder", type=click.Choice(["buildah", "docker"]), help="Default: the one that is here.")
+@click.option("--name", default=NAME, show_default=True)
+def main(builder: str | None, name: str) -> None:
+    """Makes the base image by debootstrap."""
+    try:
+        make(choose(builder), name)
+    except BuilderError as error:
+        sys.exit(f"make base-image: {error}")
+
+
+def make(builder: Builder, name: str = NAME) -> None:
+    """Makes the image. Raises `BuilderError`."""
+    if not shutil.which("debootstrap"):
+        raise BuilderError("debootstrap is missing; on Debian: apt-get install debootstrap")
+    if os.geteuid() != 0:
+        raise BuilderError("debootstrap needs root")
+    mirror = _mirror()
+    keyring = [f"--keyring={_KEYRING}"] if _KEYRING.exists() else []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "root")
+        click.echo("Making a Debian 12 with Python 3.11 by debootstrap, about a minute")
+        log = Path(folder, "log")
+        command = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", *keyring, "bookworm", str(root), mirror]
+        with log.open("wb") as out:
+            done = subprocess.run(command, stdout=out, stderr=out, check=False)
+        if done.returncode:
+            raise BuilderError(f"debootstrap failed: {log.read_text(errors='replace').strip().splitlines()[-1]}")
+        _slim(root)
+        builder.import_root(root, name)
+    click.echo(name)
+
+
+def _mirror() -> str:
+    """Where this machine's apt has Debian 12 from. Raises `BuilderError`."""
+    if not shutil.which("apt-get"):
+        raise BuilderError("apt is not here; a base image can only be made on Debian")
+    wanted = ("Created-By: Packages", "Release: bookworm", "Component: main")
+    found = run("apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted).splitlines()
+    if not found:
+        raise BuilderError("apt's sources have no Debian 12 (bookworm, main); a base image can only be made there")
+    return found[0]
+
+
+def _slim(root: Path) -> None:
+    """Drops what no container reads: caches, manuals, translations; the licences stay."""
+    for pattern in (
+        "var/cache/apt/*",
+        "var/lib/apt/lists/*",
+        "var/log/*",
+        "usr/share/man/*",
+        "usr/share/info/*",
+        "usr/share/locale/*",
+    ):
+        for path in root.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for path in root.glob("usr/share/doc/*/*"):
+        if path.name != "copyright" and not path.is_symlink():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""buildah or docker, whichever is there: what the scripts that make images need of either."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+#: The environment that an image of a bare Debian needs to find its programs.
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PULL_S = 300
+#: Lines of a failed command's output that are shown.
+_TAIL = 30
+
+
+class BuilderError(Exception):
+    """No image can be made; the message says in one line what is missing or which command failed."""
+
+
+class Buildah:
+    """Debian's buildah: no daemon, layers kept."""
+
+    name = "buildah"
+
+    def __init__(self) -> None:
+        # What builds here is our own, and works in a container or without rights that runc wants.
+        os.environ.setdefault("BUILDAH_ISOLATION", "chroot")
+
+    def build(self, context: Path, file: Path, tag: str, arguments: Mapping[str, str]) -> None:
+        """Builds ``file`` as ``tag``. Raises `BuilderError`."""
+        run(
+            "buildah",
+            "build",
+            "--layers",
+            "--force-rm",
+            "--pull-never",
+            *_arguments(arguments),
+            "-f",
+            str(file),
+            "-t",
+            tag,
+            str(context),
+        )
+
+    def has(self, image: str) -> bool:
+        """Whether the image is in the store of this machine."""
+        return _works("buildah", "inspect", "--type", "image", image)
+
+    def pull(self, image: str) -> bool:
+        """Whether the image could be had from its registry."""
+        return _works("buildah", "pull", "-q", image)
+
+    def import_root(self, folder: Path, tag: str) -> None:
+        """Makes an image of a folder with a root file system in it. Raises `BuilderError`."""
+        container = run("buildah", "from", "scratch")
+        try:
+            run("buildah", "add", "-q", container, str(folder), "/")
+            run("buildah", "config", "--env", PATH, "--cmd", "python3", container)
+            run("buildah", "commit", "-q", container, tag)
+        finally:
+            run("buildah", "rm", container)
+
+    @contextlib.contextmanager
+    def files(self, image: str) -> Iterator[Path]:
+        """The image's root file system, to read. Raises `BuilderError`."""
+        container = run("buildah", "from", "--pull-never", image)
+        try:
+            yield Path(run("buildah", "mount", container))
+        finally:
+            run("buildah", "rm", container)
+
+
+class Docker:
+    """Docker with BuildKit, its default since 23."""
+
+    name = "docker"
+
+    def build(self, context: Path, file: Path, tag: str, arguments: Mapping[str, str]) -> None:
+        """Builds ``file`` as ``tag``. Raises `BuilderError`."""
+        run("docker", "build", *_arguments(arguments), "-f", str(file), "-t", tag, str(context))
+
+    def has(self, image: str) -> bool:
+        """Whether the image is in the store of this machine."""
+        return _works("docker", "image", "inspect", image)
+
+    def pull(self, image: str) -> bool:
+        """Whether the image could be had from its registry."""
+        return _works("docker", "pull", "-q", image)
+
+    def import_root(self, folder: Path, tag: str) -> None:
+        """Makes an image of a folder with a root file system in it. Raises `BuilderError`."""
+        with tempfile.NamedTemporaryFile(suffix=".tar") as tar:
+            run("tar", "-C", str(folder), "--numeric-owner", "-cf", tar.name, ".")
+            run("docker", "import", "-c", f"ENV {PATH}", "-c", 'CMD ["python3"]', tar.name, tag)
+
+    @contextlib.contextmanager
+    def files(self, image: str) -> Iterator[Path]:
+        """A copy of the image's root file system. Raises `BuilderError`."""
+        container = run("docker", "create", image, "none")
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                run("docker", "export", "-o", f"{folder}/root.tar", container)
+                root = Path(folder, "root")
+                root.mkdir()
+                run("tar", "-C", str(root), "--no-same-owner", "-xf", f"{folder}/root.tar", "--exclude=dev/*")
+                yield root
+        finally:
+            run("docker", "rm", container)
+
+
+Builder = Buildah | Docker
+
+
+def choose(name: str | None = None) -> Builder:
+    """The builder of that name, or the one that is here. Raises `BuilderError`."""
+    if name in (None, "buildah") and shutil.which("buildah"):
+        return Buildah()
+    # Docker's client alone cannot build: its engine must answer.
+    if name in (None, "docker") and shutil.which("docker") and _works("docker", "info"):
+        return Docker()
+    wanted = name or "neither buildah nor a running docker"
+    raise BuilderError(f"{wanted} {'cannot be used' if name else 'is'} here; on Debian: apt-get install buildah")
+
+
+def run(*command: str) -> str:
+    """Its standard output, stripped; shown where it fails, as is standard error. Raises `BuilderError`."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        print("\n".join(done.stdout.splitlines()[-_TAIL:]), file=sys.stderr)
+        raise BuilderError(f"{' '.join(command[:2])} failed with exit code {done.returncode}; what it said stands above")
+    return done.stdout.strip()
+
+
+def _works(*command: str) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return subprocess.run(command, capture_output=True, check=False, timeout=_PULL_S).returncode == 0
+    return False
+
+
+def _arguments(arguments: Mapping[str, str]) -> list[str]:
+    return [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]

@@ -1,0 +1,154 @@
+"""``make images``: the images of function and agent, for this machine's architecture, and what is in them."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from scripts import baseimage, sbom, wheels
+from scripts.builders import Builder, BuilderError, choose
+
+ROOT = Path(__file__).parent.parent
+PREFIX = "dev.local"  # Knative asks no registry for the digest of an image whose name begins so
+VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+PUBLIC_BASE = next(
+    line.removeprefix("ARG BASE=")
+    for line in (ROOT / "docker/Dockerfile").read_text().splitlines()
+    if line.startswith("ARG BASE=")
+)
+SBOMS = ROOT / "build/sbom"
+NAMES = ("vaccel-function", "vaccel-agent", "vaccel-hello", "vaccel-loadtest")
+_FILES = dict(zip(NAMES, ("Dockerfile", "Dockerfile.agent", "Dockerfile.hello", "Dockerfile.loadtest"), strict=True))
+_MB = 1e6
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image; sizes are of its files, in bytes."""
+
+    image: str
+    over_base: int
+    model: int
+    packages: int
+
+
+@click.command(context_settings={"show_default": True, "max_content_width": 120})
+@click.argument("names", nargs=-1, type=click.Choice(NAMES))
+@click.option("--builder", type=click.Choice(["buildah", "docker"]), show_default="the one that is here")
+@click.option(
+    "--base", envvar="BASE", show_default=f"{baseimage.NAME} where it is here, else {PUBLIC_BASE}", help="The image to build on."
+)
+@click.option("--prefix", envvar="IMAGE_PREFIX", default=PREFIX, help="What stands before the images' names.")
+@click.option("--tag", envvar="TAG", default=VERSION)
+@click.option("--extras", envvar="EXTRAS", default="grpc,otel", help="Of pyproject.toml, for the function's image.")
+@click.option("--torch-index", envvar="TORCH_INDEX", default=wheels.TORCH_INDEX, help="The index of torch's wheels.")
+def main(
+    names: tuple[str, ...], builder: str | None, base: str | None, prefix: str, tag: str, extras: str, torch_index: str
+) -> None:
+    """Builds the images NAMES; without any, those of function and agent."""
+    try:
+        built = make(
+            choose(builder), names or NAMES[:2], base=base, prefix=prefix, tag=tag, extras=extras, torch_index=torch_index
+        )
+    except BuilderError as error:
+        sys.exit(f"make images: {error}")
+    click.echo("\n".join(_table(built)))
+
+
+def make(
+    builder: Builder,
+    names: tuple[str, ...] = NAMES[:2],
+    *,
+    base: str | None = None,
+    prefix: str = PREFIX,
+    tag: str = VERSION,
+    extras: str = "grpc,otel",
+    torch_index: str = wheels.TORCH_INDEX,
+) -> list[Built]:
+    """Builds the images and their bills of materials. Raises `BuilderError`."""
+    base = _base(builder, base)
+    click.echo(f"Building on {base} with {builder.name}")
+    wheels.download_build()
+    wheels.download("function", extras)
+    arguments = {"BASE": base, "VERSION": VERSION, "REVISION": _git("rev-parse", "HEAD") or "unknown", "CREATED": _created()}
+    more = {
+        "vaccel-function": {"EXTRAS": extras},
+        "vaccel-agent": {"TORCH_INDEX": torch_index},
+        "vaccel-hello": {},
+        "vaccel-loadtest": {},
+    }
+    built = []
+    for name in names:
+        if name == "vaccel-agent":
+            wheels.download("agent", "agent,otel", torch_index)
+        if name == "vaccel-loadtest":
+            wheels.download("loadtest", "loadtest")
+        image = f"{prefix}/{name}:{tag}"
+        click.echo(f"Building {image}")
+        used = {"BASE": base} if name == "vaccel-hello" else {**arguments, **more[name]}
+        builder.build(ROOT, ROOT / "docker" / _FILES[name], image, used)
+        built.append(_look(builder, base, name, image, tag))
+    return built
+
+
+def _base(builder: Builder, wanted: str | None) -> str:
+    """The image that is wanted; without one the public image, or where it cannot be had, or is here already, its stand-in."""
+    if wanted or not builder.has(baseimage.NAME):
+        public = wanted or PUBLIC_BASE
+        if builder.has(public) or builder.pull(public):
+            return public
+        if wanted:
+            raise BuilderError(f"--base {wanted}: it is not here and cannot be pulled")
+        click.echo(f"{public} cannot be pulled")
+        baseimage.make(builder)
+    return baseimage.NAME
+
+
+def _look(builder: Builder, base: str, name: str, image: str, tag: str) -> Built:
+    with builder.files(base) as files:
+        under = _size(files)
+    with builder.files(image) as files:
+        whole, model = _size(files), _size(files / "models")
+        packages = sbom.write(files, image.rpartition(":")[0], tag, SBOMS / f"{name}.cdx.json")
+    return Built(image, whole - under, model, packages)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in _files(folder))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for at, _, names in os.walk(folder):
+        yield from (Path(at, name) for name in names)
+
+
+def _table(built: list[Built]) -> Iterator[str]:
+    width = max(len(image.image) for image in built)
+    yield f"{'image':<{width}}  {'MB over base':>12}  {'of it the model':>15}  SBOM"
+    for image in built:
+        name = image.image.rpartition("/")[2].partition(":")[0]
+        bill = f"{SBOMS.relative_to(ROOT)}/{name}.cdx.json, {image.packages} packages"
+        yield f"{image.image:<{width}}  {image.over_base / _MB:>12.1f}  {image.model / _MB:>15.1f}  {bill}"
+
+
+def _created() -> str:
+    """RFC 3339: SOURCE_DATE_EPOCH, else when the commit was made, else the epoch's first second."""
+    seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct") or 0)
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _git(*command: str) -> str:
+    done = subprocess.run(["git", *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The images in real containers: ``make e2e-containers``."""
