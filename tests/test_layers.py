@@ -11,12 +11,13 @@ import pytest
 
 from tests.conftest import ROOT, TWEETS
 
-OURS = {"agent", "function", "vaccel_rpc", "models", "knative", "tests", "benchmarks", "scripts"}
+OURS = {"agent", "function", "vaccel_rpc", "models", "knative", "tests", "benchmarks", "scripts", "loadtests"}
 MAY = {
     "vaccel_rpc": {"vaccel_rpc"},
     "agent": {"agent", "vaccel_rpc"},
     "function": {"function", "vaccel_rpc"},
     "models": {"models", "vaccel_rpc"},
+    "loadtests": {"loadtests", "function", "vaccel_rpc"},
     "knative": {"knative", "vaccel_rpc"},
 }
 #: Third-party package -> the only files that may import it.
@@ -31,6 +32,8 @@ ONLY = {
     "cloudevents": ("function/web/events.py",),
     "grpc": ("agent/transports/grpc.py", "vaccel_rpc/channels/grpc.py"),
     "numpy": ("models/",),
+    "gevent": ("loadtests/",),
+    "locust": ("loadtests/",),
     "transformers": ("models/",),
     "tokenizers": ("function/tokens.py", "function/vocab.py", "models/"),
     "kubernetes": ("knative/cluster.py", "knative/connect.py"),

@@ -97,6 +97,10 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("vaccel-function", {"model": {"name": "sha256:abc"}}, "/model/name"),
     ("vaccel-function", {"traffic": [{"revision": "x"}]}, "/traffic/0"),
     ("vaccel-function", {"sidecar": True}, "/sidecar"),
+    ("vaccel-loadtest", {"shape": "waves"}, "/shape"),
+    ("vaccel-loadtest", {"userClasses": ["Nobody"]}, "/userClasses/0"),
+    ("vaccel-loadtest", {"limits": {"maxFailRatio": 2}}, "/limits/maxFailRatio"),
+    ("vaccel-loadtest", {"rpcAddress": "grpc://agent:8889"}, "/rpcAddress"),
 ]
 
 

@@ -1,0 +1,169 @@
+{{/* The same file in each chart; a test holds them equal. */}}
+
+{{- define "vaccel.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "vaccel.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* Of pods: nothing that changes with the chart alone, which would restart them. */}}
+{{- define "vaccel.podLabels" -}}
+app: {{ include "vaccel.fullname" . }}
+{{ include "vaccel.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: vaccel-text-classification
+{{- with mergeOverwrite (dict) .Values.commonLabels .Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "vaccel.labels" -}}
+app: {{ include "vaccel.fullname" . }}
+{{ include "vaccel.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: vaccel-text-classification
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Call with (list $ .Values.image). */}}
+{{- define "vaccel.image" -}}
+{{- $root := index . 0 }}{{ $image := index . 1 -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository ($image.tag | default $root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end }}
+
+{{- define "vaccel.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "vaccel.containerSecurity" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* The volume with an agent's models; nothing where they are in its image. Call with .Values.models. */}}
+{{- define "vaccel.modelsVolume" -}}
+{{- if ne .source "image" }}
+- name: models
+  {{- if eq .source "imageVolume" }}
+  image:
+    reference: {{ required "models.imageVolume.reference: the OCI image with the models" .imageVolume.reference }}
+    pullPolicy: {{ .imageVolume.pullPolicy }}
+  {{- else if eq .source "hostPath" }}
+  hostPath:
+    path: {{ required "models.hostPath: a folder of the node" .hostPath }}
+    type: Directory
+  {{- else if eq .source "pvc" }}
+  persistentVolumeClaim:
+    claimName: {{ required "models.pvc: the name of a PersistentVolumeClaim" .pvc }}
+    readOnly: true
+  {{- else if eq .source "copy" }}
+  emptyDir:
+    sizeLimit: {{ .copy.sizeLimit }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The agent beside a client, over a unix socket. Call with $; the values are .Values.sidecar. */}}
+{{- define "vaccel.sidecar" -}}
+name: vaccel-agent
+image: {{ include "vaccel.image" (list . .Values.sidecar.image) }}
+imagePullPolicy: {{ .Values.sidecar.image.pullPolicy }}
+command: [vaccel-rpc-agent]
+args: ["-a", "unix:///var/run/vaccel/vaccel.sock"{{ range .Values.sidecar.args }}, {{ . | quote }}{{ end }}]
+resources:
+  {{- toYaml .Values.sidecar.resources | nindent 2 }}
+securityContext:
+  {{- include "vaccel.containerSecurity" . | nindent 2 }}
+volumeMounts:
+  - name: vaccel-sock
+    mountPath: /var/run/vaccel
+  - name: agent-tmp
+    mountPath: /tmp
+{{- end }}
+
+{{- define "vaccel.sidecarVolumes" -}}
+- name: vaccel-sock
+  emptyDir: {}
+- name: agent-tmp
+  emptyDir:
+    sizeLimit: 1Gi
+{{- end }}
+
+{{/* A pod of `helm test` that runs a Python program. Call with (dict "root" $ "image" ... "program" ... "args" (list ...)). */}}
+{{- define "vaccel.testPod" -}}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ include "vaccel.fullname" .root }}-test
+  labels:
+    {{- include "vaccel.labels" .root | nindent 4 }}
+    app.kubernetes.io/component: test
+    vaccel.dev/client: "true"
+  annotations:
+    helm.sh/hook: test
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  securityContext:
+    {{- include "vaccel.podSecurity" .root | nindent 4 }}
+  containers:
+    - name: test
+      image: {{ include "vaccel.image" (list .root .image) }}
+      imagePullPolicy: {{ .image.pullPolicy }}
+      command: [python, -c]
+      args:
+        - |
+          {{- .program | nindent 10 }}
+        {{- range .args }}
+        - {{ . | quote }}
+        {{- end }}
+      resources:
+        requests: {cpu: 100m, memory: 96Mi}
+        limits: {memory: 256Mi}
+      securityContext:
+        {{- include "vaccel.containerSecurity" .root | nindent 8 }}
+{{- end }}
+
+{{/* Opens a session at an agent, and registers the models that are named. */}}
+{{- define "vaccel.askAgent" -}}
+import sys
+from vaccel_rpc.addresses import parse
+from vaccel_rpc.channels import connect
+from vaccel_rpc.client import Client
+client = Client(connect(parse(sys.argv[1]), 10))
+session = client.create_session(timeout=10)
+print("session", session)
+for name in sys.argv[2:]:
+    print(name, "is resource", client.register_path(session, name, 60))
+{{- end }}

@@ -1,0 +1,84 @@
+"""Lines of JSON without end: sent while the answers to those before are read."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import gevent
+from locust import between, tag, task
+
+from loadtests.answers import WrongAnswer, problem
+from loadtests.base import TextUser, dial
+
+#: Lines of a stream, and seconds between two of them.
+_LINES, _PAUSE_S = 40, 0.05
+_NAME = "stream of lines"
+
+
+class NdjsonStream(TextUser):
+    """A program that sends a line when it has one. Each line is timed from its sending to its answer."""
+
+    weight = 1
+    wait_time = between(1, 3)
+
+    @tag("http", "lines")
+    @task
+    def lines(self) -> None:
+        """A stream of some lines in one chunked request."""
+        with self.timed("POST", _NAME):
+            connection = dial(self.host or "")
+            try:
+                self._stream(connection, self.some(_LINES))
+            finally:
+                connection.close()
+
+    def _stream(self, connection: http.client.HTTPConnection, chosen: Sequence[str]) -> None:
+        connection.putrequest("POST", "/classify")
+        connection.putheader("Content-Type", "application/x-ndjson")
+        connection.putheader("Transfer-Encoding", "chunked")
+        connection.endheaders()
+        sent: list[float] = []
+        sender = gevent.spawn(_send, connection, chosen, sent)
+        # Not the connection's own: that one lets go of the socket as soon as the answer says "Connection: close", and lines are still sent.
+        answers = http.client.HTTPResponse(connection.sock, method="POST")
+        try:
+            answers.begin()
+            self._read(answers, chosen, sent)
+        finally:
+            sender.kill()
+
+    def _read(self, answers: http.client.HTTPResponse, chosen: Sequence[str], sent: Sequence[float]) -> None:
+        if answers.status != http.HTTPStatus.OK:
+            raise WrongAnswer(problem(answers.status, answers.read()))
+        count = 0
+        while line := answers.readline():
+            if count == len(sent):
+                raise WrongAnswer("there are more answers than lines")
+            self.count(
+                "LINE", "line of a stream", time.perf_counter() - sent[count], self._failure(count, chosen, line), len(line)
+            )
+            count += 1
+        if count != len(chosen):
+            raise WrongAnswer("a stream ended before all of its lines were answered")
+
+    def _failure(self, at: int, chosen: Sequence[str], line: bytes) -> WrongAnswer | None:
+        try:
+            self.judge.line(at + 1, chosen[at], line)
+        except WrongAnswer as error:
+            return error
+        return None
+
+
+def _send(connection: http.client.HTTPConnection, chosen: Sequence[str], sent: list[float]) -> None:
+    """All lines, a chunk each, noting when. Ends quietly where the server has closed: the reader says what it got."""
+    with suppress(OSError):
+        for number, text in enumerate(chosen, 1):
+            line = json.dumps({"id": number, "text": text}).encode() + b"\n"
+            sent.append(time.perf_counter())
+            connection.sock.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+            gevent.sleep(_PAUSE_S)
+        connection.sock.sendall(b"0\r\n\r\n")
