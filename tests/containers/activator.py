@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -23,7 +24,7 @@ class NotStartedError(Exception):
 
 @dataclass(frozen=True)
 class Start:
-    """One cold start, in seconds: podman's own part, and all until the container was ready.."""
+    """One cold start, in seconds: podman's own part, and all until the container was ready."""
 
     runtime: float
     ready: float
@@ -39,7 +40,7 @@ class Activator:
         address: str,
         path: str,
         *,
-        idle: float = 0.2,
+        idle: float = 0.5,
         limit: float = 30.0,
     ) -> None:
         self._make, self._remove, self._address, self._path = make, remove, address, path
@@ -81,6 +82,16 @@ class Activator:
             assert time.monotonic() < end, "the container was not stopped"
             time.sleep(0.01)
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Container | None]:
+        """The container, which is not stopped meanwhile."""
+        with self._lock:
+            self._in_flight += 1
+        try:
+            yield self.container
+        finally:
+            self._leave()
+
     def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
         """The container's answer: status, content type, body. Raises `NotStartedError`."""
         with self._lock:
@@ -93,9 +104,12 @@ class Activator:
             answer = connection.getresponse()
             return answer.status, answer.getheader("Content-Type", ""), answer.read()
         finally:
-            with self._lock:
-                self._in_flight -= 1
-                self._last = time.monotonic()
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._in_flight -= 1
+            self._last = time.monotonic()
 
     def _cold_start(self) -> None:
         began = time.monotonic()

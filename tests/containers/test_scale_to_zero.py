@@ -99,11 +99,14 @@ def cold_start(activator: Activator, measured: Measured) -> None:
         done = [pool.submit(ask, activator) for _ in range(_AT_ONCE)]
         results = [one.result() for one in done]
     measured.lost += sum(not right for right, _ in results)
-    container = activator.container
-    if not container:
-        return
-    measured.answered.append(max(seconds for _, seconds in results))
-    measured.runtime.append(activator.starts[-1].runtime)
+    with activator.held() as container:
+        if container:
+            measured.answered.append(max(seconds for _, seconds in results))
+            measured.runtime.append(activator.starts[-1].runtime)
+            _look(container, measured)
+
+
+def _look(container: Container, measured: Measured) -> None:
     measured.memory.append(mib(container.state["Pid"]))
     phases = re.findall(r'^function_start_phase_seconds\{phase="\w+"\} (\S+)$', _metrics(container), re.MULTILINE)
     if phases:
