@@ -66,7 +66,7 @@ charts: .venv/installed-dev .venv/installed-charts ## the Helm charts: linted, t
 e2e-containers: .venv/installed-dev ## images, the guide's pods and thirty cold starts in real containers (Debian: podman buildah ...)
 	scripts/debian.sh containers
 	.venv/bin/python -m scripts.images vaccel-function vaccel-agent vaccel-hello
-	REQUIRE_CONTAINERS=1 .venv/bin/python -m pytest -m containers tests/containers
+	REQUIRE_CONTAINERS=1 .venv/bin/python -m pytest -m containers tests/containers $(PYTEST_ARGS)
 
 parliament: .venv/bin/python ## the wheel for the legacy function root, knative/parliament
 	$(PIP) wheel -q --no-deps -w knative/parliament .
