@@ -1,20 +1,22 @@
-"""An agent and a function as processes of their own, for as long as a measurement takes."""
+"""An agent and a function as processes of their own, for as long as a measurement takes; what processes cost."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 import os
+import resource
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 _READY_S = 60.0
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
@@ -27,7 +29,13 @@ def free_port() -> int:
 
 def start(module: str, *options: str, **env: str) -> subprocess.Popen[bytes]:
     """Starts ``python -m module``."""
-    return subprocess.Popen([sys.executable, "-m", module, *options], cwd=ROOT, env={**os.environ, **env})
+    return spawn([sys.executable, "-m", module, *options], env)
+
+
+def spawn(command: Sequence[str], env: Mapping[str, str], cpus: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Starts a command; if ``cpus`` are given, on these only."""
+    pinned = ["taskset", "-c", ",".join(map(str, cpus))] if cpus else []
+    return subprocess.Popen([*pinned, *command], cwd=ROOT, env={**os.environ, **env})
 
 
 @contextlib.contextmanager
@@ -37,7 +45,11 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
         yield process
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @contextlib.contextmanager
@@ -52,29 +64,76 @@ def agent(address: str | None = None) -> Iterator[str]:
             yield address
 
 
-@contextlib.contextmanager
-def function(address: str) -> Iterator[int]:
-    """A function on that agent, ready; its port."""
-    port = free_port()
-    with ended(start("function", VACCEL_RPC_ADDRESS=address, PORT=str(port), HOST="127.0.0.1")):
-        wait_for(port, "/health/readiness")
-        yield port
-
-
-def wait_for(port: int, path: str) -> None:
-    """Waits until a GET is answered with 200."""
+def wait_for(port: int, path: str, method: str = "GET", body: str | None = None) -> None:
+    """Waits until a request is answered with 200."""
     end = time.monotonic() + _READY_S
     while time.monotonic() < end:
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", path)
+            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
             if connection.getresponse().status == 200:
                 return
         time.sleep(0.05)
     raise TimeoutError(f"no 200 from port {port} {path} within {_READY_S:g} s")
 
 
+def get(port: int, path: str) -> str:
+    """The body of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    return connection.getresponse().read().decode()
+
+
+def more_files() -> None:
+    """Lets this process and its children open as many files as they may."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+
+
 def resident_mib(pid: int) -> float:
     """Resident memory of a process in MiB. Source: proc(5), VmRSS."""
     line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
+
+
+def memory_mib(*pids: int) -> dict[str, float]:
+    """Resident (``rss``) and proportional (``pss``) memory in MiB of processes and all their children. Source: proc(5)."""
+    found = {"rss": 0.0, "pss": 0.0}
+    for pid in tree(*pids):
+        with contextlib.suppress(OSError):  # It may have ended.
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                name = line.partition(":")[0].lower()
+                if name in found:
+                    found[name] += int(line.split()[1]) / 1024
+    return found
+
+
+def tree(*pids: int) -> list[int]:
+    """The processes and all their children. Source: proc(5)."""
+    found = list(pids)
+    for pid in found:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def cpu_seconds(*pids: int) -> float:
+    """CPU time of processes and their children, user and system. Source: proc(5), utime and stime."""
+    total = 0
+    for pid in tree(*pids):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+    return total / _TICKS
+
+
+def machine_seconds() -> float:
+    """CPU time of the whole machine since it started, but for idling. Source: proc(5), /proc/stat."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / _TICKS
+
+
+def busy_seconds() -> float:
+    """CPU time of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

@@ -1,51 +1,88 @@
-"""Plain torch on the same texts, for `benchmarks.throughput`: a process of its own, all cores, float32, nothing beside it."""
+"""Plain torch on the same texts: a process of its own, float32, nothing beside it."""
 
 from __future__ import annotations
 
 import json
+import random
 import statistics
+import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
+from benchmarks.processes import ROOT
 from vaccel_rpc.modelfile import read_extras
 
-_SIZES = (1, 2, 4, 8, 16, 32)
+MODEL = ROOT / "models/tweets.pt"
+_SIZES = (4, 8, 16, 32)
+
+
+def measure(texts: Sequence[str]) -> dict[str, Any]:
+    """Runs this module in a process of its own: see `main`."""
+    command = [sys.executable, "-m", "benchmarks.torch_alone"]
+    done = subprocess.run(command, cwd=ROOT, input=json.dumps(list(texts)), capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def main() -> None:
-    """Reads texts (a JSON list) from a file; prints texts a second by batch size, and the median milliseconds of batch 1."""
-    path, texts = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
-    tokenizer = Tokenizer.from_buffer(read_extras(path).tokenizer or b"")
-    rows = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    model = torch.jit.load(str(path)).eval().float()
+    """Reads texts (a JSON list) from standard input; prints batch 1 (milliseconds), and texts a second by order and size.
+
+    ``largest_ms``: eight texts of the longest length on one thread, which is the largest batch that an agent's worker runs.
+    """
+    rows = tokens(json.load(sys.stdin))
+    model = load()
     with torch.inference_mode():
         for row in rows[:20]:
-            model(*_batch([row]))
-        single = statistics.median(_time(model, [row]) for row in rows)
-        rates = {size: _rate(model, sorted(rows, key=len), size) for size in _SIZES}
-    print(json.dumps({"single_ms": 1000 * single, "rates": rates}))
+            model(*batch([row]))
+        single = [1000 * seconds(model, [row]) for row in rows]
+        arrival = random.Random(1).sample(rows, len(rows))
+        rates = {
+            order: {size: _rate(model, ordered, size) for size in _SIZES}
+            for order, ordered in (("sorted", sorted(rows, key=len)), ("arrival", arrival))
+        }
+        torch.set_num_threads(1)
+        largest = [[1] * 128] * 8
+        seconds(model, largest)
+        largest_ms = 1000 * statistics.median(seconds(model, largest) for _ in range(5))
+    print(json.dumps({"single_ms": single, "rates": rates, "largest_ms": largest_ms}))
 
 
-def _rate(model: torch.nn.Module, rows: list[list[int]], size: int) -> float:
-    taken = sum(_time(model, rows[at : at + size]) for at in range(0, len(rows), size))
-    return len(rows) / taken
+def tokens(texts: Sequence[str], path: Path = MODEL) -> list[list[int]]:
+    """Each text's token ids, as the model's tokenizer makes them."""
+    tokenizer = Tokenizer.from_buffer(read_extras(path).tokenizer or b"")
+    tokenizer.enable_truncation(128)
+    return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
 
 
-def _time(model: torch.nn.Module, rows: list[list[int]]) -> float:
+def load(path: Path = MODEL) -> Any:
+    """The model as the agent runs it."""
+    return torch.jit.freeze(torch.jit.load(str(path)).eval().float())
+
+
+def seconds(model: Any, rows: list[list[int]]) -> float:
+    """How long one batch takes."""
     began = time.perf_counter()
-    model(*_batch(rows))
+    model(*batch(rows))
     return time.perf_counter() - began
 
 
-def _batch(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def batch(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and mask of rows, padded to the longest."""
     longest = max(len(row) for row in rows)
     ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
     return ids, mask
+
+
+def _rate(model: Any, rows: list[list[int]], size: int) -> float:
+    taken = sum(seconds(model, rows[at : at + size]) for at in range(0, len(rows), size))
+    return len(rows) / taken
 
 
 if __name__ == "__main__":
