@@ -35,9 +35,8 @@ proto: .venv/installed-dev ## the generated code of the .proto files
 docs: .venv/installed-dev ## docs/options.md, from the code
 	.venv/bin/python -m scripts.options
 
-bench: .venv/installed-dev ## start, throughput and latency against plain torch; lines without end; slow clients
-	.venv/bin/python -m benchmarks.start
-	.venv/bin/python -m benchmarks.throughput
+bench: .venv/installed-dev ## every figure beside torch, mosec and LitServe, half an hour; lines without end; slow clients
+	.venv/bin/python -m benchmarks --peers
 	.venv/bin/python -m benchmarks.lines --lines 200000
 	.venv/bin/python -m benchmarks.slow
 
@@ -72,7 +71,7 @@ parliament: .venv/bin/python ## the wheel for the legacy function root, knative/
 	$(PIP) wheel -q --no-deps -w knative/parliament .
 
 clean: ## what was installed and made
-	rm -rf .venv .venv-func .venv-parliament .venv-loadtest .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build docker/wheels/*/ knative/parliament/*.whl
+	rm -rf .venv .venv-func .venv-parliament .venv-loadtest .venv-mosec .venv-litserve .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build docker/wheels/*/ knative/parliament/*.whl
 
 .venv/bin/python:
 	@echo "Making .venv"

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -33,14 +34,14 @@ def start(module: str, *options: str, **env: str) -> subprocess.Popen[bytes]:
 
 
 def spawn(command: Sequence[str], env: Mapping[str, str], cpus: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-    """Starts a command; if ``cpus`` are given, on these only."""
+    """Starts a command in a process group of its own; if ``cpus`` are given, on these only."""
     pinned = ["taskset", "-c", ",".join(map(str, cpus))] if cpus else []
-    return subprocess.Popen([*pinned, *command], cwd=ROOT, env={**os.environ, **env})
+    return subprocess.Popen([*pinned, *command], cwd=ROOT, env={**os.environ, **env}, start_new_session=True)
 
 
 @contextlib.contextmanager
 def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Ends it at the end."""
+    """Ends it at the end, and what it started and left behind."""
     try:
         yield process
     finally:
@@ -50,6 +51,8 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,173 @@
+"""The load generator: one thread, raw sockets, epoll. It shares the cores that it measures, so it must cost little.
+
+A closed loop has so many clients, each of which sends when it was answered. An open loop sends at given times, whatever the
+answers do; what finds no idle connection waits for one, and its time counts from when it should have been sent.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass
+
+#: Statuses that refuse for load, and how long a closed loop's client then waits (seconds).
+REFUSED = (429, 503)
+_PAUSE_S = 0.1
+#: Seconds after the end in which answers are still waited for.
+_GRACE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Seconds after the start; ``status``: HTTP's, 0 where there was no whole and right answer. ``kind``: of its request."""
+
+    intended: float
+    sent: float
+    done: float
+    status: int
+    kind: int
+
+    @property
+    def latency(self) -> float:
+        """From when it should have been sent: a wait for a busy generator or a full server is not left out."""
+        return self.done - self.intended
+
+
+class _Connection:
+    __slots__ = ("got", "intended", "kind", "need", "place", "sent", "sock", "status", "waiting")
+
+    def __init__(self, place: tuple[str, int]) -> None:
+        self.place = place
+        self.sock = socket.create_connection(place)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.setblocking(False)
+        self.got, self.need, self.waiting = b"", 0, False
+        self.intended = self.sent = 0.0
+        self.kind = self.status = 0
+
+
+class Generator:
+    """Sends ``requests`` (whole HTTP messages, each with its kind) in turn over at most ``connections`` to the ports."""
+
+    def __init__(self, ports: list[int], requests: list[tuple[bytes, int]], expect: bytes, connections: int) -> None:
+        self._requests, self._expect = requests, expect
+        self._epoll = select.epoll()
+        self._open: dict[int, _Connection] = {}
+        self._idle: deque[_Connection] = deque()
+        self._next = 0
+        self.answers: list[Answer] = []
+        for number in range(connections):
+            self._add(("127.0.0.1", ports[number % len(ports)]))
+
+    def closed(self, seconds: float) -> None:
+        """Every connection is a client."""
+        self._began = time.perf_counter()
+        paused: deque[tuple[float, _Connection]] = deque()
+        while self._now() < seconds:
+            while self._idle and self._now() < seconds:
+                self._send(self._idle.popleft(), self._now())
+            while paused and paused[0][0] <= self._now():
+                self._idle.append(paused.popleft()[1])
+            for connection in self._receive(0.02 if paused else 0.5):
+                if connection.status in (0, *REFUSED):
+                    self._idle.remove(connection)
+                    paused.append((self._now() + _PAUSE_S, connection))
+        self._finish()
+
+    def open(self, times: list[float]) -> None:
+        """Sends at these seconds."""
+        self._began = time.perf_counter()
+        due: deque[float] = deque()
+        at = 0
+        while at < len(times) or due:
+            now = self._now()
+            while at < len(times) and times[at] <= now:
+                due.append(times[at])
+                at += 1
+            while due and self._idle:
+                self._send(self._idle.popleft(), due.popleft())
+            if due and now > times[-1] + _GRACE_S:
+                break
+            for _ in self._receive(max(0.0, times[at] - self._now()) if at < len(times) else 0.5):
+                pass
+        self.answers += [Answer(when, self._now(), self._now(), 0, 0) for when in due]
+        self._finish()
+
+    def _now(self) -> float:
+        return time.perf_counter() - self._began
+
+    def _finish(self) -> None:
+        end = time.perf_counter() + _GRACE_S
+        while any(connection.waiting for connection in self._open.values()) and time.perf_counter() < end:
+            for _ in self._receive(0.5):
+                pass
+        for connection in self._open.values():
+            if connection.waiting:
+                self._answered(connection, 0)
+            connection.sock.close()
+
+    def _add(self, place: tuple[str, int]) -> _Connection:
+        connection = _Connection(place)
+        self._open[connection.sock.fileno()] = connection
+        self._epoll.register(connection.sock.fileno(), select.EPOLLIN)
+        self._idle.append(connection)
+        return connection
+
+    def _send(self, connection: _Connection, intended: float) -> None:
+        data, connection.kind = self._requests[self._next % len(self._requests)]
+        self._next += 1
+        connection.intended, connection.sent, connection.waiting = intended, self._now(), True
+        try:
+            whole = connection.sock.send(data) == len(data)
+        except OSError:
+            whole = False
+        if not whole:
+            self._replace(connection)
+
+    def _receive(self, timeout: float) -> list[_Connection]:
+        """Reads what has come; the connections that are idle again. select: epoll's own timeout is in whole milliseconds."""
+        select.select([self._epoll], [], [], timeout)
+        done = []
+        for number, _ in self._epoll.poll(0):
+            connection = self._open[number]
+            try:
+                data = connection.sock.recv(65536)
+            except OSError:
+                data = b""
+            if not data:
+                self._replace(connection)
+            elif self._complete(connection, data):
+                self._idle.append(connection)
+                done.append(connection)
+        return done
+
+    def _complete(self, connection: _Connection, data: bytes) -> bool:
+        connection.got += data
+        if not connection.need:
+            head = connection.got.find(b"\r\n\r\n")
+            if head < 0:
+                return False
+            length = connection.got[:head].lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0]
+            connection.need = head + 4 + int(length)
+        if len(connection.got) < connection.need:
+            return False
+        status = int(connection.got[9:12])
+        self._answered(connection, status if status != 200 or self._expect in connection.got else 0)
+        return True
+
+    def _answered(self, connection: _Connection, status: int) -> None:
+        self.answers.append(Answer(connection.intended, connection.sent, self._now(), status, connection.kind))
+        connection.got, connection.need, connection.waiting, connection.status = b"", 0, False, status
+
+    def _replace(self, connection: _Connection) -> None:
+        """The server has closed it: a failure if a request was under way."""
+        if connection.waiting:
+            self._answered(connection, 0)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._epoll.unregister(connection.sock.fileno())
+        del self._open[connection.sock.fileno()]
+        connection.sock.close()
+        self._add(connection.place)

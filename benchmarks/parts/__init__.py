@@ -1,0 +1,22 @@
+"""The parts of a run; each measures one thing and gives records for `benchmarks.results`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.parts import agents, hop, models, openloop, rules, sessions, start, throughput, tune
+from benchmarks.plan import Record, Run
+
+PARTS: dict[str, Callable[[Run], list[Record]]] = {
+    "throughput": throughput.measure,
+    "openloop": openloop.measure,
+    "start": start.measure,
+    "hop": hop.measure,
+    "sessions": sessions.measure,
+    "models": models.measure,
+    "agents": agents.measure,
+    "rules": rules.measure,
+    "tune": tune.measure,
+}
+#: Measured only when asked for by name.
+EXTRA = ("tune",)

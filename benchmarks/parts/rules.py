@@ -1,0 +1,25 @@
+"""Packing rules under the simulator, with a cost model that is fitted first: `benchmarks.simulate`."""
+
+from __future__ import annotations
+
+from agent.cpus import available
+from benchmarks.plan import Record, Run
+from benchmarks.simulate.engine import simulate
+from benchmarks.simulate.grid import measure as fitted
+from benchmarks.simulate.rules import all_rules
+from benchmarks.simulate.workload import standard
+from benchmarks.texts import lengths
+
+_REQUESTS = 3000
+
+
+def measure(run: Run) -> list[Record]:
+    """Records by ``load`` and ``rule``; the first has the ``cost`` model."""
+    run.say("fitting the cost model")
+    cost = fitted(2 if run.plan.quick else 7)
+    run.say("simulating")
+    found: list[Record] = [{"cost": vars(cost), "workers": available()}]
+    for load in standard(cost, lengths(_REQUESTS), available()):
+        for name, rule in all_rules(cost).items():
+            found.append({"load": load.name, "rule": name, **simulate(load, rule, cost, available())[0].as_dict()})
+    return found

@@ -1,0 +1,75 @@
+"""Where the peers live, how they are installed, and the settings with which each was fastest here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.processes import ROOT, ended, free_port, spawn, wait_for
+from benchmarks.targets import Running
+
+_TORCH = "torch==2.13.0"
+_BODY = '{"text": "What a lovely day for a walk in the park"}'
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A model server; ``settings``: workers, threads of torch in each, rows of a batch, milliseconds that a batch waits."""
+
+    name: str
+    version: str
+    path: str
+    settings: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def python(self) -> str:
+        """Its environment's interpreter."""
+        return str(ROOT / f".venv-{self.name}/bin/python")
+
+    @property
+    def about(self) -> str:
+        """Its settings, for tables."""
+        return ", ".join(f"{name} {value}" for name, value in self.settings.items())
+
+    def install(self) -> None:
+        """Makes its environment, unless that is there; ``TORCH_INDEX`` is read as by ``make``."""
+        folder = ROOT / f".venv-{self.name}"
+        if (folder / "installed").exists():
+            return
+        print(f"Installing {self.name} into {folder.name}; it brings torch and takes some minutes", file=sys.stderr)
+        venv.create(folder, with_pip=True)
+        wanted = [_TORCH, "tokenizers", f"{self.name}=={self.version}"]
+        if index := os.environ.get("TORCH_INDEX"):
+            wanted += ["--extra-index-url", index]
+        subprocess.run([self.python, "-m", "pip", "--disable-pip-version-check", "install", "-q", *wanted], check=True)
+        (folder / "installed").touch()
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator[Running]:
+        """The server, warm."""
+        port = free_port()
+        env = {f"PEER_{name.upper()}": str(value) for name, value in self.settings.items()}
+        # As the agent has it: threads that wait do not spin. torch warns of a missing numpy, which it does not need.
+        env |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "10000"}
+        env |= {"OMP_NUM_THREADS": str(self.settings["threads"]), "PORT": str(port), "PYTHONWARNINGS": "ignore"}
+        with ended(spawn([self.python, "-m", f"benchmarks.peers.{self.name}_worker"], env)) as process:
+            wait_for(port, self.path, "POST", _BODY)
+            yield Running((port,), self.path, {self.name: [process.pid]})
+
+
+#: ``python -m benchmarks --only tune --peers`` measures the alternatives.
+PEERS = (
+    Peer("mosec", "0.9.8", "/inference", {"workers": 2, "threads": 1, "batch": 8, "wait_ms": 5}),
+    Peer("litserve", "0.2.19", "/predict", {"workers": 2, "threads": 1, "batch": 8, "wait_ms": 5}),
+)
+#: What is tried: one process with both cores or one for each; no batches, small, large; a short and a long wait.
+TRIED = tuple(
+    {"workers": workers, "threads": threads, "batch": batch, "wait_ms": wait}
+    for workers, threads in ((1, 2), (2, 1))
+    for batch, wait in ((1, 0), (4, 2), (8, 5), (16, 10), (32, 10))
+)

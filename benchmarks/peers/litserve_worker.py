@@ -1,0 +1,36 @@
+"""LitServe: ``POST /predict`` with ``{"text": ...}``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import litserve  # type: ignore[import-not-found,unused-ignore] # in .venv-litserve
+
+from benchmarks.peers.model import Classifier, setting
+
+
+class Classify(litserve.LitAPI):  # type: ignore[misc,unused-ignore]
+    """What a worker process does."""
+
+    def setup(self, device: str) -> None:  # noqa: ARG002 the library's signature
+        """Loads the model."""
+        self._classifier = Classifier()
+
+    def decode_request(self, request):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 the library reads the annotation
+        """The text."""
+        return request["text"]
+
+    def predict(self, x: Any) -> Any:
+        """A batch, or one text where batches are of one."""
+        return self._classifier.classify(x) if isinstance(x, list) else self._classifier.classify([x])[0]
+
+    def encode_response(self, output: Any) -> Any:
+        """The answer as it is."""
+        return output
+
+
+if __name__ == "__main__":
+    api = Classify(max_batch_size=setting("BATCH"), batch_timeout=setting("WAIT_MS") / 1000)
+    server = litserve.LitServer(api, accelerator="cpu", devices=1, workers_per_device=setting("WORKERS"), timeout=30)
+    server.run(host="127.0.0.1", port=int(os.environ["PORT"]), generate_client_file=False, log_level="error")

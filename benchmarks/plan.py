@@ -1,0 +1,54 @@
+"""How long to measure what: the quick look and the real run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.schedule import Arrivals
+
+#: One measurement; its keys are a part's own.
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Times in seconds. ``fractions``: open-loop rates as parts of the measured capacity."""
+
+    quick: bool
+    repeats: int
+    clients: tuple[int, ...]
+    seconds: float
+    warm: float
+    alone: int
+    open_seconds: float
+    fractions: tuple[float, ...]
+    spawns: int
+    hop_seconds: float
+    sessions: tuple[int, ...]
+    models: tuple[int, ...]
+    agents: tuple[int, ...]
+
+
+QUICK = Plan(
+    quick=True, repeats=1, clients=(1, 32), seconds=2.5, warm=0.5, alone=80, open_seconds=4, fractions=(0.7,), spawns=3,
+    hop_seconds=0.4, sessions=(1, 1000), models=(1, 4), agents=(1, 2),
+)  # fmt: skip
+FULL = Plan(
+    quick=False, repeats=3, clients=(1, 8, 32, 128), seconds=7, warm=1, alone=240, open_seconds=15, fractions=(0.3, 0.5, 0.7, 0.9),
+    spawns=20, hop_seconds=2, sessions=(1, 100, 1000, 10_000), models=(1, 5, 10, 20), agents=(1, 2, 4),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every part is given. ``variants``: name -> more options for the agent; ``rates``: of the open loop, not fractions."""
+
+    plan: Plan
+    texts: list[str]
+    peers: bool = False
+    variants: dict[str, str] = field(default_factory=dict)
+    arrivals: Arrivals = "poisson"
+    rates: tuple[float, ...] = ()
+    say: Callable[[str], None] = print

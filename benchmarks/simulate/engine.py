@@ -1,0 +1,123 @@
+"""The simulation: events in the order of time, workers that take what the rule chooses."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from agent.packing import Shape
+from benchmarks.simulate.cost import Cost
+from benchmarks.simulate.rules import Rule, Waiting
+from benchmarks.simulate.workload import TURN, Workload
+from benchmarks.stats import percentile
+
+_KEY = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A request's times in seconds; ``ahead``: those that waited when it came; ``batches``: begun while it waited, its own too."""
+
+    length: int
+    arrived: float
+    started: float
+    ended: float
+    ahead: int
+    batches: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A rule's figures under a workload; ``short_p99_ms``: of the requests no longer than the median one."""
+
+    p50_ms: float
+    p99_ms: float
+    short_p99_ms: float
+    worst_wait_ms: float
+    rate: float
+    padding: float
+    rows: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+class Simulation:
+    """One run; ``run()`` once."""
+
+    def __init__(self, workload: Workload, rule: Rule, cost: Cost, workers: int) -> None:
+        self._rule, self._cost, self._workers = rule, cost, workers
+        self._left = iter(workload.lengths)
+        self._closed = bool(workload.clients)
+        self._order = itertools.count()
+        self._events: list[tuple[float, int, int | None, list[Served]]] = []
+        self._waiting: list[tuple[Waiting, int, int]] = []
+        self._free = list(range(workers))
+        self._begun = 0
+        self.served: list[Served] = []
+        self.batches: list[tuple[int, int]] = []
+        for at in workload.times or (number * TURN for number in range(workload.clients)):
+            self._come(at)
+
+    def run(self) -> None:
+        """Until everything is answered."""
+        while self._events:
+            now, _, worker, batch = heapq.heappop(self._events)
+            if worker is None:
+                self._waiting.append((Waiting(now, Shape(_KEY, batch[0].length)), len(self._waiting), self._begun))
+            else:
+                heapq.heappush(self._free, worker)
+                self.served += batch
+                for number in range(len(batch) if self._closed else 0):
+                    self._come(now + (number + 1) * TURN)
+            while self._free and self._waiting:
+                self._start(now)
+
+    def _come(self, at: float) -> None:
+        length = next(self._left, None)
+        if length is not None:
+            heapq.heappush(self._events, (at, next(self._order), None, [Served(length, at, at, at, 0, 0)]))
+
+    def _start(self, now: float) -> None:
+        chosen = sorted(self._rule([one for one, _, _ in self._waiting], now, len(self._free)))
+        worker = heapq.heappop(self._free)
+        taken = [self._waiting[i] for i in chosen]
+        for i in reversed(chosen):
+            del self._waiting[i]
+        self._begun += 1
+        longest = max(one.shape.length for one, _, _ in taken)
+        alone = worker == 0 and len(self._free) == self._workers - 1 and not self._waiting
+        end = now + self._cost.seconds(len(taken), longest, alone=alone)
+        batch = [Served(one.shape.length, one.arrived, now, end, ahead, self._begun - begun) for one, ahead, begun in taken]
+        self.batches.append((len(taken), len(taken) * longest))
+        heapq.heappush(self._events, (end, next(self._order), worker, batch))
+
+
+def simulate(workload: Workload, rule: Rule, cost: Cost, workers: int) -> tuple[Summary, list[Served]]:
+    """The figures, and every request."""
+    simulation = Simulation(workload, rule, cost, workers)
+    simulation.run()
+    return _summary(simulation), simulation.served
+
+
+def _summary(simulation: Simulation) -> Summary:
+    served = simulation.served
+    middle = percentile((one.length for one in served), 0.5)
+    padded, tokens = sum(size for _, size in simulation.batches), sum(one.length for one in served)
+    return Summary(
+        p50_ms=_ms(served, 0.5),
+        p99_ms=_ms(served, 0.99),
+        short_p99_ms=_ms([one for one in served if one.length <= middle], 0.99),
+        worst_wait_ms=1000 * max(one.started - one.arrived for one in served),
+        rate=len(served) / (max(one.ended for one in served) - min(one.arrived for one in served)),
+        padding=1 - tokens / padded,
+        rows=len(served) / len(simulation.batches),
+    )
+
+
+def _ms(served: Sequence[Served], part: float) -> float:
+    return 1000 * percentile((one.ended - one.arrived for one in served), part)

@@ -1,0 +1,106 @@
+"""The rules that are compared: which of the waiting requests run next, together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from agent.packing import Limits, Shape, pack
+from benchmarks.simulate.cost import Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request that waits since ``arrived`` seconds."""
+
+    arrived: float
+    shape: Shape
+
+
+#: What waits (oldest first), the time, how many workers are free -> indices of what runs next.
+Rule = Callable[[Sequence[Waiting], float, int], list[int]]
+
+
+def share(waiting: Sequence[Waiting], limits: Limits, free: int) -> Limits:
+    """No more rows than leave work for the other workers that are free: as `agent.batcher` has it."""
+    rows = -(-sum(one.shape.rows for one in waiting) // max(1, free))
+    return replace(limits, rows=min(limits.rows, max(1, rows)))
+
+
+def packed(limits: Limits) -> Rule:
+    """The shipped rule: the oldest, and those nearest to it in length that fit."""
+    return lambda waiting, _, free: pack([one.shape for one in waiting], share(waiting, limits, free))
+
+
+def arrival(rows: int) -> Rule:
+    """The oldest, whatever their lengths."""
+    return lambda waiting, _, free: list(range(min(len(waiting), share(waiting, Limits(rows=rows), free).rows)))
+
+
+def window(size: int, rows: int) -> Rule:
+    """The ``size`` oldest sorted by length; of the runs of neighbours that hold the oldest, the one with the least padding."""
+
+    def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
+        ordered = _by_length(waiting, range(min(size, len(waiting))))
+        count = min(len(ordered), share(waiting, Limits(rows=rows), free).rows)
+        return min(_runs(ordered, count), key=lambda run: _padding(waiting, run))
+
+    return rule
+
+
+def cheapest(cost: Cost, rows: int) -> Rule:
+    """Of the runs of neighbours in length that hold the oldest, of any size, the one that takes least time for each row."""
+
+    def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
+        ordered = _by_length(waiting, range(len(waiting)))
+        most = min(len(ordered), share(waiting, Limits(rows=rows), free).rows)
+        runs = [run for count in range(1, most + 1) for run in _runs(ordered, count)]
+        return min(runs, key=lambda run: cost.seconds(len(run), waiting[run[-1]].shape.length) / len(run))
+
+    return rule
+
+
+def shortest(rows: int, bound: float) -> Rule:
+    """The shortest first; one that has waited for ``bound`` seconds goes before them, with those nearest to it."""
+
+    def rule(waiting: Sequence[Waiting], now: float, free: int) -> list[int]:
+        limits = share(waiting, Limits(rows=rows), free)
+        if now - waiting[0].arrived >= bound:
+            return pack([one.shape for one in waiting], limits)
+        return _by_length(waiting, range(len(waiting)))[: limits.rows]
+
+    return rule
+
+
+def all_rules(cost: Cost) -> dict[str, Rule]:
+    """Name -> rule; the first is what ships."""
+    shipped = Limits()
+    return {
+        f"shipped ({shipped.rows} rows, padding {shipped.padding:g})": packed(shipped),
+        "4 rows": packed(replace(shipped, rows=4)),
+        "16 rows": packed(replace(shipped, rows=16)),
+        "padding 0.1": packed(replace(shipped, padding=0.1)),
+        "padding 0.5": packed(replace(shipped, padding=0.5)),
+        "4 rows, padding 0.1": packed(replace(shipped, rows=4, padding=0.1)),
+        "one by one": arrival(1),
+        "arrival order": arrival(shipped.rows),
+        "sorted window of 32": window(32, shipped.rows),
+        "cheapest neighbours": cheapest(cost, shipped.rows),
+        "shortest first, 0.5 s at most": shortest(shipped.rows, 0.5),
+        "shortest first": shortest(shipped.rows, float("inf")),
+    }
+
+
+def _by_length(waiting: Sequence[Waiting], indices: range) -> list[int]:
+    return sorted(indices, key=lambda i: waiting[i].shape.length)
+
+
+def _runs(ordered: list[int], count: int) -> list[list[int]]:
+    """Every run of ``count`` neighbours that holds the oldest (0)."""
+    at = ordered.index(0)
+    return [ordered[i : i + count] for i in range(max(0, at - count + 1), min(at, len(ordered) - count) + 1)]
+
+
+def _padding(waiting: Sequence[Waiting], run: Sequence[int]) -> int:
+    lengths = [waiting[i].shape.length for i in run]
+    return max(lengths) * len(lengths) - sum(lengths)

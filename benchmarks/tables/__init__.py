@@ -1,0 +1,38 @@
+"""A table for each marker of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.markdown import table
+from benchmarks.results import Results
+from benchmarks.tables import load, parts
+
+#: Name of a marker -> its part of the results, and the table.
+TABLES: dict[str, tuple[str, Callable[[Results], str]]] = {
+    "goals": ("throughput", load.goals),
+    "throughput": ("throughput", load.throughput),
+    "loads": ("throughput", load.loads),
+    "costs": ("throughput", load.costs),
+    "openloop": ("openloop", load.openloop),
+    "start": ("start", parts.start),
+    "hop": ("hop", parts.hop),
+    "sessions": ("sessions", parts.sessions),
+    "models": ("models", parts.models),
+    "agents": ("agents", parts.agents),
+    "rules": ("rules", parts.rules),
+    "tune": ("tune", load.tune),
+}
+
+
+def setup(results: Results) -> str:
+    """Machine, versions, texts, when."""
+    rows = []
+    for name, part in results.parts.items():
+        machine = part["machine"]
+        rows.append((name, part["at"], "quick" if part["quick"] else "full", machine["commit"]))
+    machine = next(iter(results.parts.values()))["machine"]
+    about = ", ".join(f"{name} {value}" for name, value in machine.items() if name != "commit")
+    texts = results.texts
+    words = f"{texts['count']} texts ({texts['from']}), {texts['mean']:.0f} tokens on average, p99 {texts['p99']:.0f}"
+    return f"{about}; {words}.\n\n" + table(("part", "measured (UTC)", "run", "commit"), rows)

@@ -1,0 +1,138 @@
+"""Tables of what was put under load."""
+
+from __future__ import annotations
+
+from benchmarks.markdown import names, pick, shown, table
+from benchmarks.plan import Record
+from benchmarks.results import Results
+from benchmarks.stats import Spread
+
+#: Cores that other processes may take before figures are called a sketch.
+_QUIET = 0.1
+#: Fields of an open loop's records, and their columns.
+_ANSWERS = {
+    "p50_ms": "p50, ms",
+    "p99_ms": "p99, ms",
+    "max_ms": "most, ms",
+    "refused": "refused",
+    "refused_p99_ms": "p99 of refusals, ms",
+    "failed": "failed",
+}
+
+
+def throughput(results: Results) -> str:
+    """Requests a second by target and clients; of plain torch, texts a second."""
+    records = results.records("throughput")
+    clients = sorted({one["clients"] for one in records if one["load"] == "single"})
+    rows = [_throughput(records, name, clients) for name in names(records, "target")]
+    heads = [f"{count} clients, req/s" if count > 1 else "1 client, req/s" for count in clients]
+    made = table(
+        ("", *heads, "at 32: of torch sorted", "p50, ms", "p99, ms", "1 client: p50, ms", f"refused at {clients[-1]}"), rows
+    )
+    about = {one["target"]: one["about"] for one in records if one.get("about")}
+    return "\n\n".join([made, *(f"{name}: {text}." for name, text in about.items())])
+
+
+def _throughput(records: list[Record], name: str, clients: list[int]) -> tuple[str, ...]:
+    if _is_torch(name):
+        mine = {field: shown(pick(records, field, target=name)) for field in ("rate", "p50_ms")}
+        return (name, mine["rate"], *[""] * (len(clients) - 1), "", "", "", mine["p50_ms"], "")
+    loads = {"target": name, "load": "single"}
+    rates = [shown(pick(records, "rate", clients=count, **loads), 0) for count in clients]
+    best = Spread.of(pick(records, "rate", target="torch, sorted")).median
+    part = Spread.of(pick(records, "rate", clients=32, **loads)).median / best
+    late = [shown(pick(records, field, clients=32, **loads), 0) for field in ("p50_ms", "p99_ms")]
+    one = shown(pick(records, "p50_ms", clients=1, **loads))
+    return (name, *rates, f"{part:.2f}", *late, one, shown(pick(records, "refused", clients=clients[-1], **loads), 0))
+
+
+def _is_torch(name: str) -> bool:
+    return name.startswith("torch")
+
+
+def goals(results: Results) -> str:
+    """What is claimed, as ratios within the run."""
+    records = results.records("throughput")
+
+    def at(name: str, field: str, clients: int) -> float:
+        return Spread.of(pick(records, field, target=name, load="single", clients=clients)).median
+
+    peers = [name for name in names(records, "target") if not name.startswith(("torch", "function"))]
+    ours, sorted_rate = "function, unix", Spread.of(pick(records, "rate", target="torch, sorted")).median
+    rows = [("32 clients, of torch's best sorted rate", f"{at(ours, 'rate', 32) / sorted_rate:.2f}", "0.85")]
+    for clients, least in ((8, "1.5"), (32, "2")):
+        if peers:
+            best = max(at(name, "rate", clients) for name in peers)
+            rows.append((f"{clients} clients, of the best peer's rate", f"{at(ours, 'rate', clients) / best:.2f}", least))
+    if peers:
+        middle = min(at(name, "p50_ms", 32) for name in peers)
+        rows.append(("32 clients, p99 of the best peer's p50", f"{at(ours, 'p99_ms', 32) / middle:.2f}", "below 1"))
+    rows.append(("128 clients, of the rate at 32", f"{at(ours, 'rate', 128) / at(ours, 'rate', 32):.2f}", "1"))
+    more = at(ours, "p50_ms", 1) - Spread.of(pick(records, "p50_ms", target="torch, batch 1")).median
+    rows.append(("1 client, median beyond torch's batch 1", f"{more:.1f} ms", "3 ms"))
+    largest = Spread.of(pick(records, "largest_ms", target="torch, sorted")).median
+    short = Spread.of(pick(records, "short_p99_ms", target=ours)).median
+    rows.append(("mixed load, short texts' p99 over the largest batch's time", f"{short / largest:.2f}", "3"))
+    return table(("", "measured", "goal"), [row for row in rows if "nan" not in row[1]]) + "\n\n" + _noise(records)
+
+
+def _noise(records: list[Record]) -> str:
+    others = Spread.of(pick(records, "others", load="single")).median
+    judged = "" if others <= _QUIET else f": more than {_QUIET:g}, so the machine was not quiet and the figures are only a sketch"
+    return f"Meanwhile all else on the machine took {others:.2f} cores{judged}."
+
+
+def loads(results: Results) -> str:
+    """Texts of very different length, and many texts in a request."""
+    records = results.records("throughput")
+    rows = []
+    for name in names(records, "target"):
+        if not _is_torch(name):
+            mixed = [
+                shown(pick(records, field, target=name, load="mixed"), 0) for field in ("rate", "short_p99_ms", "long_p99_ms")
+            ]
+            many = [16 * rate for rate in pick(records, "rate", target=name, load="several")]
+            rows.append((name, *mixed, shown(many, 0), shown(pick(records, "p50_ms", target=name, load="several"), 0)))
+    heads = ("mixed: req/s", "short texts' p99, ms", "long texts' p99, ms", "16 texts in a request: texts/s", "p50, ms")
+    return table(("", *heads), rows)
+
+
+def costs(results: Results) -> str:
+    """CPU and memory by process at 32 clients."""
+    records = [one for one in results.records("throughput") if one.get("clients") == 32 and one["load"] == "single"]
+    rows = []
+    for name in names(records, "target"):
+        mine = [one for one in records if one["target"] == name]
+        for process in mine[0]["cpu_ms"]:
+            memory = [one["memory"][process] for one in mine if process in one["memory"]]
+            sizes = [shown([one[kind] for one in memory], 0) for kind in ("rss", "pss")]
+            rows.append((name, process, shown([one["cpu_ms"][process] for one in mine], 2), *sizes))
+        rows.append((name, "all else on the machine, cores", shown([one["others"] for one in mine], 2), "", ""))
+    return table(("", "process", "CPU for a request, ms", "RSS, MiB", "PSS, MiB"), rows)
+
+
+def openloop(results: Results) -> str:
+    """Given rates, and too much."""
+    records = results.records("openloop")
+    rows = []
+    for load in names(records, "load"):
+        mine = [one for one in records if one["load"] == load]
+        offered, rate, *cells = (shown(pick(mine, name), 0) for name in ("offered", "rate", *_ANSWERS))
+        part = shown([one["rate"] / one["capacity"] for one in mine], 2)
+        back = [one["recovery_s"] for one in mine if one.get("recovery_s") is not None]
+        rows.append(
+            (load, offered, rate, part, *cells, f"{shown(back)} s" if back else "never" if "recovery_s" in mine[0] else "")
+        )
+    heads = ("offered, req/s", "answered, req/s", "of capacity", *_ANSWERS.values(), "recovered after")
+    return table(("", *heads), rows)
+
+
+def tune(results: Results) -> str:
+    """The peers' settings."""
+    records = results.records("tune")
+    rows = []
+    for peer in names(records, "peer"):
+        for about in names([one for one in records if one["peer"] == peer], "settings"):
+            rates = [shown(pick(records, "rate", peer=peer, settings=about, clients=count), 0) for count in (1, 8, 32)]
+            rows.append((peer, about, *rates))
+    return table(("", "settings", "1 client, req/s", "8", "32"), rows)

@@ -1,0 +1,104 @@
+"""Tables of cold starts, the hop, scale and packing rules."""
+
+from __future__ import annotations
+
+from benchmarks.markdown import names, pick, shown, table
+from benchmarks.plan import Record
+from benchmarks.results import Results
+from benchmarks.stats import Spread
+
+
+def start(results: Results) -> str:
+    """Cold starts."""
+    records = results.records("start")
+    torch = Spread.of(pick(records, "seconds", what="torch")).median
+    rows = []
+    for what, name in (
+        ("function", "function, agent warm"),
+        ("flask", "hello-world Flask on cheroot"),
+        ("torch", "`import torch`"),
+    ):
+        seconds = pick(records, "seconds", what=what)
+        rss = [one["memory"]["rss"] for one in records if one["what"] == what and "memory" in one]
+        ratio = f"{Spread.of(seconds).median / torch:.2f}"
+        rows.append((name, shown([1000 * one for one in seconds], 0), ratio, shown(rss), f"{len(seconds)}"))
+    return table(("", "spawn to first answer, ms", "of `import torch`", "RSS, MiB", "spawns"), rows) + "\n\n" + _phases(records)
+
+
+def _phases(records: list[Record]) -> str:
+    found = [one["phases"] for one in records if one["what"] == "function"]
+    rows = [(name, shown([1000 * one[name] for one in found])) for name in found[0]]
+    return table(("phase of the function", "ms"), rows)
+
+
+def hop(results: Results) -> str:
+    """The way there and back."""
+    records = results.records("hop")
+    rows = []
+    for way in names(records, "way"):
+        cells = [shown(pick(records, "median_ms", way=way, size=size), 3) for size in ("1 int", "64 kB")]
+        large = [shown(pick(records, field, way=way, size="16 MiB"), digits) for field, digits in (("median_ms", 1), ("gb_s", 2))]
+        rows.append((way, *cells, *large))
+    return table(("", "1 int, ms", "64 kB, ms", "16 MiB, ms", "GB/s, there and back together"), rows)
+
+
+def sessions(results: Results) -> str:
+    """Idle sessions."""
+    records = results.records("sessions")
+    return _scale(records, "sessions", "connections")
+
+
+def models(results: Results) -> str:
+    """Many models."""
+    return _scale(results.records("models"), "models", "limit")
+
+
+def _scale(records: list[Record], field: str, beside: str) -> str:
+    first = min((one["memory"]["rss"] for one in records), default=0.0)
+    rows = []
+    for value in names(records, field):
+        mine = [one for one in records if one[field] == value]
+        more = [one["memory"]["rss"] - first for one in mine]
+        times = [shown(pick(mine, name), 3) for name in ("median_ms", "p99_ms")]
+        rows.append((f"{value:,}", f"{mine[0][beside]:,}", *times, shown(more)))
+    return table((field, beside, "active client's median, ms", "p99, ms", "agent's RSS above the least, MiB"), rows)
+
+
+def agents(results: Results) -> str:
+    """Shares of the machine."""
+    records = results.records("agents")
+    rows = []
+    for count in names(records, "agents"):
+        mine = [one for one in records if one["agents"] == count]
+        memory = shown([one["memory"]["pss"] for one in mine], 0)
+        rows.append(
+            (f"{count}", f"{mine[0]['cores']:g}", *(shown(pick(mine, name), 0) for name in ("rate", "p50_ms", "p99_ms")), memory)
+        )
+    return table(("agents", "cores for each", "req/s together", "p50, ms", "p99, ms", "PSS of all, MiB"), rows)
+
+
+def rules(results: Results) -> str:
+    """Packing rules, simulated: p50 / p99 / requests a second, and the worst wait."""
+    cost, *records = results.records("rules")
+    rows = [
+        (
+            name,
+            *(
+                _rule(next(one for one in records if one["rule"] == name and one["load"] == load))
+                for load in names(records, "load")
+            ),
+        )
+        for name in names(records, "rule")
+    ]
+    head = f"{_cost(cost['cost'])} Cells: p50 / p99 / worst wait in ms, requests a second."
+    return f"{head}\n\n" + table(("rule", *names(records, "load")), rows)
+
+
+def _cost(found: Record) -> str:
+    a, b, c, d = (1000 * found[name] for name in "abcd")
+    formula = f"{a:.2f} + rows * ({b:.3f} + {c:.4f} * length + {d:.6f} * length^2)"
+    return f"A batch on one thread takes `{formula}` ms (median error of the fit {100 * found['error']:.1f} %)."
+
+
+def _rule(one: Record) -> str:
+    return f"{one['p50_ms']:,.0f} / {one['p99_ms']:,.0f} / {one['worst_wait_ms']:,.0f}, {one['rate']:.0f}"

@@ -1,0 +1,69 @@
+"""What is classified: mild texts as long as real tweets are, or those of a file."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from function.lines import read_file
+
+#: Each is one token of the shipped model's tokenizer.
+_WORDS = (
+    *("the", "tea", "was", "warm", "and", "we", "walked", "along", "river", "until", "it", "rained", "then", "everybody"),
+    *("went", "home", "to", "read", "a", "good", "book", "about", "birds", "that", "sing", "in", "old", "garden", "near"),
+    *("station", "where", "train", "left", "late", "for", "summer", "music", "over", "bread", "with", "coffee"),
+)
+#: Real tweets have 39 tokens on average; a gamma distribution of this shape has their spread, and the model sees at most 128.
+MEAN, SHAPE, LEAST, MOST = 39.0, 3.0, 4, 128
+#: Tokens at the start and the end of every text.
+_ENDS = 2
+
+
+def lengths(count: int, seed: int = 1) -> list[int]:
+    """Lengths in tokens, distributed as those of real tweets."""
+    chance = random.Random(seed)
+    return [min(MOST, max(LEAST, round(chance.gammavariate(SHAPE, MEAN / SHAPE)))) for _ in range(count)]
+
+
+def made(count: int, seed: int = 1) -> list[str]:
+    """Mild texts of our own with these lengths."""
+    return [of_length(tokens, seed + number) for number, tokens in enumerate(lengths(count, seed))]
+
+
+def of_length(tokens: int, seed: int) -> str:
+    """A text of so many tokens."""
+    return " ".join(random.Random(seed).choices(_WORDS, k=max(1, tokens - _ENDS)))
+
+
+def chosen(file: Path | None, count: int) -> list[str]:
+    """``count`` texts, those of the file in random order if one is given."""
+    if file is None:
+        return made(count)
+    texts = [text for text in read_file(file) if text.strip()]
+    return random.Random(1).sample(texts, min(count, len(texts)))
+
+
+def mixed(texts: Sequence[str], longest: int) -> list[tuple[str, int]]:
+    """Nine of ten (kind 0) from ``texts``, one of ten (kind 1) with ``longest`` tokens, in random order."""
+    both = [(text, 0) for text in texts] + [(of_length(longest, number), 1) for number in range(max(1, len(texts) // 9))]
+    random.Random(1).shuffle(both)
+    return both
+
+
+def single(path: str, texts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """An HTTP message for each text; kinds stay."""
+    return [(_post(path, {"text": text}), kind) for text, kind in texts]
+
+
+def several(path: str, texts: Sequence[str], size: int) -> list[tuple[str, int]]:
+    """HTTP messages of ``size`` texts each."""
+    return [(_post(path, {"texts": list(texts[at : at + size])}), 0) for at in range(0, len(texts) - size + 1, size)]
+
+
+def _post(path: str, body: object) -> str:
+    text = json.dumps(body)
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: benchmark\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n{text}"
+    )
