@@ -224,7 +224,7 @@ class Agent:
         self._servers.append(await asyncio.get_running_loop().create_server(self._connection, sock=sock, backlog=1024))
         return Address("tcp", address.host, sock.getsockname()[1]) if address.scheme == "tcp" else address
 
-    def _connection(self) -> asyncio.Protocol:
+    def _connection(self) -> asyncio.BaseProtocol:
         if len(self._connections) >= self._config.max_connections:
             _log.warning("Refusing a connection: %d are open, the limit (--max-connections)", len(self._connections))
             self._metrics.rejected("connections")

@@ -99,3 +99,49 @@ def test_an_unknown_type_is_a_protocol_error() -> None:
     """After it nobody knows where the next frame starts."""
     with pytest.raises(ProtocolError, match="frame type 9"):
         list(FrameReader(10).receive(HEADER.pack(0, 1, 9, 0)))
+
+
+LARGE = 600_000
+
+
+@given(st.lists(st.integers(1, LARGE), max_size=6))
+def test_a_large_body_is_received_into_its_place(cuts: list[int]) -> None:
+    """Whether it is pushed or received in place, or one after the other, the body is the same; what follows it too."""
+    body = bytes(range(251)) * (LARGE // 251)
+    stream = encode(7, REQUEST, 0, body) + encode(9, DATA, 1, b"next")
+    reader, found, at = FrameReader(1 << 20), list[Frame | Refused](), 0
+    for size in [*cuts, len(stream)]:
+        place = reader.place()
+        if place is None:
+            found += reader.receive(stream[at : at + size])
+            at += size
+        else:
+            part = stream[at : at + min(size, len(place))]
+            place[: len(part)] = part
+            found += reader.placed(len(part))
+            at += len(part)
+    found += reader.receive(stream[at:])
+    assert [(frame.stream, bytes(frame.data)) for frame in found if isinstance(frame, Frame)] == [(7, body), (9, b"next")]
+
+
+def test_a_large_body_that_the_budget_refuses_half_way_is_skipped() -> None:
+    """Both ways of receiving ask; what was granted is given back, and the next frame is found."""
+    left = [LARGE // 2]
+
+    def reserve(count: int) -> bool:
+        if count > left[0]:
+            return False
+        left[0] -= count
+        return True
+
+    reader = FrameReader(1 << 20, reserve)
+    assert list(reader.receive(HEADER.pack(LARGE, 3, REQUEST, 0))) == []
+    missing = LARGE
+    while (place := reader.place()) is not None:
+        missing -= len(place)
+        assert list(reader.placed(len(place))) == []
+    (refused, after) = reader.receive(bytes(missing) + encode(5, DATA, 0, b"x"))
+    assert isinstance(refused, Refused)
+    assert isinstance(after, Frame)
+    assert reader.given_up + left[0] + 1 == LARGE // 2
+    assert reader.held == 0

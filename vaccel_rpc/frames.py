@@ -1,11 +1,13 @@
 """ttrpc frames <-> bytes (containerd/ttrpc PROTOCOL.md). No sockets, no threads.
 
 A reader takes bytes in any pieces and gives whole frames. It holds no more than what has arrived, asks before it grows, and
-skips the body of a frame it refuses, so that the next frame is found and the connection lives.
+skips the body of a frame it refuses, so that the next frame is found and the connection lives. A large body can be received right
+into its place.
 """
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +21,10 @@ REMOTE_CLOSED, REMOTE_OPEN, NO_DATA = 1, 2, 4
 #: What standard ttrpc allows in a frame; vAccel's fork allows 1 GiB.
 STANDARD_MAX_DATA = 4 << 20
 VACCEL_MAX_DATA = 1 << 30
+#: A body of so many bytes gets memory of its own, which the kernel only gives as it is written to.
+_LARGE = 256 << 10
+#: The most that is received at a time, and may be there before the budget was asked.
+_PIECE = 256 << 10
 
 
 class ProtocolError(ValueError):
@@ -32,7 +38,7 @@ class Frame:
     stream: int
     type: int
     flags: int
-    data: bytes | bytearray
+    data: bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +73,18 @@ class FrameReader:
         self._reserve = reserve
         self._head = bytearray()
         self._body = bytearray()
+        self._large: memoryview | None = None
         self._missing = 0
         self._now: tuple[int, int, int, int] | None = None
         self._skipping = False
         self._too_large = False
+        self._kept = 0
         self.given_up = 0  # bytes granted for the frame refused last
 
     @property
     def held(self) -> int:
         """Bytes of an unfinished body that are kept, as granted by ``reserve``."""
-        return len(self._body)
+        return self._kept
 
     @property
     def partial(self) -> bool:
@@ -91,6 +99,19 @@ class FrameReader:
             if self._now is not None and not self._missing:
                 yield self._finish(self._now)
 
+    def place(self) -> memoryview | None:
+        """Where the next bytes of a large body belong: who receives them there says so by `placed`. None: `receive` takes them."""
+        if self._large is None or self._skipping:
+            return None
+        return self._large[self._kept : self._kept + min(self._missing, _PIECE)]
+
+    def placed(self, count: int) -> Iterator[Frame | Refused]:
+        """``count`` bytes were received into `place`: the frame, if they complete it."""
+        self._grant(count)
+        self._missing -= count
+        if self._now is not None and not self._missing:
+            yield self._finish(self._now)
+
     def _take_header(self, view: memoryview) -> memoryview:
         need = HEADER.size - len(self._head)
         self._head += view[:need]
@@ -102,21 +123,44 @@ class FrameReader:
             self._head.clear()
             self._missing = length
             self._too_large = self._skipping = length > self._max_data
+            if length >= _LARGE and not self._skipping:
+                self._large = _lazy(length)
+                self._skipping = self._large is None
         return view[need:]
 
     def _take_body(self, view: memoryview) -> memoryview:
         part = view[: self._missing]
-        if not self._skipping and not self._reserve(len(part)):
-            self._skipping = True
-        if not self._skipping:
-            self._body += part
+        at = self._kept
+        if self._grant(len(part)):
+            if self._large is None:
+                self._body += part
+            else:
+                self._large[at : at + len(part)] = part
         self._missing -= len(part)
         return view[len(part) :]
 
+    def _grant(self, count: int) -> bool:
+        """Whether ``count`` bytes more may be kept."""
+        if not self._skipping and not self._reserve(count):
+            self._skipping = True
+        if not self._skipping:
+            self._kept += count
+        return not self._skipping
+
     def _finish(self, now: tuple[int, int, int, int]) -> Frame | Refused:
         length, stream, kind, flags = now
-        body, self._body, self._now = self._body, bytearray(), None
+        body: bytearray | memoryview = self._body if self._large is None else self._large
+        kept, self._kept = self._kept, 0
+        self._body, self._large, self._now = bytearray(), None, None
         if self._skipping:
-            self.given_up = len(body)
+            self.given_up = kept
             return Refused(stream, kind, length, self._too_large)
         return Frame(stream, kind, flags, body)
+
+
+def _lazy(length: int) -> memoryview | None:
+    """Memory that costs nothing until it is written to; None where the kernel has none."""
+    try:
+        return memoryview(mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    except (OSError, ValueError, OverflowError):
+        return None

@@ -127,8 +127,12 @@ class TtrpcChannel:
     def _read(self) -> None:
         buffer = memoryview(bytearray(256 * 1024))
         try:
-            while count := self._socket.recv_into(buffer):
-                for frame in self._reader.receive(buffer[:count]):
+            while True:
+                place = self._reader.place()
+                count = self._socket.recv_into(buffer if place is None else place)
+                if not count:
+                    break
+                for frame in self._reader.receive(buffer[:count]) if place is None else self._reader.placed(count):
                     self._answer(frame)
             self._fail(Unavailable(f"{self._address}: the agent closed the connection"))
         except OSError as error:
@@ -163,7 +167,7 @@ class TtrpcChannel:
         self._on_close()
 
 
-def _payload(response: bytes | bytearray) -> memoryview:
+def _payload(response: bytes | bytearray | memoryview) -> memoryview:
     """The payload of a ttrpc.Response. Raises the `RpcError` that its status means."""
     rest, payloads = cut(response, 2)
     _, statuses = cut(rest, 1)
