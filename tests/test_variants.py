@@ -28,7 +28,7 @@ ORIGINAL = (TWEETS.parent / "tweets.pt.sha256").read_text().split()[0]
 #: What this machine computes faster than float32.
 ABLE = Device("cpu", 1).precisions
 #: The most by which a logit may differ from the original's, and from that of the same text alone.
-LIMITS = {"int8": (1.5, 0.2, 0.05), "bf16": (0.15, 0.03, 0.1)}
+LIMITS = {"int8": (1.5, 0.2, 0.3), "bf16": (0.15, 0.03, 0.1)}
 
 
 def tool(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -73,7 +73,7 @@ def test_a_variant_is_whole_and_says_whose_it_is(store: Path, precision: str) ->
 
 @pytest.mark.parametrize("precision", LIMITS)
 def test_a_variant_is_near_its_original_and_joined_is_alone(store: Path, precision: str) -> None:
-    """Made-up texts of 3 to 128 tokens: logits within the limits; company changes them by a rounding at most."""
+    """Made-up texts of 3 to 128 tokens: logits within the limits; company changes them by roundings at most."""
     if precision not in ABLE:
         pytest.skip(f"this machine has no {precision}")
     rows = token_ids(tokenizer(), made_up(tokenizer(), 70, 9))
@@ -86,7 +86,9 @@ def test_a_variant_is_near_its_original_and_joined_is_alone(store: Path, precisi
     assert alone.dtype == torch.float32
     backwards = logits_of(variant, rows[::-1], 16).flip(0)
     for together in (logits_of(variant, rows, 16), backwards):
-        assert float((alone - together).abs().max()) <= company
+        away = (alone - together).abs().amax(1)
+        assert float(away.max()) <= company
+        assert precision != "int8" or float((away > 1e-4).float().mean()) < 0.15
 
 
 def test_what_cannot_have_a_variant_is_refused(store: Path, tmp_path: Path) -> None:
