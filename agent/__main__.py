@@ -64,6 +64,13 @@ class _UpstreamConfig(click.ParamType[dict[str, str]]):
 @click.option("--uploads", type=click.Choice(["allow", "known", "deny"]), default=None,
               show_default="known; allow if all are unix sockets",
               help="Model bytes from clients: run any, only those whose sha256 is a model of the store, or none.")  # fmt: skip
+@click.option(
+    "--precision", type=click.Choice(["auto", "exact", "fast"]), default="exact",
+    help="Run what was asked for, or its fastest variant in the store; auto: bf16 alone, where it agreed on 999 of 1000 texts.",
+)  # fmt: skip
+@click.option(
+    "--plugin", "plugins", multiple=True, metavar="MODULE", help="One more engine, for files of its own suffix; repeatable."
+)
 @click.option("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="Where torch runs.")
 @click.option(
     "--threads", type=click.IntRange(1), default=None, show_default="all cores the process may use", help="Cores on a CPU."
@@ -118,6 +125,7 @@ def _config(options: dict[str, Any]) -> Config:
     return Config(
         addresses=tuple(options.pop("addresses")),
         preload=tuple(options.pop("preload")),
+        plugins=tuple(options.pop("plugins")),
         max_delay=options.pop("max_delay_ms") / 1000,
         idle_session=options.pop("idle_session_s"),
         grace=options.pop("grace_s"),

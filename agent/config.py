@@ -10,6 +10,7 @@ from vaccel_rpc.addresses import DEFAULT, Address, parse
 from vaccel_rpc.channels import Tls
 
 Uploads = Literal["allow", "known", "deny"]
+Precision = Literal["auto", "exact", "fast"]
 
 MIB = 1 << 20
 
@@ -29,6 +30,8 @@ class Config:
     models: Path | None = None
     preload: tuple[str, ...] = ()
     uploads: Uploads | None = None
+    precision: Precision = "exact"
+    plugins: tuple[str, ...] = ()
     device: str = "auto"
     threads: int | None = None
     max_batch: int | None = None

@@ -20,7 +20,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from agent.batcher import Report
-from agent.store import Model
+from agent.model import Model
 from vaccel_rpc import __version__
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -104,8 +104,10 @@ class _Loaded(Collector):
         self._models = models
 
     def collect(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily("vaccel_model_loaded", "1 for each model of the store in memory", labels=["model", "sha256"])
+        family = GaugeMetricFamily(
+            "vaccel_model_loaded", "1 for each model of the store in memory", labels=["model", "sha256", "precision"]
+        )
         for model in self._models():
             if model.warm and not model.uploaded:
-                family.add_metric([model.name, model.digest], 1)
+                family.add_metric([model.name, model.digest, model.variant.precision if model.variant else "exact"], 1)
         yield family

@@ -14,14 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agent import cpus
+from agent import cpus, variants
 from agent.batcher import Batcher
 from agent.config import Config
 from agent.metrics import Metrics
+from agent.model import Program
 from agent.packing import Limits
+from agent.plugins.registry import TORCH, PluginError, Plugins
 from agent.service import Service
 from agent.sessions import Sessions
-from agent.store import Program, Store
+from agent.store import Store
 from agent.transports.ttrpc import Budget, Connection
 from agent.watch import MetricsServer
 from vaccel_rpc.addresses import Address, is_alive, ttrpc_socket
@@ -48,7 +50,7 @@ class Agent:
         self._ending = asyncio.Event()
         self._connections: set[Connection] = set()
         self._budget = Budget(config.max_buffer)
-        self._torch: Any = None
+        self._plugins = Plugins(config.plugins)
         self._device: Any = None
         self._store = Store(
             config.models,
@@ -56,6 +58,8 @@ class Agent:
             self._load,
             max_models=config.max_models,
             max_uploads=config.max_uploads,
+            suffixes=lambda: self._plugins.suffixes,
+            choose=lambda digest, found: variants.choose(digest, found, config.precision, self._device.precisions),
             loaded=self._metrics.loaded,
         )
         self._metrics.models(lambda: self._store.models)
@@ -137,10 +141,13 @@ class Agent:
 
     async def _start_device(self) -> None:
         """Imports torch (seconds) while the loop goes on, and starts the workers."""
-        self._torch = await asyncio.to_thread(importlib.import_module, "agent.plugins.torch")
         threads = self._config.threads or cpus.available()
         try:
-            self._device = self._torch.Device(self._config.device, threads)
+            await asyncio.to_thread(self._plugins.load_all)
+        except PluginError as error:
+            raise StartError(str(error)) from None
+        try:
+            self._device = importlib.import_module(TORCH).Device(self._config.device, threads)
         except Exception as error:  # noqa: BLE001 torch raises several kinds
             raise StartError(f"--device {self._config.device}: {str(error).splitlines()[0]}") from None
         usual = _CPU_LIMITS if self._device.is_cpu else _GPU_LIMITS
@@ -167,8 +174,7 @@ class Agent:
             self._metrics.gauge(name, text, value)
 
     def _load(self, path: Path, name: str) -> Program:  # noqa: ARG002 the store tells the name to every loader
-        program: Program = self._torch.load(path, self._device)
-        return program
+        return self._plugins.load(path, self._device)
 
     def _metrics_server(self, stack: contextlib.ExitStack) -> MetricsServer | None:
         if self._config.metrics is None:

@@ -14,10 +14,11 @@ from agent.batcher import Batcher, Done
 from agent.endpoints import Buffer, Endpoint, decode, endpoints
 from agent.joiner import Joiner
 from agent.metrics import Metrics
+from agent.model import Model
 from agent.packing import Shape
 from agent.plugins.layout import Layout
 from agent.sessions import Resource, Scope, Session
-from agent.store import Model, Store
+from agent.store import Store
 from vaccel_rpc import tracing
 from vaccel_rpc.client import TIMINGS
 from vaccel_rpc.dialects import TENSORFLOW, Dialect
@@ -213,6 +214,8 @@ class Service:
             reply.timings.queue = regions.nanoseconds(done.released - done.arrived)
             reply.timings.forward = regions.nanoseconds(done.batch.ended - done.batch.began)
             reply.timings.rows = done.rows
+            if variant := resource.model.variant:
+                reply.variant.precision, reply.variant.sha256 = variant.precision, resource.model.digest
         return reply
 
     async def _outputs(self, call: Call, session: Session, resource: Resource, inputs: list[Tensor]) -> Done:

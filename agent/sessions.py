@@ -14,7 +14,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agent.store import Model
+from agent.model import Model
 from vaccel_rpc.errors import NotFound, ResourceExhausted
 
 _log = logging.getLogger("agent.session")

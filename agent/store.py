@@ -9,69 +9,37 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from agent.config import Uploads
-from vaccel_rpc.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
-from vaccel_rpc.modelfile import ModelFileError, Signature, digest_beside, program_kind
+from agent.files import Known, check_digest, digest_of, variant_of, write_program
+from agent.model import Model, Program
+from vaccel_rpc.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
+from vaccel_rpc.modelfile import VariantOf
 
 _log = logging.getLogger("agent.store")
 
-_SUFFIXES = (".pt", ".pt2")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 R = TypeVar("R")
 
 
-class Program(Protocol):
-    """A model in memory, as a plugin loads it. ``joinable``: whether requests may be joined and padded."""
-
-    signature: Signature | None
-    joinable: bool
+Choose = Callable[[str, Sequence[tuple[Path, VariantOf]]], Path | None]
 
 
-@dataclass(eq=False)
-class Model:
-    """One content. ``path``: its file, None once an upload's file is gone; ``references``: resources that hold it."""
-
-    digest: str
-    name: str
-    path: Path | None
-    uploaded: bool
-    size: int = 0
-    references: int = 0
-    pinned: bool = False
-    used: float = 0.0
-    program: asyncio.Task[Program] | None = None
-
-    @property
-    def loaded(self) -> bool:
-        """Whether its program is in memory, or about to be."""
-        return self.program is not None
-
-    @property
-    def warm(self) -> bool:
-        """Whether its program is in memory."""
-        return self.program is not None and self.program.done() and not self.program.cancelled() and not self.program.exception()
-
-    @property
-    def label(self) -> str:
-        """Its name in metrics: bounded, so all uploads share one."""
-        return "upload" if self.uploaded else self.name
-
-    def __str__(self) -> str:
-        return f"{self.name} (sha256:{self.digest[:12]})"
+def _itself(digest: str, found: Sequence[tuple[Path, VariantOf]]) -> Path | None:  # noqa: ARG001 as `Choose`
+    return None
 
 
 class Store:
     """The models of a directory, and those that clients send.
 
-    ``load`` reads a file into a program; it runs in a thread. ``loaded`` is told of each model that was.
+    ``load`` reads a file into a program; it runs in a thread. ``suffixes()``: of the files it reads. ``choose``: the file to run in
+    place of a model of the store. ``loaded`` is told of each model that was.
     """
 
     def __init__(
@@ -82,13 +50,16 @@ class Store:
         *,
         max_models: int,
         max_uploads: int,
+        suffixes: Callable[[], Sequence[str]] = lambda: (".pt", ".pt2"),
+        choose: Choose = _itself,
         loaded: Callable[[Model], None] = lambda _: None,
     ) -> None:
         self._folder = folder.resolve() if folder else None
         self._policy, self._load, self._told = policy, load, loaded
         self._max_models, self._max_uploads = max_models, max_uploads
         self._models: dict[str, Model] = {}
-        self._digests: dict[Path, tuple[tuple[int, int, int], str]] = {}
+        self._suffixes, self._choose = suffixes, choose
+        self._digests, self._variants = Known(digest_of), Known(variant_of)
         self._private = Path(tempfile.mkdtemp(prefix="vaccel-agent-"))
         self._uploading = asyncio.Lock()
         self._files = ThreadPoolExecutor(2, "files")
@@ -109,18 +80,17 @@ class Store:
         """The files of the store; links that lead out of it are not."""
         if self._folder is None:
             return []
-        found = [path for path in self._folder.iterdir() if path.suffix in _SUFFIXES]
+        found = [path for path in self._folder.iterdir() if path.suffix in self._suffixes()]
         return sorted(path.name for path in found if path.resolve().is_relative_to(self._folder))
 
     async def by_path(self, path: str) -> Model:
-        """The model that a client names; the caller holds a reference.
+        """The model that a client names, or the variant that runs in its place; the caller holds a reference.
 
         Raises `NotFound`, or `PermissionDenied` for what is not in the store.
         """
         match = _DIGEST.fullmatch(path)
-        if match:
-            return await self._by_digest(match[1])
-        return await self._by_file(self._resolve(path))
+        model = await (self._by_digest(match[1]) if match else self._by_file(self._resolve(path)))
+        return await self._in_place_of(model)
 
     async def by_bytes(self, name: str, data: memoryview) -> Model:
         """The model whose file a client sends; the caller holds a reference.
@@ -139,7 +109,7 @@ class Store:
             if model is None or model.path is None:
                 model = await self._keep_upload(digest, name, data)
             model.references += 1
-        return model
+        return await self._in_place_of(model)
 
     def release(self, model: Model) -> None:
         """One reference less; an upload's file goes with the last."""
@@ -168,9 +138,9 @@ class Store:
 
     async def preload(self, names: tuple[str, ...]) -> list[Model]:
         """Loads models of the store and keeps them. Raises what `by_path` and `program` raise; `NotFound` for all of none."""
-        wanted = self.names() if "all" in names else list(names)
+        wanted = await self._in_thread(self._originals) if "all" in names else list(names)
         if names and not wanted:
-            raise NotFound(f"no model (NAME.pt, NAME.pt2) in {self._folder}")
+            raise NotFound(f"no model ({', '.join(f'NAME{suffix}' for suffix in self._suffixes())}) in {self._folder}")
         models = [await self.by_path(name) for name in wanted]
         for model in models:
             model.pinned = True
@@ -195,10 +165,8 @@ class Store:
         )
         if "://" in name or "\0" in name or ".." in name.split("/"):
             raise outside
-        wanted = self._folder / name
-        for candidate in (
-            [wanted] if wanted.suffix in _SUFFIXES else [wanted.with_name(wanted.name + suffix) for suffix in _SUFFIXES]
-        ):
+        wanted, suffixes = self._folder / name, self._suffixes()
+        for candidate in [wanted] if wanted.suffix in suffixes else [wanted.with_name(wanted.name + end) for end in suffixes]:
             if not candidate.resolve().is_relative_to(self._folder):
                 raise outside
             if candidate.is_file():
@@ -207,13 +175,41 @@ class Store:
             raise outside
         raise NotFound(f"no model {path!r} in the store")
 
+    def _originals(self) -> list[str]:
+        """The files of the store that are nobody's variant."""
+        return [name for name in self.names() if self._variants.of(self._resolve(name)) is None]
+
+    async def _in_place_of(self, model: Model) -> Model:
+        """The variant that is to run for ``model``, or itself; the caller's reference is then to that. Who names a variant gets it."""
+        if model.uploaded or model.variant:
+            return model
+        variant: Model | None = None
+        try:
+            path = await self._in_thread(self._chosen, model.digest)
+            variant = await self._by_file(path) if path else model
+            return variant
+        finally:
+            if variant is not model:
+                self.release(model)
+
+    def _chosen(self, digest: str) -> Path | None:
+        paths = [self._resolve(name) for name in self.names()]
+        return self._choose(digest, [(path, variant) for path in paths if (variant := self._variants.of(path))])
+
     async def _by_file(self, path: Path) -> Model:
-        digest = await self._in_thread(self._digest, path)
+        digest = await self._in_thread(self._digests.of, path)
         model = self._models.get(digest)
         if model is None or (model.uploaded and model.path is None):
-            model = self._add(Model(digest, path.stem, path, uploaded=False, size=path.stat().st_size))
+            model = await self._add_file(digest, path)
         model.references += 1
         return model
+
+    async def _add_file(self, digest: str, path: Path) -> Model:
+        variant = await self._in_thread(self._variants.of, path)
+        known = self._models.get(digest)
+        if known and known.path is not None:
+            return known
+        return self._add(Model(digest, path.stem, path, uploaded=False, variant=variant, size=path.stat().st_size))
 
     async def _by_digest(self, digest: str) -> Model:
         model = self._models.get(digest)
@@ -228,10 +224,8 @@ class Store:
         """The file of the store with that content."""
         for name in self.names():
             path = self._resolve(name)
-            if await self._in_thread(self._digest, path) == digest:
-                return self._models.get(digest) or self._add(
-                    Model(digest, path.stem, path, uploaded=False, size=path.stat().st_size)
-                )
+            if await self._in_thread(self._digests.of, path) == digest:
+                return await self._add_file(digest, path)
         return None
 
     def _add(self, model: Model) -> Model:
@@ -254,13 +248,14 @@ class Store:
                 reason="uploads",
             )
         path = self._private / digest
-        writing = self._files.submit(_write_program, path, data)
+        writing = self._files.submit(write_program, path, data)
         try:
             await asyncio.wrap_future(writing)
         except asyncio.CancelledError:
             writing.add_done_callback(lambda _: path.unlink(missing_ok=True))
             raise
-        return self._add(Model(digest, Path(name).stem or "model", path, uploaded=True, size=len(data)))
+        variant = await self._in_thread(variant_of, path)
+        return self._add(Model(digest, Path(name).stem or "model", path, uploaded=True, variant=variant, size=len(data)))
 
     async def _loaded(self, model: Model) -> Program:
         if model.path is None:
@@ -272,9 +267,9 @@ class Store:
     def _read(self, model: Model, path: Path) -> Program:
         began = time.monotonic()
         if not model.uploaded:
-            _check_digest(path)
+            check_digest(path)
         program = self._load(path, model.name)
-        _log.info("Loaded model %s in %.1f s", model, time.monotonic() - began)
+        _log.info("Loaded model %s in %.1f s%s", model, time.monotonic() - began, model.kind)
         return program
 
     def _make_room(self) -> None:
@@ -289,53 +284,9 @@ class Store:
         if len(loaded) >= self._max_models:
             raise ResourceExhausted(f"{self._max_models} models are loaded and in use, the limit (--max-models)", retry_after=5)
 
-    def _digest(self, path: Path) -> str:
-        """The content's sha256: from the file beside it, else computed, once for each state of the file."""
-        stat = path.stat()
-        state = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        known = self._digests.get(path)
-        if known is None or known[0] != state:
-            try:
-                known = (state, digest_beside(path) or _sha256_of(path))
-            except ModelFileError as error:
-                raise FailedPrecondition(str(error)) from None
-            self._digests[path] = known
-        return known[1]
-
     async def _in_thread(self, function: Callable[..., R], *args: Any) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._files, function, *args)
 
 
 def _sha256(data: memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _check_digest(path: Path) -> None:
-    try:
-        expected = digest_beside(path)
-    except ModelFileError as error:
-        raise FailedPrecondition(str(error)) from None
-    if expected and expected != _sha256_of(path):
-        raise FailedPrecondition(f"{path.name} is not what {path.name}.sha256 says: the file or its digest is damaged")
-
-
-def _write_program(path: Path, data: memoryview) -> None:
-    """Writes an upload. Raises `InvalidArgument`, leaving nothing, where it is no TorchScript file."""
-    try:
-        with path.open("xb") as file:
-            file.write(data)
-        kind = program_kind(path)
-        if kind == "export":
-            raise InvalidArgument(
-                "a torch.export file (.pt2) can carry code and is taken from the store alone; send TorchScript (.pt)"
-            )
-        if kind is None:
-            raise InvalidArgument("the bytes are not a model: a TorchScript archive (torch.jit.save) is expected")
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise

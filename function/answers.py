@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -26,11 +27,23 @@ def shown(item: Prediction | Unusable, options: Options) -> dict[str, Any]:
     return answer
 
 
+def shown_alone(item: Prediction | Unusable, options: Options) -> dict[str, Any]:
+    """`shown`, for a line that does not name its model: with the variant that ran, if it was one."""
+    return {**shown(item, options), **ran_as([item])}
+
+
 def answer(items: list[Prediction | Unusable], options: Options, model: dict[str, str | None], *, many: bool) -> dict[str, Any]:
     """The whole answer: one prediction, or ``{"predictions": [...]}``, with the model that made them."""
+    named = {**model, **ran_as(items)}
     if many:
-        return {"predictions": [shown(item, options) for item in items], "model": model}
-    return {**shown(items[0], options), "model": model}
+        return {"predictions": [shown(item, options) for item in items], "model": named}
+    return {**shown(items[0], options), "model": named}
+
+
+def ran_as(items: Sequence[Prediction | Unusable]) -> dict[str, str]:
+    """``precision`` and ``variant`` (its sha256) of the variant that ran in the model's place; nothing where the model itself did."""
+    found = next((item.variant for item in items if isinstance(item, Prediction) and item.variant), None)
+    return {"precision": found.precision, "variant": found.sha256} if found else {}
 
 
 def ranked(item: Prediction) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from function.answers import shown
+from function.answers import shown_alone
 from function.classify import Classifier, Prediction
 from function.config import ConfigError, address_of
 from function.lines import InputError, read_file, standard_input
@@ -203,7 +203,7 @@ def _text(line: int, text: str, item: Item, ms: float, options: Options) -> str:
 
 
 def _json(line: int, text: str, item: Item, ms: float, options: Options) -> str:
-    answer = shown(named(item) if isinstance(item, Unusable) else item, options)
+    answer = shown_alone(named(item) if isinstance(item, Unusable) else item, options)
     if "error" not in answer:
         answer.setdefault("truncated", False)
     return json.dumps({"line": line, "text": text, **answer, "ms": round(ms, 3)}) + "\n"

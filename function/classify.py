@@ -11,7 +11,7 @@ from typing import Protocol
 from function.options import Options, Unusable
 from function.tokens import Encoded, Encoder
 from vaccel_rpc import tracing
-from vaccel_rpc.client import Ran
+from vaccel_rpc.client import Ran, Variant
 from vaccel_rpc.errors import Internal
 from vaccel_rpc.modelfile import Extras, ModelFileError, Signature
 from vaccel_rpc.tensors import Tensor, to_values
@@ -35,7 +35,7 @@ class Runner(Protocol):
 class Prediction:
     """``scores``, ``logits``: label -> probability (or number: regression), and what the model gave, in the model's order.
 
-    ``score``: the best one's. ``windows``: runs whose scores were averaged.
+    ``score``: the best one's. ``windows``: runs whose scores were averaged. ``variant``: what ran in the model's place, if so.
     """
 
     label: str
@@ -45,6 +45,7 @@ class Prediction:
     tokens: int
     truncated: bool
     windows: int
+    variant: Variant | None = None
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Classifier:
 
     def _run(
         self, runs: list[list[Tensor]], timeout: float | None, metadata: Mapping[str, str] | None, spent: Spent
-    ) -> list[Tensor]:
+    ) -> list[Ran]:
         if not runs:
             return []
         began = time.perf_counter()
@@ -126,10 +127,10 @@ class Classifier:
         timings = [one.timings for one in ran if one.timings]
         spent.queue = max((one.queue for one in timings), default=0.0)
         spent.forward = max((one.forward for one in timings), default=0.0)
-        return [one.outputs[0] for one in ran]
+        return ran
 
-    def _prediction(self, outputs: list[Tensor], encoded: Encoded) -> Prediction:
-        given = [to_values(output) for output in outputs]
+    def _prediction(self, runs: list[Ran], encoded: Encoded) -> Prediction:
+        given = [to_values(ran.outputs[0]) for ran in runs]
         if any(len(values) != len(self.labels) for values in given):
             raise Internal(f"the model gave {len(given[0])} numbers for {len(self.labels)} labels")
         score = SCORES[self._signature.problem_type]
@@ -142,7 +143,8 @@ class Classifier:
             logits=dict(zip(self.labels, logits, strict=True)),
             tokens=encoded.tokens,
             truncated=encoded.truncated,
-            windows=len(outputs),
+            windows=len(runs),
+            variant=next((ran.variant for ran in runs if ran.variant), None),
         )
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from vaccel_rpc.addresses import Address, AddressError, from_environment, parse
 from vaccel_rpc.channels import Tls
+from vaccel_rpc.modelfile import read_extras
 
 #: Variable, default, meaning; printed by ``--help``.
 VARIABLES = (
@@ -107,12 +108,17 @@ def address_of(text: str) -> Address:
 
 def _only_model() -> str:
     for folder in (Path(__file__).parent.parent / "models", Path("models")):
-        found = sorted(folder.glob("*.pt"))
+        found = _originals(sorted(folder.glob("*.pt")))
         if len(found) == 1:
             return str(found[0])
         if found:
             raise ConfigError(f"MODEL: {folder} holds several models ({', '.join(path.name for path in found)}); name one")
     raise ConfigError("MODEL is not set, and no models/*.pt is beside the package or in the working directory")
+
+
+def _originals(files: list[Path]) -> list[Path]:
+    """Those that are not another model's variant; a single file is not looked into."""
+    return files if len(files) < 2 else [path for path in files if read_extras(path).variant is None]
 
 
 def _one_of(env: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:

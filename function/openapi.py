@@ -78,7 +78,15 @@ def _schemas(service: Service) -> Json:
             "windows": {"type": "integer", "minimum": 1, "description": "Windows whose scores were averaged."},
         },
     }
-    model = {"type": "object", "properties": {"name": {"type": "string"}, "sha256": {"type": ["string", "null"]}}}
+    model = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "sha256": {"type": ["string", "null"]},
+            "precision": {"type": "string", "description": "A faster variant of the model ran, computed in this precision."},
+            "variant": {"type": "string", "description": "That variant's sha256."},
+        },
+    }
     return {
         "Text": text,
         "Prediction": prediction,

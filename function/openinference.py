@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from function import asked as asking
-from function.answers import ranked
+from function.answers import ran_as, ranked
 from function.asked import Malformed
 from function.classify import Prediction
 from function.options import Options, Unusable, read_options
@@ -42,7 +42,7 @@ class InferenceRequest:
         answer: dict[str, Any] = {"model_name": model, "model_version": VERSION}
         if self.id is not None:
             answer["id"] = self.id
-        passed = {name: value for name, value in self.parameters.items() if name not in _OURS}
+        passed = {name: value for name, value in self.parameters.items() if name not in _OURS} | ran_as(items)
         if passed:
             answer["parameters"] = passed
         outputs = [_output(name, items, self.options, labels, self.shape) for name, _ in self.outputs]

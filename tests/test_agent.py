@@ -437,7 +437,7 @@ def test_metrics_and_health(agent: Server) -> None:
     digest = (MODELS / "tweets.pt.sha256").read_text().split()[0]
     process = f'vaccel_agent_info{{pid="{agent.process.pid}",version="{__version__}"}} 1.0'
     once = 'vaccel_model_loads_total{model="tweets"} 1.0'
-    for line in (process, once, f'vaccel_model_loaded{{model="tweets",sha256="{digest}"}} 1.0'):
+    for line in (process, once, f'vaccel_model_loaded{{model="tweets",precision="exact",sha256="{digest}"}} 1.0'):
         assert line in text.splitlines()
     for series in ("vaccel_queue_requests", "vaccel_queue_tokens", "vaccel_queue_estimated_wait_seconds"):
         assert re.search(rf"^{series} 0.0$", text, re.MULTILINE), series

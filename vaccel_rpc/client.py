@@ -18,7 +18,7 @@ _MODEL = 2
 #: Bytes of an argument that GenopStream sends in one piece.
 _PART = 1 << 20
 
-#: Metadata key that, with the value 1, asks for a run's times: an extension of this agent, which others skip.
+#: Metadata key that, with the value 1, asks for a run's times and variant: an extension of this agent, which others skip.
 TIMINGS = "vaccel-timings"
 
 #: Arguments of a generic operation.
@@ -49,11 +49,20 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A variant of a model: its precision (int8, bf16) and its file's sha256."""
+
+    precision: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Ran:
-    """A run's outputs, and its times where they were asked for."""
+    """A run's outputs; where they were asked for, its times, and the variant of the model that ran, if it was one."""
 
     outputs: list[Tensor]
     timings: Timings | None = None
+    variant: Variant | None = None
 
 
 class Client:
@@ -126,7 +135,7 @@ class Client:
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Pending[Ran]:
-        """Sends a run and does not wait for it; ``metadata`` goes with it, and `TIMINGS` in it asks for the run's times."""
+        """Sends a run and does not wait for it; ``metadata`` goes with it, and `TIMINGS` in it asks for the run's times and variant."""
         make = self._dialect.tensor
         tensors = [make(data=bytes(tensor.data), dims=tensor.dims, type=DTYPES[tensor.dtype][0]) for tensor in inputs]
         fields = {"session_id": session, "model_id": model, self._dialect.outputs: outputs}
@@ -207,7 +216,8 @@ def _ran(reply: Any) -> Ran:
     if not reply.HasField("timings"):
         return Ran(outputs)
     given = reply.timings
-    return Ran(outputs, Timings(given.queue / 1e9, given.forward / 1e9, given.rows))
+    variant = Variant(reply.variant.precision, reply.variant.sha256) if reply.HasField("variant") else None
+    return Ran(outputs, Timings(given.queue / 1e9, given.forward / 1e9, given.rows), variant)
 
 
 def _tensor(message: Any) -> Tensor:

@@ -49,6 +49,19 @@ class Signature:
 
 
 @dataclass(frozen=True)
+class VariantOf:
+    """``variant.json``: this file is the model whose sha256 is ``of``, computed in another ``precision`` (int8, bf16).
+
+    ``agreement``: the share of ``texts`` that it gave the original's best label, measured when it was made.
+    """
+
+    of: str
+    precision: str
+    agreement: float = 0.0
+    texts: int = 0
+
+
+@dataclass(frozen=True)
 class Extras:
     """The entries of a model or tokenizer file that a client needs; each is None where the file has none.
 
@@ -59,6 +72,7 @@ class Extras:
     labels: list[str] | None
     signature: Signature | None
     model: dict[str, str] | None
+    variant: VariantOf | None = None
 
 
 def parse_signature(text: str | bytes) -> Signature:
@@ -90,6 +104,18 @@ def _spec(data: dict[str, Any]) -> TensorSpec:
     return TensorSpec(data["name"], data["dtype"], tuple(data["dims"]), data.get("pad", 0))
 
 
+def parse_variant(text: str | bytes) -> VariantOf:
+    """What ``variant.json`` says. Raises `ModelFileError`."""
+    try:
+        data = json.loads(text)
+        made = VariantOf(data["of"], data["precision"], float(data.get("agreement", 0)), int(data.get("texts", 0)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"variant.json: {error}") from None
+    if not _is_digest(made.of) or not isinstance(made.precision, str):
+        raise ModelFileError('variant.json: "of" must be a sha256, "precision" a name')
+    return made
+
+
 def read_extras(path: str | Path) -> Extras:
     """The extras of a model or tokenizer file.
 
@@ -107,12 +133,13 @@ def read_extras(path: str | Path) -> Extras:
             labels=_labels(found.get("labels.json")),
             signature=parse_signature(found["signature.json"]) if "signature.json" in found else None,
             model=json.loads(found["model.json"]) if "model.json" in found else None,
+            variant=parse_variant(found["variant.json"]) if "variant.json" in found else None,
         )
     except ValueError as error:
         raise ModelFileError(f"{path}: {error}") from None
 
 
-_ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "model.json")
+_ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "model.json", "variant.json")
 
 
 def _extra_name(name: str) -> str:
@@ -150,6 +177,10 @@ def digest_beside(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     digest = text.split()[0].lower() if text.split() else ""
-    if len(digest) != 64 or any(c not in "0123456789abcdef" for c in digest):
+    if not _is_digest(digest):
         raise ModelFileError(f"{beside}: no sha256 in it; sha256sum's format is 'HEX  NAME'")
     return digest
+
+
+def _is_digest(text: Any) -> bool:
+    return isinstance(text, str) and len(text) == 64 and all(c in "0123456789abcdef" for c in text)

@@ -1,1 +1,1 @@
-"""What runs models. One plugin: torch."""
+"""What runs models: torch, and what `registry` finds besides."""

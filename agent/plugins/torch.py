@@ -22,8 +22,10 @@ _log = logging.getLogger("agent.plugins.torch")
 
 _TYPES = {name: getattr(torch, name) for name in DTYPES}
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
-#: The most by which a padded run may differ from an unpadded one.
-_TOLERANCE = 1e-3
+#: Of the files that `load` reads.
+SUFFIXES = (".pt", ".pt2")
+#: The most by which a padded run may differ from an unpadded one; a variant's coarse numbers now and then round the other way.
+_TOLERANCE, _TOLERANCES = 1e-3, {"int8": 0.2, "bf16": 0.1}
 _MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 Forward = Callable[..., Any]
@@ -45,6 +47,13 @@ class Device:
         """Whether models run on the CPU."""
         return self.device.type == "cpu"
 
+    @property
+    def precisions(self) -> frozenset[str]:
+        """Those of variants that this machine computes faster than float32, and right: int8 without VNNI can overflow."""
+        has = torch.cpu.get_capabilities() if self.is_cpu else {}
+        able = {"int8": has.get("avx512_vnni"), "bf16": has.get("avx512_bf16") or has.get("amx_bf16")}
+        return frozenset(precision for precision, there in able.items() if there)
+
     def use_threads(self, count: int) -> None:
         """Lets this thread's next runs use ``count`` cores."""
         if self.is_cpu and getattr(self._now, "threads", None) != count:
@@ -53,10 +62,10 @@ class Device:
 
 
 class TorchProgram:
-    """A model in memory. ``joinable``: its signature says so, and padding was found not to change its answers."""
+    """A model in memory. ``joinable``: its signature says so, and padding changed its answers by ``tolerance`` at most."""
 
-    def __init__(self, forward: Forward, signature: Signature | None, device: Device) -> None:
-        self._forward, self._device = forward, device
+    def __init__(self, forward: Forward, signature: Signature | None, device: Device, tolerance: float = _TOLERANCE) -> None:
+        self._forward, self._device, self._tolerance = forward, device, tolerance
         self.signature = signature
         self._layout = Layout(signature) if signature else None
         self.joinable = bool(self._layout and self._layout.joinable)
@@ -84,7 +93,7 @@ class TorchProgram:
             if self.joinable:
                 joined = self.run([short, long], alone=False).outputs[0]
                 worst = max(_difference(a, b) for a, b in zip(alone, joined, strict=True))
-                if not worst <= _TOLERANCE:
+                if not worst <= self._tolerance:
                     self.joinable = False
                     _log.warning("Padding changes the answers of %s by %.2g: its requests are run alone", self._name, worst)
         except RpcError as error:
@@ -126,7 +135,8 @@ class TorchProgram:
 def load(path: Path, device: Device) -> TorchProgram:
     """Loads and warms up a model file. Raises `InvalidArgument` with the reason where it is none."""
     try:
-        signature = read_extras(path).signature
+        extras = read_extras(path)
+        signature = extras.signature
         kind = program_kind(path)
         forward = _load_export(path, device) if kind == "export" else _load_script(path, device, signature)
     except ModelFileError as error:
@@ -137,7 +147,9 @@ def load(path: Path, device: Device) -> TorchProgram:
         if _is_memory(error):
             raise ResourceExhausted(f"not enough memory to load the model: {_last_line(error)}") from None
         raise InvalidArgument(f"torch cannot load the model: {_last_line(error)}".replace(str(path), "the file")) from None
-    program = TorchProgram(forward, signature, device)
+    program = TorchProgram(
+        forward, signature, device, _TOLERANCES.get(extras.variant.precision if extras.variant else "", _TOLERANCE)
+    )
     program.warm_up()
     return program
 

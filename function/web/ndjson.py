@@ -11,7 +11,7 @@ from typing import Any
 from flask import Request, Response
 
 from function import asked as asking
-from function.answers import shown
+from function.answers import shown_alone
 from function.asked import Asked, Malformed
 from function.options import Unusable, named
 from function.problems import Problem, problem_of
@@ -96,7 +96,7 @@ class _Worker:
         while True:
             try:
                 items = self._service.classifier.classify(asked.texts, self._service.timeout, asked.options, self._metadata).items
-                return [shown(named(item) if isinstance(item, Unusable) else item, asked.options) for item in items]
+                return [shown_alone(named(item) if isinstance(item, Unusable) else item, asked.options) for item in items]
             except (ResourceExhausted, Unavailable) as error:
                 # A long stream waits for a busy agent; a short request would be told to come again.
                 pause = max(_RETRY_S, error.retry_after or 0.0)

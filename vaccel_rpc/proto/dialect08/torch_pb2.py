@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&vaccel_rpc/proto/dialect08/torch.proto\x12\x0cvaccel.torch\"J\n\x06Tensor\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64ims\x18\x02 \x03(\x03\x12$\n\x04type\x18\x03 \x01(\x0e\x32\x16.vaccel.torch.DataType\"8\n\x10ModelLoadRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x10\n\x08model_id\x18\x02 \x01(\x03\"\xa3\x01\n\x0fModelRunRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x10\n\x08model_id\x18\x02 \x01(\x03\x12\x18\n\x0brun_options\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12(\n\nin_tensors\x18\x04 \x03(\x0b\x32\x14.vaccel.torch.Tensor\x12\x16\n\x0enr_out_tensors\x18\x05 \x01(\x04\x42\x0e\n\x0c_run_options\"7\n\x07Timings\x12\r\n\x05queue\x18\x01 \x01(\x04\x12\x0f\n\x07\x66orward\x18\x02 \x01(\x04\x12\x0c\n\x04rows\x18\x03 \x01(\r\"f\n\x10ModelRunResponse\x12)\n\x0bout_tensors\x18\x01 \x03(\x0b\x32\x14.vaccel.torch.Tensor\x12\'\n\x07timings\x18\xe8\x07 \x01(\x0b\x32\x15.vaccel.torch.Timings*]\n\x08\x44\x61taType\x12\n\n\x06UNUSED\x10\x00\x12\x08\n\x04\x42YTE\x10\x01\x12\x08\n\x04\x43HAR\x10\x02\x12\t\n\x05SHORT\x10\x03\x12\x07\n\x03INT\x10\x04\x12\x08\n\x04LONG\x10\x05\x12\x08\n\x04HALF\x10\x06\x12\t\n\x05\x46LOAT\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&vaccel_rpc/proto/dialect08/torch.proto\x12\x0cvaccel.torch\"J\n\x06Tensor\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64ims\x18\x02 \x03(\x03\x12$\n\x04type\x18\x03 \x01(\x0e\x32\x16.vaccel.torch.DataType\"8\n\x10ModelLoadRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x10\n\x08model_id\x18\x02 \x01(\x03\"\xa3\x01\n\x0fModelRunRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x10\n\x08model_id\x18\x02 \x01(\x03\x12\x18\n\x0brun_options\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12(\n\nin_tensors\x18\x04 \x03(\x0b\x32\x14.vaccel.torch.Tensor\x12\x16\n\x0enr_out_tensors\x18\x05 \x01(\x04\x42\x0e\n\x0c_run_options\"7\n\x07Timings\x12\r\n\x05queue\x18\x01 \x01(\x04\x12\x0f\n\x07\x66orward\x18\x02 \x01(\x04\x12\x0c\n\x04rows\x18\x03 \x01(\r\",\n\x07Variant\x12\x11\n\tprecision\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"\x8f\x01\n\x10ModelRunResponse\x12)\n\x0bout_tensors\x18\x01 \x03(\x0b\x32\x14.vaccel.torch.Tensor\x12\'\n\x07timings\x18\xe8\x07 \x01(\x0b\x32\x15.vaccel.torch.Timings\x12\'\n\x07variant\x18\xe9\x07 \x01(\x0b\x32\x15.vaccel.torch.Variant*]\n\x08\x44\x61taType\x12\n\n\x06UNUSED\x10\x00\x12\x08\n\x04\x42YTE\x10\x01\x12\x08\n\x04\x43HAR\x10\x02\x12\t\n\x05SHORT\x10\x03\x12\x07\n\x03INT\x10\x04\x12\x08\n\x04LONG\x10\x05\x12\x08\n\x04HALF\x10\x06\x12\t\n\x05\x46LOAT\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vaccel_rpc.proto.dialect08.torch_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATATYPE']._serialized_start=517
-  _globals['_DATATYPE']._serialized_end=610
+  _globals['_DATATYPE']._serialized_start=605
+  _globals['_DATATYPE']._serialized_end=698
   _globals['_TENSOR']._serialized_start=56
   _globals['_TENSOR']._serialized_end=130
   _globals['_MODELLOADREQUEST']._serialized_start=132
@@ -41,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELRUNREQUEST']._serialized_end=354
   _globals['_TIMINGS']._serialized_start=356
   _globals['_TIMINGS']._serialized_end=411
-  _globals['_MODELRUNRESPONSE']._serialized_start=413
-  _globals['_MODELRUNRESPONSE']._serialized_end=515
+  _globals['_VARIANT']._serialized_start=413
+  _globals['_VARIANT']._serialized_end=457
+  _globals['_MODELRUNRESPONSE']._serialized_start=460
+  _globals['_MODELRUNRESPONSE']._serialized_end=603
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,39 @@
+"""A second engine, for ``--plugin``: a ``.toy`` file holds a number, and its program multiplies int64 by it. No torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.batcher import Batch
+from agent.plugins.registry import Device
+from vaccel_rpc.errors import InvalidArgument
+from vaccel_rpc.modelfile import Signature, TensorSpec
+from vaccel_rpc.tensors import Tensor, from_values, to_values
+
+SUFFIXES = (".toy",)
+
+
+class Multiplies:
+    """int64 [n] -> int64 [n]; requests are joined."""
+
+    joinable = True
+
+    def __init__(self, name: str, factor: int) -> None:
+        x, y = TensorSpec("x", "int64", ("n",)), TensorSpec("y", "int64", ("n",))
+        self.signature: Signature | None = Signature(name, "regression", None, (x,), (y,), "n", None)
+        self._factor = factor
+
+    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:  # noqa: ARG002 as every program's
+        began = time.monotonic()
+        outputs = [[from_values("int64", x.dims, [self._factor * int(value) for value in to_values(x)])] for (x,) in requests]
+        return Batch(outputs, began, time.monotonic())
+
+
+def load(path: Path, device: Device) -> Multiplies:
+    assert device.is_cpu
+    try:
+        return Multiplies(path.stem, int(path.read_text()))
+    except ValueError as error:
+        raise InvalidArgument(f"no number: {error}") from None
