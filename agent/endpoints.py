@@ -10,6 +10,8 @@ from google.protobuf.message import DecodeError
 from vaccel_rpc.dialects import Dialect, Method, dialect
 from vaccel_rpc.errors import InvalidArgument, RpcError
 from vaccel_rpc.status import to_status
+from vaccel_rpc.tensorfields import IN_TENSORS
+from vaccel_rpc.tensorfields import decode as decode_tensors
 from vaccel_rpc.wire import WireError, cut
 
 Buffer = bytes | bytearray | memoryview
@@ -36,9 +38,11 @@ def endpoints() -> dict[str, Endpoint]:
 
 
 def decode(endpoint: Endpoint, payload: Buffer) -> tuple[Any, list[memoryview]]:
-    """A request without its large bytes, and those. Raises `InvalidArgument`."""
+    """A request without its large bytes, and those: of an upload, or of each tensor. Raises `InvalidArgument`."""
     try:
         blobs: list[memoryview] = []
+        if endpoint.operation == "run":
+            return decode_tensors(endpoint.method.request, IN_TENSORS, payload)
         if endpoint.operation == "register":
             payload, blobs = cut(payload, *endpoint.dialect.blob_path)
         return endpoint.method.request.FromString(payload), blobs

@@ -31,7 +31,9 @@ from vaccel_rpc.errors import (
     Unavailable,
     Unimplemented,
 )
-from vaccel_rpc.tensors import DTYPES, Tensor, check, dtype_name
+from vaccel_rpc.tensorfields import OUT_TENSORS, encode
+from vaccel_rpc.tensors import Tensor, check, dtype_name
+from vaccel_rpc.wire import Parts
 
 _log = logging.getLogger("agent.ops.torch")
 _genop_log = logging.getLogger("agent.ops.genop")
@@ -52,6 +54,7 @@ class Call:
     metadata: Mapping[str, str]
 
 
+#: Gives the reply, or what it is sent in.
 Handler = Callable[["Service", Call], Awaitable[Any]]
 
 
@@ -73,11 +76,11 @@ class Service:
 
     async def call(
         self, endpoint: Endpoint, scope: Scope, payload: Buffer, deadline: float | None, metadata: Mapping[str, str] = _NONE
-    ) -> bytes:
-        """The reply's bytes. Raises `RpcError`."""
+    ) -> Parts:
+        """The reply. Raises `RpcError`."""
         return await self._observed(endpoint, scope, deadline, metadata, lambda: decode(endpoint, payload))
 
-    async def call_joined(self, endpoint: Endpoint, scope: Scope, joiner: Joiner, deadline: float | None) -> bytes:
+    async def call_joined(self, endpoint: Endpoint, scope: Scope, joiner: Joiner, deadline: float | None) -> Parts:
         """The reply to a call whose requests came one by one. Raises `RpcError`."""
         return await self._observed(endpoint, scope, deadline, _NONE, lambda: (joiner.request(), []))
 
@@ -88,7 +91,7 @@ class Service:
         deadline: float | None,
         metadata: Mapping[str, str],
         read: Callable[[], tuple[Any, list[memoryview]]],
-    ) -> bytes:
+    ) -> Parts:
         began, code = time.monotonic(), "CANCELLED"
         self.active += 1
         try:
@@ -98,8 +101,7 @@ class Service:
             request, blobs = read()
             reply = await self._limited(endpoint, Call(endpoint.dialect, scope, request, blobs, deadline, metadata))
             code = "OK"
-            data: bytes = reply.SerializeToString()
-            return data
+            return reply if isinstance(reply, list) else [reply.SerializeToString()]
         except RpcError as error:
             code = error.name
             if isinstance(error, ResourceExhausted) and error.reason:
@@ -199,24 +201,24 @@ class Service:
         """TorchModelRun, TorchJitloadForward: loads on demand."""
         session = call.scope.session(call.request.session_id)
         resource = session.resource(call.request.model_id)
-        inputs = [_tensor(message, i) for i, message in enumerate(call.request.in_tensors)]
+        inputs = [
+            _tensor(message, i, call.blobs[i] if call.blobs else message.data)
+            for i, message in enumerate(call.request.in_tensors)
+        ]
         began = time.time_ns()
         with _in_use(session):
             done = await self._outputs(call, session, resource, inputs)
         regions.profile(session, began, done)
         if tracing.on():
             regions.trace(call.dialect.methods["run"].name, call.metadata, began, done)
-        make = call.dialect.tensor
-        reply = _reply(call, "run")(
-            out_tensors=[make(data=tensor.data, dims=tensor.dims, type=DTYPES[tensor.dtype][0]) for tensor in done.outputs]
-        )
+        reply = _reply(call, "run")()
         if call.metadata.get(TIMINGS) == "1":
             reply.timings.queue = regions.nanoseconds(done.released - done.arrived)
             reply.timings.forward = regions.nanoseconds(done.batch.ended - done.batch.began)
             reply.timings.rows = done.rows
             if variant := resource.model.variant:
                 reply.variant.precision, reply.variant.sha256 = variant.precision, resource.model.digest
-        return reply
+        return encode(reply, OUT_TENSORS, call.dialect.tensor, done.outputs)
 
     async def _outputs(self, call: Call, session: Session, resource: Resource, inputs: list[Tensor]) -> Done:
         program: Any = await self._store.program(resource.model)
@@ -300,9 +302,9 @@ def _reply(call: Call, operation: str) -> Any:
     return call.dialect.methods[operation].reply
 
 
-def _tensor(message: Any, index: int) -> Tensor:
+def _tensor(message: Any, index: int, data: bytes | memoryview) -> Tensor:
     where = f"in_tensors[{index}]"
-    tensor = Tensor(dtype_name(message.type, where), tuple(message.dims), message.data)
+    tensor = Tensor(dtype_name(message.type, where), tuple(message.dims), data)
     check(tensor, where)
     return tensor
 

@@ -11,8 +11,9 @@ from google.protobuf.message import DecodeError
 from vaccel_rpc.channels import Channel, Reply
 from vaccel_rpc.dialects import Profile, Version, dialect
 from vaccel_rpc.errors import Internal, Unimplemented
-from vaccel_rpc.tensors import DTYPES, Tensor, dtype_name
-from vaccel_rpc.wire import Parts, field_head
+from vaccel_rpc.tensorfields import IN_TENSORS, OUT_TENSORS, decode, encode
+from vaccel_rpc.tensors import Tensor, dtype_name
+from vaccel_rpc.wire import Parts, WireError, field_head
 
 _MODEL = 2
 #: Bytes of an argument that GenopStream sends in one piece.
@@ -136,11 +137,11 @@ class Client:
         metadata: Mapping[str, str] | None = None,
     ) -> Pending[Ran]:
         """Sends a run and does not wait for it; ``metadata`` goes with it, and `TIMINGS` in it asks for the run's times and variant."""
-        make = self._dialect.tensor
-        tensors = [make(data=bytes(tensor.data), dims=tensor.dims, type=DTYPES[tensor.dtype][0]) for tensor in inputs]
-        fields = {"session_id": session, "model_id": model, self._dialect.outputs: outputs}
-        sent = self._start("run", timeout, metadata, in_tensors=tensors, **fields)
-        return Pending(sent.reply, lambda data: _ran(sent.decode(data)))
+        method = self._dialect.methods["run"]
+        request = method.request(**{"session_id": session, "model_id": model, self._dialect.outputs: outputs})
+        payload = encode(request, IN_TENSORS, self._dialect.tensor, inputs)
+        reply = self.channel.start(self._service, method.name, payload, timeout, metadata)
+        return Pending(reply, lambda data: _ran(method.reply, data))
 
     def genop(self, session: int, read: Args, write: Args = (), timeout: float | None = None) -> list[bytes]:
         """Runs the generic operation whose number is the first of ``read``; what it wrote."""
@@ -211,8 +212,12 @@ def _decode(kind: Any, data: bytes | bytearray | memoryview) -> Any:
         raise Internal(f"the agent's answer is no {kind.DESCRIPTOR.full_name}: {error}") from None
 
 
-def _ran(reply: Any) -> Ran:
-    outputs = [_tensor(tensor) for tensor in reply.out_tensors]
+def _ran(kind: Any, data: bytes | bytearray | memoryview) -> Ran:
+    try:
+        reply, blobs = decode(kind, OUT_TENSORS, data)
+    except (DecodeError, WireError) as error:
+        raise Internal(f"the agent's answer is no {kind.DESCRIPTOR.full_name}: {error}") from None
+    outputs = [_tensor(tensor, blobs[i] if blobs else tensor.data) for i, tensor in enumerate(reply.out_tensors)]
     if not reply.HasField("timings"):
         return Ran(outputs)
     given = reply.timings
@@ -220,5 +225,5 @@ def _ran(reply: Any) -> Ran:
     return Ran(outputs, Timings(given.queue / 1e9, given.forward / 1e9, given.rows), variant)
 
 
-def _tensor(message: Any) -> Tensor:
-    return Tensor(dtype_name(message.type, "the agent's answer"), tuple(message.dims), message.data)
+def _tensor(message: Any, data: bytes | memoryview) -> Tensor:
+    return Tensor(dtype_name(message.type, "the agent's answer"), tuple(message.dims), data)

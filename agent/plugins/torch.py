@@ -16,6 +16,7 @@ from agent.batcher import Batch
 from agent.plugins.layout import Layout
 from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
 from vaccel_rpc.modelfile import ModelFileError, Signature, TensorSpec, program_kind, read_extras
+from vaccel_rpc.tensorfields import LARGE
 from vaccel_rpc.tensors import DTYPES, Tensor
 
 _log = logging.getLogger("agent.plugins.torch")
@@ -181,11 +182,15 @@ def _load_export(path: Path, device: Device) -> Forward:
 
 
 def _to_torch(tensor: Tensor) -> torch.Tensor:
-    if not len(tensor.data):
-        return torch.empty(tensor.dims, dtype=_TYPES[tensor.dtype])
-    # frombuffer wants memory it may write to; a bytes object is copied (small), a buffer of our own is used as it lies.
-    data = bytearray(tensor.data) if isinstance(tensor.data, bytes) else tensor.data
-    return torch.frombuffer(data, dtype=_TYPES[tensor.dtype]).reshape(tensor.dims)
+    dtype, data = _TYPES[tensor.dtype], tensor.data
+    if not len(data):
+        return torch.empty(tensor.dims, dtype=dtype)
+    # frombuffer wants memory it may write to, and a kernel numbers where they may lie: else a copy, as of small tensors anyway.
+    if isinstance(data, memoryview) and not data.readonly:
+        raw = torch.frombuffer(data, dtype=torch.uint8)
+        if raw.data_ptr() % dtype.itemsize == 0:
+            return raw.view(dtype).reshape(tensor.dims)
+    return torch.frombuffer(bytearray(data), dtype=dtype).reshape(tensor.dims)
 
 
 def _from_torch(tensor: torch.Tensor) -> Tensor:
@@ -193,7 +198,8 @@ def _from_torch(tensor: torch.Tensor) -> Tensor:
     if name is None:
         raise Unimplemented(f"an output is {str(tensor.dtype).removeprefix('torch.')}; vAccel has only {', '.join(DTYPES)}")
     flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8) if tensor.dim() else tensor.reshape(1).view(torch.uint8)
-    return Tensor(name, tuple(tensor.shape), flat.numpy().tobytes())
+    raw: Any = flat.numpy()
+    return Tensor(name, tuple(tensor.shape), memoryview(raw) if raw.nbytes >= LARGE else raw.tobytes())
 
 
 def _flat(outputs: Any) -> list[torch.Tensor]:

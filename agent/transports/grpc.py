@@ -84,7 +84,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
     def _unary(self, endpoint: Endpoint) -> Any:
         async def handle(payload: bytes, context: Any) -> bytes:
             try:
-                return await self._service.call(endpoint, self._scope, payload, _deadline(context), _metadata(context))
+                return b"".join(await self._service.call(endpoint, self._scope, payload, _deadline(context), _metadata(context)))
             except RpcError as error:
                 return await _abort(context, endpoint, error)
 
@@ -96,7 +96,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
             try:
                 async for payload in payloads:
                     joiner.add(payload)
-                return await self._service.call_joined(endpoint, self._scope, joiner, _deadline(context))
+                return b"".join(await self._service.call_joined(endpoint, self._scope, joiner, _deadline(context)))
             except RpcError as error:
                 return await _abort(context, endpoint, error)
 

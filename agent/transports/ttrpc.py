@@ -20,7 +20,8 @@ from vaccel_rpc import frames
 from vaccel_rpc.addresses import no_delay
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
-from vaccel_rpc.wire import WireError, cut, field_head
+from vaccel_rpc.tensorfields import LARGE
+from vaccel_rpc.wire import Parts, WireError, cut, field_head, size
 
 _log = logging.getLogger("agent.ttrpc")
 
@@ -185,7 +186,7 @@ class Connection(asyncio.BufferedProtocol):
                 frame.stream, endpoint, size, lambda: self._service.call(endpoint, self._scope, payload, deadline, metadata)
             )
 
-    async def _joined(self, endpoint: Endpoint, joiner: Joiner, payload: memoryview, deadline: float | None) -> bytes:
+    async def _joined(self, endpoint: Endpoint, joiner: Joiner, payload: memoryview, deadline: float | None) -> Parts:
         if payload:
             joiner.add(payload)
         return await self._service.call_joined(endpoint, self._scope, joiner, deadline)
@@ -231,21 +232,29 @@ class Connection(asyncio.BufferedProtocol):
             _log.exception("%s failed", endpoint.method.name)
             self._fail(stream, endpoint, RpcError("the agent failed; its log says more"))
         else:
-            self._send(stream, field_head(2, len(payload)) + payload if payload else b"")
+            length = size(payload)
+            self._send(stream, [field_head(2, length), *payload] if length else [])
         finally:
             self._calls.pop(stream, None)
             self._budget.release(held)
 
     def _fail(self, stream: int, endpoint: Endpoint | None, error: RpcError) -> None:
-        self._send(stream, Response(status=error_status(endpoint, error)).SerializeToString())
+        self._send(stream, [Response(status=error_status(endpoint, error)).SerializeToString()])
 
-    def _send(self, stream: int, response: bytes) -> None:
+    def _send(self, stream: int, response: Parts) -> None:
         if self._transport.is_closing():
             return
-        if len(response) > self._max_message:
-            too_large = ResourceExhausted(f"the answer has {len(response)} bytes, more than the limit (--max-message)")
-            response = Response(status=error_status(None, too_large)).SerializeToString()
-        self._transport.write(frames.encode(stream, frames.RESPONSE, 0, response))
+        length = size(response)
+        if length > self._max_message:
+            too_large = ResourceExhausted(f"the answer has {length} bytes, more than the limit (--max-message)")
+            response = [Response(status=error_status(None, too_large)).SerializeToString()]
+            length = size(response)
+        header = frames.header(stream, frames.RESPONSE, 0, length)
+        if length < LARGE:
+            self._transport.write(b"".join((header, *response)))
+            return
+        for part in (header, *response):
+            self._transport.write(memoryview(part))
 
 
 def _request_of(data: bytes | bytearray | memoryview) -> tuple[Request, memoryview]:
