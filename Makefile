@@ -9,7 +9,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check
 PACKAGES = agent function vaccel_rpc models knative tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e lint proto docs bench fuzz loadtest base-image images manifests charts e2e-containers parliament clean
+.PHONY: help run test e2e lint proto docs bench fuzz loadtest variants base-image images manifests charts e2e-containers parliament clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -46,6 +46,10 @@ fuzz: .venv/installed-dev ## ten minutes of garbage beside a correct client
 loadtest: .venv-loadtest/installed ## every user of loadtests/ against what make run serves, 20 s; PORT=8080
 	.venv-loadtest/bin/locust -f loadtests/locustfile.py --headless --only-summary --host http://127.0.0.1:$(PORT) \
 	  -u 20 -r 20 -t 20s --shape steady --stop-timeout 15
+
+variants: .venv/installed-export ## int8 and bf16 variants of models/tweets.pt, for --precision
+	.venv/bin/python -m models.variants int8 models/tweets.pt
+	.venv/bin/python -m models.variants bf16 models/tweets.pt
 
 base-image: .venv/installed-images ## a base for the images where no image registry is reached (Debian: debootstrap)
 	scripts/debian.sh images

@@ -135,6 +135,9 @@ class TorchProgram:
 
 def load(path: Path, device: Device) -> TorchProgram:
     """Loads and warms up a model file. Raises `InvalidArgument` with the reason where it is none."""
+    # OpenMP keeps a team of threads for each thread that has used several, and lets all of them sleep at every barrier once there
+    # are more than cores: a team left over from loading would cost each lone run a third of its time.
+    device.use_threads(1)
     try:
         extras = read_extras(path)
         signature = extras.signature
