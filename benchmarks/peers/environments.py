@@ -64,8 +64,8 @@ class Peer:
 
 #: ``python -m benchmarks --only tune --peers`` measures the alternatives.
 PEERS = (
-    Peer("mosec", "0.9.8", "/inference", {"workers": 2, "threads": 1, "batch": 8, "wait_ms": 5}),
-    Peer("litserve", "0.2.19", "/predict", {"workers": 2, "threads": 1, "batch": 8, "wait_ms": 5}),
+    Peer("mosec", "0.9.8", "/inference", {"workers": 2, "threads": 1, "batch": 1, "wait_ms": 0}),
+    Peer("litserve", "0.2.19", "/predict", {"workers": 2, "threads": 1, "batch": 1, "wait_ms": 0}),
 )
 #: What is tried: one process with both cores or one for each; no batches, small, large; a short and a long wait.
 TRIED = tuple(
