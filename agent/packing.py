@@ -20,6 +20,10 @@ class Limits:
     padding: float = 0.25
 
 
+#: On a CPU short batches of nearly equal length are as fast as long ones.
+CPU_LIMITS, GPU_LIMITS = Limits(rows=8, tokens=4096, padding=0.1), Limits(rows=64, tokens=65536, padding=0.6)
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How a request fits others: equal ``key`` (None: runs alone), ``length`` padded to the longest, ``rows`` joined."""

@@ -19,7 +19,7 @@ from agent.batcher import Batcher
 from agent.config import Config
 from agent.metrics import Metrics
 from agent.model import Program
-from agent.packing import Limits
+from agent.packing import CPU_LIMITS, GPU_LIMITS, Limits
 from agent.plugins.registry import TORCH, PluginError, Plugins
 from agent.service import Service
 from agent.sessions import Sessions
@@ -31,8 +31,6 @@ from vaccel_rpc.errors import RpcError
 
 _log = logging.getLogger("agent")
 
-#: Rows that a batch may hold where --max-batch does not say: on a CPU short batches of equal length are as fast as long ones.
-_CPU_LIMITS, _GPU_LIMITS = Limits(rows=8, tokens=4096, padding=0.1), Limits(rows=64, tokens=65536, padding=0.6)
 _SOCKET_MODE = 0o660
 
 
@@ -150,7 +148,7 @@ class Agent:
             self._device = importlib.import_module(TORCH).Device(self._config.device, threads)
         except Exception as error:  # noqa: BLE001 torch raises several kinds
             raise StartError(f"--device {self._config.device}: {str(error).splitlines()[0]}") from None
-        usual = _CPU_LIMITS if self._device.is_cpu else _GPU_LIMITS
+        usual = CPU_LIMITS if self._device.is_cpu else GPU_LIMITS
         limits = Limits(self._config.max_batch or usual.rows, usual.tokens, usual.padding)
         workers = threads if self._device.is_cpu else 1
         self._batcher = Batcher(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.packing import Limits, Shape, pack
+from agent.packing import CPU_LIMITS, Limits, Shape, pack
 from benchmarks.simulate.cost import Cost
 
 
@@ -74,14 +74,14 @@ def shortest(rows: int, bound: float) -> Rule:
 
 def all_rules(cost: Cost) -> dict[str, Rule]:
     """Name -> rule; the first is what ships."""
-    shipped = Limits()
+    shipped = CPU_LIMITS
     return {
         f"shipped ({shipped.rows} rows, padding {shipped.padding:g})": packed(shipped),
         "4 rows": packed(replace(shipped, rows=4)),
         "16 rows": packed(replace(shipped, rows=16)),
-        "padding 0.1": packed(replace(shipped, padding=0.1)),
+        "padding 0.05": packed(replace(shipped, padding=0.05)),
+        "padding 0.25": packed(replace(shipped, padding=0.25)),
         "padding 0.5": packed(replace(shipped, padding=0.5)),
-        "4 rows, padding 0.1": packed(replace(shipped, rows=4, padding=0.1)),
         "one by one": arrival(1),
         "arrival order": arrival(shipped.rows),
         "sorted window of 32": window(32, shipped.rows),

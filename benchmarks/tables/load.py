@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.markdown import names, pick, shown, table
+from benchmarks.peers.environments import PEERS
 from benchmarks.plan import Record
 from benchmarks.results import Results
 from benchmarks.stats import Spread
@@ -57,7 +58,8 @@ def goals(results: Results) -> str:
     def at(name: str, field: str, clients: int) -> float:
         return Spread.of(pick(records, field, target=name, load="single", clients=clients)).median
 
-    peers = [name for name in names(records, "target") if not name.startswith(("torch", "function"))]
+    known = {peer.name for peer in PEERS}
+    peers = [name for name in names(records, "target") if name.split()[0] in known]
     ours, sorted_rate = "function, unix", Spread.of(pick(records, "rate", target="torch, sorted")).median
     rows = [("32 clients, of torch's best sorted rate", f"{at(ours, 'rate', 32) / sorted_rate:.2f}", "0.85")]
     for clients, least in ((8, "1.5"), (32, "2")):
