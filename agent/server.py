@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from agent.transports.ttrpc import Budget, Connection
 from agent.watch import MetricsServer
 from vaccel_rpc.addresses import Address, is_alive, ttrpc_socket
 from vaccel_rpc.errors import RpcError
+from vaccel_rpc.modelfile import VariantOf
 
 _log = logging.getLogger("agent")
 
@@ -57,7 +58,7 @@ class Agent:
             max_models=config.max_models,
             max_uploads=config.max_uploads,
             suffixes=lambda: self._plugins.suffixes,
-            choose=lambda digest, found: variants.choose(digest, found, config.precision, self._device.precisions),
+            choose=None if config.precision == "exact" else self._variant,
             loaded=self._metrics.loaded,
         )
         self._metrics.models(lambda: self._store.models)
@@ -170,6 +171,9 @@ class Agent:
             ("vaccel_models_loaded", "Models in memory", lambda: float(sum(model.loaded for model in self._store.models))),
         ):
             self._metrics.gauge(name, text, value)
+
+    def _variant(self, digest: str, found: Sequence[tuple[Path, VariantOf]]) -> Path | None:
+        return variants.choose(digest, found, self._config.precision, self._device.precisions)
 
     def _load(self, path: Path, name: str) -> Program:  # noqa: ARG002 the store tells the name to every loader
         return self._plugins.load(path, self._device)

@@ -31,15 +31,11 @@ R = TypeVar("R")
 Choose = Callable[[str, Sequence[tuple[Path, VariantOf]]], Path | None]
 
 
-def _itself(digest: str, found: Sequence[tuple[Path, VariantOf]]) -> Path | None:  # noqa: ARG001 as `Choose`
-    return None
-
-
 class Store:
     """The models of a directory, and those that clients send.
 
     ``load`` reads a file into a program; it runs in a thread. ``suffixes()``: of the files it reads. ``choose``: the file to run in
-    place of a model of the store. ``loaded`` is told of each model that was.
+    place of a model of the store; None: no other ever does. ``loaded`` is told of each model that was.
     """
 
     def __init__(
@@ -51,7 +47,7 @@ class Store:
         max_models: int,
         max_uploads: int,
         suffixes: Callable[[], Sequence[str]] = lambda: (".pt", ".pt2"),
-        choose: Choose = _itself,
+        choose: Choose | None = None,
         loaded: Callable[[Model], None] = lambda _: None,
     ) -> None:
         self._folder = folder.resolve() if folder else None
@@ -181,20 +177,20 @@ class Store:
 
     async def _in_place_of(self, model: Model) -> Model:
         """The variant that is to run for ``model``, or itself; the caller's reference is then to that. Who names a variant gets it."""
-        if model.uploaded or model.variant:
+        if self._choose is None or model.uploaded or model.variant:
             return model
         variant: Model | None = None
         try:
-            path = await self._in_thread(self._chosen, model.digest)
+            path = await self._in_thread(self._chosen, self._choose, model.digest)
             variant = await self._by_file(path) if path else model
             return variant
         finally:
             if variant is not model:
                 self.release(model)
 
-    def _chosen(self, digest: str) -> Path | None:
+    def _chosen(self, choose: Choose, digest: str) -> Path | None:
         paths = [self._resolve(name) for name in self.names()]
-        return self._choose(digest, [(path, variant) for path in paths if (variant := self._variants.of(path))])
+        return choose(digest, [(path, variant) for path in paths if (variant := self._variants.of(path))])
 
     async def _by_file(self, path: Path) -> Model:
         digest = await self._in_thread(self._digests.of, path)

@@ -12,8 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.fakecluster import FakeCluster
 
 ROOT = Path(__file__).parent.parent
 MODELS = ROOT / "models"
@@ -109,3 +113,18 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield wait_ready(server)
     finally:
         server.stop()
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeCluster]:
+    """A played cluster with nothing deployed."""
+    from tests.fakecluster import fake_cluster
+
+    with fake_cluster() as made:
+        yield made
+
+
+@pytest.fixture
+def config(cluster: FakeCluster, tmp_path: Path) -> Path:
+    """A kubeconfig that leads to it."""
+    return cluster.kubeconfig(tmp_path / "config")

@@ -99,8 +99,9 @@ def test_a_csv_is_read_by_its_tweet_column(agent: Server, tmp_path: Path) -> Non
     assert "no column 'tweet'" in run(agent, "-m", str(TWEETS), "-f", str(path)).stderr
 
 
-def test_interrupted_what_was_classified_is_written(agent: Server, tmp_path: Path) -> None:
-    """Ctrl-C: whole lines in order, exit code 130, no traceback."""
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_what_was_classified_is_written(agent: Server, tmp_path: Path, sent: int, code: int) -> None:
+    """Ctrl-C, and what ends a container: whole lines in order, a summary, exit code 128 and the signal's number, no traceback."""
     path = tmp_path / "many.txt"
     path.write_text("good morning to you all\n" * 20_000)
     out = tmp_path / "out.txt"
@@ -111,30 +112,14 @@ def test_interrupted_what_was_classified_is_written(agent: Server, tmp_path: Pat
         )  # fmt: skip
         while out.read_text().count("Line ") < 20:
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, errors = process.communicate(timeout=20)
     lines = out.read_text().splitlines()[4:]
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in errors
-    assert [int(line.split(":")[0].removeprefix("Line ")) for line in lines] == list(range(1, len(lines) + 1))
-
-
-def test_sigterm_ends_it_as_ctrl_c_does(agent: Server, tmp_path: Path) -> None:
-    """A container is ended so: whole lines, a summary, exit code 143."""
-    path, out = tmp_path / "many.txt", tmp_path / "out.txt"
-    path.write_text("good morning to you all\n" * 20_000)
-    with out.open("w") as file:
-        process = subprocess.Popen(
-            [*command("-m", str(TWEETS), "-f", str(path), "--batch", "4", "--address", agent.addresses["unix"])],
-            stdout=file, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        )  # fmt: skip
-        while out.read_text().count("Line ") < 20:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=20)
-    assert process.returncode == 143
     assert errors.startswith("interrupted after ")
     assert out.read_text().endswith("\n")
+    assert [int(line.split(":")[0].removeprefix("Line ")) for line in lines] == list(range(1, len(lines) + 1))
 
 
 def test_a_tokenizer_file_is_enough(agent: Server, texts: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,11 @@ import yaml
 from knative.manifests import PARTS, ManifestError, load
 from knative.overrides import OverrideError, Overrides, changed, check
 from tests.deploy.objects import schema_problems
-from tests.fakecluster import NAMESPACE, FakeCluster, fake_cluster, knative, quickly
+from tests.fakecluster import NAMESPACE, FakeCluster, knative, quickly
 
 Json = dict[str, Any]
 QUICK, PATIENT = ("--poll-s", "0.05", "--timeout", "0.3"), ("--poll-s", "0.05", "--timeout", "60")
 SHA = "sha256:" + "0" * 64
-
-
-@pytest.fixture
-def cluster() -> Iterator[FakeCluster]:
-    with fake_cluster() as made:
-        yield made
-
-
-@pytest.fixture
-def config(cluster: FakeCluster, tmp_path: Path) -> Path:
-    return cluster.kubeconfig(tmp_path / "config")
 
 
 def results(text: str) -> dict[str, str]:

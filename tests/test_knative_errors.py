@@ -9,7 +9,6 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,6 @@ from knative.objects import POD
 from knative.refusals import Call, refusal
 from tests.fakecluster import NAMESPACE, FakeCluster, fake_cluster, knative, quickly
 from tests.test_tls import certificate
-
-
-@pytest.fixture
-def cluster() -> Iterator[FakeCluster]:
-    with fake_cluster() as made:
-        yield made
-
-
-@pytest.fixture
-def config(cluster: FakeCluster, tmp_path: Path) -> Path:
-    return cluster.kubeconfig(tmp_path / "config")
 
 
 def fails(*arguments: str, kubeconfig: Path | None, run: Any = quickly) -> str:

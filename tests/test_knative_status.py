@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import requests
 from knative.agents import Model, of_log, of_metrics
 from knative.status import age
 from tests.conftest import MODELS, Server
-from tests.fakecluster import FakeCluster, fake_cluster, knative, quickly, ready, stamp
+from tests.fakecluster import FakeCluster, knative, quickly, ready, stamp
 
 Json = dict[str, Any]
 DIGEST = "ab" * 32
@@ -28,17 +27,6 @@ process_start_time_seconds 1.7e+09
 vaccel_agent_info{{version="0.1.0",pid="1"}} 1
 """
 LOG = f"[2026-01-01T00:00:00Z INFO  agent.store] Loaded model tweets (sha256:{DIGEST}) in 1.2 s\n"
-
-
-@pytest.fixture
-def cluster() -> Iterator[FakeCluster]:
-    with fake_cluster() as made:
-        yield made
-
-
-@pytest.fixture
-def config(cluster: FakeCluster, tmp_path: Path) -> Path:
-    return cluster.kubeconfig(tmp_path / "config")
 
 
 def add_agent(

@@ -6,25 +6,11 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import ROOT
-from tests.fakecluster import FakeCluster, fake_cluster, quickly
+from tests.fakecluster import FakeCluster, quickly
 from tests.test_knative_status import add_agent, add_function
-
-
-@pytest.fixture
-def cluster() -> Iterator[FakeCluster]:
-    with fake_cluster() as made:
-        yield made
-
-
-@pytest.fixture
-def config(cluster: FakeCluster, tmp_path: Path) -> Path:
-    return cluster.kubeconfig(tmp_path / "config")
 
 
 def on_terminal(config: Path, *arguments: str, types: str = "") -> tuple[int, str]:

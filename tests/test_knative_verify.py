@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from knative.answers import different, wrong_many, wrong_one
 from knative.ingress import Site, address_of
 from knative.warm import changes, unknown
 from tests.conftest import ROOT, Server
-from tests.fakecluster import NAMESPACE, FakeCluster, fake_cluster, knative, quickly
+from tests.fakecluster import NAMESPACE, FakeCluster, knative, quickly
 from tests.fakeingress import MODEL, SCORES, fake_ingress
 from tests.test_function import start, wait_until_ready
 from tests.test_knative_status import add_agent
@@ -28,15 +27,10 @@ LABELS = tuple(SCORES)
 
 
 @pytest.fixture
-def cluster() -> Iterator[FakeCluster]:
-    with fake_cluster() as made:
-        add_agent(made, "agent-1", "node1")
-        yield made
-
-
-@pytest.fixture
-def config(cluster: FakeCluster, tmp_path: Path) -> Path:
-    return cluster.kubeconfig(tmp_path / "config")
+def cluster(cluster: FakeCluster) -> FakeCluster:
+    """With an agent on it."""
+    add_agent(cluster, "agent-1", "node1")
+    return cluster
 
 
 def checks(text: str) -> dict[str, Json]:

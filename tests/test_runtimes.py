@@ -112,18 +112,21 @@ def python_of(runtime: str) -> str:
     return str(found)
 
 
+def parliament(folder: str, port: int) -> str:
+    """It has no option for its port, and 8080 may be taken here: its own way of starting, with another number."""
+    return (
+        "import signal\nfrom parliament import server, __main__ as runtime\n"
+        "signal.signal(signal.SIGTERM, runtime.receive_signal)\n"
+        f"runtime.serve(server.create(server.load('{folder}')), host='127.0.0.1', port={port})"
+    )
+
+
 def command_of(runtime: str, port: int) -> list[str]:
     if runtime == "func":
         program = "from func_python.http import serve\nfrom function import new\nserve(new)"
         return [python_of(runtime), "-c", program]
     if runtime == "parliament":
-        # It has no option for its port, and 8080 may be taken here: its own way of starting, with another number.
-        program = (
-            "import signal\nfrom parliament import server, __main__ as runtime\n"
-            "signal.signal(signal.SIGTERM, runtime.receive_signal)\n"
-            f"runtime.serve(server.create(server.load('function')), host='127.0.0.1', port={port})"
-        )
-        return [python_of(runtime), "-c", program]
+        return [python_of(runtime), "-c", parliament("function", port)]
     return [str(ROOT / ".venv/bin/python"), "-m", "function"]
 
 

@@ -24,7 +24,7 @@ VACCEL_MAX_DATA = 1 << 30
 #: A body of so many bytes gets memory of its own, which the kernel only gives as it is written to.
 _LARGE = 256 << 10
 #: The most that is received at a time, and may be there before the budget was asked.
-_PIECE = 256 << 10
+PIECE = 256 << 10
 
 
 class ProtocolError(ValueError):
@@ -103,7 +103,7 @@ class FrameReader:
         """Where the next bytes of a large body belong: who receives them there says so by `placed`. None: `receive` takes them."""
         if self._large is None or self._skipping:
             return None
-        return self._large[self._kept : self._kept + min(self._missing, _PIECE)]
+        return self._large[self._kept : self._kept + min(self._missing, PIECE)]
 
     def placed(self, count: int) -> Iterator[Frame | Refused]:
         """``count`` bytes were received into `place`: the frame, if they complete it."""

@@ -18,17 +18,18 @@ LARGE = 64 << 10
 
 def encode(message: Any, field: int, make: Any, tensors: Sequence[Tensor]) -> Parts:
     """``message`` with the tensors in its repeated ``field``, of the message type ``make``."""
-    parts: list[bytes | bytearray | memoryview] = [message.SerializeToString()]
+    parts: list[bytes | bytearray | memoryview] = []
+    small: list[bytes] = [message.SerializeToString()]
     for tensor in tensors:
         kind, data = DTYPES[tensor.dtype][0], tensor.data
         if len(data) < LARGE:
             body = make(data=bytes(data), dims=tensor.dims, type=kind).SerializeToString()
-            parts[-1] = b"".join((parts[-1], field_head(field, len(body)), body))
+            small += [field_head(field, len(body)), body]
         else:
             head = make(dims=tensor.dims, type=kind).SerializeToString() + field_head(_DATA, len(data))
-            parts[-1] = b"".join((parts[-1], field_head(field, len(head) + len(data)), head))
-            parts += [data, b""]
-    return parts if parts[-1] else parts[:-1] or [b""]
+            parts += [b"".join((*small, field_head(field, len(head) + len(data)), head)), data]
+            small = []
+    return [*parts, b"".join(small)] if small else parts
 
 
 def decode(kind: Any, field: int, payload: bytes | bytearray | memoryview) -> tuple[Any, list[memoryview]]:

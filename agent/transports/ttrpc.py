@@ -29,7 +29,7 @@ _log = logging.getLogger("agent.ttrpc")
 _STALL_S = 30.0
 _MAX_STREAMS = 64
 #: What arrives is received here and taken out at once: one for all connections, idle ones cost nothing.
-_SCRATCH = memoryview(bytearray(256 << 10))
+_SCRATCH = memoryview(bytearray(frames.PIECE))
 #: Pairs of metadata that are looked at.
 _MAX_METADATA = 64
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -29,21 +30,15 @@ def built() -> None:
 @pytest.fixture
 def bench(built: None) -> Iterator[Bench]:  # noqa: ARG001
     """What is made on it goes with the test."""
-    made = Bench()
-    try:
+    with contextlib.closing(Bench()) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")
 def shared(built: None) -> Iterator[Bench]:  # noqa: ARG001
     """What is made on it goes with the module."""
-    made = Bench()
-    try:
+    with contextlib.closing(Bench()) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")

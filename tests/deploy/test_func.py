@@ -21,6 +21,7 @@ import yaml
 
 from tests.conftest import ROOT, Server
 from tests.deploy.objects import SCHEMAS, read
+from tests.test_runtimes import parliament
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 SERVICE = read((ROOT / "knative/manifests/service.yaml").read_text())[0]["spec"]["template"]
@@ -181,14 +182,8 @@ def test_the_legacy_root_runs_under_parliament(agent: Server, tmp_path: Path) ->
     python = environment(tmp_path / "venv")
     install(python, "-r", "requirements.txt", cwd=root, without="cloudevents")
     assert (root / "Procfile").read_text() == "web: python -m parliament .\n"
-    # The runtime has no option for its port, and 8080 may be taken here: its own way of starting, with another number.
     port = free_port()
-    program = (
-        "import signal\nfrom parliament import server, __main__ as runtime\n"
-        "signal.signal(signal.SIGTERM, runtime.receive_signal)\n"
-        f"runtime.serve(server.create(server.load('.')), host='127.0.0.1', port={port})"
-    )
     env = {"PATH": os.environ["PATH"], "VACCEL_RPC_ADDRESS": agent.addresses["unix"]}
-    with serving([str(python), "-c", program], root, env, port) as url:
+    with serving([str(python), "-c", parliament(".", port)], root, env, port) as url:
         answer = requests.post(url, json={"text": "What a lovely day"}, timeout=20)
         assert answer.json()["model"]["name"] == "tweets"

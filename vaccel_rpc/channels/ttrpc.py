@@ -125,7 +125,7 @@ class TtrpcChannel:
             raise self._closed
 
     def _read(self) -> None:
-        buffer = memoryview(bytearray(256 * 1024))
+        buffer = memoryview(bytearray(frames.PIECE))
         try:
             while True:
                 place = self._reader.place()
