@@ -75,11 +75,10 @@ class _UpstreamConfig(click.ParamType[dict[str, str]]):
 @click.option(
     "--threads", type=click.IntRange(1), default=None, show_default="all cores the process may use", help="Cores on a CPU."
 )
-@click.option(
-    "--max-batch", type=click.IntRange(1), default=None, show_default="8 on a CPU, 64 on a GPU", help="Rows run together."
-)
+@click.option("--max-batch", type=click.IntRange(1), default=64, help="Rows run together; fewer where more would win nothing.")
 @click.option("--max-delay-ms", type=click.FloatRange(0), default=0.0, help="Wait so long for company, though a worker is free.")
-@click.option("--max-queue", type=click.IntRange(1), default=1024, help="Requests that may wait; one more is RESOURCE_EXHAUSTED.")
+@click.option("--max-queue", type=click.IntRange(1), default=1024, help="Texts that may wait; one more is RESOURCE_EXHAUSTED.")
+@click.option("--max-queue-tokens", type=click.IntRange(1), default=128 << 10, help="Tokens that may wait, likewise.")
 @click.option("--max-message", type=click.IntRange(1, 1024), default=1024, metavar="MiB", help="The largest message.")
 @click.option("--max-buffer", type=click.IntRange(1), default=2048, metavar="MiB", help="Bytes of requests held for all clients.")
 @click.option("--max-uploads", type=click.IntRange(1), default=8192, metavar="MiB", help="Disk for uploaded models.")

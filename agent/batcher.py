@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
-from agent.packing import Limits, Reason, Shape, pack, why
+from agent.cost import Cost
+from agent.packing import UNKNOWN, Limits, Reason, Shape, pack, why
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
@@ -41,6 +42,9 @@ class Done:
     rows: int
 
 
+Outcome = Done | RpcError
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """A batch that ran: ``tokens`` in it and ``padding`` added to them, seconds that each request ``waited`` and that it took."""
@@ -55,35 +59,76 @@ class Report:
 
 
 class Runnable(Protocol):
-    """A program that runs requests together."""
+    """A program that runs requests together. Where it has a ``cost``, `agent.cost.Cost`, that says how many are worth joining."""
 
     def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
-        """Each request's outputs. ``alone``: nothing else runs now, so it may use every core. Raises `RpcError`."""
+        """Each request's outputs. ``alone``: nothing else runs now, so it may use every core.
+
+        Raises `RpcError`; where memory is out, `ResourceExhausted` with the reason ``memory``.
+        """
+
+
+#: A request's inputs, and how it fits others.
+Part = tuple[Sequence[Tensor], Shape]
 
 
 @dataclass(eq=False, slots=True)
 class _Request:
-    program: Runnable
     inputs: Sequence[Tensor]
     shape: Shape
     deadline: float | None
     arrived: float
     done: asyncio.Future[Done]
-    model: str
+
+
+@dataclass(eq=False, slots=True)
+class _Lane:
+    """What waits for one program. ``used``: seconds that it had workers for, counted from when it last began to wait."""
+
+    cost: Cost
+    limits: Limits
+    waiting: list[_Request] = field(default_factory=list)
+    used: float = 0.0
+    model: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class _Taken:
+    """Requests that a worker took out of the queue."""
+
+    program: Runnable
+    lane: _Lane
+    requests: list[_Request]
+    reason: Reason
 
 
 class Batcher:
-    """A bounded queue and the threads that run it. ``observe`` is told of every batch that ran."""
+    """A bounded queue and the threads that run it. ``observe`` is told of every batch that ran.
+
+    ``max_queue``, ``max_queue_tokens``: texts that may wait, and tokens in them; a request that finds nobody waiting always may.
+    Programs take turns by the time that their batches take.
+    """
 
     def __init__(
-        self, workers: int, limits: Limits, *, max_queue: int, max_delay: float, observe: Callable[[Report], None]
+        self,
+        workers: int,
+        limits: Limits,
+        *,
+        max_queue: int,
+        max_queue_tokens: int,
+        max_delay: float,
+        observe: Callable[[Report], None],
     ) -> None:
-        self._limits, self._max_queue, self._max_delay, self._observe = limits, max_queue, max_delay, observe
+        self._limits, self._max_queue, self._max_tokens = limits, max_queue, max_queue_tokens
+        self._max_delay, self._observe = max_delay, observe
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[_Request] = []
-        self._running = 0
+        self._lanes: WeakKeyDictionary[Runnable, _Lane] = WeakKeyDictionary()
+        #: Those with requests that wait.
+        self._ready: dict[Runnable, _Lane] = {}
+        self._texts = self._tokens = self._running = 0
+        self._clock = 0.0
         self._workers = workers
-        self._request_seconds = 0.01
+        self._text_seconds = 0.01
         self._ended = False
         self._lock = threading.Lock()
         # One for each worker: the first idle one is woken, so that a lone request always runs in the same thread.
@@ -95,146 +140,230 @@ class Batcher:
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
-        return len(self._waiting)
+        with self._lock:
+            return sum(len(lane.waiting) for lane in self._ready.values())
 
     @property
     def tokens(self) -> int:
         """Tokens in the queue."""
-        with self._lock:
-            return sum(request.shape.rows * request.shape.length for request in self._waiting)
+        return self._tokens
 
     @property
     def wait(self) -> float:
         """Seconds that a request which comes now would wait, as far as one can tell."""
-        return self._request_seconds * len(self._waiting) / self._workers
+        return self._text_seconds * self._texts / self._workers
 
     @property
     def running(self) -> int:
         """Batches that run now."""
         return self._running
 
-    async def run(
-        self, program: Runnable, inputs: Sequence[Tensor], shape: Shape, deadline: float | None, model: str = ""
-    ) -> Done:
-        """The program's outputs; cancelling takes it out of the queue. Raises `ResourceExhausted` at once where that is full."""
-        request = _Request(program, inputs, shape, deadline, time.monotonic(), self._loop.create_future(), model)
+    def rows(self, program: Runnable, length: int) -> int:
+        """Rows of this length beyond which a batch of that program wins nothing, or has no memory; 1 at least."""
+        lane = self._lane(program)
+        allowed = (rows for rows in range(lane.limits.rows, 1, -1) if lane.limits.allow(lane.cost, rows, length))
+        return next(allowed, 1)
+
+    async def run(self, program: Runnable, parts: Sequence[Part], deadline: float | None, model: str = "") -> list[Done]:
+        """The program's outputs for each part of one request; cancelling takes them out of the queue.
+
+        Raises `ResourceExhausted` at once where the queue is full, or the first part's failure.
+        """
+        now = time.monotonic()
+        requests = [_Request(inputs, shape, deadline, now, self._loop.create_future()) for inputs, shape in parts]
         with self._lock:
-            if self._ended:
-                raise Unavailable("the agent is shutting down")
-            if len(self._waiting) >= self._max_queue:
-                raise ResourceExhausted(
-                    f"{self._max_queue} requests are waiting, the limit (--max-queue)",
-                    retry_after=max(0.1, self.wait),
-                    reason="queue",
-                )
-            self._waiting.append(request)
+            self._admit(requests)
+            lane = self._lane(program)
+            lane.model = model
+            if program not in self._ready:
+                self._ready[program] = lane
+                lane.used = max(lane.used, self._clock)
+            lane.waiting += requests
             self._wake_one()
         try:
-            return await request.done
-        except asyncio.CancelledError:
-            with self._lock, contextlib.suppress(ValueError):
-                self._waiting.remove(request)
+            return [await request.done for request in requests]
+        except BaseException:
+            with self._lock:
+                self._take(program, lane, [request for request in lane.waiting if request in requests])
+            for request in requests:
+                request.done.cancel()
             raise
 
     def close(self) -> None:
         """Fails what is waiting; what runs now is let finish."""
         with self._lock:
             self._ended = True
-            left, self._waiting = self._waiting, []
+            left = [request for lane in self._ready.values() for request in lane.waiting]
+            for program, lane in list(self._ready.items()):
+                self._take(program, lane, list(lane.waiting))
             for bell in self._bells:
                 bell.notify()
         for request in left:
             _resolve(request, Unavailable("the agent is shutting down"))
+
+    def _lane(self, program: Runnable) -> _Lane:
+        lane = self._lanes.get(program)
+        if lane is None:
+            lane = self._lanes[program] = _Lane(getattr(program, "cost", UNKNOWN), self._limits)
+        return lane
+
+    def _admit(self, requests: list[_Request]) -> None:
+        if self._ended:
+            raise Unavailable("the agent is shutting down")
+        texts, tokens = self._texts + _rows(requests), self._tokens + _tokens(requests)
+        if self._texts and (texts > self._max_queue or tokens > self._max_tokens):
+            limit = f"{self._max_queue} texts (--max-queue)"
+            if texts <= self._max_queue:
+                limit = f"{self._max_tokens} tokens (--max-queue-tokens)"
+            raise ResourceExhausted(
+                f"{self._texts} texts of {self._tokens} tokens are waiting; with this request it would be more than {limit}",
+                retry_after=max(0.1, self.wait),
+                reason="queue",
+            )
+        self._texts, self._tokens = texts, tokens
+
+    def _take(self, program: Runnable, lane: _Lane, requests: list[_Request]) -> None:
+        """Takes requests out of the queue."""
+        gone = set(requests)
+        self._texts -= _rows(requests)
+        self._tokens -= _tokens(requests)
+        lane.waiting = [request for request in lane.waiting if request not in gone]
+        if not lane.waiting:
+            self._ready.pop(program, None)
 
     def _wake_one(self) -> None:
         if self._idle:
             self._bells[min(self._idle)].notify()
 
     def _work(self, number: int) -> None:
-        while True:
-            with self._lock:
-                found = self._next(number)
-                if found is None:
-                    return
-                batch, reason = found
-                self._running += 1
-                alone = number == 0 and self._running == 1 and not self._waiting
-                if self._waiting:
-                    self._wake_one()
-            began = time.monotonic()
-            outcomes = _run(batch, began, alone=alone)
-            seconds = time.monotonic() - began
-            with self._lock:
-                self._running -= 1
-                self._request_seconds += 0.1 * (seconds / len(batch) - self._request_seconds)
-            self._observe(_report(batch, reason, began, seconds))
-            self._loop.call_soon_threadsafe(_deliver, batch, outcomes)
+        while self._turn(number):
+            pass
 
-    def _next(self, number: int) -> tuple[list[_Request], Reason] | None:
+    def _turn(self, number: int) -> bool:
+        """Waits for a batch and runs it; False at the end. Nothing of a batch outlives it here: its program may be unloaded."""
+        with self._lock:
+            taken = self._next(number)
+            if taken is None:
+                return False
+            self._running += 1
+            alone = number == 0 and self._running == 1 and not self._ready
+            if self._ready:
+                self._wake_one()
+        began = time.monotonic()
+        outcomes = self._outcomes(taken, taken.requests, began, alone=alone)
+        seconds = time.monotonic() - began
+        with self._lock:
+            self._running -= 1
+            taken.lane.used += seconds
+            self._text_seconds += 0.1 * (seconds / _rows(taken.requests) - self._text_seconds)
+        self._observe(_report(taken, began, seconds))
+        self._loop.call_soon_threadsafe(_deliver, taken.requests, outcomes)
+        return True
+
+    def _next(self, number: int) -> _Taken | None:
         """Waits for work and takes it out of the queue; None at the end."""
         while not self._ended:
-            now = time.monotonic()
-            self._waiting = [request for request in self._waiting if not _is_over(request, now)]
-            if not self._waiting:
-                self._wait(number, None)
-                continue
-            shapes, share = [request.shape for request in self._waiting], self._share()
-            chosen = pack(shapes, share)
-            delay = self._delay(chosen, now)
-            if delay > 0:
-                self._wait(number, delay)
-                continue
-            batch = [self._waiting[i] for i in chosen]
-            for i in reversed(chosen):
-                del self._waiting[i]
-            return batch, why(shapes, chosen, share, self._limits)
+            found = self._pick() if self._ready else None
+            if isinstance(found, _Taken):
+                return found
+            self._wait(number, found)
         return None
+
+    def _pick(self) -> _Taken | float | None:
+        """The batch that runs next: of the program that had least time. Else the seconds until there is one, if that is known."""
+        now = time.monotonic()
+        program, lane = min(self._ready.items(), key=lambda item: (item[1].used, item[1].waiting[0].arrived))
+        self._take(program, lane, [request for request in lane.waiting if _is_over(request, now)])
+        if not lane.waiting:
+            return self._pick() if self._ready else None
+        shapes, share = [request.shape for request in lane.waiting], self._share(lane)
+        chosen = pack(shapes, share, lane.cost)
+        delay = self._delay(lane, chosen, now)
+        if delay > 0:
+            return delay
+        self._clock = lane.used
+        requests = [lane.waiting[i] for i in chosen]
+        self._take(program, lane, requests)
+        return _Taken(program, lane, requests, why(shapes, chosen, share, lane.limits, lane.cost))
 
     def _wait(self, number: int, seconds: float | None) -> None:
         self._idle.add(number)
         self._bells[number].wait(seconds)
         self._idle.discard(number)
 
-    def _delay(self, chosen: list[int], now: float) -> float:
+    def _delay(self, lane: _Lane, chosen: list[int], now: float) -> float:
         """Seconds for which a batch that is not full may still wait for company."""
-        full = sum(self._waiting[i].shape.rows for i in chosen) >= self._limits.rows
-        return 0.0 if full or self._waiting[0].shape.key is None else self._waiting[0].arrived + self._max_delay - now
+        if not self._max_delay or lane.waiting[0].shape.key is None:
+            return 0.0
+        requests = [lane.waiting[i] for i in chosen]
+        full = not lane.limits.allow(lane.cost, _rows(requests) + 1, max(request.shape.length for request in requests))
+        return 0.0 if full else lane.waiting[0].arrived + self._max_delay - now
 
-    def _share(self) -> Limits:
+    def _share(self, lane: _Lane) -> Limits:
         """The limits, and no more rows than leave work for the other workers that are free."""
         free = max(1, self._workers - self._running)
-        rows = -(-sum(request.shape.rows for request in self._waiting) // free)
-        return Limits(min(self._limits.rows, max(1, rows)), self._limits.tokens, self._limits.padding)
+        rows = -(-_rows(lane.waiting) // free)
+        return replace(lane.limits, rows=min(lane.limits.rows, max(1, rows)))
+
+    def _outcomes(
+        self, taken: _Taken, requests: list[_Request], released: float, *, alone: bool, halve: bool = True
+    ) -> list[Outcome]:
+        """Each request's outcome. What fails together is run again: where memory was out in halves, once; else one by one, so that
+        only the bad request fails.
+        """
+        try:
+            batch = taken.program.run([request.inputs for request in requests], alone=alone)
+            rows, split = _rows(requests), time.monotonic()
+            return [
+                Done(outputs, request.arrived, released, batch, split, rows)
+                for request, outputs in zip(requests, batch.outputs, strict=True)
+            ]
+        except Exception as error:  # noqa: BLE001 every failure must reach whoever waits
+            failure = _as_rpc_error(error)
+        pieces = [[request] for request in requests]
+        if isinstance(failure, ResourceExhausted) and failure.reason == "memory":
+            self._lower(taken.lane, requests)
+            middle = (len(requests) + 1) // 2
+            pieces = [requests[:middle], requests[middle:]] if halve else []
+        if len(requests) == 1 or not pieces:
+            return [failure] * len(requests)
+        _log.debug("A batch of %d failed; it is run again in %d pieces", len(requests), len(pieces))
+        return [done for piece in pieces for done in self._outcomes(taken, piece, released, alone=False, halve=False)]
+
+    def _lower(self, lane: _Lane, requests: list[_Request]) -> None:
+        """Memory was out: from now on a batch of the program has half of these tokens at most."""
+        rows, padded = _rows(requests), _padded(requests)
+        if rows == 1:
+            return
+        with self._lock:
+            ceiling = min(lane.limits.tokens or padded, padded // 2)
+            lane.limits = replace(lane.limits, tokens=ceiling)
+        _log.warning(
+            "No memory for %d rows, %d tokens, of %s: its batches have %d at most now", rows, padded, lane.model, ceiling
+        )
 
 
-Outcome = Done | RpcError
+def _rows(requests: Sequence[_Request]) -> int:
+    return sum(request.shape.rows for request in requests)
 
 
-def _report(batch: list[_Request], reason: Reason, began: float, seconds: float) -> Report:
-    rows = sum(request.shape.rows for request in batch)
-    tokens = sum(request.shape.rows * request.shape.length for request in batch)
-    padding = rows * max(request.shape.length for request in batch) - tokens
-    return Report(batch[0].model, rows, tokens, padding, reason, [began - request.arrived for request in batch], seconds)
+def _tokens(requests: Sequence[_Request]) -> int:
+    return sum(request.shape.rows * request.shape.length for request in requests)
+
+
+def _padded(requests: Sequence[_Request]) -> int:
+    """Tokens with padding."""
+    return _rows(requests) * max(request.shape.length for request in requests)
+
+
+def _report(taken: _Taken, began: float, seconds: float) -> Report:
+    rows, tokens = _rows(taken.requests), _tokens(taken.requests)
+    waited = [began - request.arrived for request in taken.requests]
+    return Report(taken.lane.model, rows, tokens, _padded(taken.requests) - tokens, taken.reason, waited, seconds)
 
 
 def _is_over(request: _Request, now: float) -> bool:
     return request.done.done() or (request.deadline is not None and request.deadline <= now)
-
-
-def _run(requests: list[_Request], released: float, *, alone: bool) -> list[Outcome]:
-    """Each request's outcome. A batch that fails is run again one by one, so that only the bad request fails."""
-    try:
-        batch = requests[0].program.run([request.inputs for request in requests], alone=alone)
-        rows, split = sum(request.shape.rows for request in requests), time.monotonic()
-        return [
-            Done(outputs, request.arrived, released, batch, split, rows)
-            for request, outputs in zip(requests, batch.outputs, strict=True)
-        ]
-    except Exception as error:  # noqa: BLE001 every failure must reach whoever waits
-        if len(requests) == 1:
-            return [_as_rpc_error(error)]
-    _log.debug("A batch of %d failed; running its requests one by one", len(requests))
-    return [outcome for request in requests for outcome in _run([request], released, alone=False)]
 
 
 def _as_rpc_error(error: Exception) -> RpcError:

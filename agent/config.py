@@ -34,9 +34,10 @@ class Config:
     plugins: tuple[str, ...] = ()
     device: str = "auto"
     threads: int | None = None
-    max_batch: int | None = None
+    max_batch: int = 64
     max_delay: float = 0.0
     max_queue: int = 1024
+    max_queue_tokens: int = 128 << 10
     max_message: int = 1024 * MIB
     max_buffer: int = 2048 * MIB
     max_uploads: int = 8192 * MIB

@@ -1,4 +1,4 @@
-"""Which of the waiting requests run next, together: a pure function of what waits and what a batch may hold."""
+"""Which of the waiting requests run next, together: a pure function of what waits, what a batch may hold and what it costs."""
 
 from __future__ import annotations
 
@@ -6,22 +6,38 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-#: Why a batch was released, and was no larger: rows or tokens at their limit; the others too different in length or kind;
-#: nothing else waiting; the rest left for other workers; a model whose requests cannot be joined.
+from agent.cost import Cost
+
+#: Why a batch was released, and was no larger: rows, or its time or memory, at their limit; the others too different in length or
+#: kind; nothing else waiting; the rest left for other workers; a model whose requests cannot be joined.
 Reason = Literal["full", "tokens", "length", "drained", "shared", "single"]
 
+#: Of a model that nothing is known of: each batch takes as long as any other.
+UNKNOWN = Cost(1.0, 0.0, 0.0, 0.0)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """What a batch may hold: ``rows`` joined, ``tokens`` after padding, and the part of these that may be ``padding``."""
+    """What a batch may hold: ``rows`` joined, ``tokens`` after padding (None: any).
 
-    rows: int = 8
-    tokens: int = 8192
-    padding: float = 0.25
+    ``overhead``: it grows while the part of its time that does not depend on its size is more than this: beyond, it wins nothing.
+    """
 
+    rows: int = 64
+    overhead: float = 0.05
+    tokens: int | None = None
 
-#: On a CPU short batches of nearly equal length are as fast as long ones.
-CPU_LIMITS, GPU_LIMITS = Limits(rows=8, tokens=4096, padding=0.1), Limits(rows=64, tokens=65536, padding=0.6)
+    def seconds(self, cost: Cost) -> float:
+        """The time of the largest batch of several requests."""
+        return cost.a / self.overhead
+
+    def allow(self, cost: Cost, rows: int, length: int) -> bool:
+        """Whether a batch may have so many rows of this length."""
+        return (
+            rows <= self.rows
+            and (self.tokens is None or rows * length <= self.tokens)
+            and cost.seconds(rows, length) <= self.seconds(cost)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +49,31 @@ class Shape:
     rows: int = 1
 
 
-def pack(waiting: Sequence[Shape], limits: Limits) -> list[int]:
-    """Indices of the requests that run next: the oldest (``waiting[0]``) and those nearest to it in length that fit."""
+def pack(waiting: Sequence[Shape], limits: Limits, cost: Cost = UNKNOWN) -> list[int]:
+    """Indices of the requests that run next: the oldest (``waiting[0]``), and those nearest to it in length while that takes
+    less time than to run each on its own.
+    """
     oldest = waiting[0]
     if oldest.key is None:
         return [0]
     others = [i for i in range(1, len(waiting)) if waiting[i].key == oldest.key]
     others.sort(key=lambda i: abs(waiting[i].length - oldest.length))
-    chosen, rows, longest, tokens = [0], oldest.rows, oldest.length, oldest.rows * oldest.length
+    chosen, rows, longest = [0], oldest.rows, oldest.length
+    apart = cost.seconds(rows, longest)
     for i in others:
-        new_rows, new_longest = rows + waiting[i].rows, max(longest, waiting[i].length)
-        new_tokens, padded = tokens + waiting[i].rows * waiting[i].length, new_rows * new_longest
-        if new_rows > limits.rows or padded > limits.tokens or padded - new_tokens > limits.padding * padded:
+        other = waiting[i]
+        new_rows, new_longest = rows + other.rows, max(longest, other.length)
+        if not limits.allow(cost, new_rows, new_longest):
+            continue
+        together, both = cost.seconds(new_rows, new_longest), apart + cost.seconds(other.rows, other.length)
+        if together > both:
             continue
         chosen.append(i)
-        rows, longest, tokens = new_rows, new_longest, new_tokens
+        rows, longest, apart = new_rows, new_longest, together
     return sorted(chosen)
 
 
-def why(waiting: Sequence[Shape], chosen: Sequence[int], share: Limits, limits: Limits) -> Reason:
+def why(waiting: Sequence[Shape], chosen: Sequence[int], share: Limits, limits: Limits, cost: Cost = UNKNOWN) -> Reason:
     """Why the batch is as it is; ``share``: the limits it was packed by, no larger than ``limits``."""
     if waiting[0].key is None:
         return "single"
@@ -63,4 +85,4 @@ def why(waiting: Sequence[Shape], chosen: Sequence[int], share: Limits, limits: 
     if rows >= share.rows:
         return "shared"
     longest = max(waiting[i].length for i in chosen)
-    return "tokens" if (rows + 1) * longest > limits.tokens else "length"
+    return "length" if limits.allow(cost, rows + 1, longest) else "tokens"

@@ -19,7 +19,7 @@ from agent.batcher import Batcher
 from agent.config import Config
 from agent.metrics import Metrics
 from agent.model import Program
-from agent.packing import CPU_LIMITS, GPU_LIMITS, Limits
+from agent.packing import Limits
 from agent.plugins.registry import TORCH, PluginError, Plugins
 from agent.service import Service
 from agent.sessions import Sessions
@@ -149,11 +149,14 @@ class Agent:
             self._device = importlib.import_module(TORCH).Device(self._config.device, threads)
         except Exception as error:  # noqa: BLE001 torch raises several kinds
             raise StartError(f"--device {self._config.device}: {str(error).splitlines()[0]}") from None
-        usual = CPU_LIMITS if self._device.is_cpu else GPU_LIMITS
-        limits = Limits(self._config.max_batch or usual.rows, usual.tokens, usual.padding)
         workers = threads if self._device.is_cpu else 1
         self._batcher = Batcher(
-            workers, limits, max_queue=self._config.max_queue, max_delay=self._config.max_delay, observe=self._metrics.batch
+            workers,
+            Limits(self._config.max_batch),
+            max_queue=self._config.max_queue,
+            max_queue_tokens=self._config.max_queue_tokens,
+            max_delay=self._config.max_delay,
+            observe=self._metrics.batch,
         )
         _log.info("Models run on %s, %d workers, %d threads", self._device.device, workers, threads)
         for name, text, value in (

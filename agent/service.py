@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 from agent import regions
 from agent.batcher import Batcher, Done
+from agent.dividing import Divided
 from agent.endpoints import Buffer, Endpoint, decode, endpoints
 from agent.joiner import Joiner
 from agent.metrics import Metrics
@@ -116,7 +118,7 @@ class Service:
         if call.deadline is None:
             return await handler(self, call)
         try:
-            async with asyncio.timeout(max(0.0, call.deadline - time.monotonic())):
+            async with asyncio.timeout_at(call.deadline):
                 return await handler(self, call)
         except TimeoutError:
             raise DeadlineExceeded(f"{endpoint.method.name}: the deadline has passed; the work was dropped") from None
@@ -222,17 +224,16 @@ class Service:
 
     async def _outputs(self, call: Call, session: Session, resource: Resource, inputs: list[Tensor]) -> Done:
         program: Any = await self._store.program(resource.model)
-        wanted = getattr(call.request, call.dialect.outputs)
-        shape = Shape(None)
-        if program.signature is not None:
-            layout = Layout(program.signature)
+        wanted, label = getattr(call.request, call.dialect.outputs), resource.model.label
+        layout = _layout(program.signature) if program.signature is not None else None
+        if layout:
             layout.check(inputs)
-            _check_count(wanted, len(program.signature.outputs))
-            if program.joinable:
-                mine = layout.shape(inputs)
-                shape = Shape((resource.model.digest, mine.key), mine.length, mine.rows) if mine.key is not None else mine
+            _check_count(wanted, len(layout.signature.outputs))
         _log.info("session:%d PyTorch jitload forward", session.id)
-        done = await self._batcher.run(program, inputs, shape, call.deadline, resource.model.label)
+        if layout and program.joinable:
+            done = await Divided(self._batcher, program, layout, inputs).run(call.deadline, label)
+        else:
+            (done,) = await self._batcher.run(program, [(inputs, Shape(None))], call.deadline, label)
         _check_count(wanted, len(done.outputs))
         return done
 
@@ -296,6 +297,9 @@ _HANDLERS: Mapping[str, Handler] = {
     "profile": Service.profile,
     **dict.fromkeys(TENSORFLOW, _tensorflow),
 }
+
+
+_layout = functools.lru_cache(64)(Layout)
 
 
 def _reply(call: Call, operation: str) -> Any:

@@ -22,7 +22,7 @@ MAY = {
 }
 #: Third-party package -> the only files that may import it.
 ONLY = {
-    "torch": ("agent/plugins/torch.py", "models/"),
+    "torch": ("agent/plugins/torch.py", "agent/plugins/halves.py", "models/"),
     "flask": ("function/web/",),
     "werkzeug": ("function/web/",),
     "cheroot": ("function/server.py", "function/gather.py", "agent/watch.py", "agent/metrics.py"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.packing import Shape
@@ -62,6 +63,30 @@ class Layout:
         )
         return Shape(other, max(1, length), rows)
 
+    @property
+    def divisible(self) -> bool:
+        """Whether a request's rows can be told apart by their bytes: joinable, and the batch dimension comes first everywhere."""
+        specs = (*self.signature.inputs, *self.signature.outputs)
+        return self.joinable and all(spec.dims[0] == self.signature.batch for spec in specs)
+
+    def divide(self, inputs: Sequence[Tensor], rows: int) -> list[list[Tensor]]:
+        """A divisible request in parts of so many rows at most, as equal as may be; without copies."""
+        whole = inputs[0].dims[0]
+        count = -(-whole // rows)
+        cuts = [whole * i // count for i in range(count + 1)]
+        return [[_rows(tensor, at, end) for tensor in inputs] for at, end in itertools.pairwise(cuts)]
+
+    def unite(self, parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """The outputs of a divided request's parts as those of the whole."""
+        return [
+            Tensor(
+                of_parts[0].dtype,
+                (sum(part.dims[0] for part in of_parts), *of_parts[0].dims[1:]),
+                b"".join(part.data for part in of_parts),
+            )
+            for of_parts in zip(*parts, strict=True)
+        ]
+
     def split(self, outputs: Sequence[Any], shapes: Sequence[Shape]) -> list[list[Any]]:
         """Each request's part of joined outputs (torch tensors), without the padding."""
         parts: list[list[Any]] = [[] for _ in shapes]
@@ -73,19 +98,25 @@ class Layout:
                 at += shape.rows
         return parts
 
-    def example(self, length: int) -> list[Tensor]:
-        """Inputs of one row and about that length, to try the model with: small numbers, masks of ones."""
-        most = self.signature.max_length or length
-        return [self._example(spec, min(length, most)) for spec in self.signature.inputs]
+    def example(self, length: int, rows: int = 1) -> list[Tensor]:
+        """Inputs of about that length, to try the model with: small numbers, masks of ones."""
+        sizes = {self.signature.batch: rows, self.signature.length: min(length, self.signature.max_length or length)}
+        return [self._example(spec, sizes) for spec in self.signature.inputs]
 
-    def _example(self, spec: TensorSpec, length: int) -> Tensor:
-        dims = [dim if isinstance(dim, int) else (length if dim == self.signature.length else 1) for dim in spec.dims]
+    def _example(self, spec: TensorSpec, sizes: Mapping[str | None, int]) -> Tensor:
+        dims = [dim if isinstance(dim, int) else sizes.get(dim, 1) for dim in spec.dims]
         count = math.prod(dims)
         if spec.dtype == "float16":
             return Tensor("float16", tuple(dims), b"\x00\x38" * count)
         step = 0 if "mask" in spec.name or "type" in spec.name else 1
         base = 0 if "type" in spec.name else 1
         return from_values(spec.dtype, dims, [base + step * (i % 2) for i in range(count)])
+
+
+def _rows(tensor: Tensor, at: int, end: int) -> Tensor:
+    data = memoryview(tensor.data)
+    size = len(data) // tensor.dims[0]
+    return Tensor(tensor.dtype, (end - at, *tensor.dims[1:]), data[at * size : end * size])
 
 
 def _at(spec: TensorSpec, dim: str | None) -> int | None:

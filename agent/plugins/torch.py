@@ -13,6 +13,9 @@ from typing import Any
 import torch
 
 from agent.batcher import Batch
+from agent.cost import Cost, Point, fit
+from agent.packing import UNKNOWN
+from agent.plugins import halves
 from agent.plugins.layout import Layout
 from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
 from vaccel_rpc.modelfile import ModelFileError, Signature, TensorSpec, program_kind, read_extras
@@ -30,6 +33,11 @@ _TOLERANCE, _TOLERANCES = 1e-3, {"int8": 0.2, "bf16": 0.1}
 _MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 Forward = Callable[..., Any]
+
+#: Batches whose times a program's cost is learned from: rows, length. The first ones always, the others while it is quick.
+_TRIED, _ALWAYS, _LONG_S = ((1, 8), (8, 8), (1, 32), (8, 32), (1, 128), (8, 128)), 5, 0.25
+#: Of these the quicker of two forms of a model is told.
+_TYPICAL, _TIMES = ((1, 32), (4, 32)), 5
 
 
 class Device:
@@ -63,11 +71,15 @@ class Device:
 
 
 class TorchProgram:
-    """A model in memory. ``joinable``: its signature says so, and padding changed its answers by ``tolerance`` at most."""
+    """A model in memory. ``joinable``: its signature says so, and padding changed its answers by ``tolerance`` at most.
+
+    ``cost``: of its batches on one thread, learned by `warm_up`.
+    """
 
     def __init__(self, forward: Forward, signature: Signature | None, device: Device, tolerance: float = _TOLERANCE) -> None:
         self._forward, self._device, self._tolerance = forward, device, tolerance
         self.signature = signature
+        self.cost = UNKNOWN
         self._layout = Layout(signature) if signature else None
         self.joinable = bool(self._layout and self._layout.joinable)
 
@@ -85,24 +97,56 @@ class TorchProgram:
         return Batch([[_from_torch(part) for part in parts] for parts in split], began, ended)
 
     def warm_up(self) -> None:
-        """Runs once alone and once padded; where the two differ, requests are not joined."""
+        """Runs once alone and once padded; where the two differ, requests are not joined, else their cost is learned."""
         if self._layout is None:
             return
-        short, long = (self._layout.example(length) for length in (7, 16))
         try:
-            alone = self.run([short], alone=False).outputs[0]
             if self.joinable:
-                joined = self.run([short, long], alone=False).outputs[0]
-                worst = max(_difference(a, b) for a, b in zip(alone, joined, strict=True))
-                if not worst <= self._tolerance:
-                    self.joinable = False
-                    _log.warning("Padding changes the answers of %s by %.2g: its requests are run alone", self._name, worst)
+                self._try_padding(self._layout)
+            if self.joinable:
+                self.cost = self._learned(self._layout)
+                _log.info("A batch of %s takes %s", self.name, self.cost)
+            else:
+                self.run([self._layout.example(7)], alone=False)
         except RpcError as error:
             self.joinable = False
-            _log.warning("%s failed at warm-up, its requests are run alone: %s", self._name, error)
+            _log.warning("%s failed at warm-up, its requests are run alone: %s", self.name, error)
+
+    def seconds(self, rows: int, length: int, *, alone: bool = False) -> float:
+        """How long a batch takes."""
+        example = self._layout.example(length, rows) if self._layout else []
+        began = time.perf_counter()
+        self.run([example], alone=alone)
+        return time.perf_counter() - began
+
+    def differs(self, other: TorchProgram) -> float:
+        """The most by which their answers to an example differ."""
+        examples = [self._layout.example(16, 2)] if self._layout else []
+        mine, others = (program.run(examples, alone=False).outputs[0] for program in (self, other))
+        return max(_difference(a, b) for a, b in zip(mine, others, strict=True))
+
+    def _try_padding(self, layout: Layout) -> None:
+        short, long = (layout.example(length) for length in (7, 16))
+        alone, joined = self.run([short], alone=False).outputs[0], self.run([short, long], alone=False).outputs[0]
+        worst = max(_difference(a, b) for a, b in zip(alone, joined, strict=True))
+        if not worst <= self._tolerance:
+            self.joinable = False
+            _log.warning("Padding changes the answers of %s by %.2g: its requests are run alone", self.name, worst)
+
+    def _learned(self, layout: Layout) -> Cost:
+        points: list[Point] = []
+        began = time.perf_counter()
+        for rows, wanted in _TRIED:
+            if len(points) >= _ALWAYS and time.perf_counter() - began > _LONG_S:
+                break
+            shape = layout.shape(layout.example(wanted, rows))
+            # Of two runs the quicker: the first of a new shape may prepare something.
+            points.append((rows, shape.length, min(self.seconds(rows, wanted) for _ in range(2))))
+        return fit(points)
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """As its signature says."""
         return self.signature.name if self.signature else "model"
 
     def _join(self, layout: Layout, index: int, parts: list[torch.Tensor]) -> torch.Tensor:
@@ -127,10 +171,16 @@ class TorchProgram:
                 return [tensor.cpu() for tensor in _flat(outputs)]
         except RpcError:
             raise
-        except MemoryError as error:
-            raise ResourceExhausted(f"the run needs more memory than there is: {error}") from None
         except Exception as error:  # noqa: BLE001 a model may raise anything
-            raise _reason(error) from None
+            raise self._reason(error) from None
+
+    def _reason(self, error: Exception) -> RpcError:
+        if not _is_memory(error):
+            return Internal(f"torch: {_last_line(error)}", errno=errno.EINVAL)
+        if not self._device.is_cpu:
+            # What the allocator keeps is in pieces of other sizes than the next try wants.
+            torch.cuda.empty_cache()
+        return ResourceExhausted(f"the run needs more memory than there is: {_last_line(error)}", reason="memory")
 
 
 def load(path: Path, device: Device) -> TorchProgram:
@@ -142,7 +192,7 @@ def load(path: Path, device: Device) -> TorchProgram:
         extras = read_extras(path)
         signature = extras.signature
         kind = program_kind(path)
-        forward = _load_export(path, device) if kind == "export" else _load_script(path, device, signature)
+        forms = _load_export(path, device) if kind == "export" else _load_script(path, device, signature)
     except ModelFileError as error:
         raise InvalidArgument(str(error).replace(str(path), "the file")) from None
     except RpcError:
@@ -151,37 +201,51 @@ def load(path: Path, device: Device) -> TorchProgram:
         if _is_memory(error):
             raise ResourceExhausted(f"not enough memory to load the model: {_last_line(error)}") from None
         raise InvalidArgument(f"torch cannot load the model: {_last_line(error)}".replace(str(path), "the file")) from None
-    program = TorchProgram(
-        forward, signature, device, _TOLERANCES.get(extras.variant.precision if extras.variant else "", _TOLERANCE)
-    )
+    tolerance = _TOLERANCES.get(extras.variant.precision if extras.variant else "", _TOLERANCE)
+    program = _quicker([TorchProgram(form, signature, device, tolerance) for form in forms])
     program.warm_up()
     return program
 
 
-def _load_script(path: Path, device: Device, signature: Signature | None) -> Forward:
+def _quicker(programs: list[TorchProgram]) -> TorchProgram:
+    """The first, or, where both give the same answers, the quicker."""
+    if len(programs) == 1:
+        return programs[0]
+    plain, quick = programs
+    try:
+        if not quick.differs(plain) <= _TOLERANCE:
+            return plain
+        # In turns, and the best of some: what else runs on the machine slows both.
+        times = [[program.seconds(*shape) for shape in _TYPICAL] for _ in range(_TIMES) for program in programs]
+    except RpcError:
+        return plain
+    slow, fast = (sum(map(min, zip(*times[which::2], strict=True))) for which in range(2))
+    if fast < slow:
+        _log.info("The linear layers of %s are FBGEMM's: the model takes %.2f of the time", quick.name, fast / slow)
+    return quick if fast < slow else plain
+
+
+def _load_script(path: Path, device: Device, signature: Signature | None) -> list[Forward]:
+    """The model's program, and, with a signature on a CPU, the same with quicker layers if it has any."""
     module: Any = torch.jit.load(str(path), map_location=device.device)
     module = module.eval()
+    if signature is None:
+        return [module]
     # Weights may be stored in half precision to save space; a model that comes with a signature computes in what that says.
-    if signature and device.is_cpu and any(spec.dtype == "float32" for spec in signature.outputs):
+    if device.is_cpu and any(spec.dtype == "float32" for spec in signature.outputs):
         module = module.float()
-    forward: Forward = _frozen(module) if signature else module
-    return forward
-
-
-def _frozen(module: Any) -> Any:
-    """The module with its weights as constants: a tenth faster on single rows. Not every module can be frozen."""
     try:
-        return torch.jit.freeze(module)
+        plain, quick = torch.jit.freeze(module), torch.jit.freeze(module)
     except RuntimeError as error:
         _log.info("The model is run as it is, not frozen: %s", _last_line(error))
-        return module
+        return [module]
+    return [plain, quick] if device.is_cpu and halves.rewrite_script(quick) else [plain]
 
 
-def _load_export(path: Path, device: Device) -> Forward:
+def _load_export(path: Path, device: Device) -> list[Forward]:
     program: Any = torch.export.load(str(path))
-    module = program.module().to(device.device)
-    forward: Forward = module
-    return forward
+    plain, quick = program.module(), program.module()
+    return [plain, quick] if device.is_cpu and halves.rewrite_export(quick) else [plain.to(device.device)]
 
 
 def _to_torch(tensor: Tensor) -> torch.Tensor:
@@ -224,12 +288,6 @@ def _difference(one: Tensor, other: Tensor) -> float:
 
 def _is_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in str(error) for sign in _MEMORY)
-
-
-def _reason(error: Exception) -> RpcError:
-    if _is_memory(error):
-        return ResourceExhausted(f"the run needs more memory than there is: {_last_line(error)}")
-    return Internal(f"torch: {_last_line(error)}", errno=errno.EINVAL)
 
 
 def _last_line(error: BaseException) -> str:

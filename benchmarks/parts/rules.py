@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from agent.cpus import available
 from benchmarks.plan import Record, Run
 from benchmarks.simulate.engine import simulate
@@ -16,10 +18,11 @@ _REQUESTS = 3000
 def measure(run: Run) -> list[Record]:
     """Records by ``load`` and ``rule``; the first has the ``cost`` model."""
     run.say("fitting the cost model")
-    cost = fitted(2 if run.plan.quick else 7)
+    machine = fitted(2 if run.plan.quick else 7)
+    cost = machine.cost
     run.say("simulating")
-    found: list[Record] = [{"cost": vars(cost), "workers": available()}]
+    found: list[Record] = [{"cost": asdict(cost), "workers": available()}]
     for load in standard(cost, lengths(_REQUESTS), available()):
         for name, rule in all_rules(cost).items():
-            found.append({"load": load.name, "rule": name, **simulate(load, rule, cost, available())[0].as_dict()})
+            found.append({"load": load.name, "rule": name, **simulate(load, rule, machine, available())[0].as_dict()})
     return found

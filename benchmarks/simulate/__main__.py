@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +40,19 @@ def main(
         from benchmarks.simulate.grid import measure
 
         measure().write(cost)
-    model, sizes = costs.read(cost), _lengths(texts, requests)
+    machine, sizes = costs.read(cost), _lengths(texts, requests)
     found: dict[str, dict[str, dict[str, Any]]] = {}
     began = time.perf_counter()
-    for load in standard(model, sizes, workers, longest):
+    for load in standard(machine.cost, sizes, workers, longest):
         if not only or only in load.name:
             found[load.name] = {
-                name: simulate(load, rule, model, workers)[0].as_dict() for name, rule in all_rules(model).items()
+                name: simulate(load, rule, machine, workers)[0].as_dict() for name, rule in all_rules(machine.cost).items()
             }
     if as_json:
-        print(json.dumps({"cost": vars(model), "workers": workers, "scenarios": found}, indent=1))
+        print(json.dumps({"cost": asdict(machine), "workers": workers, "scenarios": found}, indent=1))
         return
-    print(f"cost of a batch: {model}")
-    print(f"capacity, sorted in eights on {workers} workers: {capacity(model, sizes, workers):.0f} requests/s")
+    print(f"cost of a batch: {machine.cost}")
+    print(f"capacity, sorted in eights on {workers} workers: {capacity(machine.cost, sizes, workers):.0f} requests/s")
     for name, rules in found.items():
         _show(name, rules)
     print(f"\n{requests} requests in each, {time.perf_counter() - began:.1f} s")

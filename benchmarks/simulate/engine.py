@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agent.packing import Shape
-from benchmarks.simulate.cost import Cost
+from benchmarks.simulate.cost import Machine
 from benchmarks.simulate.rules import Rule, Waiting
 from benchmarks.simulate.workload import TURN, Workload
 from benchmarks.stats import percentile
@@ -49,8 +49,8 @@ class Summary:
 class Simulation:
     """One run; ``run()`` once."""
 
-    def __init__(self, workload: Workload, rule: Rule, cost: Cost, workers: int) -> None:
-        self._rule, self._cost, self._workers = rule, cost, workers
+    def __init__(self, workload: Workload, rule: Rule, machine: Machine, workers: int) -> None:
+        self._rule, self._machine, self._workers = rule, machine, workers
         self._left = iter(workload.lengths)
         self._closed = bool(workload.clients)
         self._order = itertools.count()
@@ -91,15 +91,15 @@ class Simulation:
         self._begun += 1
         longest = max(one.shape.length for one, _, _ in taken)
         alone = worker == 0 and len(self._free) == self._workers - 1 and not self._waiting
-        end = now + self._cost.seconds(len(taken), longest, alone=alone)
+        end = now + self._machine.seconds(len(taken), longest, alone=alone)
         batch = [Served(one.shape.length, one.arrived, now, end, ahead, self._begun - begun) for one, ahead, begun in taken]
         self.batches.append((len(taken), len(taken) * longest))
         heapq.heappush(self._events, (end, next(self._order), worker, batch))
 
 
-def simulate(workload: Workload, rule: Rule, cost: Cost, workers: int) -> tuple[Summary, list[Served]]:
+def simulate(workload: Workload, rule: Rule, machine: Machine, workers: int) -> tuple[Summary, list[Served]]:
     """The figures, and every request."""
-    simulation = Simulation(workload, rule, cost, workers)
+    simulation = Simulation(workload, rule, machine, workers)
     simulation.run()
     return _summary(simulation), simulation.served
 

@@ -1,4 +1,4 @@
-"""Measures the grid that the cost model is fitted to: torch on one thread, in a process of its own with nothing beside it."""
+"""Measures the grid that the cost model is fitted to: the agent's own program on one thread, in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,40 +7,38 @@ import statistics
 import subprocess
 import sys
 
-import torch
-
+from agent.cost import fit
+from agent.cpus import available
+from agent.plugins.torch import Device, TorchProgram, load
 from benchmarks.processes import ROOT
-from benchmarks.simulate.cost import Cost, fit
-from benchmarks.torch_alone import load, seconds
+from benchmarks.simulate.cost import Machine
 
 _ROWS = (1, 2, 4, 8, 16)
 _LENGTHS = (8, 16, 32, 64, 96, 128)
+_MODEL = ROOT / "models/tweets.pt"
 
 
-def measure(times: int = 7) -> Cost:
-    """The cost model of this machine, from medians of so many ``times``; takes half a minute."""
+def measure(times: int = 7) -> Machine:
+    """This machine, from medians of so many ``times``; takes half a minute."""
     command = [sys.executable, "-m", "benchmarks.simulate.grid", str(times)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
-    return fit([(rows, length, taken) for rows, length, taken in found["points"]], found["alone"])
+    return Machine(fit([(rows, length, taken) for rows, length, taken in found["points"]]), found["alone"])
 
 
 def main() -> None:
     """Prints the points, and the part of its time that one row takes with every core."""
-    model, cores, times = load(), torch.get_num_threads(), int(sys.argv[1])
-    with torch.inference_mode():
-        torch.set_num_threads(1)
-        points = [(rows, length, _median(model, rows, length, times)) for length in _LENGTHS for rows in _ROWS]
-        one = {length: taken for rows, length, taken in points if rows == 1}
-        torch.set_num_threads(cores)
-        alone = statistics.median(_median(model, 1, length, times) / one[length] for length in _LENGTHS)
-    print(json.dumps({"points": points, "alone": alone}))
+    device, times = Device("cpu", available()), int(sys.argv[1])
+    program = load(_MODEL, device)
+    points = [(rows, length, _median(program, rows, length, times)) for length in _LENGTHS for rows in _ROWS]
+    one = {length: taken for rows, length, taken in points if rows == 1}
+    every = {length: _median(program, 1, length, times, alone=True) for length in _LENGTHS}
+    print(json.dumps({"points": points, "alone": statistics.median(every[length] / one[length] for length in _LENGTHS)}))
 
 
-def _median(model: object, rows: int, length: int, times: int) -> float:
-    batch = [[1] * length] * rows
-    seconds(model, batch)
-    return statistics.median(seconds(model, batch) for _ in range(times))
+def _median(program: TorchProgram, rows: int, length: int, times: int, *, alone: bool = False) -> float:
+    program.seconds(rows, length, alone=alone)
+    return statistics.median(program.seconds(rows, length, alone=alone) for _ in range(times))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.packing import CPU_LIMITS, Limits, Shape, pack
-from benchmarks.simulate.cost import Cost
+from agent.cost import Cost
+from agent.packing import Limits, Shape, pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,26 @@ def share(waiting: Sequence[Waiting], limits: Limits, free: int) -> Limits:
     return replace(limits, rows=min(limits.rows, max(1, rows)))
 
 
-def packed(limits: Limits) -> Rule:
-    """The shipped rule: the oldest, and those nearest to it in length that fit."""
-    return lambda waiting, _, free: pack([one.shape for one in waiting], share(waiting, limits, free))
+def packed(cost: Cost, limits: Limits) -> Rule:
+    """The shipped rule: the oldest, and those nearest to it in length while it is quicker to run them together."""
+    return lambda waiting, _, free: pack([one.shape for one in waiting], share(waiting, limits, free), cost)
+
+
+def padded(rows: int, padding: float) -> Rule:
+    """The oldest, and those nearest to it in length, while ``padding`` is no larger a part of the batch."""
+
+    def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
+        most = share(waiting, Limits(rows=rows), free).rows
+        chosen, longest, tokens = [0], waiting[0].shape.length, waiting[0].shape.length
+        for i in sorted(range(1, len(waiting)), key=lambda i: abs(waiting[i].shape.length - waiting[0].shape.length)):
+            length = waiting[i].shape.length
+            whole = (len(chosen) + 1) * max(longest, length)
+            if len(chosen) < most and whole - tokens - length <= padding * whole:
+                chosen.append(i)
+                longest, tokens = max(longest, length), tokens + length
+        return chosen
+
+    return rule
 
 
 def arrival(rows: int) -> Rule:
@@ -60,13 +77,13 @@ def cheapest(cost: Cost, rows: int) -> Rule:
     return rule
 
 
-def shortest(rows: int, bound: float) -> Rule:
+def shortest(cost: Cost, rows: int, bound: float) -> Rule:
     """The shortest first; one that has waited for ``bound`` seconds goes before them, with those nearest to it."""
 
     def rule(waiting: Sequence[Waiting], now: float, free: int) -> list[int]:
         limits = share(waiting, Limits(rows=rows), free)
         if now - waiting[0].arrived >= bound:
-            return pack([one.shape for one in waiting], limits)
+            return pack([one.shape for one in waiting], limits, cost)
         return _by_length(waiting, range(len(waiting)))[: limits.rows]
 
     return rule
@@ -74,20 +91,21 @@ def shortest(rows: int, bound: float) -> Rule:
 
 def all_rules(cost: Cost) -> dict[str, Rule]:
     """Name -> rule; the first is what ships."""
-    shipped = CPU_LIMITS
+    shipped = Limits()
     return {
-        f"shipped ({shipped.rows} rows, padding {shipped.padding:g})": packed(shipped),
-        "4 rows": packed(replace(shipped, rows=4)),
-        "16 rows": packed(replace(shipped, rows=16)),
-        "padding 0.05": packed(replace(shipped, padding=0.05)),
-        "padding 0.25": packed(replace(shipped, padding=0.25)),
-        "padding 0.5": packed(replace(shipped, padding=0.5)),
+        f"shipped (overhead {shipped.overhead:g})": packed(cost, shipped),
+        "overhead 0.02": packed(cost, replace(shipped, overhead=0.02)),
+        "overhead 0.1": packed(cost, replace(shipped, overhead=0.1)),
+        "overhead 0.2": packed(cost, replace(shipped, overhead=0.2)),
+        "any size": packed(cost, replace(shipped, overhead=0.001)),
+        "8 rows, padding 0.1": padded(8, 0.1),
+        "8 rows, padding 0.25": padded(8, 0.25),
         "one by one": arrival(1),
-        "arrival order": arrival(shipped.rows),
-        "sorted window of 32": window(32, shipped.rows),
-        "cheapest neighbours": cheapest(cost, shipped.rows),
-        "shortest first, 0.5 s at most": shortest(shipped.rows, 0.5),
-        "shortest first": shortest(shipped.rows, float("inf")),
+        "arrival order": arrival(8),
+        "sorted window of 32": window(32, 8),
+        "cheapest neighbours": cheapest(cost, 8),
+        "shortest first, 0.5 s at most": shortest(cost, 8, 0.5),
+        "shortest first": shortest(cost, 8, float("inf")),
     }
 
 

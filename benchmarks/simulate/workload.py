@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.cost import Cost
 from benchmarks.schedule import Segment, times
-from benchmarks.simulate.cost import Cost
 
 #: Seconds between the requests of a burst, and from an answer to its client's next request: the way through the function.
 GAP = 0.0005

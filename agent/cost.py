@@ -1,0 +1,66 @@
+"""How long a batch takes: ``a + b rows + c rows length + d rows length^2`` seconds, fitted to times that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+#: A measured batch: rows, length, seconds.
+Point = tuple[int, int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The four numbers; ``error``: the fit's, relative, of the median point."""
+
+    a: float
+    b: float
+    c: float
+    d: float
+    error: float = 0.0
+
+    def seconds(self, rows: int, length: int) -> float:
+        """The time of a batch of so many rows, each padded to ``length``."""
+        return self.a + rows * (self.b + length * (self.c + self.d * length))
+
+    def __str__(self) -> str:
+        a, b, c, d = (1000 * value for value in (self.a, self.b, self.c, self.d))
+        return f"{a:.3g} + rows * ({b:.2g} + {c:.3g} * length + {d:.2g} * length^2) ms"
+
+
+def fit(points: Sequence[Point]) -> Cost:
+    """The least squares of the relative errors: a short batch counts as much as a long one. No number is below 0."""
+    lengths = len({length for _, length, _ in points})
+    left = [0, 1, 2, 3][: 1 + min(3, lengths)]
+    while True:
+        found = _solved([[_terms(point)[i] / point[2] for i in left] for point in points])
+        negative = [i for i, value in zip(left, found, strict=True) if value < 0]
+        if not negative:
+            break
+        left.remove(negative[0])
+    numbers = dict(zip(left, found, strict=True))
+    cost = Cost(*(numbers.get(i, 0.0) for i in range(4)))
+    errors = [abs(cost.seconds(rows, length) / seconds - 1) for rows, length, seconds in points]
+    return Cost(cost.a, cost.b, cost.c, cost.d, median(errors))
+
+
+def _terms(point: Point) -> list[float]:
+    rows, length, _ = point
+    return [1.0, rows, rows * length, rows * length * length]
+
+
+def _solved(matrix: list[list[float]]) -> list[float]:
+    """The x for which ``matrix x`` is nearest to ones: the normal equations, by Gauss' elimination."""
+    size = len(matrix[0])
+    scale = [max(abs(row[i]) for row in matrix) for i in range(size)]
+    rows = [[value / scale[i] for i, value in enumerate(row)] for row in matrix]
+    square = [[sum(row[i] * row[j] for row in rows) for j in range(size)] + [sum(row[i] for row in rows)] for i in range(size)]
+    for i in range(size):
+        pivot = max(range(i, size), key=lambda row: abs(square[row][i]))
+        square[i], square[pivot] = square[pivot], square[i]
+        for j in range(size):
+            if j != i:
+                part = square[j][i] / square[i][i]
+                square[j] = [x - part * y for x, y in zip(square[j], square[i], strict=True)]
+    return [square[i][size] / square[i][i] / scale[i] for i in range(size)]

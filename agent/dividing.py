@@ -1,0 +1,53 @@
+"""A request of many texts, run in parts: they share batches with others' and run on several workers; the answer comes back whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from agent.batcher import Batch, Batcher, Done, Part
+from agent.plugins.layout import Layout
+from vaccel_rpc.errors import ResourceExhausted
+from vaccel_rpc.tensors import Tensor
+
+
+class Divided:
+    """One request to a program whose requests may be joined."""
+
+    def __init__(self, batcher: Batcher, program: Any, layout: Layout, inputs: Sequence[Tensor]) -> None:
+        self._batcher, self._program, self._layout = batcher, program, layout
+        self._inputs, self._shape = inputs, layout.shape(inputs)
+
+    async def run(self, deadline: float | None, model: str) -> Done:
+        """What the program made of the whole. Where memory is out for a part, once more in the parts that have been learned from that.
+
+        Raises `RpcError`.
+        """
+        parts = self._parts()
+        try:
+            return self._whole(await self._batcher.run(self._program, parts, deadline, model))
+        except ResourceExhausted as error:
+            smaller = self._parts()
+            if error.reason != "memory" or len(smaller) == len(parts):
+                raise
+        return self._whole(await self._batcher.run(self._program, smaller, deadline, model))
+
+    def _parts(self) -> list[Part]:
+        most = self._batcher.rows(self._program, self._shape.length) if self._layout.divisible else self._shape.rows
+        if self._shape.rows <= most:
+            return [(self._inputs, self._shape)]
+        divided = self._layout.divide(self._inputs, most)
+        return [(inputs, replace(self._shape, rows=inputs[0].dims[0])) for inputs in divided]
+
+    def _whole(self, done: Sequence[Done]) -> Done:
+        if len(done) == 1:
+            return done[0]
+        return Done(
+            outputs=self._layout.unite([part.outputs for part in done]),
+            arrived=done[0].arrived,
+            released=min(part.released for part in done),
+            batch=Batch([], min(part.batch.began for part in done), max(part.batch.ended for part in done)),
+            split=max(part.split for part in done),
+            rows=max(part.rows for part in done),
+        )

@@ -1,0 +1,83 @@
+"""Linear layers whose weights are half precision numbers: found in both kinds of program, replaced, and the answers stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from agent.plugins.halves import rewrite_export, rewrite_script
+from agent.plugins.torch import Device, load
+from tests.conftest import TWEETS
+
+Rewritten = tuple[Any, Any, int]
+
+
+class Layers(nn.Module):
+    """Two linear layers, one without a bias, and a third whose weight is made anew in each run."""
+
+    def __init__(self, *, half: bool) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.first, self.second, self.third = nn.Linear(24, 40), nn.Linear(40, 16, bias=False), nn.Linear(16, 16)
+        if half:
+            self.half().float()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.second(torch.relu(self.first(x)))
+        return nn.functional.linear(y, self.third.weight * y.mean())
+
+
+EXAMPLE = torch.randn(3, 5, 24, generator=torch.Generator().manual_seed(2))
+
+
+def script(module: nn.Module) -> Rewritten:
+    traced = torch.jit.trace(module.eval(), EXAMPLE)
+    plain, quick = torch.jit.freeze(traced), torch.jit.freeze(traced)
+    return plain, quick, rewrite_script(quick)
+
+
+def export(module: nn.Module) -> Rewritten:
+    rows = {0: torch.export.Dim.DYNAMIC}
+    program = torch.export.export(module.eval(), (EXAMPLE,), dynamic_shapes=(rows,))
+    plain, quick = program.module(), program.module()
+    return plain, quick, rewrite_export(quick)
+
+
+@pytest.mark.parametrize("kind", [script, export])
+@pytest.mark.parametrize("rows", [0, 1, 3, 50])
+def test_the_answers_stay(kind: Callable[[nn.Module], Rewritten], rows: int) -> None:
+    """To float32's last digits, of any number of rows; a weight that is no constant is left alone."""
+    plain, quick, count = kind(Layers(half=True))
+    assert count == 2
+    x = torch.randn(max(rows, 2), 5, 24)[:rows]
+    with torch.inference_mode():
+        assert torch.allclose(plain(x), quick(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [script, export])
+def test_weights_that_are_no_halves_are_left_as_they_are(kind: Callable[[nn.Module], Rewritten]) -> None:
+    """Nothing is rounded."""
+    plain, quick, count = kind(Layers(half=False))
+    assert count == 0
+    with torch.inference_mode():
+        assert torch.equal(plain(EXAMPLE), quick(EXAMPLE))
+
+
+def test_every_linear_layer_of_the_shipped_model_is_replaced() -> None:
+    """Six in each of six blocks, and the last one."""
+    module = torch.jit.freeze(torch.jit.load(str(TWEETS)).eval().float())
+    assert rewrite_script(module) == 37
+    assert "aten::linear" not in str(module.graph)
+
+
+def test_the_shipped_model_has_a_cost() -> None:
+    """Longer and larger batches take longer, and there is a part that does not depend on either."""
+    program = load(Path(TWEETS), Device("cpu", 2))
+    cost = program.cost
+    assert program.joinable
+    assert 0 < cost.seconds(1, 8) < cost.seconds(1, 128) < cost.seconds(8, 128) < 10
