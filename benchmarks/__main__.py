@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _OUT = ROOT / "build/bench/results.json"
 _PAGE = ROOT / "docs/performance.md"
-_NAMES = ("throughput", "openloop", "start", "hop", "sessions", "models", "agents", "rules", "tune")
+_NAMES = ("throughput", "openloop", "start", "request", "hop", "sessions", "models", "agents", "rules", "tune")
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 120})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import statistics
 import subprocess
 import sys
 import time
@@ -31,10 +30,7 @@ def measure(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Reads texts (a JSON list) from standard input; prints batch 1 (milliseconds), and texts a second by order and size.
-
-    ``largest_ms``: eight texts of the longest length on one thread, which is the largest batch that an agent's worker runs.
-    """
+    """Reads texts (a JSON list) from standard input; prints batch 1 (milliseconds), and texts a second by order and size."""
     rows = tokens(json.load(sys.stdin))
     model = load()
     with torch.inference_mode():
@@ -46,11 +42,7 @@ def main() -> None:
             order: {size: _rate(model, ordered, size) for size in _SIZES}
             for order, ordered in (("sorted", sorted(rows, key=len)), ("arrival", arrival))
         }
-        torch.set_num_threads(1)
-        largest = [[1] * 128] * 8
-        seconds(model, largest)
-        largest_ms = 1000 * statistics.median(seconds(model, largest) for _ in range(5))
-    print(json.dumps({"single_ms": single, "rates": rates, "largest_ms": largest_ms}))
+    print(json.dumps({"single_ms": single, "rates": rates}))
 
 
 def tokens(texts: Sequence[str], path: Path = MODEL) -> list[list[int]]:
@@ -61,7 +53,7 @@ def tokens(texts: Sequence[str], path: Path = MODEL) -> list[list[int]]:
 
 
 def load(path: Path = MODEL) -> Any:
-    """The model as the agent runs it."""
+    """The model as torch runs it best: in float32, frozen."""
     return torch.jit.freeze(torch.jit.load(str(path)).eval().float())
 
 

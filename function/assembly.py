@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from function.config import Config, ConfigError
 from function.load import describe, extras_of
@@ -72,7 +72,7 @@ def assemble(config: Config, phases: Phases | None = None) -> Function:
         cors_origins=config.cors_origins,
         source=config.event_source,
     )
-    app: Any = create_app(service)
+    app = create_app(service)
     phases.end("routes")
     return Function(app, remote, draining)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import _pyio
 import json
 import re
 import socket
+import sys
 import time
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from cheroot.makefile import MakeFile, StreamReader
 from cheroot.server import HTTPConnection
 
 from function.problems import Problem
@@ -31,46 +30,81 @@ _END = b"\r\n\r\n"
 WHOLE, PARTIAL, GONE = object(), object(), object()
 
 
-class _Ahead(socket.SocketIO):
-    """A socket's bytes, after those that were gathered; no more than these unless it ``streams``."""
+class _Ahead:
+    """A connection's bytes as the file that cheroot reads: those that were gathered, and no more unless it ``streams``."""
 
     def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock, "rb")
-        self.sock = sock
+        self._sock = sock
         self.bytes = bytearray()
         self.streams = False
         self.deadline: float | None = None
+        self.closed = False
 
-    def readinto(self, buffer: Any) -> int | None:
-        if self.bytes:
-            count = min(len(buffer), len(self.bytes))
-            buffer[:count] = self.bytes[:count]
-            del self.bytes[:count]
-            return count
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, or those up to the end."""
+        while (size < 0 or len(self.bytes) < size) and self._receive():
+            pass
+        return self._take(len(self.bytes) if size < 0 else size)
+
+    def readline(self, size: int = -1) -> bytes:
+        """A line, or so many bytes of it."""
+        most = size if size >= 0 else sys.maxsize
+        seen = 0
+        while (end := self.bytes.find(b"\n", seen, most) + 1) == 0 and len(self.bytes) < most:
+            seen = len(self.bytes)
+            if not self._receive():
+                break
+        return self._take(end or most)
+
+    def has_data(self) -> bool:
+        """cheroot: whether there is something that need not be waited for."""
+        return bool(self.bytes)
+
+    def close(self) -> None:
+        """cheroot: nobody reads any more."""
+        self.closed = True
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(self.bytes[:count])
+        del self.bytes[:count]
+        return taken
+
+    def _receive(self) -> bool:
+        """Waits for more, where it streams; whether there was more."""
         if not self.streams:
-            return 0
+            return False
         if self.deadline is not None:
             left = self.deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError("timed out")
-            self.sock.settimeout(left)
-        return super().readinto(buffer)
+            self._sock.settimeout(left)
+        part = self._sock.recv(_PART)
+        self.bytes += part
+        return bool(part)
 
 
-class _Reader(StreamReader):  # type: ignore[misc]
-    def __init__(self, ahead: _Ahead, size: int) -> None:
-        _pyio.BufferedReader.__init__(self, ahead, size)
-        self.bytes_read = 0
-        self.ahead = ahead
+class _Out:
+    """Where cheroot writes an answer to. A head that is ``held`` goes out with what follows it, in one packet."""
 
-    def has_data(self) -> bool:
-        return bool(super().has_data() or self.ahead.bytes)
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._held = b""
+        self.held = False
 
-    def reclaim(self) -> None:
-        """Puts what was read and not used back in front of what was gathered."""
-        if super().has_data():
-            self.ahead.bytes[:0] = self._read_buf[self._read_pos :]
-            self._reset_read_buf()
+    def write(self, data: bytes) -> None:
+        """Sends it, in as many parts as the socket takes."""
+        if self.held:
+            self._held, self.held = data, False
+            return
+        view = memoryview(self._held + data if self._held else data)
+        self._held = b""
+        while view:
+            view = view[self._sock.send(view) :]
+
+    def flush(self) -> None:
+        """Sends a head that nothing followed."""
+        if self._held:
+            self.write(b"")
 
 
 class Connection(HTTPConnection):  # type: ignore[misc]
@@ -79,13 +113,9 @@ class Connection(HTTPConnection):  # type: ignore[misc]
     ``malformed``: the chunks cannot be read; ``lossy``: bytes were dropped, so nothing may follow on the connection.
     """
 
-    def __init__(self, server: Any, sock: socket.socket, makefile: Any = MakeFile) -> None:
+    def __init__(self, server: Any, sock: socket.socket, _: Any = None) -> None:
         self.ahead = _Ahead(sock)
-
-        def make(sock: socket.socket, mode: str, size: int) -> Any:
-            return _Reader(self.ahead, size) if "r" in mode else makefile(sock, mode, size)
-
-        super().__init__(server, sock, make)
+        super().__init__(server, sock, lambda _, mode, size: self.ahead if "r" in mode else _Out(sock))  # noqa: ARG005
         self.began: float | None = None
         self.malformed = self.lossy = False
         self._dropped = 0
@@ -94,7 +124,6 @@ class Connection(HTTPConnection):  # type: ignore[misc]
 
     def gather(self) -> object:
         """Reads what has arrived, without waiting: the request is whole, or not yet, or the client is gone."""
-        self.rfile.reclaim()
         ahead = self.ahead
         ahead.streams, ahead.deadline = False, None
         over = False
@@ -118,7 +147,7 @@ class Connection(HTTPConnection):  # type: ignore[misc]
         return self._ready() if ahead.bytes else GONE
 
     def _ready(self) -> object:
-        if self.ahead.streams and not _LINES.search(bytes(self.ahead.bytes[:MAX_HEAD]).lower()):
+        if self.ahead.streams and not _LINES.search(self.ahead.bytes[:MAX_HEAD].lower()):
             self.ahead.deadline = (self.began or time.monotonic()) + self.server.read_timeout
         self.lossy = self._dropped > 0
         self.began, self._dropped, self._chunk, self._continued = None, 0, 0, False
@@ -135,7 +164,7 @@ class Connection(HTTPConnection):  # type: ignore[misc]
         end = held.find(_END, 0, MAX_HEAD + len(_END))
         if end < 0:
             return len(held) > MAX_HEAD
-        head = bytes(held[: end + 2]).lower()
+        head = held[: end + 2].lower()
         if _LINES.search(head):
             self.ahead.streams = True
             return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -29,8 +31,8 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        self._requests = Counter("function_requests", "Requests answered", ("route", "code"), registry=registry)
-        self._seconds = Histogram(
+        requests = Counter("function_requests", "Requests answered", ("route", "code"), registry=registry)
+        durations = Histogram(
             "function_request_duration_seconds", "Time to answer", ("route",), buckets=_SECONDS, registry=registry
         )
         self._texts = Histogram("function_request_texts", "Texts in a request", buckets=_TEXTS, registry=registry)
@@ -47,11 +49,14 @@ class Metrics:
         phases = Gauge("function_start_phase_seconds", "Seconds of the start, by phase", ("phase",), registry=registry)
         for phase, seconds in service.phases.items():
             phases.labels(phase).set(seconds)
+        # Looking a child up by its labels costs more than counting with it.
+        self._of = lru_cache(maxsize=256)(lambda route, code: (requests.labels(route, str(code)), durations.labels(route)))
 
     def request(self, route: str, code: int, seconds: float) -> None:
         """A request was answered; ``route`` is the route's pattern, never the path."""
-        self._requests.labels(route, str(code)).inc()
-        self._seconds.labels(route).observe(seconds)
+        count, duration = self._of(route, code)
+        count.inc()
+        duration.observe(seconds)
 
     def classified(self, done: Classified) -> None:
         """Texts were classified."""

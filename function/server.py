@@ -12,6 +12,8 @@ import math
 import re
 import time
 from contextlib import suppress
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +22,7 @@ from cheroot.server import ChunkedRFile, HeaderReader, HTTPRequest
 from cheroot.wsgi import Server as WsgiServer
 
 from function.gather import MAX_HEAD, PARTIAL, WHOLE, Connection, problem_bytes
+from function.pool import Pool
 
 _log = logging.getLogger("function.server")
 
@@ -49,13 +52,13 @@ class Server(WsgiServer):  # type: ignore[misc]
         grace: float,
     ) -> None:
         super().__init__(
-            bind, app, numthreads=threads + _SPARE, server_name="function", request_queue_size=_BACKLOG,
-            shutdown_timeout=math.ceil(grace), timeout=keep_alive,
-        )  # fmt: skip
+            bind, app, server_name="function", request_queue_size=_BACKLOG, shutdown_timeout=math.ceil(grace), timeout=keep_alive
+        )
+        self.requests = Pool(self, threads + _SPARE)
         self.max_body, self.read_timeout = max_body, read_timeout
         self.max_request_header_size = MAX_HEAD
         # The library keeps 10 idle connections and closes the others after each answer; a proxy in front of us keeps more.
-        self.keep_alive_conn_limit = 1 << 20
+        self.keep_alive_conn_limit = None
         self.ConnectionClass = _connection
 
     def prepare(self) -> None:
@@ -85,8 +88,8 @@ class Server(WsgiServer):  # type: ignore[misc]
         _log.log(level, msg.split("\n")[0], exc_info=traceback)
 
 
-def _connection(server: Server, sock: Any, makefile: Any) -> Connection:
-    made = Connection(server, sock, makefile)
+def _connection(server: Server, sock: Any, _: Any) -> Connection:
+    made = Connection(server, sock)
     made.RequestHandlerClass = _Request
     return made
 
@@ -154,14 +157,15 @@ class _Request(HTTPRequest):  # type: ignore[misc]
         return False
 
     def respond(self) -> None:
-        if not self.chunked_read:
+        if self.chunked_read:
+            self.rfile = _Chunks(self.conn.rfile, 0)
+            self.server.gateway(self).respond()
+            self.ensure_headers_sent()
+            if self.chunked_write:
+                self.conn.wfile.write(b"0\r\n\r\n")
+        else:
             super().respond()
-            return
-        self.rfile = _Chunks(self.conn.rfile, 0)
-        self.server.gateway(self).respond()
-        self.ensure_headers_sent()
-        if self.chunked_write:
-            self.conn.wfile.write(b"0\r\n\r\n")
+        self.conn.wfile.flush()
 
     def simple_response(self, status: str, msg: str = "") -> None:
         """cheroot: an error that the application does not hear of."""
@@ -179,4 +183,11 @@ class _Request(HTTPRequest):  # type: ignore[misc]
         unread = self.chunked_read and not getattr(self.rfile, "closed", False)
         late = self.status[:3] in (b"408", b"413")
         self.close_connection = self.close_connection or streams or unread or late or self.conn.lossy
+        self.outheaders.append((b"Date", _date(int(time.time()))))
+        self.conn.wfile.held = True
         super().send_headers()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()

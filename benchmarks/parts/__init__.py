@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.parts import agents, hop, models, openloop, rules, sessions, start, throughput, tune
+from benchmarks.parts import agents, hop, models, openloop, request, rules, sessions, start, throughput, tune
 from benchmarks.plan import Record, Run
 
 PARTS: dict[str, Callable[[Run], list[Record]]] = {
     "throughput": throughput.measure,
     "openloop": openloop.measure,
     "start": start.measure,
+    "request": request.measure,
     "hop": hop.measure,
     "sessions": sessions.measure,
     "models": models.measure,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks import load, targets, torch_alone
+from benchmarks import largest, load, targets, torch_alone
 from benchmarks.peers.environments import PEERS
 from benchmarks.plan import Record, Run
 from benchmarks.processes import memory_mib
@@ -12,11 +12,13 @@ from benchmarks.stats import percentile
 from benchmarks.texts import MOST, mixed, several, single
 
 #: Clients of the loads that are measured once: many texts in a request, texts of very different length.
-_SEVERAL, _SEVERAL_CLIENTS, _MIXED_CLIENTS = 16, 8, 32
+_SEVERAL, _SEVERAL_CLIENTS, _MIXED_CLIENTS = 16, 8, (8, 32)
 
 
 def measure(run: Run) -> list[Record]:
-    """Records of ``target``, ``load`` (single, several, mixed) and ``clients``; plain torch has ``load`` alone."""
+    """Records of ``target``, ``load`` (single, several, mixed) and ``clients``; plain torch has ``load`` alone, and the
+    agent's ``largest`` batch, measured beside it.
+    """
     found: list[Record] = []
     chosen = [targets.ours(scheme) for scheme in targets.SCHEMES]
     chosen += [targets.Target(name, targets.ours("unix", options).run, about=options) for name, options in run.variants.items()]
@@ -37,7 +39,7 @@ def measure(run: Run) -> list[Record]:
 def _torch(run: Run) -> Iterator[Record]:
     found = torch_alone.measure(run.texts[: run.plan.alone])
     single_ms = found["single_ms"]
-    common = {"load": "alone", "largest_ms": found["largest_ms"]}
+    common = {"load": "alone", "largest": largest.measure()}
     one = {
         "rate": 1000 * len(single_ms) / sum(single_ms),
         "p50_ms": percentile(single_ms, 0.5),
@@ -55,7 +57,8 @@ def _target(run: Run, target: targets.Target) -> Iterator[Record]:
         messages = single(running.path, [(text, 0) for text in run.texts])
         for clients in plan.clients:
             yield _point(run, target, running, "single", messages, clients)
-        yield _point(run, target, running, "mixed", single(running.path, mixed(run.texts, MOST)), _MIXED_CLIENTS)
+        for clients in _MIXED_CLIENTS:
+            yield _point(run, target, running, "mixed", single(running.path, mixed(run.texts, MOST)), clients)
         if target.several:
             many = several(running.path, run.texts, _SEVERAL)
             yield _point(run, target, running, "several", many, _SEVERAL_CLIENTS)

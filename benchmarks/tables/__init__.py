@@ -16,6 +16,7 @@ TABLES: dict[str, tuple[str, Callable[[Results], str]]] = {
     "costs": ("throughput", load.costs),
     "openloop": ("openloop", load.openloop),
     "start": ("start", parts.start),
+    "request": ("request", parts.request),
     "hop": ("hop", parts.hop),
     "sessions": ("sessions", parts.sessions),
     "models": ("models", parts.models),

@@ -31,6 +31,24 @@ def _phases(records: list[Record]) -> str:
     return table(("phase of the function", "ms"), rows)
 
 
+def request(results: Results) -> str:
+    """Microseconds of a request, and of its JSON by library."""
+    records = results.records("request")
+    whole, rows, known = Spread.of(pick(records, "us", what="whole")).median, [], 0.0
+    for name in dict.fromkeys(pick(records, "part", what="part")):
+        us = pick(records, "us", part=name)
+        known += Spread.of(us).median
+        rows.append((f"{name}", shown(us), f"{Spread.of(us).median / whole:.2f}"))
+    rows.append(("the rest: threads that wait for each other", shown([whole - known]), f"{1 - known / whole:.2f}"))
+    rows.append(("**whole**, 32 clients", shown(pick(records, "us", what="whole")), "1.00"))
+    beside = dict.fromkeys(pick(records, "part", what="beside"))
+    rows += [(f"beside it: {name}", shown(pick(records, "us", part=name)), "") for name in beside]
+    libraries = [
+        (name, *(shown(pick(records, field, json=name)) for field in ("loads", "dumps"))) for name in names(records, "json")
+    ]
+    return table(("part", "CPU, µs", "of the whole"), rows) + "\n\n" + table(("", "body, µs", "answer, µs"), libraries)
+
+
 def hop(results: Results) -> str:
     """The way there and back."""
     records = results.records("hop")

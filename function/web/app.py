@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask
 from werkzeug.exceptions import HTTPException
 
 from function.problems import Problem, problem_of
 from function.service import Service
 from function.web import health, inference, openapi, page, plain, watch
+from function.web.http import Request, Response, View, current, in_json
 
 _log = logging.getLogger("function")
 _ALWAYS = ("/health/", "/v2/health/", "/metrics")
@@ -21,60 +22,75 @@ _CORS_SECONDS = 600
 def create_app(service: Service) -> Flask:
     """The application over ``service``."""
     app = Flask("function", static_folder=None)
-    app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it
-    watch.add(app, service)
-    app.before_request(lambda: _admit(service))
-    for face in (plain, health, inference, page, openapi):
-        face.add(app, service)
-    app.after_request(lambda response: _finish(response, service))
-    app.register_error_handler(Exception, _failed)
+    app.request_class, app.response_class = Request, Response
+    watching = watch.Watch(service)
+    routes = *plain.routes(service), *health.routes(service), *inference.routes(service), *page.routes(service)
+    for path, view, method in (*routes, *openapi.routes(service), *watching.routes()):
+        app.add_url_rule(path, f"{method} {path}", _answering(view), methods=[method])
+
+    def begin() -> None:
+        given = current()
+        given.route = given.url_rule.rule if given.url_rule else given.route
+        watching.begin(given)
+        _admit(given, service)
+
+    def end(response: Response) -> Response:
+        given = current()
+        _finish(given, response, service)
+        watching.end(given, response)
+        return response
+
+    app.before_request(begin)
+    app.after_request(end)
+    app.register_error_handler(Exception, lambda error: _failed(current(), error))
     return app
 
 
-def _admit(service: Service) -> None:
+def _answering(view: View) -> View:
+    return lambda **parts: view(current(), **parts)
+
+
+def _admit(given: Request, service: Service) -> None:
     """Refuses a request past the limit at once; health and metrics are always answered."""
-    if request.path.startswith(_ALWAYS):
+    if given.path.startswith(_ALWAYS):
         return
     if not service.requests.enter():
         detail = f"{service.requests.most} requests are being answered, the limit (THREADS)"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
-    g.admitted = True
+    given.admitted = True
 
 
-def _finish(response: Response, service: Service) -> Response:
-    if g.pop("admitted", None):
+def _finish(given: Request, response: Response, service: Service) -> None:
+    if given.admitted:
         response.call_on_close(service.requests.leave)
     for name, value in _SECURITY.items():
         response.headers.setdefault(name, value)
-    origin = request.headers.get("Origin")
+    origin = given.headers.get("Origin")
     if origin and ("*" in service.cors_origins or origin in service.cors_origins):
-        _allow(response, origin)
-    return response
+        _allow(given, response, origin)
 
 
-def _allow(response: Response, origin: str) -> None:
+def _allow(given: Request, response: Response, origin: str) -> None:
     response.headers["Access-Control-Allow-Origin"] = origin
     response.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Server-Timing, Retry-After"
     response.vary.add("Origin")
-    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+    if given.method == "OPTIONS" and "Access-Control-Request-Method" in given.headers:
         response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "GET, POST")
-        response.headers["Access-Control-Allow-Headers"] = request.headers.get("Access-Control-Request-Headers", "Content-Type")
+        response.headers["Access-Control-Allow-Headers"] = given.headers.get("Access-Control-Request-Headers", "Content-Type")
         response.headers["Access-Control-Max-Age"] = str(_CORS_SECONDS)
 
 
-def _failed(error: Exception) -> Response:
-    problem = _as_problem(error)
-    if request.path.startswith(inference.PREFIX + "/") or request.path == inference.PREFIX:
-        response = jsonify(error=problem.detail)
+def _failed(given: Request, error: Exception) -> Response:
+    problem = _as_problem(given, error)
+    if given.path.startswith(inference.PREFIX + "/") or given.path == inference.PREFIX:
+        response = in_json({"error": problem.detail}, problem.status)
     else:
-        response = jsonify(problem.body())
-        response.mimetype = "application/problem+json"
-    response.status_code = problem.status
+        response = in_json(problem.body(), problem.status, "application/problem+json")
     response.headers.update(problem.headers)
     return response
 
 
-def _as_problem(error: Exception) -> Problem:
+def _as_problem(given: Request, error: Exception) -> Problem:
     problem = problem_of(error)
     if problem:
         return problem
@@ -83,5 +99,5 @@ def _as_problem(error: Exception) -> Problem:
         return Problem(HTTPStatus(error.code or 500), error.description or "", headers)
     if isinstance(error, ConnectionError):
         return Problem(HTTPStatus.BAD_REQUEST, "the connection ended before the body did")
-    _log.error("%s %s failed", request.method, request.path, exc_info=error)
+    _log.error("%s %s failed", given.method, given.path, exc_info=error)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Request, g
-
 from function.asked import Malformed
 from function.options import read_options, typed
 from function.problems import Problem
+from function.web.http import Request
 from vaccel_rpc import tracing
 
 #: A body too large is read and dropped up to here, so that the client reads the answer and not a reset.
@@ -44,6 +43,8 @@ def read_body(asked: Request, most: int) -> bytes:
 
 def query_options(asked: Request) -> dict[str, Any]:
     """The options in the query string; ``errors`` is about a list of texts, and goes with it. Raises `Unusable`."""
+    if not asked.query_string:
+        return {}
     options = {name: value for name, value in typed(asked.args).items() if name != "errors"}
     # A wrong one is said even where the body's own goes before it.
     read_options(options)
@@ -57,19 +58,21 @@ def trace_of(asked: Request) -> dict[str, str]:
 
 def metadata_of(asked: Request) -> Mapping[str, str]:
     """What goes on to the agent: the trace, with the request's own span as parent where it has one."""
-    return tracing.child_of(g.span, trace_of(asked))
+    return tracing.child_of(asked.span, trace_of(asked))
 
 
 def _whole(asked: Request, most: int) -> bytes:
     expected = asked.content_length
+    # Not the library's stream, which limits again what every server here has limited.
+    stream = asked.environ["wsgi.input"]
     if (expected or 0) <= most:
-        body = asked.stream.read(most + 1)
+        body: bytes = stream.read(most + 1)
         if len(body) < (expected or 0):
             raise Malformed(f"the body ended after {len(body)} of {expected} bytes")
         if len(body) <= most:
             return body
     left = _DRAIN
-    while left > 0 and (chunk := asked.stream.read(min(_CHUNK, left))):
+    while left > 0 and (chunk := stream.read(min(_CHUNK, left))):
         left -= len(chunk)
     raise _too_large(f"the body is too large; at most {most} bytes (MAX_BODY)")
 

@@ -7,8 +7,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote
 
-from flask import Request, Response, g
-
 from function import asked as asking
 from function.answers import answer as answer_of
 from function.asked import Asked, Malformed
@@ -16,6 +14,7 @@ from function.options import Unusable, read_options
 from function.problems import Problem
 from function.service import Service
 from function.web.body import metadata_of, query_options, read_body, trace_of
+from function.web.http import Request, Response
 from vaccel_rpc import tracing
 
 TYPE = "dev.vaccel.classification"
@@ -29,30 +28,29 @@ _SAFE = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 def is_event(given: Request) -> bool:
     """Whether a request holds a CloudEvent, in whatever form."""
-    return given.mimetype in (_STRUCTURED, _BATCH) or any(f"ce-{name}" in given.headers for name in ("specversion", *_REQUIRED))
+    return given.kind in (_STRUCTURED, _BATCH) or any(f"ce-{name}" in given.headers for name in ("specversion", *_REQUIRED))
 
 
 def answer(given: Request, service: Service) -> Response:
     """The answering event, in the form the request has. Raises `Problem`: 400 for what will never succeed."""
-    if given.mimetype == _BATCH:
+    if given.kind == _BATCH:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"one event at a time is taken: {_STRUCTURED}, or ce- headers")
-    structured = given.mimetype == _STRUCTURED
+    structured = given.kind == _STRUCTURED
     body = read_body(given, service.limits.body)
     try:
         attributes, data = _structured(body) if structured else _binary(given, body)
-        asked = _asked(attributes, data, given, service)
-        g.asked = asked
-        g.done = service.classify(asked, metadata_of(given) if trace_of(given) or tracing.on() else _trace(attributes))
+        asked = given.asked = _asked(attributes, data, given, service)
+        done = given.done = service.classify(asked, metadata_of(given) if trace_of(given) or tracing.on() else _trace(attributes))
     except (Unusable, Malformed) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
-    out = answer_of(g.done.items, asked.options, service.model, many=asked.many)
+    out = answer_of(done.items, asked.options, service.model, many=asked.many)
     return _response(attributes, out, service, structured=structured)
 
 
 def _binary(given: Request, body: bytes) -> tuple[dict[str, Any], Any]:
     attributes = {name[3:].lower(): unquote(value) for name, value in given.headers if name.lower().startswith("ce-")}
-    if given.mimetype:
-        attributes["datacontenttype"] = given.mimetype
+    if given.kind:
+        attributes["datacontenttype"] = given.kind
     return _checked(attributes), body
 
 

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify
-
 from function.problems import Problem
 from function.service import Service
+from function.web.http import Request, Response, Route, in_json
 
 
-def add(app: Flask, service: Service) -> None:
-    """Adds the routes."""
+def routes(service: Service) -> Iterator[Route]:
+    """Its routes."""
 
-    def live() -> Response:
-        return jsonify(status="alive")
+    def live(_: Request) -> Response:
+        return in_json({"status": "alive"})
 
-    def ready() -> Response:
+    def ready(_: Request) -> Response:
         reason = service.not_ready()
         if reason:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": "1"})
-        return jsonify(status="ready")
+        return in_json({"status": "ready"})
 
-    app.add_url_rule("/health/liveness", "liveness", live)
-    app.add_url_rule("/health/readiness", "readiness", ready)
+    yield "/health/liveness", live, "GET"
+    yield "/health/readiness", ready, "GET"
 
 
 def about(service: Service) -> dict[str, Any]:

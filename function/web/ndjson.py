@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Request, Response
-
 from function import asked as asking
 from function.answers import shown_alone
 from function.asked import Asked, Malformed
@@ -18,6 +16,7 @@ from function.problems import Problem, problem_of
 from function.service import Service
 from function.stream import Arriving, in_order
 from function.web.body import metadata_of, query_options
+from function.web.http import Request, Response
 from vaccel_rpc.errors import ResourceExhausted, RpcError, Unavailable
 
 TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")

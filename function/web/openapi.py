@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, jsonify
+from collections.abc import Iterator
 
 from function.service import Service
+from function.web.http import Request, Response, Route, in_json
 
 
-def add(app: Flask, service: Service) -> None:
-    """Adds the route."""
+def routes(service: Service) -> Iterator[Route]:
+    """Its route."""
 
-    def openapi() -> Response:
+    def openapi(_: Request) -> Response:
         # Made when it is asked for: it has no part in a cold start.
         from function.openapi import document
 
-        return jsonify(document(service))
+        return in_json(document(service))
 
-    app.add_url_rule("/openapi.json", "openapi", openapi)
+    yield "/openapi.json", openapi, "GET"

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, abort, jsonify, request
+from collections.abc import Iterator
+
+from werkzeug.exceptions import NotFound
 
 from function.service import Service
 from function.web.health import about
+from function.web.http import Request, Response, Route, in_json
 
 _CACHE = "public, max-age=300"
 
 
-def add(app: Flask, service: Service) -> None:
-    """Adds the routes."""
+def routes(service: Service) -> Iterator[Route]:
+    """Its routes."""
 
-    def root() -> Response:
-        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+    def root(given: Request) -> Response:
+        if given.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
             return _asset("index.html", "no-cache")
-        response = jsonify(about(service))
+        response = in_json(about(service))
         response.vary.add("Accept")
         return response
 
-    def asset(name: str) -> Response:
+    def asset(_: Request, name: str) -> Response:
         return _asset(name, _CACHE)
 
-    app.add_url_rule("/", "page", root)
-    app.add_url_rule("/page/<name>", "asset", asset)
+    yield "/", root, "GET"
+    yield "/page/<name>", asset, "GET"
 
 
 def _asset(name: str, cache: str) -> Response:
@@ -33,6 +36,6 @@ def _asset(name: str, cache: str) -> Response:
     try:
         kind, data = asset(name)
     except KeyError:
-        abort(404)
+        raise NotFound from None
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": cache, "Vary": "Accept"}
     return Response(data, content_type=kind, headers=headers)

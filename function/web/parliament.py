@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from typing import Any, cast
+from typing import Any
 
-from flask import Request, Response
+from werkzeug.wrappers import Request, Response
 
 from function.assembly import Function, assemble
 from function.config import ConfigError, from_env
@@ -28,7 +28,7 @@ class Parliament:
         body = request.get_data()
         environ: dict[str, Any] = {**request.environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         environ.pop("HTTP_TRANSFER_ENCODING", None)
-        return cast("Response", Response.force_type(Response.from_app(self._function.app, environ)))
+        return Response.from_app(self._function.app, environ)
 
 
 def _assembled() -> Function:

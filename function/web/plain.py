@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
-
-from flask import Flask, Request, Response, g, jsonify, request
 
 from function import asked as asking
 from function.answers import answer
@@ -15,33 +13,33 @@ from function.problems import Problem
 from function.service import Service
 from function.web import events, ndjson
 from function.web.body import metadata_of, query_options, read_body
+from function.web.http import JSON, Request, Response, Route, in_json
 
-JSON, TEXT, FORM = "application/json", "text/plain", "application/x-www-form-urlencoded"
+TEXT, FORM = "text/plain", "application/x-www-form-urlencoded"
 
 
-def add(app: Flask, service: Service) -> None:
-    """Adds the routes."""
+def routes(service: Service) -> Iterator[Route]:
+    """Its routes."""
 
-    def classify() -> Response:
-        if request.mimetype in ndjson.TYPES:
-            return ndjson.stream(request, service)
-        asked = read_asked(request, service)
-        g.asked = asked
-        g.done = service.classify(asked, metadata_of(request))
-        return jsonify(answer(g.done.items, asked.options, service.model, many=asked.many))
+    def classify(given: Request) -> Response:
+        if given.kind in ndjson.TYPES:
+            return ndjson.stream(given, service)
+        asked = given.asked = read_asked(given, service)
+        done = given.done = service.classify(asked, metadata_of(given))
+        return in_json(answer(done.items, asked.options, service.model, many=asked.many))
 
-    def root() -> Response:
-        return events.answer(request, service) if events.is_event(request) else classify()
+    def root(given: Request) -> Response:
+        return events.answer(given, service) if events.is_event(given) else classify(given)
 
-    app.add_url_rule("/classify", "classify", classify, methods=["POST"])
-    app.add_url_rule("/", "root", root, methods=["POST"])
+    yield "/classify", classify, "POST"
+    yield "/", root, "POST"
 
 
 def read_asked(given: Request, service: Service) -> Asked:
     """What the request asks for. Raises `Problem`, `Malformed`, `Unusable`."""
-    read = _READ.get(given.mimetype)
+    read = _READ.get(given.kind)
     if read is None:
-        named = f"not {given.mimetype}" if given.mimetype else "and none was given"
+        named = f"not {given.kind}" if given.kind else "and none was given"
         wanted = ", ".join([*_READ, *ndjson.TYPES[:1]])
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be one of {wanted}; {named}")
     return read(given, service)
@@ -53,7 +51,7 @@ def _json(given: Request, service: Service) -> Asked:
 
 
 def _text(given: Request, service: Service) -> Asked:
-    text = _decoded(read_body(given, service.limits.body), given.mimetype_params.get("charset", "utf-8"))
+    text = _decoded(read_body(given, service.limits.body), given.charset)
     return asking.of_texts([text], service.limits, read_options(query_options(given)), many=False)
 
 

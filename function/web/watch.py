@@ -7,15 +7,14 @@ import re
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, g, request
-
-from function.asked import Asked
 from function.classify import Classified
 from function.service import Service
 from function.web.body import trace_of
+from function.web.http import Request, Response, Route
 from vaccel_rpc import tracing
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("function.access")
 _ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
-_UNMATCHED = "none"
 
 
 class Watch:
@@ -43,68 +41,60 @@ class Watch:
 
             return self.__dict__.setdefault("metrics", Metrics(self._service))  # type: ignore[no-any-return]
 
-    def begin(self) -> None:
-        """Flask: before a request."""
-        g.began = time.perf_counter()
-        given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
-        g.span = tracing.start(f"{request.method} {_route()}", trace_of(request), server=True)
+    def routes(self) -> Iterator[Route]:
+        """Its route."""
 
-    def end(self, response: Response) -> Response:
-        """Flask: after a request; what is left is done when the answer has been sent."""
-        began, done, asked = g.began, g.get("done"), g.get("asked")
-        response.headers["X-Request-Id"] = g.request_id
-        response.headers["Server-Timing"] = _timing(time.perf_counter() - began, done, self._service)
-        route, span = _route(), g.span
-        told = {"method": request.method, "path": request.path, "status": response.status_code, "request_id": g.request_id}
-        if traceparent := request.headers.get("traceparent"):
+        def exposition(_: Request) -> Response:
+            from function.metrics import CONTENT_TYPE
+
+            return Response(self.metrics.exposition(), content_type=CONTENT_TYPE)
+
+        yield "/metrics", exposition, "GET"
+
+    def begin(self, given: Request) -> None:
+        """Before a request is answered."""
+        asked = given.headers.get("X-Request-Id", "")
+        given.id = asked if _ID.fullmatch(asked) else uuid.uuid4().hex
+        given.span = tracing.start(f"{given.method} {given.route}", trace_of(given), server=True)
+
+    def end(self, given: Request, response: Response) -> None:
+        """After it; what is left is done when the answer has been sent."""
+        done = given.done
+        response.headers["X-Request-Id"] = given.id
+        response.headers["Server-Timing"] = _timing(time.perf_counter() - given.began, done, self._service)
+        told = {"method": given.method, "path": given.path, "status": response.status_code, "request_id": given.id}
+        if traceparent := given.headers.get("traceparent"):
             told["traceparent"] = traceparent[:64]
 
         def over() -> None:
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - given.began
             if tracing.on():
-                _finish(span, route, told)
-            self.metrics.request(route, response.status_code, seconds)
+                _finish(given, told)
+            self.metrics.request(given.route, response.status_code, seconds)
             if done:
                 self.metrics.classified(done)
-            if not route.startswith(("/health/", "/metrics")):
-                self._tell(told, seconds, done, asked)
+            if not given.route.startswith(("/health/", "/metrics")):
+                self._tell(told, seconds, given)
 
         response.call_on_close(over)
-        return response
 
-    def _tell(self, told: dict[str, Any], seconds: float, done: Classified | None, asked: Asked | None) -> None:
-        told["ms"] = round(1000 * seconds, 3)
-        if done:
-            told["texts"] = len(done.items)
-        if asked and self._service.log_texts:
-            told["input"] = [str(text) for text in asked.texts]
+    def _tell(self, told: dict[str, Any], seconds: float, given: Request) -> None:
         level = logging.WARNING if told["status"] >= 500 else logging.INFO
+        if not _log.isEnabledFor(level):
+            return
+        told["ms"] = round(1000 * seconds, 3)
+        if given.done:
+            told["texts"] = len(given.done.items)
+        if given.asked and self._service.log_texts:
+            told["input"] = [str(text) for text in given.asked.texts]
         _log.log(level, " ".join(f"{name}={value}" for name, value in told.items()), extra={"fields": told})
 
 
-def add(app: Flask, service: Service) -> None:
-    """Adds the watching and the route."""
-    watch = Watch(service)
-
-    def metrics() -> Response:
-        from function.metrics import CONTENT_TYPE
-
-        return Response(watch.metrics.exposition(), content_type=CONTENT_TYPE)
-
-    app.before_request(watch.begin)
-    app.after_request(watch.end)
-    app.add_url_rule("/metrics", "metrics", metrics)
-
-
-def _route() -> str:
-    return request.url_rule.rule if request.url_rule else _UNMATCHED
-
-
-def _finish(span: tracing.Span, route: str, told: dict[str, Any]) -> None:
+def _finish(given: Request, told: dict[str, Any]) -> None:
     """Ends a request's span. Source: OpenTelemetry's semantic conventions for HTTP servers."""
+    span = given.span
     span.set("http.request.method", told["method"])
-    span.set("http.route", route)
+    span.set("http.route", given.route)
     span.set("http.response.status_code", told["status"])
     span.set("request.id", told["request_id"])
     if told["status"] >= 500:

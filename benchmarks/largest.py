@@ -1,0 +1,44 @@
+"""The largest batch that the agent's limits allow, and how long it takes on one thread: a process of its own, nothing beside it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+from agent.cpus import available
+from agent.packing import Limits
+from agent.plugins.torch import Device, load
+from benchmarks.processes import ROOT
+from benchmarks.torch_alone import MODEL
+
+_LONGEST = 128
+
+
+def measure() -> dict[str, Any]:
+    """Runs this module: see `main`."""
+    done = subprocess.run([sys.executable, "-m", "benchmarks.largest"], cwd=ROOT, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def main() -> None:
+    """Prints its ``rows``, ``length`` and ``ms``. A text of any length may run alone."""
+    program, limits = load(MODEL, Device("cpu", available())), Limits()
+    shapes = [(1, _LONGEST)]
+    shapes += [
+        (rows, length)
+        for rows in range(2, limits.rows + 1)
+        for length in range(1, _LONGEST + 1)
+        if limits.allow(program.cost, rows, length)
+    ]
+    rows, length = max(shapes, key=lambda shape: program.cost.seconds(*shape))
+    program.seconds(rows, length)
+    ms = 1000 * statistics.median(program.seconds(rows, length) for _ in range(15))
+    print(json.dumps({"rows": rows, "length": length, "ms": ms}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""What the function pays for a request, in microseconds of CPU: the whole under load, and each part by calling it."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, Generic, TypeVar
+
+from tokenizers import Tokenizer
+
+from benchmarks import load, targets
+from benchmarks.lines import tiny
+from benchmarks.plan import Record, Run
+from benchmarks.processes import ended, free_port, start, wait_for
+from benchmarks.texts import single
+from function.answers import answer
+from function.asked import Limits, of_object, parse_json
+from function.classify import Classified, Classifier
+from function.load import extras_of
+from function.metrics import Metrics
+from function.options import Options
+from function.service import Service, Slots
+from function.tokens import Encoder
+from function.web.app import create_app
+from function.web.http import in_json
+from vaccel_rpc import log
+from vaccel_rpc.addresses import parse
+from vaccel_rpc.client import Ran
+from vaccel_rpc.remote import ModelSource, RemoteModel
+
+Item = TypeVar("Item")
+
+_CLIENTS = 32
+_BATCHES = 5
+_LIMITS = Limits(128, 10_000, 1 << 20)
+_SERVER, _APP = "HTTP server: gather, cheroot, hand-over", "application: route, request, response, headers, id, times"
+
+
+def measure(run: Run) -> list[Record]:
+    """Records of ``what`` (``part`` of the ``whole``, or ``beside`` it) in ``us``; of a ``json`` library: ``loads``, ``dumps`` in us."""
+    found: list[Record] = []
+    with tempfile.TemporaryDirectory() as folder:
+        model = tiny(Path(folder) / "tiny.pt")
+        with targets.agent(f"unix://{folder}/a.sock", models=folder, preload="tiny") as (place, _):
+            for repeat in range(run.plan.repeats):
+                run.say(f"a request, repeat {repeat + 1} of {run.plan.repeats}")
+                found.append({"what": "whole", "us": _whole(run, place, model), "repeat": repeat})
+                found.append({"what": "part", "part": _SERVER, "us": _server(run), "repeat": repeat})
+                found += [{**record, "repeat": repeat} for record in _parts(run, place, model)]
+                found += [{**record, "repeat": repeat} for record in _json(run)]
+    return found
+
+
+def _whole(run: Run, place: str, model: Path) -> float:
+    port = free_port()
+    env = {"VACCEL_RPC_ADDRESS": place, "PORT": str(port), "HOST": "127.0.0.1", "LOG_LEVEL": "error", "MODEL": str(model)}
+    with ended(start("function", **env)) as process:
+        wait_for(port, "/health/readiness")
+        return _loaded(run, port, process.pid)
+
+
+def _server(run: Run) -> float:
+    port = free_port()
+    with ended(start("benchmarks.bare", PORT=str(port))) as process:
+        wait_for(port, "/")
+        return _loaded(run, port, process.pid)
+
+
+def _loaded(run: Run, port: int, pid: int) -> float:
+    messages = single("/classify", [(text, 0) for text in run.texts])
+    load.run(load.Job([port], messages, _CLIENTS, run.plan.warm))
+    return 1000 * load.run(load.Job([port], messages, _CLIENTS, run.plan.seconds), {"function": [pid]}).cpu_ms()["function"]
+
+
+def _parts(run: Run, place: str, model: Path) -> Iterator[Record]:
+    extras = extras_of(model)
+    assert extras.signature
+    assert extras.tokenizer
+    texts = _Turns(run.texts)
+    encoder = Encoder(extras.tokenizer, extras.signature)
+    tokenizer = Tokenizer.from_buffer(extras.tokenizer)
+    tokenizer.enable_truncation(extras.signature.max_length)
+    remote = RemoteModel(parse(place), ModelSource("tiny"))
+    inputs = _Turns([encoder.encode([text])[0].windows for text in run.texts])
+    ran = remote.run_timed(inputs(), 1)
+    classifier = Classifier.of_file(extras, _Instant(ran))
+    done = classifier.classify([texts()])
+    service = _service(classifier)
+    bodies = _Turns([json.dumps({"text": text}).encode() for text in run.texts])
+    data = _Turns([{"text": text} for text in run.texts])
+    metrics = Metrics(service)
+
+    def counted() -> None:
+        metrics.request("/classify", 200, 0.01)
+        metrics.classified(done)
+
+    encoding = _us(lambda: tokenizer.encode_batch([texts()]))
+    encoded = _us(lambda: encoder.encode([texts()]))
+    parts = {
+        "JSON of the body": _us(lambda: parse_json(bodies())),
+        "validation, options": _us(lambda: of_object(data(), _LIMITS, {})),
+        "tokenizer": encoding,
+        "tensors": encoded - encoding,
+        "RPC: encode, send, receive, decode": _us(lambda: remote.run_timed(inputs(), 1, 20), time.process_time),
+        "scores": _us(lambda: classifier.classify([texts()])) - encoded,
+        "JSON of the answer": _us(lambda: in_json(answer(done.items, Options(), service.model, many=False))),
+        "metrics": _us(counted),
+    }
+    remote.close()
+    told = [parts[name] for name in ("JSON of the body", "validation, options", "JSON of the answer", "metrics")]
+    quiet, loud = _application(service, bodies, done)
+    for name, us in {_APP: quiet - sum(told), **parts}.items():
+        yield {"what": "part", "part": name, "us": us}
+    yield {"what": "beside", "part": "a line in the log, LOG_LEVEL=info", "us": loud - quiet}
+
+
+def _application(service: Service, bodies: Callable[[], bytes], done: Classified) -> Iterator[float]:
+    """The application with a classifier that answers at once, as the log tells errors only, and every request."""
+    app: Any = create_app(service)
+    service.classifier.classify = lambda *_: done  # type: ignore[method-assign]
+
+    def call() -> None:
+        body = bodies()
+        environ = {
+            "REQUEST_METHOD": "POST", "PATH_INFO": "/classify", "SCRIPT_NAME": "", "QUERY_STRING": "", "SERVER_NAME": "function",
+            "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "CONTENT_TYPE": "application/json", "HTTP_HOST": "benchmark",
+            "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body), "wsgi.url_scheme": "http",
+        }  # fmt: skip
+        answered = app(environ, lambda *_: None)
+        assert b"label" in b"".join(answered)
+        answered.close()
+
+    for level in ("error", "info"):
+        log.configure("text", level, os.devnull)
+        yield _us(call)
+    logging.getLogger().handlers.clear()
+
+
+def _json(run: Run) -> Iterator[Record]:
+    bodies = _Turns([json.dumps({"text": text}).encode() for text in run.texts])
+    scores = {"hate-speech": 0.0012345678901234, "offensive-language": 0.0087654321098765, "neither": 0.9900000000000001}
+    body = {
+        "label": "neither",
+        "score": scores["neither"],
+        "scores": scores,
+        "tokens": 40,
+        "model": {"name": "m", "sha256": "0" * 64},
+    }
+    encode = json.JSONEncoder(separators=(",", ":")).encode
+    yield {"json": "json", "loads": _us(lambda: json.loads(bodies())), "dumps": _us(lambda: encode(body).encode())}
+    try:
+        other = importlib.import_module("orjson")
+    except ImportError:
+        run.say("orjson is not installed: it is left out")
+        return
+    yield {"json": "orjson", "loads": _us(lambda: other.loads(bodies())), "dumps": _us(lambda: other.dumps(body))}
+
+
+def _service(classifier: Classifier) -> Service:
+    agents = [("unix:///tmp/a.sock", True)]
+    model: dict[str, str | None] = {"name": "tiny", "sha256": "0" * 64}
+    return Service(classifier, model, _LIMITS, 20.0, Slots(128), Slots(32), lambda: None, lambda: agents, {})
+
+
+def _us(call: Callable[[], object], clock: Callable[[], float] = time.thread_time, count: int = 400) -> float:
+    """Microseconds of CPU for a call: the median of some batches."""
+    taken = []
+    for _ in range(_BATCHES + 1):
+        began = clock()
+        for _ in range(count):
+            call()
+        taken.append((clock() - began) / count * 1e6)
+    return median(taken[1:])
+
+
+class _Turns(Generic[Item]):
+    """One after the other, and again."""
+
+    def __init__(self, items: list[Item]) -> None:
+        self._items, self._next = items, 0
+
+    def __call__(self) -> Item:
+        self._next = (self._next + 1) % len(self._items)
+        return self._items[self._next]
+
+
+class _Instant:
+    def __init__(self, ran: list[Ran]) -> None:
+        self._ran = ran
+
+    def run_timed(self, *_: Any, **__: Any) -> list[Ran]:
+        return self._ran

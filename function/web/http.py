@@ -1,0 +1,72 @@
+"""A request with what becomes known of it, and answers in JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask import Request as _Request
+from flask import Response as Response
+from flask import request
+from werkzeug.http import parse_options_header
+
+from vaccel_rpc import tracing
+
+if TYPE_CHECKING:
+    from function.asked import Asked
+    from function.classify import Classified
+
+JSON = "application/json"
+
+#: What answers a request; the variable parts of its path are the other arguments. Path, view and method are a route.
+View = Callable[..., "Response"]
+Route = tuple[str, View, str]
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Request(_Request):
+    """A request. ``route``: the pattern it matched; ``asked``, ``done``: set by whoever classifies its texts."""
+
+    route = "none"
+    id = ""
+    admitted = False
+    asked: Asked | None = None
+    done: Classified | None = None
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        # Not put into its own environment: a circle would wait for the garbage collector.
+        super().__init__(environ, populate_request=False)
+        self.began = time.perf_counter()
+        self.span = tracing.Span()
+
+    @property
+    def kind(self) -> str:
+        """The content type without its parameters, in small letters; empty where there is none."""
+        return _parsed(self.environ.get("CONTENT_TYPE", ""))[0]
+
+    @property
+    def charset(self) -> str:
+        """The content type's charset; UTF-8 where it says nothing."""
+        return _parsed(self.environ.get("CONTENT_TYPE", ""))[1]
+
+
+def current() -> Request:
+    """The request that this thread answers."""
+    given: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 Werkzeug documents it
+    return given
+
+
+@lru_cache(maxsize=64)
+def _parsed(content_type: str) -> tuple[str, str]:
+    kind, parameters = parse_options_header(content_type)
+    return kind.lower(), parameters.get("charset", "utf-8")
+
+
+def in_json(data: Any, status: int = HTTPStatus.OK, kind: str = JSON) -> Response:
+    """An answer."""
+    return Response(_encode(data) + "\n", status, content_type=kind)
