@@ -256,8 +256,7 @@ class Batcher:
             self._running -= 1
             taken.lane.used += seconds
             self._text_seconds += 0.1 * (seconds / _rows(taken.requests) - self._text_seconds)
-        self._observe(_report(taken, began, seconds))
-        self._loop.call_soon_threadsafe(_deliver, taken.requests, outcomes)
+        self._loop.call_soon_threadsafe(self._deliver, taken, outcomes, began, seconds)
         return True
 
     def _next(self, number: int) -> _Taken | None:
@@ -273,8 +272,8 @@ class Batcher:
         """The batch that runs next: of the program that had least time. Else the seconds until there is one, if that is known."""
         now = time.monotonic()
         program, lane = min(self._ready.items(), key=lambda item: (item[1].used, item[1].waiting[0].arrived))
-        self._take(program, lane, [request for request in lane.waiting if _is_over(request, now)])
-        if not lane.waiting:
+        if over := [request for request in lane.waiting if _is_over(request, now)]:
+            self._take(program, lane, over)
             return self._pick() if self._ready else None
         shapes, share = [request.shape for request in lane.waiting], self._share(lane)
         chosen = pack(shapes, share, lane.cost)
@@ -302,8 +301,8 @@ class Batcher:
     def _share(self, lane: _Lane) -> Limits:
         """The limits, and no more rows than leave work for the other workers that are free."""
         free = max(1, self._workers - self._running)
-        rows = -(-_rows(lane.waiting) // free)
-        return replace(lane.limits, rows=min(lane.limits.rows, max(1, rows)))
+        rows = max(1, -(-_rows(lane.waiting) // free))
+        return replace(lane.limits, rows=rows) if rows < lane.limits.rows and len(lane.waiting) > 1 else lane.limits
 
     def _outcomes(
         self, taken: _Taken, requests: list[_Request], released: float, *, alone: bool, halve: bool = True
@@ -329,6 +328,12 @@ class Batcher:
             return [failure] * len(requests)
         _log.debug("A batch of %d failed; it is run again in %d pieces", len(requests), len(pieces))
         return [done for piece in pieces for done in self._outcomes(taken, piece, released, alone=False, halve=False)]
+
+    def _deliver(self, taken: _Taken, outcomes: list[Outcome], began: float, seconds: float) -> None:
+        for request, outcome in zip(taken.requests, outcomes, strict=True):
+            _resolve(request, outcome)
+        # Whoever waits goes on first.
+        self._loop.call_soon(self._observe, _report(taken, began, seconds))
 
     def _lower(self, lane: _Lane, requests: list[_Request]) -> None:
         """Memory was out: from now on a batch of the program has half of these tokens at most."""
@@ -371,11 +376,6 @@ def _as_rpc_error(error: Exception) -> RpcError:
         return error
     _log.error("A run failed: %s: %s", type(error).__name__, error)
     return Internal(f"the run failed: {type(error).__name__}")
-
-
-def _deliver(batch: list[_Request], outcomes: list[Outcome]) -> None:
-    for request, outcome in zip(batch, outcomes, strict=True):
-        _resolve(request, outcome)
 
 
 def _resolve(request: _Request, outcome: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from functools import cache
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,8 +25,16 @@ from agent.batcher import Report
 from agent.model import Model
 from vaccel_rpc import __version__
 
+T = TypeVar("T", Counter, Histogram)
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+@cache
+def _child(metric: T, *labels: str) -> T:
+    """A metric with its labels, kept: to look it up takes longer than to count. What stands in labels is bounded."""
+    return metric.labels(*labels)
 
 
 class Metrics:
@@ -55,34 +65,34 @@ class Metrics:
 
     def call(self, method: str, code: str, seconds: float) -> None:
         """A call was answered."""
-        self._requests.labels(method, code).inc()
-        self._latency.labels(method).observe(seconds)
+        _child(self._requests, method, code).inc()
+        _child(self._latency, method).observe(seconds)
         if code == "DEADLINE_EXCEEDED":
             self._drops.inc()
 
     def rejected(self, reason: str) -> None:
         """Something was refused for a limit: queue, sessions, buffer, uploads, connections, draining."""
-        self._rejections.labels(reason).inc()
+        _child(self._rejections, reason).inc()
 
     def uploaded(self, result: str, size: int) -> None:
         """A client sent a model file of ``size`` bytes, which was accepted, refused, or failed."""
-        self._uploads.labels(result).inc()
+        _child(self._uploads, result).inc()
         self._upload_bytes.inc(size)
 
     def batch(self, report: Report) -> None:
         """A batch ran."""
         self._rows.observe(report.rows)
-        self._batches.labels(report.reason).inc()
+        _child(self._batches, report.reason).inc()
         self._tokens.inc(report.tokens)
         self._padding.inc(report.padding)
         for seconds in report.waited:
             self._waited.observe(seconds)
         self._ran.observe(report.seconds)
-        self._model.labels(report.model).observe(report.seconds)
+        _child(self._model, report.model).observe(report.seconds)
 
     def loaded(self, model: Model) -> None:
         """A model was loaded."""
-        self._loads.labels(model.label).inc()
+        _child(self._loads, model.label).inc()
 
     def models(self, models: Callable[[], Iterable[Model]]) -> None:
         """Where the models are that are shown as loaded; what clients sent has no name of its own and is left out."""

@@ -12,21 +12,20 @@ from vaccel_rpc import tracing
 
 def profile(session: Session, began: int, done: Done) -> None:
     """Adds a run's regions to its session's profile; ``began``: nanoseconds of the epoch."""
-    ended = time.time_ns()
-    session.profile["torch_run"].append((began, ended - began))
-    for region, (start, end) in _regions(done).items():
-        session.profile[region].append((start, end - start))
+    samples = session.profile
+    samples["torch_run"].append((began, time.time_ns() - began))
+    for region, start, end in _regions(done):
+        samples[region].append((start, end - start))
 
 
-def _regions(done: Done) -> dict[str, tuple[int, int]]:
-    """Where a run's time went: region -> begin and end, nanoseconds of the epoch."""
-    zero = time.time_ns() - nanoseconds(time.monotonic())
-    seconds = {
-        "queue": (done.arrived, done.released),
-        "batch": (done.released, done.split),
-        "forward": (done.batch.began, done.batch.ended),
-    }
-    return {region: (zero + nanoseconds(start), zero + nanoseconds(end)) for region, (start, end) in seconds.items()}
+def _regions(done: Done) -> tuple[tuple[str, int, int], ...]:
+    """Where a run's time went: region, begin and end; nanoseconds of the epoch."""
+    zero = time.time_ns() - time.monotonic_ns()
+    return (
+        ("queue", zero + int(done.arrived * 1e9), zero + int(done.released * 1e9)),
+        ("batch", zero + int(done.released * 1e9), zero + int(done.split * 1e9)),
+        ("forward", zero + int(done.batch.began * 1e9), zero + int(done.batch.ended * 1e9)),
+    )
 
 
 def trace(method: str, metadata: Mapping[str, str], began: int, done: Done) -> None:
@@ -34,7 +33,7 @@ def trace(method: str, metadata: Mapping[str, str], began: int, done: Done) -> N
     with tracing.start(method, metadata, began, server=True) as run:
         run.set("vaccel.batch.rows", done.rows)
         within = tracing.child_of(run, metadata)
-        for region, (start, end) in _regions(done).items():
+        for region, start, end in _regions(done):
             tracing.start(region, within, start).end(end)
 
 

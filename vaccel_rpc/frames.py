@@ -7,6 +7,7 @@ into its place.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import struct
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 HEADER = struct.Struct(">IIBB")
 
 REQUEST, RESPONSE, DATA = 1, 2, 3
+_KINDS = (REQUEST, RESPONSE, DATA)
 REMOTE_CLOSED, REMOTE_OPEN, NO_DATA = 1, 2, 4
 
 #: What standard ttrpc allows in a frame; vAccel's fork allows 1 GiB.
@@ -23,6 +25,8 @@ STANDARD_MAX_DATA = 4 << 20
 VACCEL_MAX_DATA = 1 << 30
 #: A body of so many bytes gets memory of its own, which the kernel only gives as it is written to.
 _LARGE = 256 << 10
+#: From here on the kernel is asked for huge pages (2 MiB): a small part of what is held at most.
+_HUGE = 8 << 20
 #: The most that is received at a time, and may be there before the budget was asked.
 PIECE = 256 << 10
 
@@ -94,6 +98,9 @@ class FrameReader:
     def receive(self, data: bytes | memoryview) -> Iterator[Frame | Refused]:
         """The frames that ``data`` completes, in order. Raises `ProtocolError` at a frame of unknown type."""
         view = memoryview(data)
+        while (frame := self._whole(view)) is not None:
+            view = view[HEADER.size + len(frame.data) :]
+            yield frame
         while view or (self._now is not None and not self._missing):
             view = self._take_header(view) if self._now is None else self._take_body(view)
             if self._now is not None and not self._missing:
@@ -112,12 +119,22 @@ class FrameReader:
         if self._now is not None and not self._missing:
             yield self._finish(self._now)
 
+    def _whole(self, view: memoryview) -> Frame | None:
+        """The frame at the beginning of ``view``, if nothing came before it, and all of it is there and is kept."""
+        if self._now is not None or self._head or len(view) < HEADER.size:
+            return None
+        length, stream, kind, flags = HEADER.unpack_from(view)
+        body = view[HEADER.size : HEADER.size + length]
+        if len(body) < length or not length <= self._max_data or kind not in _KINDS or not self._reserve(length):
+            return None
+        return Frame(stream, kind, flags, bytearray(body))
+
     def _take_header(self, view: memoryview) -> memoryview:
         need = HEADER.size - len(self._head)
         self._head += view[:need]
         if len(self._head) == HEADER.size:
             length, stream, kind, flags = HEADER.unpack(self._head)
-            if kind not in (REQUEST, RESPONSE, DATA):
+            if kind not in _KINDS:
                 raise ProtocolError(f"frame type {kind} on stream {stream}; ttrpc has 1 (request), 2 (response), 3 (data)")
             self._now = (length, stream, kind, flags)
             self._head.clear()
@@ -161,6 +178,11 @@ class FrameReader:
 def _lazy(length: int) -> memoryview | None:
     """Memory that costs nothing until it is written to; None where the kernel has none."""
     try:
-        return memoryview(mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        memory = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except (OSError, ValueError, OverflowError):
         return None
+    if length >= _HUGE:
+        # Page by page the kernel takes longer to give it than to fill it. It is only a wish: not every kernel has huge pages.
+        with contextlib.suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(memory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _STALL_S = 30.0
 _MAX_STREAMS = 64
 #: What arrives is received here and taken out at once: one for all connections, idle ones cost nothing.
 _SCRATCH = memoryview(bytearray(frames.PIECE))
+#: writev takes at most IOV_MAX pieces.
+_MOST_PIECES = 512
 #: Pairs of metadata that are looked at.
 _MAX_METADATA = 64
 
@@ -76,12 +79,14 @@ class Connection(asyncio.BufferedProtocol):
         self._blocked: float | None = None
         self._transport: Any = None
         self._place: memoryview | None = None
+        self._fd = -1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
         self._transport = transport
         self._open.add(self)
         sock = transport.get_extra_info("socket")
+        self._fd = sock.fileno()
         with contextlib.suppress(OSError):
             no_delay(sock)
 
@@ -181,17 +186,18 @@ class Connection(asyncio.BufferedProtocol):
             joiner = Joiner(endpoint, self._max_message)
             self._start(frame.stream, endpoint, size, lambda: self._joined(endpoint, joiner, payload, deadline))
         else:
-            metadata = {pair.key: pair.value for pair in request.metadata[:_MAX_METADATA]}
+            pairs = request.metadata
+            metadata = {pair.key: pair.value for pair in pairs[:_MAX_METADATA]} if pairs else {}
             self._start(
                 frame.stream, endpoint, size, lambda: self._service.call(endpoint, self._scope, payload, deadline, metadata)
             )
 
-    async def _joined(self, endpoint: Endpoint, joiner: Joiner, payload: memoryview, deadline: float | None) -> Parts:
+    async def _joined(self, endpoint: Endpoint, joiner: Joiner, payload: bytes | memoryview, deadline: float | None) -> Parts:
         if payload:
             joiner.add(payload)
         return await self._service.call_joined(endpoint, self._scope, joiner, deadline)
 
-    def _open_stream(self, frame: frames.Frame, endpoint: Endpoint, payload: memoryview, deadline: float | None) -> None:
+    def _open_stream(self, frame: frames.Frame, endpoint: Endpoint, payload: bytes | memoryview, deadline: float | None) -> None:
         if len(self._streams) >= _MAX_STREAMS:
             raise ResourceExhausted(f"{_MAX_STREAMS} streams are open on this connection, the limit", retry_after=1)
         stream = _Stream(endpoint, Joiner(endpoint, self._max_message), deadline)
@@ -253,13 +259,31 @@ class Connection(asyncio.BufferedProtocol):
         if length < LARGE:
             self._transport.write(b"".join((header, *response)))
             return
-        for part in (header, *response):
-            self._transport.write(memoryview(part))
+        parts = [memoryview(part) for part in (header, *response) if len(part)]
+        if not self._transport.get_write_buffer_size():
+            parts = self._written(parts)
+        for part in parts:
+            self._transport.write(part)
+
+    def _written(self, parts: list[memoryview]) -> list[memoryview]:
+        """What is left of them after one write of all."""
+        try:
+            sent = os.writev(self._fd, parts[:_MOST_PIECES])
+        except OSError:
+            return parts  # asyncio meets the same error, and knows what it means
+        while parts and sent >= len(parts[0]):
+            sent -= len(parts.pop(0))
+        if sent:
+            parts[0] = parts[0][sent:]
+        return parts
 
 
-def _request_of(data: bytes | bytearray | memoryview) -> tuple[Request, memoryview]:
+def _request_of(data: bytes | bytearray | memoryview) -> tuple[Request, bytes | memoryview]:
     try:
+        if len(data) < LARGE:
+            whole = Request.FromString(data)  # type: ignore[arg-type] # it takes any buffer
+            return whole, whole.payload
         rest, payloads = cut(data, 3)
-        return Request.FromString(rest), payloads[0] if payloads else memoryview(b"")
+        return Request.FromString(rest), payloads[0] if payloads else b""
     except (DecodeError, WireError) as error:
         raise InvalidArgument(f"the frame holds no ttrpc.Request: {error}") from None

@@ -1,47 +1,49 @@
-"""ttrpc over a blocking socket: any thread sends, one reader thread hands the answers out."""
+"""ttrpc over a blocking socket: any thread sends, and of those that wait one reads (`turns`)."""
 
 from __future__ import annotations
 
+import _socket
+import itertools
+import select
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from contextlib import suppress
 
 from google.protobuf.message import DecodeError
 
 from vaccel_rpc import frames
 from vaccel_rpc.addresses import Address, no_delay, ttrpc_socket
+from vaccel_rpc.channels.turns import Call, Turns
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
-from vaccel_rpc.proto.ttrpc_pb2 import Request, Status
+from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.status import from_status
+from vaccel_rpc.tensorfields import LARGE
 from vaccel_rpc.wire import Parts, WireError, cut, field_head, size
 
 _Bytes = bytes | bytearray | memoryview
 _LAST_STREAM = 2**32 - 1
 #: Seconds without progress after which a send, or an unanswered TCP segment, means that the peer is gone.
 _STALL_S = 30
+#: Seconds after which a reader looks at its deadline, at the latest.
+_TICK_S = 1.0
+#: Seconds for which nobody watches a connection whose callers have just read it themselves.
+_PAUSE_S = 0.05
 #: sendmsg takes at most IOV_MAX pieces.
 _MOST_PIECES = 512
 
 
 class _Reply:
-    """Waits for one stream's answer."""
+    """One stream's answer."""
 
-    def __init__(self, channel: TtrpcChannel, stream: int, what: str, deadline: float | None) -> None:
-        self.future: Future[_Bytes] = Future()
-        self._channel, self._stream, self._what, self._deadline = channel, stream, what, deadline
+    def __init__(self, channel: TtrpcChannel, call: Call, what: str) -> None:
+        self._channel, self._call, self._what = channel, call, what
 
     def result(self) -> _Bytes:
         """The reply's payload. Raises the call's `RpcError`."""
-        left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-        try:
-            return self.future.result(left)
-        except TimeoutError:
-            self._channel.forget(self._stream)
-            raise DeadlineExceeded(f"{self._what}: no answer within the time given") from None
+        return self._channel.wait(self._call, self._what)
 
 
 class TtrpcChannel:
@@ -51,130 +53,173 @@ class TtrpcChannel:
         self._address = address
         self._socket = _connected(address, timeout)
         self._reader = frames.FrameReader(max_message)
+        self._buffer = memoryview(bytearray(frames.PIECE))
+        self._limit = _TICK_S
+        self._poll = None if _is_plain(self._socket) else _poll_of(self._socket)
         self._on_close = on_close
-        self._lock = threading.Lock()
         self._send_lock = threading.Lock()
-        self._next_stream = 1
-        self._waiting: dict[int, _Reply] = {}
-        self._closed: RpcError | None = None
-        threading.Thread(target=self._read, name=f"ttrpc {address}", daemon=True).start()
+        self._streams = itertools.count(1, 2)
+        self._turns = Turns(self._receive)
+        self._stuck = threading.Event()
+        threading.Thread(target=self._look_after, name=f"ttrpc {address}", daemon=True).start()
 
     @property
     def closed(self) -> RpcError | None:
         """Why the connection ended; None while it lives."""
-        return self._closed
+        return self._turns.ended
 
     def start(
         self, service: str, method: str, payload: Parts, timeout: float | None = None, metadata: Mapping[str, str] | None = None
     ) -> _Reply:
         """Sends a unary call."""
-        reply, stream, head, deadline = self._open(service, method, timeout, metadata)
-        head += field_head(3, size(payload))
-        frame = frames.header(stream, frames.REQUEST, 0, len(head) + size(payload))
-        self._send(stream, [frame + head, *payload], deadline)
-        return reply
+        call, head = self._open(service, method, timeout, metadata)
+        length = size(payload)
+        head += field_head(3, length)
+        self._send(call, [frames.header(call.stream, frames.REQUEST, 0, len(head) + length) + head, *payload])
+        return _Reply(self, call, method)
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _Reply:
         """Sends a call whose requests follow one by one."""
-        reply, stream, head, deadline = self._open(service, method, timeout)
-        self._send(stream, [frames.encode(stream, frames.REQUEST, frames.REMOTE_OPEN | frames.NO_DATA, head)], deadline)
+        call, head = self._open(service, method, timeout)
+        self._send(call, [frames.encode(call.stream, frames.REQUEST, frames.REMOTE_OPEN | frames.NO_DATA, head)])
         for payload in payloads:
-            self._send(stream, [frames.encode(stream, frames.DATA, 0, payload)], deadline)
-        self._send(stream, [frames.encode(stream, frames.DATA, frames.REMOTE_CLOSED | frames.NO_DATA)], deadline)
-        return reply
+            self._send(call, [frames.encode(call.stream, frames.DATA, 0, payload)])
+        self._send(call, [frames.encode(call.stream, frames.DATA, frames.REMOTE_CLOSED | frames.NO_DATA)])
+        return _Reply(self, call, method)
 
-    def forget(self, stream: int) -> None:
-        """No longer waits for that stream; a late answer is dropped."""
-        with self._lock:
-            self._waiting.pop(stream, None)
+    def wait(self, call: Call, what: str) -> bytes | memoryview:
+        """The payload of a call's answer. Raises the `RpcError` that it, or the end of the connection, means."""
+        outcome = self._turns.wait(call)
+        if outcome is None:
+            raise DeadlineExceeded(f"{what}: no answer within the time given")
+        if isinstance(outcome, RpcError):
+            raise outcome
+        if isinstance(outcome, frames.Refused):
+            raise ResourceExhausted(f"the answer has {outcome.length} bytes, more than this client takes")
+        try:
+            return _payload(outcome.data)
+        except (WireError, DecodeError) as error:
+            raise self._fail(f"not a ttrpc answer: {error}") from None
 
     def close(self) -> None:
         """Ends the connection."""
-        self._fail(Unavailable(f"{self._address}: the connection was closed"))
+        self._fail("the connection was closed")
 
     def _open(
         self, service: str, method: str, timeout: float | None, metadata: Mapping[str, str] | None = None
-    ) -> tuple[_Reply, int, bytes, float | None]:
+    ) -> tuple[Call, bytes]:
         deadline = None if timeout is None else time.monotonic() + timeout
         if timeout is not None and timeout <= 0:
             raise DeadlineExceeded(f"{method}: the time given was up before it was sent")
         head = Request(service=service, method=method, timeout_nano=0 if timeout is None else max(1, int(timeout * 1e9)))
         for key, value in (metadata or {}).items():
             head.metadata.add(key=key, value=value)
-        with self._lock:
-            if self._closed:
-                raise self._closed
-            stream, self._next_stream = self._next_stream, self._next_stream + 2
-            reply = self._waiting[stream] = _Reply(self, stream, method, deadline)
-        if self._next_stream > _LAST_STREAM:
-            self._fail(Unavailable(f"{self._address}: every stream id of the connection is used"))
-        return reply, stream, head.SerializeToString(), deadline
+        call = Call(next(self._streams), deadline)
+        if call.stream > _LAST_STREAM:
+            raise self._fail("every stream id of the connection is used")
+        self._turns.add(call)
+        return call, head.SerializeToString()
 
-    def _send(self, stream: int, parts: Parts, deadline: float | None) -> None:
-        left = -1 if deadline is None else max(0.0, deadline - time.monotonic())
-        if not self._send_lock.acquire(timeout=left):
-            self.forget(stream)
+    def _send(self, call: Call, parts: Parts) -> None:
+        left = call.left()
+        if not self._send_lock.acquire(timeout=-1 if left is None else left):
+            self._turns.forget(call)
             raise DeadlineExceeded("the connection was busy with another message for all of the time given")
         try:
-            _send_all(self._socket, parts)
+            self._write(parts)
         except OSError as error:
-            self._fail(Unavailable(f"{self._address}: {error.strerror or error}"))
+            self._fail(error.strerror or str(error))
         finally:
             self._send_lock.release()
-        if self._closed:
-            raise self._closed
+        if self._turns.ended:
+            raise self._turns.ended
 
-    def _read(self) -> None:
-        buffer = memoryview(bytearray(frames.PIECE))
+    def _write(self, parts: Parts) -> None:
+        views = [memoryview(part) for part in parts if len(part)]
+        flags: int = socket.MSG_DONTWAIT
+        while views:
+            try:
+                sent = self._socket.sendmsg(views[:_MOST_PIECES], (), flags)
+            except BlockingIOError:
+                if not flags:
+                    raise
+                sent = 0
+            while views and sent >= len(views[0]):
+                sent -= len(views.pop(0))
+            if views:
+                views[0] = views[0][sent:]
+                # The agent may not read on before its answers are read, and perhaps nobody waits for one.
+                self._stuck.set()
+                flags = 0
+
+    def _look_after(self) -> None:
+        """Reads while no caller does: what nobody waits for, and the end. An idle connection costs nothing."""
+        poll = _poll_of(self._socket)
+        while self._turns.ended is None:
+            poll.poll()
+            if not self._turns.look():
+                # Callers read. To be woken by each of their answers too would cost them more than to see the end a little later.
+                self._stuck.wait(_PAUSE_S)
+                self._stuck.clear()
+        # Whoever closes it under a caller's hands may have another file get its number.
+        self._turns.wait_for_the_last()
+        with self._send_lock:
+            self._socket.close()
+
+    def _receive(self, seconds: float | None) -> None:
+        """Waits at most so long, but not longer than a tick, for bytes, and hands out the answers in them."""
         try:
-            while True:
-                place = self._reader.place()
-                count = self._socket.recv_into(buffer if place is None else place)
-                if not count:
-                    break
-                for frame in self._reader.receive(buffer[:count]) if place is None else self._reader.placed(count):
-                    self._answer(frame)
-            self._fail(Unavailable(f"{self._address}: the agent closed the connection"))
+            place = self._reader.place()
+            count = self._socket.recv_into(self._buffer if place is None else place, 0, self._flags(seconds))
+            for frame in self._reader.receive(self._buffer[:count]) if place is None else self._reader.placed(count):
+                self._turns.answer(frame.stream, frame)
+            if not count:
+                self._fail("the agent closed the connection")
+        except BlockingIOError:
+            return
         except OSError as error:
-            self._fail(Unavailable(f"{self._address}: {error.strerror or error}"))
-        except (frames.ProtocolError, WireError, DecodeError) as error:
-            self._fail(Unavailable(f"{self._address}: not a ttrpc answer: {error}"))
+            self._fail(error.strerror or str(error))
+        except frames.ProtocolError as error:
+            self._fail(f"not a ttrpc answer: {error}")
+        except BaseException:
+            # A signal's exception: whether bytes were taken from the socket cannot be told.
+            self._fail("the connection was closed")
+            raise
 
-    def _answer(self, frame: frames.Frame | frames.Refused) -> None:
-        with self._lock:
-            reply = self._waiting.pop(frame.stream, None)
-        if reply is None:
-            return
-        if isinstance(frame, frames.Refused):
-            reply.future.set_exception(ResourceExhausted(f"the answer has {frame.length} bytes, more than this client takes"))
-            return
-        try:
-            reply.future.set_result(_payload(frame.data))
-        except RpcError as error:
-            reply.future.set_exception(error)
+    def _flags(self, seconds: float | None) -> int:
+        """How to receive, so that it waits no longer than that."""
+        if self._poll:
+            self._poll.poll(None if seconds is None else 1000 * seconds)
+            return socket.MSG_DONTWAIT
+        if seconds == 0:
+            return socket.MSG_DONTWAIT
+        limit = _TICK_S if seconds is None or seconds > _TICK_S else seconds
+        if limit != self._limit:
+            _limit(self._socket, socket.SO_RCVTIMEO, limit)
+            self._limit = limit
+        return 0
 
-    def _fail(self, error: RpcError) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = error
-            waiting, self._waiting = self._waiting, {}
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        for reply in waiting.values():
-            reply.future.set_exception(error)
-        self._on_close()
+    def _fail(self, why: str) -> RpcError:
+        """Ends the connection, unless it has ended; why it did."""
+        error = Unavailable(f"{self._address}: {why}")
+        if self._turns.end(error):
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._on_close()
+        return self._turns.ended or error
 
 
-def _payload(response: bytes | bytearray | memoryview) -> memoryview:
+def _payload(response: _Bytes) -> bytes | memoryview:
     """The payload of a ttrpc.Response. Raises the `RpcError` that its status means."""
-    rest, payloads = cut(response, 2)
-    _, statuses = cut(rest, 1)
-    status = Status.FromString(bytes(statuses[0])) if statuses else None
-    if status and status.code:
-        raise from_status(status)
-    return payloads[0] if payloads else memoryview(b"")
+    if len(response) < LARGE:
+        whole = Response.FromString(response)  # type: ignore[arg-type] # it takes any buffer
+        payload: bytes | memoryview = whole.payload
+    else:
+        rest, payloads = cut(response, 2)
+        whole, payload = Response.FromString(rest), payloads[0] if payloads else b""
+    if whole.status.code:
+        raise from_status(whole.status)
+    return payload
 
 
 def _connected(address: Address, timeout: float) -> socket.socket:
@@ -197,7 +242,8 @@ def _connected(address: Address, timeout: float) -> socket.socket:
 
 def _notice_a_dead_peer(sock: socket.socket) -> None:
     no_delay(sock)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _STALL_S, 0))
+    _limit(sock, socket.SO_SNDTIMEO, _STALL_S)
+    _limit(sock, socket.SO_RCVTIMEO, _TICK_S)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3)):
@@ -205,11 +251,18 @@ def _notice_a_dead_peer(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALL_S * 1000)
 
 
-def _send_all(sock: socket.socket, parts: Parts) -> None:
-    views = [memoryview(part) for part in parts if len(part)]
-    while views:
-        sent = sock.sendmsg(views[:_MOST_PIECES])
-        while views and sent >= len(views[0]):
-            sent -= len(views.pop(0))
-        if sent:
-            views[0] = views[0][sent:]
+def _limit(sock: socket.socket, option: int, seconds: float) -> None:
+    # The kernel takes 0 for no limit.
+    micros = max(1, int(seconds * 1e6))
+    sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", micros // 1_000_000, micros % 1_000_000))
+
+
+def _poll_of(sock: socket.socket) -> select.poll:
+    found = select.poll()
+    found.register(sock, select.POLLIN)
+    return found
+
+
+def _is_plain(sock: socket.socket) -> bool:
+    """Whether the kernel waits, and keeps to its limit; gevent's sockets wait in its loop."""
+    return sock.gettimeout() is None and type(sock).recv_into is _socket.socket.recv_into
