@@ -183,10 +183,11 @@ class Batcher:
         try:
             return [await request.done for request in requests]
         except BaseException:
+            mine = set(requests)
             with self._lock:
-                self._take(program, lane, [request for request in lane.waiting if request in requests])
+                self._take(program, lane, [request for request in lane.waiting if request in mine])
             for request in requests:
-                request.done.cancel()
+                request.done.cancel()  # of one that failed too: else asyncio logs that nobody asked for it
             raise
 
     def close(self) -> None:
@@ -271,19 +272,23 @@ class Batcher:
     def _pick(self) -> _Taken | float | None:
         """The batch that runs next: of the program that had least time. Else the seconds until there is one, if that is known."""
         now = time.monotonic()
-        program, lane = min(self._ready.items(), key=lambda item: (item[1].used, item[1].waiting[0].arrived))
-        if over := [request for request in lane.waiting if _is_over(request, now)]:
-            self._take(program, lane, over)
-            return self._pick() if self._ready else None
-        shapes, share = [request.shape for request in lane.waiting], self._share(lane)
-        chosen = pack(shapes, share, lane.cost)
-        delay = self._delay(lane, chosen, now)
-        if delay > 0:
-            return delay
-        self._clock = lane.used
-        requests = [lane.waiting[i] for i in chosen]
-        self._take(program, lane, requests)
-        return _Taken(program, lane, requests, why(shapes, chosen, share, lane.limits, lane.cost))
+        delays: list[float] = []
+        for program, lane in sorted(self._ready.items(), key=lambda item: (item[1].used, item[1].waiting[0].arrived)):
+            if over := [request for request in lane.waiting if _is_over(request, now)]:
+                self._take(program, lane, over)
+                if not lane.waiting:
+                    continue
+            shapes, share = [request.shape for request in lane.waiting], self._share(lane)
+            chosen = pack(shapes, share, lane.cost)
+            delay = self._delay(lane, chosen, now)
+            if delay > 0:
+                delays.append(delay)
+                continue
+            self._clock = lane.used
+            requests = [lane.waiting[i] for i in chosen]
+            self._take(program, lane, requests)
+            return _Taken(program, lane, requests, why(shapes, chosen, share, lane.limits, lane.cost))
+        return min(delays, default=None)
 
     def _wait(self, number: int, seconds: float | None) -> None:
         self._idle.add(number)

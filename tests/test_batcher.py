@@ -293,6 +293,37 @@ def test_the_first_failure_of_a_request_in_parts_ends_it() -> None:
     asyncio.run(main())
 
 
+def test_failures_that_nobody_asks_for_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Of several parts that fail one failure is told."""
+
+    async def main() -> None:
+        queue = batcher()
+        with pytest.raises(Internal):
+            await queue.run(Echo(), [part(13), part(13), part(13)], None)
+        await asyncio.sleep(0.05)
+        queue.close()
+
+    asyncio.run(main())
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+def test_who_waits_for_company_keeps_no_other_program_waiting() -> None:
+    """With a delay a lone request waits; one that cannot be joined runs meanwhile."""
+
+    async def main() -> None:
+        queue = Batcher(1, Limits(), max_queue=9, max_queue_tokens=99, max_delay=0.5, observe=lambda _: None)
+        patient, other = Echo(), Echo()
+        waiting = asyncio.create_task(queue.run(patient, [part(1)], None))
+        await asyncio.sleep(0.02)
+        assert values(await asyncio.wait_for(queue.run(other, [ALONE], None), 0.3)) == [1]
+        assert not waiting.done()
+        assert values(await waiting) == [1]
+        queue.close()
+
+    asyncio.run(main())
+
+
 def test_cancelled_and_expired_requests_never_run() -> None:
     """They leave the queue before the next batch is packed."""
 

@@ -111,6 +111,12 @@ def test_the_fit_finds_the_numbers_that_made_the_points() -> None:
     assert found.error == pytest.approx(0, abs=1e-6)
 
 
+def test_the_fit_of_one_length_knows_rows_alone() -> None:
+    """Where a model has no length nothing is told of it."""
+    found = fit([(rows, 1, 0.001 + 0.0002 * rows) for rows in (1, 4, 8)])
+    assert found.seconds(2, 1) == pytest.approx(0.0014, rel=1e-6)
+
+
 def test_the_fit_has_no_negative_numbers() -> None:
     """Noise that would ask for one gets 0."""
     chance = random.Random(1)

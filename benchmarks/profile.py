@@ -1,0 +1,83 @@
+"""Where the time goes under load: ``python -m benchmarks.profile``. Flame graphs of function and agent, and who holds Python's lock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from benchmarks import load, targets
+from benchmarks.processes import ROOT
+from benchmarks.texts import made, single
+
+_RATE = 100
+#: First match of a sample's frames, from the innermost, says what it was for.
+_PARTS = {
+    "torch": ("agent/plugins", "torch/"),
+    "messages": ("wire.py", "tensorfields.py", "_pb2", "tensors.py", "frames.py"),
+    "batcher": ("batcher.py", "packing.py", "dividing.py"),
+    "transport": ("transports/", "channels/", "selectors.py", "asyncio/"),
+    "service": ("service.py", "regions.py", "sessions.py", "endpoints.py", "layout.py"),
+    "metrics, log": ("metrics.py", "prometheus_client", "logging/"),
+    "tokenizer": ("tokens.py", "tokenizers/"),
+    "HTTP": ("cheroot", "gather.py", "server.py", "pool.py", "flask/", "werkzeug/", "web/"),
+}
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--clients", default=32)
+@click.option("--seconds", default=15, help="For each of the four profiles.")
+@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs/performance", show_default="docs/performance")
+def main(clients: int, seconds: int, out: Path) -> None:
+    """Puts CLIENTS on a function and its agent, and looks at both, 100 times a second."""
+    out.mkdir(parents=True, exist_ok=True)
+    with targets.ours("unix").run() as running:
+        messages = single(running.path, [(text, 0) for text in made(600)])
+        job = load.Job(list(running.ports), messages, clients, 4 * seconds + 10)
+        sender = threading.Thread(target=load.run, args=(job,))
+        sender.start()
+        for name, (pid, *_) in running.pids.items():
+            _record(pid, seconds, out / f"{name}.svg", f"{name}, {clients} clients", "-f", "flamegraph", "--function")
+            held = out / f"{name}.gil"
+            _record(pid, seconds, held, "", "-f", "raw", "--gil", "--threads")
+            _tell(name, held.read_text().splitlines())
+            held.unlink()
+        sender.join()
+
+
+def _record(pid: int, seconds: int, out: Path, title: str, *options: str) -> None:
+    spy = str(Path(sys.executable).with_name("py-spy"))
+    command = [spy, "record", "-p", str(pid), "-d", str(seconds), "-r", str(_RATE), "-o", str(out), *options]
+    subprocess.run(command, check=True, capture_output=True)
+    out.write_text(out.read_text().replace(" ".join(command), title))
+
+
+def _tell(name: str, stacks: list[str]) -> None:
+    # How often it is held cannot be told so: where the cores are busy, the sampler waits for them as well.
+    parts: Counter[str] = Counter()
+    threads: Counter[str] = Counter()
+    for stack in stacks:
+        frames, _, count = stack.rpartition(" ")
+        thread, *inner = frames.split(";")
+        parts[_part(inner)] += int(count)
+        threads["worker" if "worker" in thread else "main" if "Main" in thread else "other"] += int(count)
+    held = sum(parts.values())
+    print(f"{name}: {held} samples in which a thread holds the lock")
+    for counted in (threads, parts):
+        print("  " + ", ".join(f"{part} {count / held:.0%}" for part, count in counted.most_common()))
+
+
+def _part(frames: list[str]) -> str:
+    for frame in reversed(frames):
+        for part, signs in _PARTS.items():
+            if any(sign in frame for sign in signs):
+                return part
+    return "other"
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.profile")
