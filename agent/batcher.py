@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import logging
 import threading
 import time
@@ -139,9 +140,14 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
+        """Requests in the queue; of one that was divided each part."""
         with self._lock:
             return sum(len(lane.waiting) for lane in self._ready.values())
+
+    @property
+    def texts(self) -> int:
+        """Texts in the queue."""
+        return self._texts
 
     @property
     def tokens(self) -> int:
@@ -161,8 +167,8 @@ class Batcher:
     def rows(self, program: Runnable, length: int) -> int:
         """Rows of this length beyond which a batch of that program wins nothing, or has no memory; 1 at least."""
         lane = self._lane(program)
-        allowed = (rows for rows in range(lane.limits.rows, 1, -1) if lane.limits.allow(lane.cost, rows, length))
-        return next(allowed, 1)
+        sizes = range(2, lane.limits.rows + 1)
+        return 1 + bisect.bisect(sizes, False, key=lambda rows: not lane.limits.allow(lane.cost, rows, length))
 
     async def run(self, program: Runnable, parts: Sequence[Part], deadline: float | None, model: str = "") -> list[Done]:
         """The program's outputs for each part of one request; cancelling takes them out of the queue.
@@ -284,7 +290,7 @@ class Batcher:
             if delay > 0:
                 delays.append(delay)
                 continue
-            self._clock = lane.used
+            self._clock = max(self._clock, lane.used)
             requests = [lane.waiting[i] for i in chosen]
             self._take(program, lane, requests)
             return _Taken(program, lane, requests, why(shapes, chosen, share, lane.limits, lane.cost))
@@ -309,11 +315,9 @@ class Batcher:
         rows = max(1, -(-_rows(lane.waiting) // free))
         return replace(lane.limits, rows=rows) if rows < lane.limits.rows and len(lane.waiting) > 1 else lane.limits
 
-    def _outcomes(
-        self, taken: _Taken, requests: list[_Request], released: float, *, alone: bool, halve: bool = True
-    ) -> list[Outcome]:
-        """Each request's outcome. What fails together is run again: where memory was out in halves, once; else one by one, so that
-        only the bad request fails.
+    def _outcomes(self, taken: _Taken, requests: list[_Request], released: float, *, alone: bool) -> list[Outcome]:
+        """Each request's outcome. What fails together is run again: where memory was out in halves, else one by one, so that only the
+        bad request fails, or the one that has no room even alone.
         """
         try:
             batch = taken.program.run([request.inputs for request in requests], alone=alone)
@@ -324,15 +328,17 @@ class Batcher:
             ]
         except Exception as error:  # noqa: BLE001 every failure must reach whoever waits
             failure = _as_rpc_error(error)
+            # Its frames hold the batch, and they each other: the inputs, and the program, would wait for the garbage collector.
+            failure.__traceback__ = failure.__context__ = None
         pieces = [[request] for request in requests]
         if isinstance(failure, ResourceExhausted) and failure.reason == "memory":
             self._lower(taken.lane, requests)
             middle = (len(requests) + 1) // 2
-            pieces = [requests[:middle], requests[middle:]] if halve else []
-        if len(requests) == 1 or not pieces:
-            return [failure] * len(requests)
+            pieces = [requests[:middle], requests[middle:]]
+        if len(requests) == 1:
+            return [failure]
         _log.debug("A batch of %d failed; it is run again in %d pieces", len(requests), len(pieces))
-        return [done for piece in pieces for done in self._outcomes(taken, piece, released, alone=False, halve=False)]
+        return [done for piece in pieces for done in self._outcomes(taken, piece, released, alone=False)]
 
     def _deliver(self, taken: _Taken, outcomes: list[Outcome], began: float, seconds: float) -> None:
         for request, outcome in zip(taken.requests, outcomes, strict=True):

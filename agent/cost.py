@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
+#: The least that is fixed, as a part of the quickest batch.
+_LEAST = 0.02
 #: A measured batch: rows, length, seconds.
 Point = tuple[int, int, float]
 
@@ -38,11 +40,14 @@ def fit(points: Sequence[Point]) -> Cost:
         negative = [i for i, value in zip(left, found, strict=True) if value < 0]
         if not negative:
             break
-        left.remove(negative[0])
+        # The highest first: what it took too much of, the others have too little of.
+        left.remove(negative[-1])
     numbers = dict(zip(left, found, strict=True))
-    cost = Cost(*(numbers.get(i, 0.0) for i in range(4)))
+    a, b, c, d = (numbers.get(i, 0.0) for i in range(4))
+    # Something is fixed in every batch: noise that hides it must not switch batches off.
+    cost = Cost(max(a, _LEAST * min(seconds for _, _, seconds in points)), b, c, d)
     errors = [abs(cost.seconds(rows, length) / seconds - 1) for rows, length, seconds in points]
-    return Cost(cost.a, cost.b, cost.c, cost.d, median(errors))
+    return replace(cost, error=median(errors))
 
 
 def _terms(point: Point) -> list[float]:

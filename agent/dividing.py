@@ -34,9 +34,9 @@ class Divided:
         return self._whole(await self._batcher.run(self._program, smaller, deadline, model))
 
     def _parts(self) -> list[Part]:
-        most = self._batcher.rows(self._program, self._shape.length) if self._layout.divisible else self._shape.rows
-        if self._shape.rows <= most:
+        if self._shape.rows == 1 or not self._layout.divisible:
             return [(self._inputs, self._shape)]
+        most = self._batcher.rows(self._program, self._shape.length)
         divided = self._layout.divide(self._inputs, most)
         return [(inputs, replace(self._shape, rows=inputs[0].dims[0])) for inputs in divided]
 

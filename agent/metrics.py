@@ -71,7 +71,7 @@ class Metrics:
             self._drops.inc()
 
     def rejected(self, reason: str) -> None:
-        """Something was refused for a limit: queue, sessions, buffer, uploads, connections, draining."""
+        """Something was refused for a limit: queue, memory, sessions, buffer, uploads, connections, draining."""
         _child(self._rejections, reason).inc()
 
     def uploaded(self, result: str, size: int) -> None:

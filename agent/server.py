@@ -160,7 +160,8 @@ class Agent:
         )
         _log.info("Models run on %s, %d workers, %d threads", self._device.device, workers, threads)
         for name, text, value in (
-            ("vaccel_queue_requests", "Requests waiting", lambda: float(self._batcher.waiting)),
+            ("vaccel_queue_requests", "Requests waiting; of a divided one each part", lambda: float(self._batcher.waiting)),
+            ("vaccel_queue_texts", "Texts waiting", lambda: float(self._batcher.texts)),
             ("vaccel_queue_tokens", "Tokens waiting", lambda: float(self._batcher.tokens)),
             ("vaccel_queue_estimated_wait_seconds", "Time that one more request would wait", lambda: self._batcher.wait),
             ("vaccel_sessions", "Open sessions", lambda: float(len(self._sessions))),

@@ -7,7 +7,7 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent import regions
@@ -233,7 +233,8 @@ class Service:
         if layout and program.joinable:
             done = await Divided(self._batcher, program, layout, inputs).run(call.deadline, label)
         else:
-            (done,) = await self._batcher.run(program, [(inputs, Shape(None))], call.deadline, label)
+            shape = replace(layout.shape(inputs), key=None) if layout and layout.joinable else Shape(None)
+            (done,) = await self._batcher.run(program, [(inputs, shape)], call.deadline, label)
         _check_count(wanted, len(done.outputs))
         return done
 

@@ -126,13 +126,11 @@ class Connection(HTTPConnection):  # type: ignore[misc]
         """Reads what has arrived, without waiting: the request is whole, or not yet, or the client is gone."""
         ahead = self.ahead
         ahead.streams, ahead.deadline = False, None
-        over = False
         self.socket.settimeout(0)
         try:
             while not self._is_whole():
                 part = self.socket.recv(_PART)
-                over = not part
-                if over:
+                if not part:
                     break
                 self.began = self.began or time.monotonic()
                 self._keep(part)

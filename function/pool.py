@@ -22,8 +22,11 @@ class Pool(ThreadPool):  # type: ignore[misc]
     def put(self, obj: Any) -> None:
         """A connection that has something to answer."""
         if not self._free.acquire(blocking=False) and len(self._threads) < self.max:
-            self.grow(1)
-            self._free.acquire()
+            try:
+                self.grow(1)
+                self._free.acquire()
+            except RuntimeError:
+                pass  # the system gives no more threads: one of those that are there takes it
         self._queue.put(obj)
 
     def grow(self, amount: int) -> None:

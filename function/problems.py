@@ -38,9 +38,11 @@ def problem_of(error: Exception) -> Problem | None:
 
 
 def from_rpc(error: RpcError) -> Problem:
-    """429 and 503 when no agent took the run, 504 when one did and gave no answer in time, 502 for what is wrong behind us."""
+    """429 and 503 when no agent took the run, 504 when one did and gave no answer in time, 502 for what is wrong behind us, such as
+    too little memory.
+    """
     retry = {"Retry-After": str(math.ceil(error.retry_after or _RETRY_AFTER))}
-    if isinstance(error, ResourceExhausted):
+    if isinstance(error, ResourceExhausted) and not error.memory:
         return Problem(HTTPStatus.TOO_MANY_REQUESTS, f"the agent is busy: {error.message}", retry)
     if isinstance(error, Unavailable):
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no agent can be reached", retry)

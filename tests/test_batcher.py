@@ -173,19 +173,19 @@ def test_out_of_memory_halves_the_batch_and_is_remembered() -> None:
     asyncio.run(main())
 
 
-def test_memory_that_is_out_for_half_a_batch_too_fails_that_half() -> None:
-    """There is no third try; the limit that is remembered falls on."""
+def test_memory_that_is_out_for_half_a_batch_too_halves_it_again() -> None:
+    """No request fails for its company; the limit that is remembered falls on. What has no room alone fails."""
 
     async def main() -> None:
         gate = threading.Event()
         echo, queue = Echo(gate, memory=1), batcher()
         tasks = [await held(queue, echo)]
-        tasks += [asyncio.create_task(queue.run(echo, [part(value)], None)) for value in (2, 3, 4)]
+        tasks += [asyncio.create_task(queue.run(echo, [part(*given)], None)) for given in ((2,), (3,), (4, 5))]
         await asyncio.sleep(0.05)
         gate.set()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [values(result) for result in results] == [[1], ResourceExhausted, ResourceExhausted, [4]]
-        assert echo.batches == [1, 3, 2, 1]
+        assert [values(result) for result in results] == [[1], [2], [3], ResourceExhausted]
+        assert echo.batches == [1, 4, 2, 1, 1, 2]
         assert queue.rows(echo, 1) == 1
         queue.close()
 
@@ -372,6 +372,8 @@ def test_a_program_is_not_kept_by_the_queue() -> None:
     async def main() -> None:
         queue, echo = batcher(), Echo()
         await queue.run(echo, [part(1)], None)
+        with pytest.raises(Internal):
+            await queue.run(echo, [part(13), part(1)], None)
         gone = weakref.ref(echo)
         await asyncio.sleep(0.05)
         del echo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import resource
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,14 @@ import torch
 from torch import Tensor as TorchTensor
 from torch import nn
 
+from agent.plugins.layout import Layout
+from function.problems import from_rpc
 from tests.conftest import Server, SpawnAgent
 from tests.test_agent import client
 from tests.torchmodels import MaskedSum, batchable_signature, save, signature
 from vaccel_rpc.client import TIMINGS, Client
 from vaccel_rpc.errors import Internal, ResourceExhausted
+from vaccel_rpc.modelfile import parse_signature
 from vaccel_rpc.tensors import Tensor, from_values, to_values
 
 _MIB = 1 << 20
@@ -101,5 +105,14 @@ def test_out_of_memory_for_real(spawn_agent: SpawnAgent, store: Path) -> None:
         calls.run(session, model, [from_values("int64", [3], [1, 13, 2])], 1, timeout=60)
     limit = has + 16 * _MIB
     resource.prlimit(agent.process.pid, resource.RLIMIT_AS, (limit, limit))
-    with pytest.raises(ResourceExhausted, match="more memory than there is"):
+    with pytest.raises(ResourceExhausted, match="more memory than there is") as raised:
         run(1)
+    assert raised.value.memory
+    assert from_rpc(raised.value).status == HTTPStatus.BAD_GATEWAY, "to come again would not help"
+
+
+@pytest.mark.parametrize(("dims", "divisible"), [(["n", 2], True), (["n", "t"], True), (["n", "k"], False), ([2, "n"], False)])
+def test_only_what_can_be_put_together_again_is_divided(dims: list[int | str], divisible: bool) -> None:
+    """A dimension that only the model knows may differ from part to part."""
+    text = signature("m", [("x", "int64", ["n", "t"])], [("y", "float32", dims)], batch="n", length="t")
+    assert Layout(parse_signature(text)).divisible == divisible

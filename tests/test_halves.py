@@ -13,6 +13,8 @@ from torch import nn
 from agent.plugins.halves import rewrite_export, rewrite_script
 from agent.plugins.torch import Device, load
 from tests.conftest import TWEETS
+from tests.torchmodels import save, signature
+from vaccel_rpc.tensors import Tensor
 
 Rewritten = tuple[Any, Any, int]
 
@@ -81,3 +83,33 @@ def test_the_shipped_model_has_a_cost() -> None:
     cost = program.cost
     assert program.joinable
     assert 0 < cost.seconds(1, 8) < cost.seconds(1, 128) < cost.seconds(8, 128) < 10
+
+
+class Positions(nn.Module):
+    """int64 [n, t], t at most 40 -> float32 [n, 3]; padding (0) changes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.arange(120.0).reshape(40, 3))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        places = torch.arange(ids.shape[1])
+        return ((ids > 0).unsqueeze(-1) * self.table[places]).sum(1)
+
+
+def test_a_program_without_a_signature_is_run_as_it_is(tmp_path: Path) -> None:
+    """Nobody knows what to try it with."""
+    layer = nn.Linear(4, 2).half().float()
+    torch.export.save(torch.export.export(layer.eval(), (torch.ones(3, 4),)), tmp_path / "layer.pt2")
+    program = load(tmp_path / "layer.pt2", Device("cpu", 1))
+    x = Tensor("float32", (3, 4), bytes(48))
+    assert program.run([[x]], alone=True).outputs[0][0].dims == (3, 2)
+
+
+def test_a_model_that_does_not_say_how_long_a_text_may_be_is_tried_with_short_ones(tmp_path: Path) -> None:
+    """It is joined, though it takes 40 tokens at most."""
+    text = signature("places", [("ids", "int64", ["n", "t"])], [("out", "float32", ["n", 3])], batch="n", length="t")
+    save(Positions(), tmp_path / "places.pt", text.replace('"max_length": 64', '"max_length": null'))
+    program = load(tmp_path / "places.pt", Device("cpu", 1))
+    assert program.joinable
+    assert program.cost.seconds(4, 8) > 0

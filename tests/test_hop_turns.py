@@ -31,9 +31,11 @@ class Peer:
     sock: socket.socket = field(default_factory=lambda: socket.socket(socket.AF_UNIX))
     lock: threading.Lock = field(default_factory=threading.Lock)
     kept: list[tuple[int, bytes]] = field(default_factory=list)
+    accepted: threading.Event = field(default_factory=threading.Event)
 
     def serve(self, listener: socket.socket) -> None:
         self.sock, _ = listener.accept()
+        self.accepted.set()
         reader = frames.FrameReader(1 << 30)
         with contextlib.suppress(OSError):
             while data := self.sock.recv(1 << 16):
@@ -193,8 +195,7 @@ def test_the_end_is_noticed_while_idle(tmp_path: Path) -> None:
         with connected(folder, echo) as ends:
             for _ in range(calls):
                 call(ends)
-            while not ends.peer.sock.fileno():
-                time.sleep(0.001)
+            assert ends.peer.accepted.wait(5)
             time.sleep(0.02)
             ends.peer.hang_up()
             assert ends.lost.wait(2)

@@ -65,3 +65,21 @@ def test_one_request_after_the_other_needs_one_thread() -> None:
         assert connection.ended.wait(20)
     assert threads(pool) <= 2, "the one that closes a connection may not be back when the next is there"
     pool.stop()
+
+
+def test_where_no_more_threads_can_be_had_those_that_are_there_answer() -> None:
+    """Nothing is dropped, and whoever accepts goes on."""
+    pool = started()
+    first, second = Connection(), Connection()
+    pool.put(first)
+    assert first.began.wait(20)
+
+    def none() -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool._spawn_worker = none
+    pool.put(second)
+    first.answer.set()
+    second.answer.set()
+    assert second.ended.wait(20)
+    pool.stop()

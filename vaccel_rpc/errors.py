@@ -60,6 +60,11 @@ class ResourceExhausted(RpcError):
         super().__init__(message, errno=errno, retry_after=retry_after)
         self.reason = reason
 
+    @property
+    def memory(self) -> bool:
+        """Whether memory was out, not a queue: who comes again with the same finds it so again."""
+        return self.errno == errno.ENOMEM
+
 
 class FailedPrecondition(RpcError):
     """The state of the agent or the store does not allow it."""

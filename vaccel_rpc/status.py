@@ -18,9 +18,9 @@ _VACCEL_ERROR = {"0.8": _PREFIX + "vaccel.ProtoError", "0.7": _PREFIX + "vaccel.
 
 
 def to_status(error: RpcError, dialect: str = "0.8") -> Status:
-    """What travels for an error: a backend's failure (`Internal`) with a ``vaccel.Error``, a refusal with the time to wait."""
+    """What travels for an error: a backend's failure with a ``vaccel.Error``, a refusal with the time to wait."""
     status = Status(code=error.code, message=error.message)
-    if isinstance(error, Internal):
+    if isinstance(error, Internal) or error.errno is not None:
         detail = error_pb2.Error(type=error_pb2.FFI, ffi_error=error.errno)
         status.details.append(Any(type_url=_VACCEL_ERROR[dialect], value=detail.SerializeToString()))
     if error.retry_after is not None:

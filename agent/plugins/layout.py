@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from agent.packing import Shape
@@ -63,11 +64,15 @@ class Layout:
         )
         return Shape(other, max(1, length), rows)
 
-    @property
+    @cached_property
     def divisible(self) -> bool:
-        """Whether a request's rows can be told apart by their bytes: joinable, and the batch dimension comes first everywhere."""
-        specs = (*self.signature.inputs, *self.signature.outputs)
-        return self.joinable and all(spec.dims[0] == self.signature.batch for spec in specs)
+        """Whether a request's rows can be told apart by their bytes, and its parts' outputs put together: joinable, the batch dimension
+        first everywhere, and no dimension of an output that only the model knows.
+        """
+        inputs, outputs = self.signature.inputs, self.signature.outputs
+        known = {dim for spec in inputs for dim in spec.dims}
+        first = all(spec.dims[0] == self.signature.batch for spec in (*inputs, *outputs))
+        return self.joinable and first and all(isinstance(dim, int) or dim in known for spec in outputs for dim in spec.dims)
 
     def divide(self, inputs: Sequence[Tensor], rows: int) -> list[list[Tensor]]:
         """A divisible request in parts of so many rows at most, as equal as may be; without copies."""

@@ -37,7 +37,10 @@ class Plugin(Protocol):
         """Of the files it loads, such as ``.pt``."""
 
     def load(self, path: Path, device: Device) -> Program:
-        """The program in a file, warmed up. Raises `InvalidArgument` with the reason where it is none."""
+        """The program in a file, warmed up: an object that can be hashed and weakly referred to, as any of a plain class.
+
+        Raises `InvalidArgument` with the reason where it is none.
+        """
 
 
 class PluginError(Exception):

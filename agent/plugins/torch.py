@@ -30,14 +30,15 @@ _NAMES = {dtype: name for name, dtype in _TYPES.items()}
 SUFFIXES = (".pt", ".pt2")
 #: The most by which a padded run may differ from an unpadded one; a variant's coarse numbers now and then round the other way.
 _TOLERANCE, _TOLERANCES = 1e-3, {"int8": 0.2, "bf16": 0.1}
-_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
 Forward = Callable[..., Any]
 
 #: Batches whose times a program's cost is learned from: rows, length. The first ones always, the others while it is quick.
 _TRIED, _ALWAYS, _LONG_S = ((1, 8), (8, 8), (1, 32), (8, 32), (1, 128), (8, 128)), 5, 0.25
+_SHORT = ((1, 4), (8, 4), (1, 8), (8, 8), (1, 16), (8, 16))
 #: Of these the quicker of two forms of a model is told.
-_TYPICAL, _TIMES = ((1, 32), (4, 32)), 5
+_TYPICAL, _TIMES = ((1, 16), (4, 16)), 5
 
 
 class Device:
@@ -85,6 +86,20 @@ class TorchProgram:
 
     def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
         """Each request's outputs. Raises `Internal` with torch's reason, `ResourceExhausted` where memory is out."""
+        try:
+            return self._run(requests, alone=alone)
+        except RpcError:
+            raise
+        except Exception as error:  # noqa: BLE001 a model may raise anything
+            no_memory, said = _is_memory(error), _last_line(error)
+        # Out here nothing holds the failed run's tensors any more, as the error's frames do: there is room for the next try.
+        if not no_memory:
+            raise Internal(f"torch: {said}", errno=errno.EINVAL)
+        if not self._device.is_cpu:
+            torch.cuda.empty_cache()
+        raise ResourceExhausted(f"the run needs more memory than there is: {said}", errno=errno.ENOMEM, reason="memory")
+
+    def _run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
         self._device.use_threads(self._device.threads if alone else 1)
         inputs = [[_to_torch(tensor) for tensor in request] for request in requests]
         layout = self._layout
@@ -103,14 +118,20 @@ class TorchProgram:
         try:
             if self.joinable:
                 self._try_padding(self._layout)
-            if self.joinable:
-                self.cost = self._learned(self._layout)
-                _log.info("A batch of %s takes %s", self.name, self.cost)
             else:
                 self.run([self._layout.example(7)], alone=False)
         except RpcError as error:
             self.joinable = False
             _log.warning("%s failed at warm-up, its requests are run alone: %s", self.name, error)
+        if self.joinable:
+            self._learn(self._layout)
+
+    def _learn(self, layout: Layout) -> None:
+        try:
+            self.cost = self._learned(layout)
+            _log.info("A batch of %s takes %s", self.name, self.cost)
+        except RpcError as error:
+            _log.warning("What a batch of %s costs cannot be told, so they have --max-batch rows: %s", self.name, error)
 
     def seconds(self, rows: int, length: int, *, alone: bool = False) -> float:
         """How long a batch takes."""
@@ -136,12 +157,14 @@ class TorchProgram:
     def _learned(self, layout: Layout) -> Cost:
         points: list[Point] = []
         began = time.perf_counter()
-        for rows, wanted in _TRIED:
+        # A model that does not say how long its inputs may be is not asked for more than padding was tried with.
+        known = layout.signature.max_length or layout.signature.length is None
+        for rows, wanted in _TRIED if known else _SHORT:
             if len(points) >= _ALWAYS and time.perf_counter() - began > _LONG_S:
                 break
-            shape = layout.shape(layout.example(wanted, rows))
+            length = max(1, layout.shape(layout.example(wanted, rows)).length)
             # Of two runs the quicker: the first of a new shape may prepare something.
-            points.append((rows, shape.length, min(self.seconds(rows, wanted) for _ in range(2))))
+            points.append((rows, length, min(self.seconds(rows, wanted) for _ in range(2))))
         return fit(points)
 
     @property
@@ -165,22 +188,9 @@ class TorchProgram:
         return joined
 
     def _call(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
-        try:
-            with torch.inference_mode():
-                outputs = self._forward(*(tensor.to(self._device.device) for tensor in inputs))
-                return [tensor.cpu() for tensor in _flat(outputs)]
-        except RpcError:
-            raise
-        except Exception as error:  # noqa: BLE001 a model may raise anything
-            raise self._reason(error) from None
-
-    def _reason(self, error: Exception) -> RpcError:
-        if not _is_memory(error):
-            return Internal(f"torch: {_last_line(error)}", errno=errno.EINVAL)
-        if not self._device.is_cpu:
-            # What the allocator keeps is in pieces of other sizes than the next try wants.
-            torch.cuda.empty_cache()
-        return ResourceExhausted(f"the run needs more memory than there is: {_last_line(error)}", reason="memory")
+        with torch.inference_mode():
+            outputs = self._forward(*(tensor.to(self._device.device) for tensor in inputs))
+            return [tensor.cpu() for tensor in _flat(outputs)]
 
 
 def load(path: Path, device: Device) -> TorchProgram:
@@ -192,7 +202,7 @@ def load(path: Path, device: Device) -> TorchProgram:
         extras = read_extras(path)
         signature = extras.signature
         kind = program_kind(path)
-        forms = _load_export(path, device) if kind == "export" else _load_script(path, device, signature)
+        forms = _load_export(path, device, signature) if kind == "export" else _load_script(path, device, signature)
     except ModelFileError as error:
         raise InvalidArgument(str(error).replace(str(path), "the file")) from None
     except RpcError:
@@ -235,17 +245,21 @@ def _load_script(path: Path, device: Device, signature: Signature | None) -> lis
     if device.is_cpu and any(spec.dtype == "float32" for spec in signature.outputs):
         module = module.float()
     try:
-        plain, quick = torch.jit.freeze(module), torch.jit.freeze(module)
+        plain = torch.jit.freeze(module)
     except RuntimeError as error:
         _log.info("The model is run as it is, not frozen: %s", _last_line(error))
         return [module]
-    return [plain, quick] if device.is_cpu and halves.rewrite_script(quick) else [plain]
+    quick = torch.jit.freeze(module) if device.is_cpu else None
+    return [plain, quick] if quick is not None and halves.rewrite_script(quick) else [plain]
 
 
-def _load_export(path: Path, device: Device) -> list[Forward]:
+def _load_export(path: Path, device: Device, signature: Signature | None) -> list[Forward]:
     program: Any = torch.export.load(str(path))
-    plain, quick = program.module(), program.module()
-    return [plain, quick] if device.is_cpu and halves.rewrite_export(quick) else [plain.to(device.device)]
+    plain = program.module()
+    if signature is None or not device.is_cpu:
+        return [plain.to(device.device)]
+    quick = program.module()
+    return [plain, quick] if halves.rewrite_export(quick) else [plain]
 
 
 def _to_torch(tensor: Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from benchmarks.texts import single
 _CONNECTIONS, _CLIENTS = 256, 32
 #: A load that is too much, and the one before and after it: parts of the capacity.
 _OVERLOAD, _BESIDE = 1.5, 0.5
+_LONGEST_S = 30.0
 #: Latency is as before when the median of this many answers in a row is below twice that of before.
 _WINDOW = 10
 
@@ -47,7 +48,7 @@ def _rate(run: Run, running: targets.Running, messages: list[tuple[str, int]], r
 
 def _overload(run: Run, running: targets.Running, messages: list[tuple[str, int]], capacity: float) -> Record:
     run.say(f"open loop, {_OVERLOAD * capacity:.0f} requests/s: too much")
-    beside, seconds = max(2.0, run.plan.open_seconds / 4), run.plan.open_seconds / 2
+    beside, seconds = (min(_LONGEST_S, max(2.0, run.plan.open_seconds / part)) for part in (4, 2))
     low, high = Segment(_BESIDE * capacity, beside), Segment(_OVERLOAD * capacity, seconds)
     outcome = _send(run, running, messages, [low, high, low])
     before = outcome.summary(0, beside)["p50_ms"]

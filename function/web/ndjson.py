@@ -99,7 +99,8 @@ class _Worker:
             except (ResourceExhausted, Unavailable) as error:
                 # A long stream waits for a busy agent; a short request would be told to come again.
                 pause = max(_RETRY_S, error.retry_after or 0.0)
-                if time.monotonic() + pause > end:
+                lasting = isinstance(error, ResourceExhausted) and error.memory
+                if lasting or time.monotonic() + pause > end:
                     return [{"error": _body(error)}] * len(asked.texts)
                 time.sleep(pause)
             except RpcError as error:

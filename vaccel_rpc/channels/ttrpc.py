@@ -189,7 +189,9 @@ class TtrpcChannel:
     def _flags(self, seconds: float | None) -> int:
         """How to receive, so that it waits no longer than that."""
         if self._poll:
-            self._poll.poll(None if seconds is None else 1000 * seconds)
+            # gevent's sockets wait for ever, whatever the flag: they are asked when there is something.
+            if not self._poll.poll(None if seconds is None else 1000 * seconds):
+                raise BlockingIOError
             return socket.MSG_DONTWAIT
         if seconds == 0:
             return socket.MSG_DONTWAIT
