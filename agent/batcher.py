@@ -65,7 +65,7 @@ class Runnable(Protocol):
     def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
         """Each request's outputs. ``alone``: nothing else runs now, so it may use every core.
 
-        Raises `RpcError`; where memory is out, `ResourceExhausted` with the reason ``memory``.
+        Raises `RpcError`; where memory is out, `ResourceExhausted` with ENOMEM.
         """
 
 
@@ -331,7 +331,7 @@ class Batcher:
             # Its frames hold the batch, and they each other: the inputs, and the program, would wait for the garbage collector.
             failure.__traceback__ = failure.__context__ = None
         pieces = [[request] for request in requests]
-        if isinstance(failure, ResourceExhausted) and failure.reason == "memory":
+        if isinstance(failure, ResourceExhausted) and failure.memory:
             self._lower(taken.lane, requests)
             middle = (len(requests) + 1) // 2
             pieces = [requests[:middle], requests[middle:]]

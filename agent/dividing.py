@@ -29,7 +29,7 @@ class Divided:
             return self._whole(await self._batcher.run(self._program, parts, deadline, model))
         except ResourceExhausted as error:
             smaller = self._parts()
-            if error.reason != "memory" or len(smaller) == len(parts):
+            if not error.memory or len(smaller) == len(parts):
                 raise
         return self._whole(await self._batcher.run(self._program, smaller, deadline, model))
 

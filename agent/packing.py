@@ -59,17 +59,17 @@ def pack(waiting: Sequence[Shape], limits: Limits, cost: Cost = UNKNOWN) -> list
     others = [i for i in range(1, len(waiting)) if waiting[i].key == oldest.key]
     others.sort(key=lambda i: abs(waiting[i].length - oldest.length))
     chosen, rows, longest = [0], oldest.rows, oldest.length
-    apart = cost.seconds(rows, longest)
+    seconds = cost.seconds(rows, longest)
     for i in others:
         other = waiting[i]
         new_rows, new_longest = rows + other.rows, max(longest, other.length)
         if not limits.allow(cost, new_rows, new_longest):
             continue
-        together, both = cost.seconds(new_rows, new_longest), apart + cost.seconds(other.rows, other.length)
-        if together > both:
+        together = cost.seconds(new_rows, new_longest)
+        if together > seconds + cost.seconds(other.rows, other.length):
             continue
         chosen.append(i)
-        rows, longest, apart = new_rows, new_longest, together
+        rows, longest, seconds = new_rows, new_longest, together
     return sorted(chosen)
 
 

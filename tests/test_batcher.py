@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import threading
 import time
@@ -90,7 +91,7 @@ class Echo:
         rows = sum(request[0].dims[0] for request in requests)
         self.batches.append(rows)
         if rows > self.memory:
-            raise ResourceExhausted("out of memory", reason="memory")
+            raise ResourceExhausted("out of memory", errno=errno.ENOMEM)
         if any(13 in request[0].data for request in requests):
             raise Internal("thirteen")
         return Batch([list(request) for request in requests], time.monotonic(), time.monotonic())

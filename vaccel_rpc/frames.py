@@ -27,6 +27,8 @@ VACCEL_MAX_DATA = 1 << 30
 _LARGE = 256 << 10
 #: From here on the kernel is asked for huge pages (2 MiB): a small part of what is held at most.
 _HUGE = 8 << 20
+#: The kernel takes at most IOV_MAX pieces in one write.
+MOST_PIECES = 512
 #: The most that is received at a time, and may be there before the budget was asked.
 PIECE = 256 << 10
 
@@ -173,6 +175,15 @@ class FrameReader:
             self.given_up = kept
             return Refused(stream, kind, length, self._too_large)
         return Frame(stream, kind, flags, body)
+
+
+def unsent(pieces: list[memoryview], sent: int) -> list[memoryview]:
+    """What is left of ``pieces``, which it takes out of them, after ``sent`` of their bytes."""
+    while pieces and sent >= len(pieces[0]):
+        sent -= len(pieces.pop(0))
+    if sent:
+        pieces[0] = pieces[0][sent:]
+    return pieces
 
 
 def _lazy(length: int) -> memoryview | None:

@@ -143,13 +143,12 @@ class TorchProgram:
     def differs(self, other: TorchProgram) -> float:
         """The most by which their answers to an example differ."""
         examples = [self._layout.example(16, 2)] if self._layout else []
-        mine, others = (program.run(examples, alone=False).outputs[0] for program in (self, other))
-        return max(_difference(a, b) for a, b in zip(mine, others, strict=True))
+        return _difference(*(program.run(examples, alone=False).outputs[0] for program in (self, other)))
 
     def _try_padding(self, layout: Layout) -> None:
         short, long = (layout.example(length) for length in (7, 16))
         alone, joined = self.run([short], alone=False).outputs[0], self.run([short, long], alone=False).outputs[0]
-        worst = max(_difference(a, b) for a, b in zip(alone, joined, strict=True))
+        worst = _difference(alone, joined)
         if not worst <= self._tolerance:
             self.joinable = False
             _log.warning("Padding changes the answers of %s by %.2g: its requests are run alone", self.name, worst)
@@ -293,7 +292,12 @@ def _flat(outputs: Any) -> list[torch.Tensor]:
     raise Unimplemented(f"an output is {type(outputs).__name__}; only tensors, and lists, tuples and dicts of them, can travel")
 
 
-def _difference(one: Tensor, other: Tensor) -> float:
+def _difference(ones: Sequence[Tensor], others: Sequence[Tensor]) -> float:
+    """The most by which any of the outputs differ."""
+    return max(_distance(one, other) for one, other in zip(ones, others, strict=True))
+
+
+def _distance(one: Tensor, other: Tensor) -> float:
     if one.dims != other.dims:
         return float("inf")
     a, b = _to_torch(one).double(), _to_torch(other).double()

@@ -31,8 +31,6 @@ _STALL_S = 30.0
 _MAX_STREAMS = 64
 #: What arrives is received here and taken out at once: one for all connections, idle ones cost nothing.
 _SCRATCH = memoryview(bytearray(frames.PIECE))
-#: writev takes at most IOV_MAX pieces.
-_MOST_PIECES = 512
 #: Pairs of metadata that are looked at.
 _MAX_METADATA = 64
 
@@ -268,14 +266,9 @@ class Connection(asyncio.BufferedProtocol):
     def _written(self, parts: list[memoryview]) -> list[memoryview]:
         """What is left of them after one write of all."""
         try:
-            sent = os.writev(self._fd, parts[:_MOST_PIECES])
+            return frames.unsent(parts, os.writev(self._fd, parts[: frames.MOST_PIECES]))
         except OSError:
             return parts  # asyncio meets the same error, and knows what it means
-        while parts and sent >= len(parts[0]):
-            sent -= len(parts.pop(0))
-        if sent:
-            parts[0] = parts[0][sent:]
-        return parts
 
 
 def _request_of(data: bytes | bytearray | memoryview) -> tuple[Request, bytes | memoryview]:

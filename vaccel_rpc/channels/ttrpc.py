@@ -31,8 +31,6 @@ _STALL_S = 30
 _TICK_S = 1.0
 #: Seconds for which nobody watches a connection whose callers have just read it themselves.
 _PAUSE_S = 0.05
-#: sendmsg takes at most IOV_MAX pieces.
-_MOST_PIECES = 512
 
 
 class _Reply:
@@ -139,15 +137,12 @@ class TtrpcChannel:
         flags: int = socket.MSG_DONTWAIT
         while views:
             try:
-                sent = self._socket.sendmsg(views[:_MOST_PIECES], (), flags)
+                sent = self._socket.sendmsg(views[: frames.MOST_PIECES], (), flags)
             except BlockingIOError:
                 if not flags:
                     raise
                 sent = 0
-            while views and sent >= len(views[0]):
-                sent -= len(views.pop(0))
-            if views:
-                views[0] = views[0][sent:]
+            if frames.unsent(views, sent):
                 # The agent may not read on before its answers are read, and perhaps nobody waits for one.
                 self._stuck.set()
                 flags = 0
