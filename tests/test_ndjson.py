@@ -105,7 +105,7 @@ def test_a_client_that_goes_away_ends_the_work(function: Server) -> None:
 
 
 def test_streams_are_limited(function: Server) -> None:
-    """A quarter of the threads may serve streams; one more is told to come again, and other requests go on."""
+    """A quarter of the threads may serve streams; one more is told to come again, other requests go on, and who hangs up makes room."""
     host, port = function.addresses["http"].removeprefix("http://").split(":")
     head = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n"
     clients = [socket.create_connection((host, int(port)), timeout=20) for _ in range(2)]
@@ -116,6 +116,10 @@ def test_streams_are_limited(function: Server) -> None:
     assert requests.post(function.addresses["http"] + "/classify", json={"text": "tea"}, timeout=10).status_code == 200
     for client in clients:
         client.close()
+    end = time.monotonic() + 20
+    while (answer := send(function, b'{"text": "tea"}\n')).status_code == 503 and time.monotonic() < end:
+        time.sleep(0.05)
+    assert lines_of(answer), "their places are given back"
 
 
 def test_a_stream_that_falls_silent_ends_with_a_line(function: Server) -> None:
