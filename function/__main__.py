@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import gc
 import logging
-import signal
+import socket
 import sys
-import threading
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
-from function.assembly import Function, assemble
+from function.assembly import assemble
 from function.config import VARIABLES, Config, ConfigError, from_env
 from function.phases import Phases
+from function.server.listening import address_of, listen
 from vaccel_rpc import log, process
 from vaccel_rpc.modelfile import ModelFileError
-
-if TYPE_CHECKING:
-    from function.server import Server
 
 _log = logging.getLogger("function")
 
@@ -39,47 +36,32 @@ def main() -> None:
 def _serve(config: Config) -> None:
     phases = Phases()
     function = assemble(config, phases)
-    from function.server import Server
+    from function.server.connections import Connections, Times, allowed
+    from function.server.serving import Server
+
+    times = Times(config.read_timeout, config.write_timeout, config.keep_alive)
+    connections = Connections(times, allowed(config.max_connections), function.access)
+    listener = _listener(config)
+
+    def listening() -> None:
+        phases.end("listen")
+        _log.info("Listening on http://%s:%d", *address_of(listener))
 
     server = Server(
-        (config.host, config.port),
-        function.app,
-        threads=config.threads,
-        max_body=config.max_body,
-        read_timeout=config.read_timeout,
-        keep_alive=config.keep_alive,
-        grace=config.timeout,
+        function.asgi(config), connections, grace=config.read_timeout + config.timeout, listening=listening, ending=function.drain
     )
-    _run(server, config, function, phases)
-    function.close()
-
-
-def _run(server: Server, config: Config, function: Function, phases: Phases) -> None:
-    try:
-        server.prepare()
-    except OSError as error:
-        _fail(f"cannot listen on {config.host}:{config.port}: {error.strerror or error}; set PORT to another one", 1)
-
-    def drain() -> None:
-        server.drain()
-        server.stop()
-
-    stopper = threading.Thread(target=drain, name="stop")
-
-    def stop(*_: object) -> None:
-        if not function.draining.is_set():
-            function.drain()
-            stopper.start()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
     gc.freeze()
     gc.enable()
-    phases.end("listen")
-    _log.info("Listening on http://%s:%d", *server.bind_addr[:2])
-    server.serve()
-    stopper.join()
+    server.run([listener])
+    function.close()
     _log.info("Stopped")
+
+
+def _listener(config: Config) -> socket.socket:
+    try:
+        return listen(config.host, config.port)
+    except OSError as error:
+        _fail(f"cannot listen on {config.host}:{config.port}: {error.strerror or error}; set PORT to another one", 1)
 
 
 def _usage() -> None:
@@ -90,7 +72,7 @@ def _usage() -> None:
     sys.exit(0 if wanted else 2)
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     print(f"function: {message}", file=sys.stderr)  # noqa: T201 one line, before there is anything to serve
     sys.exit(code)
 

@@ -15,14 +15,24 @@ from vaccel_rpc.remote import RemoteModel
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+    from function.access import Access
+    from function.server.application import Application
+
 
 @dataclass(frozen=True)
 class Function:
     """A function that serves; ``app`` is what a runtime calls."""
 
     app: WSGIApplication
+    access: Access
     remote: RemoteModel
     draining: threading.Event
+
+    def asgi(self, config: Config) -> Application:
+        """The application for a server that speaks ASGI."""
+        from function.server.application import Application, Limits
+
+        return Application(self.app, Limits(config.threads, config.max_body, config.max_buffer, config.read_timeout))
 
     def not_ready(self) -> str | None:
         """Why it cannot answer now, or None."""
@@ -49,6 +59,7 @@ def assemble(config: Config, phases: Phases | None = None) -> Function:
     remote = RemoteModel(config.address, source, tls=config.tls)
     remote.start()
     # Imported only now: the agent is being connected meanwhile.
+    from function.access import Access
     from function.asked import Limits
     from function.classify import Classifier
     from function.service import Service, Slots
@@ -64,7 +75,7 @@ def assemble(config: Config, phases: Phases | None = None) -> Function:
         limits=Limits(config.max_texts, config.max_text_chars, config.max_body),
         timeout=config.timeout,
         requests=Slots(config.threads),
-        streams=Slots(max(1, config.threads // 4)),
+        streams=Slots(config.max_streams),
         not_ready=lambda: _not_ready(remote, draining),
         agents=remote.agents,
         phases=phases,
@@ -72,9 +83,10 @@ def assemble(config: Config, phases: Phases | None = None) -> Function:
         cors_origins=config.cors_origins,
         source=config.event_source,
     )
-    app = create_app(service)
+    access = Access(service)
+    app = create_app(service, access)
     phases.end("routes")
-    return Function(app, remote, draining)
+    return Function(app, access, remote, draining)
 
 
 def _not_ready(remote: RemoteModel, draining: threading.Event) -> str | None:

@@ -27,8 +27,12 @@ VARIABLES = (
     ("REQUEST_TIMEOUT_S", "20", "seconds for one request"),
     ("MAX_TEXTS", "128", "texts in one request"),
     ("MAX_TEXT_CHARS", "10000", "characters of one text"),
-    ("MAX_BODY", "1048576", "bytes of a request's body"),
-    ("READ_TIMEOUT_S", "10", "seconds for a request's head and body to arrive"),
+    ("MAX_BODY", "1048576", "bytes of a request's body, and of a line"),
+    ("MAX_BUFFER", "67108864", "bytes of all clients' bodies together while they arrive"),
+    ("MAX_STREAMS", "1024", "streams of lines open at the same time"),
+    ("MAX_CONNECTIONS", "what the limit of descriptors leaves", "connections; for one more the longest idle one is closed"),
+    ("READ_TIMEOUT_S", "10", "seconds for a request's head and body to arrive, and for a line of a stream"),
+    ("WRITE_TIMEOUT_S", "60", "seconds after which a client that takes nothing of its answer is cut off"),
     ("KEEP_ALIVE_S", "75", "seconds for which an idle connection is kept"),
     ("CORS_ORIGINS", "", "origins, comma-separated, whose pages may call; * is every one"),
     ("EVENT_SOURCE", "/ and the Knative service's name", "source of the CloudEvents it answers with"),
@@ -60,7 +64,11 @@ class Config:
     max_texts: int
     max_text_chars: int
     max_body: int
+    max_buffer: int
+    max_streams: int
+    max_connections: int | None
     read_timeout: float
+    write_timeout: float
     keep_alive: float
     cors_origins: tuple[str, ...]
     event_source: str
@@ -86,7 +94,11 @@ def from_env(env: Mapping[str, str] = os.environ) -> Config:
         max_texts=_integer(env, "MAX_TEXTS", 128, 1, 100_000),
         max_text_chars=_integer(env, "MAX_TEXT_CHARS", 10_000, 1, 10_000_000),
         max_body=_integer(env, "MAX_BODY", 1 << 20, 1, 1 << 30),
+        max_buffer=_integer(env, "MAX_BUFFER", 64 << 20, 1, 1 << 40),
+        max_streams=_integer(env, "MAX_STREAMS", 1024, 1, 65_536),
+        max_connections=_integer(env, "MAX_CONNECTIONS", 0, 1, 65_536) if env.get("MAX_CONNECTIONS") else None,
         read_timeout=_seconds(env, "READ_TIMEOUT_S", 10.0),
+        write_timeout=_seconds(env, "WRITE_TIMEOUT_S", 60.0),
         keep_alive=_seconds(env, "KEEP_ALIVE_S", 75.0),
         cors_origins=tuple(origin.strip() for origin in env.get("CORS_ORIGINS", "").split(",") if origin.strip()),
         event_source=env.get("EVENT_SOURCE") or "/" + env.get("K_SERVICE", "function"),

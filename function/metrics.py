@@ -40,7 +40,7 @@ class Metrics:
         self._rpc = Histogram("function_rpc_duration_seconds", "Time from asking the agent to its last answer",
                               buckets=_SECONDS, registry=registry)  # fmt: skip
         gauges = {
-            "function_requests_in_flight": ("Requests being answered", lambda: service.requests.taken),
+            "function_requests_in_flight": ("Requests being answered", lambda: service.requests.taken + service.streams.taken),
             "function_agents_known": ("Agents that the address names", lambda: len(service.agents())),
             "function_agents_reachable": ("Agents that are connected", lambda: sum(up for _, up in service.agents())),
         }

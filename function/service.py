@@ -35,7 +35,7 @@ class Service:
     """What the routes need.
 
     ``model``: name and digest, shown in answers. ``timeout``: seconds for one request. ``requests``, ``streams``: how many
-    requests, and streams of lines among them, are answered at the same time. ``not_ready()``: why it cannot answer now, or None.
+    requests are answered, and how many streams of lines are open, at the same time. ``not_ready()``: why it cannot answer now, or None.
     ``agents()``: each agent's address, and whether it is reachable. ``phases``: seconds of the start, by phase. ``source``: of
     the events it answers with.
     """

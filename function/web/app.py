@@ -8,6 +8,7 @@ from http import HTTPStatus
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
+from function.access import Access
 from function.problems import Problem, problem_of
 from function.service import Service
 from function.web import health, inference, openapi, page, plain, watch
@@ -19,11 +20,13 @@ _SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referre
 _CORS_SECONDS = 600
 
 
-def create_app(service: Service) -> Flask:
-    """The application over ``service``."""
+def create_app(service: Service, access: Access) -> Flask:
+    """The application over ``service``; its requests go into ``access``."""
     app = Flask("function", static_folder=None)
+    # A path with two slashes is another path, and not worth a redirect.
+    app.url_map.merge_slashes = False
     app.request_class, app.response_class = Request, Response
-    watching = watch.Watch(service)
+    watching = watch.Watch(service, access)
     routes = *plain.routes(service), *health.routes(service), *inference.routes(service), *page.routes(service)
     for path, view, method in (*routes, *openapi.routes(service), *watching.routes()):
         app.add_url_rule(path, f"{method} {path}", _answering(view), methods=[method])
@@ -32,6 +35,10 @@ def create_app(service: Service) -> Flask:
         given = current()
         given.route = given.url_rule.rule if given.url_rule else given.route
         watching.begin(given)
+        refusal: Problem | None = given.environ.get("function.refusal")
+        # A body too large for a route that is not there: the route is what is wrong.
+        if refusal and not (refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and given.routing_exception):
+            raise refusal
         _admit(given, service)
 
     def end(response: Response) -> Response:

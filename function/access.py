@@ -1,0 +1,85 @@
+"""What every request leaves behind, whether the application saw it or not: an id, a count, its time, a line in the log."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from function.service import Service
+
+if TYPE_CHECKING:
+    from function.classify import Classified
+    from function.metrics import Metrics
+
+_log = logging.getLogger("function.access")
+_ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
+#: Routes that are asked too often, and say too little, for a line each.
+_QUIET = ("/health/", "/metrics")
+
+
+def request_id(sent: str | None) -> str:
+    """The id that a client sent (``X-Request-Id``), if it is one, or a new one."""
+    return sent if sent and _ID.fullmatch(sent) else uuid.uuid4().hex
+
+
+@dataclass(slots=True)
+class Entry:
+    """One request. ``route``: the pattern that it matched, or none. ``seconds``: from its head to the end of its answer.
+
+    ``trace``: the ids of its trace, by their names in the log. ``done``: what was classified; ``texts``: the input texts.
+    """
+
+    method: str
+    path: str
+    route: str
+    status: int
+    id: str
+    seconds: float
+    trace: Mapping[str, str] = field(default_factory=dict)
+    done: Classified | None = None
+    texts: list[str] | None = None
+
+
+class Access:
+    """Counts and logs the requests of one service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._making = threading.Lock()
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """Made with the first request that is over: a cold start does not wait for it."""
+        with self._making:
+            if "metrics" not in self.__dict__:
+                from function.metrics import Metrics
+
+                self.__dict__["metrics"] = Metrics(self._service)
+            return self.__dict__["metrics"]  # type: ignore[no-any-return]
+
+    def record(self, entry: Entry) -> None:
+        """A request has been answered."""
+        self.metrics.request(entry.route, entry.status, entry.seconds)
+        if entry.done:
+            self.metrics.classified(entry.done)
+        if not entry.route.startswith(_QUIET):
+            self._tell(entry)
+
+    def _tell(self, entry: Entry) -> None:
+        level = logging.WARNING if entry.status >= 500 else logging.INFO
+        if not _log.isEnabledFor(level):
+            return
+        told: dict[str, Any] = {"method": entry.method, "path": entry.path, "status": entry.status, "request_id": entry.id}
+        told |= entry.trace
+        told["ms"] = round(1000 * entry.seconds, 3)
+        if entry.done:
+            told["texts"] = len(entry.done.items)
+        if entry.texts is not None and self._service.log_texts:
+            told["input"] = entry.texts
+        _log.log(level, " ".join(f"{name}={value}" for name, value in told.items()), extra={"fields": told})

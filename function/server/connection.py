@@ -1,0 +1,331 @@
+"""A client's connection: what uvicorn's parser sees of it is counted, timed and bounded here, and nothing is parsed.
+
+A request's bytes go `Connection.data_received` -> the library's parser -> ``on_message_begin``, ``on_headers_complete``,
+``on_body``, ``on_message_complete`` -> `application`. What the parser refuses, and what does not arrive in time, becomes a
+problem, after the answers to the requests before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from function.server.arrival import KEY, Arrival
+from function.server.connections import problem_bytes
+
+if TYPE_CHECKING:
+    from function.server.connections import Connections
+
+#: Bytes of a request line with its headers; also of what may stand between two pieces of a body.
+MAX_HEAD = 32 << 10
+#: The parser gets so much at a time, so that a client cannot have thousands of short requests made ready at once.
+_SLICE = 8 << 10
+#: How long a connection that has been given up is read from, so that the client can read why.
+_LINGER_S = 2.0
+
+
+class Connection(HttpToolsProtocol):
+    """A client's connection, one of ``group``."""
+
+    group: ClassVar[Connections]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parser = _Parser(self)
+        self.reason: str | None = None
+        self._receiving: _Arrival | None = None
+        self._heard = self._headed = self._ended = self._broken = self._draining = False
+        self._refusal: tuple[HTTPStatus, str] | None = None
+        self._waiting = b""
+        self._rebuilt = b""
+        self._uncounted = 0
+        self._since = self.loop.time()
+        self._unsent = (0, 0.0)
+        self._gone = asyncio.Event()
+
+    # What the transport tells.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        super().connection_made(transport)
+        self.flow = self._flow = _Flow(transport)
+        self.group.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is over, at whichever side."""
+        super().connection_lost(exc)
+        self.group.remove(self)
+        self._gone.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have arrived."""
+        self.group.busy(self)
+        self._heard = True
+        if self._broken:
+            return
+        if self._waiting:
+            self._waiting += data
+        else:
+            self._feed(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more; it may still read. Whether the connection is kept for that."""
+        self._ended = True
+        self._end_of_input()
+        return self._busy and not self.transport.is_closing()
+
+    # What the parser tells.
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        super().on_message_begin()
+        self._receiving, self._headed = _Arrival(self.loop.time(), self), False
+        self.scope["state"][KEY] = self._receiving
+
+    def on_headers_complete(self) -> None:
+        """A whole head."""
+        if self._uncounted > MAX_HEAD:
+            self._check_size()
+        if self.parser.should_upgrade():
+            self._rebuilt = self._without_upgrade()
+            return
+        if self.url[:1] not in (b"/", b"*"):
+            self.url = _with_path(self.url)
+        if self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False
+        queued = self._busy
+        super().on_headers_complete()
+        self._headed, self._uncounted = True, 0
+        # What the library appends from now on are trailers, and nobody reads them.
+        self.headers = _Trailers()
+        if self._receiving:
+            self._receiving.queued = queued
+        if self._draining:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        self._uncounted = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The end of a request."""
+        if self._rebuilt:
+            return
+        super().on_message_complete()
+        self._uncounted = 0
+        if self._receiving:
+            self._receiving.complete = True
+            self._receiving = None
+
+    def ignore_upgrade(self, rest: bytes) -> None:
+        """The parser has stopped where another protocol would begin: it goes on as though none had been asked for."""
+        head, self._rebuilt = self._rebuilt, b""
+        self.parser = _Parser(self)
+        self.parser.feed_data(head)
+        self.parser.feed_data(rest)
+
+    def send_400_response(self, msg: str) -> None:
+        """What the library does with a request that it cannot parse."""
+        status, detail = self._refusal or (HTTPStatus.BAD_REQUEST, f"the request is not valid HTTP/1.1: {self.reason or msg}")
+        self._refusal = None
+        self.refuse(status, detail)
+
+    # What the server tells.
+
+    def on_response_complete(self) -> None:
+        """An answer has been written."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self._waiting and not self.pipeline:
+            self._flow.held = False
+            self._flow.resume_reading()
+            data, self._waiting = self._waiting, b""
+            self._feed(data)
+            if self._ended:
+                self._end_of_input()
+        if not self._busy:
+            self._idle()
+
+    def shutdown(self) -> None:
+        """The server ends: what has begun to arrive is answered, and a stream is told."""
+        self._draining = True
+        if self._receiving is None and not self._waiting and not self._busy:
+            self.transport.close()
+        elif self._headed or self._receiving is None:
+            self.cycle.keep_alive = self.cycle.keep_alive and bool(self._waiting)
+            if self._receiving and self._receiving.streams:
+                self._fail("the function is shutting down")
+
+    def check(self, now: float) -> None:
+        """Ends what has taken too long."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent[0]:
+            self._unsent = unsent, now
+        elif unsent and now - self._unsent[1] > self.group.times.write:
+            self.transport.abort()
+        if self._broken or self.transport.is_closing():
+            return
+        if self._receiving and not self._headed:
+            if now - self._receiving.began > self.group.times.read:
+                detail = f"the request did not arrive within {self.group.times.read:g} s (READ_TIMEOUT_S)"
+                self.refuse(HTTPStatus.REQUEST_TIMEOUT, detail)
+        elif not self._receiving and not self._busy and now - self._since > self.group.times.idle:
+            self.transport.close()
+
+    def refuse(self, status: HTTPStatus, detail: str) -> None:
+        """Nothing more is read; the client is told so after the answers that it waits for."""
+        if self._broken:
+            return
+        self._broken = True
+        if self._receiving and self._headed:
+            self._fail(detail)
+        elif self._busy:
+            self._refusal = status, detail
+        else:
+            self._tell(status, detail)
+
+    async def cut(self) -> None:
+        """Ends the connection after what has been written, in the middle of an answer."""
+        self._broken = True
+        self._close()
+        await self._gone.wait()
+
+    @property
+    def _busy(self) -> bool:
+        """Whether an answer is still to be written."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _feed(self, data: bytes) -> None:
+        for at in range(0, len(data), _SLICE):
+            part = data[at : at + _SLICE] if len(data) > _SLICE else data
+            self._uncounted += len(part)
+            super().data_received(part)
+            if self._broken or self.transport.is_closing():
+                return
+            if self._uncounted > MAX_HEAD + _SLICE:
+                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_LARGE)
+                return
+            if self.pipeline and at + _SLICE < len(data):
+                self._waiting = data[at + _SLICE :]
+                self._flow.held = True
+                self._flow.pause_reading()
+                return
+
+    def _check_size(self) -> None:
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD:
+            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_LARGE
+            raise httptools.HttpParserError(_TOO_LARGE)
+
+    def _without_upgrade(self) -> bytes:
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refusal = HTTPStatus.NOT_IMPLEMENTED, "this is not a proxy: CONNECT is not served"
+            raise httptools.HttpParserError(self._refusal[1])
+        version = self.parser.get_http_version().encode()
+        headers = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([b"%s %s HTTP/%s" % (method, self.url, version), *headers, b"", b""])
+
+    def _end_of_input(self) -> None:
+        if self._receiving and self._headed:
+            self._receiving.ended = True
+            self._fail("the client sent no more")
+        elif not self._busy:
+            self.transport.close()
+
+    def _fail(self, reason: str) -> None:
+        """Tells the application that no more of the body comes."""
+        self._broken = True
+        if self._receiving:
+            self._receiving.failure = reason
+            self.cycle.message_event.set()
+
+    def _idle(self) -> None:
+        if self._refusal:
+            self._tell(*self._refusal)
+        elif self._ended or (self._draining and not self._receiving):
+            self.transport.close()
+        else:
+            self._since = self.loop.time()
+            if not self._receiving:
+                self.group.idle(self)
+
+    def _tell(self, status: HTTPStatus, detail: str) -> None:
+        answer, identity = problem_bytes(status, detail)
+        began = self._receiving.began if self._receiving else self.loop.time()
+        self.group.record(status, identity, self.loop.time() - began)
+        self.transport.write(answer)
+        self._close()
+
+    def _close(self) -> None:
+        """Ends the connection, but for a while reads what still comes: the client would lose the answer to a reset."""
+        self._flow.held = False
+        self._flow.resume_reading()
+        if self._ended or not self._heard or not self.transport.can_write_eof():
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+            self.loop.call_later(_LINGER_S, self.transport.close)
+
+
+_TOO_LARGE = f"the request line and headers are too large; at most {MAX_HEAD} bytes together, as between two pieces of a body"
+
+
+class _Parser(httptools.HttpRequestParser):
+    """The library's parser; its connection learns why it stopped."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._connection = connection
+        # As uvicorn has it: what follows a request that ends the connection is ignored.
+        self.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override] # uvicorn and we give it nothing else
+        """Parses more bytes."""
+        try:
+            super().feed_data(data)
+        except httptools.HttpParserUpgrade as stop:
+            self._connection.ignore_upgrade(data[stop.args[0] :])
+        except httptools.HttpParserError as error:
+            self._connection.reason = str(error)
+            raise
+
+
+class _Flow(FlowControl):
+    """The library's flow control; nothing is read while bytes wait for the parser."""
+
+    held = False
+
+    def resume_reading(self) -> None:
+        if not self.held:
+            super().resume_reading()
+
+
+class _Arrival(Arrival):
+    """An arrival that can end its connection."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, began: float, connection: Connection) -> None:
+        super().__init__(began)
+        self._connection = connection
+
+    async def cut(self) -> None:
+        await self._connection.cut()
+
+
+class _Trailers(list[tuple[bytes, bytes]]):
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        pass
+
+
+def _with_path(url: bytes) -> bytes:
+    """A target in absolute form whose path is empty has the path ``/``. Source: RFC 9112, 3.2.1."""
+    parsed = httptools.parse_url(url)
+    return url if parsed.path else b"/" + (b"?" + parsed.query if parsed.query else b"")

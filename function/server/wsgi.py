@@ -1,0 +1,95 @@
+"""A whole request as WSGI wants it, and the application's answer as ASGI does. Sources: PEP 3333; ASGI's HTTP specification."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+#: Keys of the environment, for the application: the `Problem` that a request is to be refused with, and who takes a stream of lines.
+REFUSAL, LINES = "function.refusal", "function.lines"
+
+_SCHEMES = ("http", "https")
+
+
+@dataclass(slots=True)
+class Answer:
+    """A status, headers, a body; ``close`` is called once, when the answer is over."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    close: Callable[[], None]
+
+
+def environ_of(scope: Any, body: bytes) -> dict[str, Any]:
+    """The environment of a request with this ``body``."""
+    host, port = scope.get("server") or ("function", 80)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode("utf-8", "surrogateescape").decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": "HTTP/" + scope["http_version"],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    if scope.get("client"):
+        environ["REMOTE_ADDR"] = scope["client"][0]
+    for name, value in scope["headers"]:
+        key = _key(name)
+        if key:
+            text = value.decode("latin-1")
+            environ[key] = f"{environ[key]},{text}" if key in environ else text
+    # Of the body as it was gathered: it may have come in chunks.
+    environ["CONTENT_LENGTH"] = str(len(body))
+    forwarded = environ.get("HTTP_X_FORWARDED_PROTO", "").partition(",")[0].strip().lower()
+    if forwarded in _SCHEMES:
+        environ["wsgi.url_scheme"] = forwarded
+    return environ
+
+
+@lru_cache(maxsize=256)
+def _key(name: bytes) -> str | None:
+    """A header's name in the environment; None for one that is left out."""
+    # The environment cannot tell X_Y from X-Y, so nobody may send the former; the body has been gathered, and how does not matter.
+    if b"_" in name or name in (b"transfer-encoding", b"expect"):
+        return None
+    key = name.decode("latin-1").upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
+
+
+def call(app: WSGIApplication, environ: dict[str, Any]) -> Answer:
+    """The application's answer, whole."""
+    told: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Callable[[bytes], None]:
+        told[:] = status, headers
+        return _no_write
+
+    parts: Iterable[bytes] = app(environ, start_response)
+    body = b"".join(parts)
+    status, headers = told
+    pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return Answer(int(status[:3]), pairs, body, getattr(parts, "close", _nothing))
+
+
+def _no_write(_: bytes) -> None:
+    raise NotImplementedError("the application gives its body as an iterable")
+
+
+def _nothing() -> None:
+    pass
