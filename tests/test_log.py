@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import Server
 from vaccel_rpc import log
+from vaccel_rpc.addresses import parse
+from vaccel_rpc.channels import connect
+from vaccel_rpc.client import Client
 
 #: Any string, unpaired surrogates too, with a fair share of what ends lines or moves a terminal's cursor.
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\n\r\t\x00\x1b\x7f\x85\x9b\u2028\u2029\u202e\u2066\ud800\"\\=' [")))
@@ -170,7 +176,7 @@ def test_lines_of_a_traced_request_carry_its_ids() -> None:
     assert line("text", "later").endswith("] later")
 
 
-def test_a_file_takes_any_text(tmp_path: Any) -> None:
+def test_a_file_takes_any_text(tmp_path: Path) -> None:
     """The locale does not matter to it: a line of another script is written, in UTF-8."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
@@ -181,3 +187,16 @@ def test_a_file_takes_any_text(tmp_path: Any) -> None:
         root.handlers[0].close()
         root.handlers[:], root.level = before
     assert (tmp_path / "log").read_text("utf-8").endswith("] model \u6771\u4eac\\ud800\n")
+
+
+def test_a_clients_words_are_escaped_in_the_agents_log(agent: Server, tmp_path: Path) -> None:
+    """The name that a client gives to its model stands in one line of the log, and a terminal shows it as it was sent."""
+    from tests.torchmodels import Echo, saved
+
+    caller = Client(connect(parse(agent.addresses["unix"]), 10))
+    with contextlib.closing(caller):
+        session = caller.create_session()
+        name = f"tea\n{FORGED}\r\x1b[2J\u2028.pt".replace("/", "_")
+        caller.load(session, caller.register_bytes(session, saved(Echo(), tmp_path / "echo.pt"), name))
+    agent.wait_for(r"Loaded model tea\\n\[2026-01-01T00:00:00Z INFO  function.access\].*\\r\\x1b\[2J\\u2028")
+    assert not re.search(r"^\[2026-01-01|[\x1b\r\u2028]", agent.text, re.MULTILINE)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Literal
 
+_json = json.JSONEncoder(default=str).encode
 _LEVELS = {"WARNING": "WARN", "CRITICAL": "ERROR"}
 #: A field's value that needs no quotes: printable ASCII without space, quote, backslash and equals sign.
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")
@@ -36,8 +37,10 @@ def fields(values: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if _BARE.fullmatch(text) else json.dumps(text)
+    if type(value) in (int, float):
+        return repr(value)
+    text = value if isinstance(value, str) else _json(value)
+    return text if _BARE.fullmatch(text) else _json(text)
 
 
 class _Text(logging.Formatter):
@@ -59,7 +62,7 @@ class _Json(logging.Formatter):
         parts = _parts(record) or {"message": record.getMessage()}
         if exception := _exception(self, record):
             parts = {**parts, "exception": exception}
-        return json.dumps({**line, **context.get(), **parts, **line}, default=str)
+        return _json({**line, **context.get(), **parts, **line})
 
 
 def _parts(record: logging.LogRecord) -> Mapping[str, Any]:
