@@ -147,7 +147,7 @@ def _serve(config: Config) -> None:
         tracing.shutdown()
     except (StartError, tracing.TracingError) as error:
         click.echo(f"vaccel-rpc-agent: {error}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, tracing.TracingError) else 1)
 
 
 if __name__ == "__main__":

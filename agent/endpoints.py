@@ -21,6 +21,7 @@ Buffer = bytes | bytearray | memoryview
 class Endpoint:
     """What a ``service/method`` on the wire means."""
 
+    service: str
     dialect: Dialect
     operation: str
     method: Method
@@ -29,7 +30,7 @@ class Endpoint:
 def endpoints() -> dict[str, Endpoint]:
     """Every endpoint, by ``service/method``."""
     return {
-        f"{service}/{method.name}": Endpoint(known, operation, method)
+        f"{service}/{method.name}": Endpoint(service, known, operation, method)
         for known in (dialect("0.7"), dialect("0.8"))
         for service, streams in known.services.items()
         for operation, method in known.methods.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 from agent.batcher import Done
 from agent.sessions import Session
@@ -28,13 +27,12 @@ def _regions(done: Done) -> tuple[tuple[str, int, int], ...]:
     )
 
 
-def trace(method: str, metadata: Mapping[str, str], began: int, done: Done) -> None:
-    """A run's span, and those of its regions within it."""
-    with tracing.start(method, metadata, began, server=True) as run:
-        run.set("vaccel.batch.rows", done.rows)
-        within = tracing.child_of(run, metadata)
-        for region, start, end in _regions(done):
-            tracing.start(region, within, start).end(end)
+def trace(run: tracing.Span, done: Done) -> None:
+    """The spans of a run's regions, within its own."""
+    run.set("vaccel.batch.rows", done.rows)
+    within = tracing.child_of(run, None)
+    for region, start, end in _regions(done):
+        tracing.start(region, within, start).end(end)
 
 
 def nanoseconds(seconds: float) -> int:

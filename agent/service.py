@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from agent.packing import Shape
 from agent.plugins.layout import Layout
 from agent.sessions import Resource, Scope, Session
 from agent.store import Store
-from vaccel_rpc import tracing
+from vaccel_rpc import log, rpcspans, tracing
 from vaccel_rpc.client import TIMINGS
 from vaccel_rpc.dialects import TENSORFLOW, Dialect
 from vaccel_rpc.errors import (
@@ -46,7 +47,7 @@ _NONE: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class Call:
-    """One call: who calls, the request without its large bytes, those bytes, the deadline (monotonic seconds), and the metadata."""
+    """One call: who calls, the request without its large bytes, those bytes, the deadline (monotonic seconds), the metadata, its span."""
 
     dialect: Dialect
     scope: Scope
@@ -54,6 +55,7 @@ class Call:
     blobs: list[memoryview]
     deadline: float | None
     metadata: Mapping[str, str]
+    span: tracing.Span = tracing.NOTHING
 
 
 #: Gives the reply, or what it is sent in.
@@ -97,11 +99,10 @@ class Service:
         began, code = time.monotonic(), "CANCELLED"
         self.active += 1
         try:
-            if self.draining:
-                self.metrics.rejected("draining")
-                raise Unavailable("the agent is shutting down")
-            request, blobs = read()
-            reply = await self._limited(endpoint, Call(endpoint.dialect, scope, request, blobs, deadline, metadata))
+            with _span(endpoint, scope, metadata) as span:
+                self._check_open()
+                request, blobs = read()
+                reply = await self._limited(endpoint, Call(endpoint.dialect, scope, request, blobs, deadline, metadata, span))
             code = "OK"
             return reply if isinstance(reply, list) else [reply.SerializeToString()]
         except RpcError as error:
@@ -112,6 +113,11 @@ class Service:
         finally:
             self.active -= 1
             self.metrics.call(endpoint.method.name, code, time.monotonic() - began)
+
+    def _check_open(self) -> None:
+        if self.draining:
+            self.metrics.rejected("draining")
+            raise Unavailable("the agent is shutting down")
 
     async def _limited(self, endpoint: Endpoint, call: Call) -> Any:
         handler = _HANDLERS.get(endpoint.operation, _tensorflow)
@@ -212,7 +218,7 @@ class Service:
             done = await self._outputs(call, session, resource, inputs)
         regions.profile(session, began, done)
         if tracing.on():
-            regions.trace(call.dialect.methods["run"].name, call.metadata, began, done)
+            regions.trace(call.span, done)
         reply = _reply(call, "run")()
         if call.metadata.get(TIMINGS) == "1":
             reply.timings.queue = regions.nanoseconds(done.released - done.arrived)
@@ -277,6 +283,23 @@ class _in_use:  # noqa: N801 reads as a statement
     def __exit__(self, *_: object) -> None:
         self._session.busy -= 1
         self._session.used = time.monotonic()
+
+
+@contextlib.contextmanager
+def _run_span(endpoint: Endpoint, scope: Scope, trace: Mapping[str, str]) -> Iterator[tracing.Span]:
+    with rpcspans.server(scope.system, endpoint.service, endpoint.method.name, trace) as span:
+        log.context.set(tracing.ids(span, trace))
+        yield span
+
+
+def _span(endpoint: Endpoint, scope: Scope, metadata: Mapping[str, str]) -> contextlib.AbstractContextManager[tracing.Span]:
+    """A run's span where spans are recorded; of any traced call the log's lines have the trace's id from here on."""
+    trace = tracing.received(metadata.get)
+    if tracing.on() and endpoint.operation == "run":
+        return _run_span(endpoint, scope, trace)
+    if trace:
+        log.context.set(tracing.ids(tracing.NOTHING, trace))
+    return tracing.NOTHING
 
 
 async def _tensorflow(service: Service, call: Call) -> Any:  # noqa: ARG001 a handler like the others

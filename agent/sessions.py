@@ -13,6 +13,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from agent.model import Model
 from vaccel_rpc.errors import NotFound, ResourceExhausted
@@ -108,6 +109,8 @@ class Scope:
         self._all, self._secret = all_sessions, secret
         self.sessions: dict[int, Session] = {}
         self.resources: dict[int, Resource] = {}
+        #: What its client speaks: only gRPC's ids are secret.
+        self.system: Literal["grpc", "ttrpc"] = "grpc" if secret else "ttrpc"
 
     def session(self, session: int) -> Session:
         """The session of that id, now in use. Raises `NotFound`."""

@@ -119,10 +119,7 @@ class Classifier:
         if not runs:
             return []
         began = time.perf_counter()
-        with tracing.start("rpc", metadata) as span:
-            span.set("vaccel.runs", len(runs))
-            sent = tracing.child_of(span, metadata)
-            ran = self._runner.run_timed(runs, len(self._signature.outputs), timeout, metadata=sent)
+        ran = self._runner.run_timed(runs, len(self._signature.outputs), timeout, metadata=metadata)
         spent.rpc = time.perf_counter() - began
         timings = [one.timings for one in ran if one.timings]
         spent.queue = max((one.queue for one in timings), default=0.0)

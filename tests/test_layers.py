@@ -24,7 +24,7 @@ ONLY = {
     "flask": ("function/web/",),
     "werkzeug": ("function/web/",),
     "cheroot": ("function/server.py", "function/gather.py", "function/pool.py", "agent/watch.py", "agent/metrics.py"),
-    "opentelemetry": ("vaccel_rpc/tracing.py",),
+    "opentelemetry": ("vaccel_rpc/otel.py",),
     "prometheus_client": ("function/metrics.py", "agent/watch.py", "agent/metrics.py", "knative/agents.py"),
     "a2wsgi": ("function/asgi.py",),
     "cloudevents": ("function/web/events.py",),

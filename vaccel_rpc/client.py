@@ -66,6 +66,12 @@ class Ran:
     variant: Variant | None = None
 
 
+def run_method(version: Version = "0.8") -> tuple[str, str]:
+    """Service and method of a run, as a dialect names them on the wire."""
+    names = dialect(version)
+    return next(iter(names.services)), names.methods["run"].name
+
+
 class Client:
     """One connection's operations. Every method takes ``timeout`` in seconds (None: no limit) and raises `RpcError`."""
 

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vaccel_rpc import rpcspans, tracing
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import Tls, connect
-from vaccel_rpc.client import TIMINGS, Client, Pending, Ran
+from vaccel_rpc.client import TIMINGS, Client, Pending, Ran, run_method
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
@@ -113,17 +114,15 @@ class RemoteModel:
     ) -> list[Ran]:
         """Runs the model on each request's inputs, in flight together; the outputs in order, and the agent's times.
 
-        ``metadata`` goes with each run. A lost connection and a session that ended are made anew once. Raises the first failure:
-        `Unavailable` where no agent took it, `DeadlineExceeded` past ``timeout`` seconds, or what the agent answered.
+        ``metadata``, a trace, goes with each run. A lost connection and a session that ended are made anew once. Raises the first
+        failure: `Unavailable` where no agent took it, `DeadlineExceeded` past ``timeout`` seconds, or what the agent answered.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        sent = {**(metadata or {}), TIMINGS: "1"}
-        link = self._linked(deadline)
-        try:
-            return link.run_all(requests, outputs, deadline, sent)
-        except (NotFound, Unavailable) as error:
-            self._drop(link, error)
-        return self._linked(deadline).run_all(requests, outputs, deadline, sent)
+        if not tracing.on():
+            return self._run_all(requests, outputs, deadline, metadata)
+        with rpcspans.client(self._address, *run_method(), metadata) as span:
+            span.set("vaccel.runs", len(requests))
+            return self._run_all(requests, outputs, deadline, tracing.child_of(span, metadata))
 
     def agents(self) -> list[tuple[str, bool]]:
         """Each agent's address, and whether it is reachable."""
@@ -136,6 +135,17 @@ class RemoteModel:
         with self._connecting:
             if self._link:
                 self._link.client.close()
+
+    def _run_all(
+        self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str] | None
+    ) -> list[Ran]:
+        sent = {**(metadata or {}), TIMINGS: "1"}
+        link = self._linked(deadline)
+        try:
+            return link.run_all(requests, outputs, deadline, sent)
+        except (NotFound, Unavailable) as error:
+            self._drop(link, error)
+        return self._linked(deadline).run_all(requests, outputs, deadline, sent)
 
     def _drop(self, link: _Link, why: RpcError) -> None:
         with self._connecting:

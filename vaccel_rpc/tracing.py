@@ -1,26 +1,48 @@
-"""Spans, by OpenTelemetry's library where they are asked for. Where they are not, nothing is imported and nothing paid.
+"""Spans, by OpenTelemetry's library where they are asked for, and the trace context that a request brings. Where no spans are asked
+for, nothing is imported, and a valid ``traceparent`` is passed on as it came.
 
-On where OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set and OTEL_SDK_DISABLED is not true; the library
-reads all its other variables by itself. A trace travels as W3C's ``traceparent``: from HTTP into the RPC's metadata.
+Spans are recorded where OTEL_TRACES_EXPORTER names an exporter, or where OTEL_EXPORTER_OTLP_ENDPOINT or
+OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set; never where OTEL_SDK_DISABLED is true. The library reads its other variables by itself.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
 
+from vaccel_rpc import tracecontext
+from vaccel_rpc.errors import RpcError
+
+if TYPE_CHECKING:
+    from vaccel_rpc.otel import Library
+
+_EXPORTERS = "OTEL_TRACES_EXPORTER"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+Kind = Literal["internal", "server", "client"]
 
 
 class TracingError(ValueError):
-    """Tracing is asked for and cannot be had; the message says what is missing."""
+    """Tracing is asked for and cannot be had; the message names the variable and what would be right."""
 
 
 class Span:
     """A span that is not recorded. A context manager that ends it, as failed where it is left by an exception."""
 
-    traceparent: str | None = None
+    @property
+    def trace_id(self) -> str:
+        """32 hexadecimal digits; empty where it is not recorded."""
+        return ""
+
+    @property
+    def span_id(self) -> str:
+        """16 hexadecimal digits; empty where it is not recorded."""
+        return ""
+
+    def carried(self) -> Mapping[str, str] | None:
+        """The metadata that makes it the parent of what receives it; None where it is not recorded."""
+        return None
 
     def set(self, name: str, value: str | float) -> None:
         """Adds an attribute."""
@@ -28,74 +50,51 @@ class Span:
     def end(self, end: int | None = None) -> None:
         """Ends it, now or at ``end`` (nanoseconds of the epoch)."""
 
-    def fail(self, message: str) -> None:
-        """Marks it as failed."""
+    def fail(self, message: str, kind: str | None = None) -> None:
+        """Marks it as failed; ``kind`` is its ``error.type``: a status code, or an exception's class."""
 
     def __enter__(self) -> Span:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
-            self.fail(f"{type(error).__name__}: {error}")
+            self.fail(str(error), error.name if isinstance(error, RpcError) else type(error).__qualname__)
         self.end()
 
 
-class _Recorded(Span):
-    def __init__(self, span: Any, library: _Library) -> None:
-        self._span, self._library = span, library
-
-    @property
-    def traceparent(self) -> str | None:  # type: ignore[override] # read-only here
-        carrier: dict[str, str] = {}
-        self._library.propagator.inject(carrier, self._library.trace.set_span_in_context(self._span))
-        return carrier.get("traceparent")
-
-    def set(self, name: str, value: str | float) -> None:
-        self._span.set_attribute(name, value)
-
-    def end(self, end: int | None = None) -> None:
-        self._span.end(end)
-
-    def fail(self, message: str) -> None:
-        self._span.set_status(self._library.trace.Status(self._library.trace.StatusCode.ERROR, message))
-
-
-class _Library:
-    """OpenTelemetry, loaded."""
-
-    def __init__(self, service: str) -> None:
-        from opentelemetry import trace
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-        name = os.environ.get("OTEL_SERVICE_NAME", service)
-        self.trace, self.propagator = trace, TraceContextTextMapPropagator()
-        self.provider = TracerProvider(resource=Resource.create({"service.name": name}))
-        self.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        self.tracer = self.provider.get_tracer("vaccel")
-
-    def start(self, name: str, parent: Mapping[str, str], begin: int | None, *, server: bool) -> Span:
-        kind = self.trace.SpanKind.SERVER if server else self.trace.SpanKind.INTERNAL
-        return _Recorded(self.tracer.start_span(name, self.propagator.extract(parent), kind, start_time=begin), self)
-
-
-_library: _Library | None = None
-_NOTHING = Span()
+_library: Library | None = None
+#: Whether OTEL_PROPAGATORS lets ``traceparent`` through where nothing is recorded.
+_passes = True
+NOTHING = Span()
 
 
 def configure(service: str) -> None:
-    """Turns spans on where the environment asks for them. Raises `TracingError` where the extra ``otel`` is missing."""
-    global _library
-    wanted = next((name for name in _ENDPOINTS if os.environ.get(name)), None)
-    if wanted is None or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or _library is not None:
+    """Turns spans on where the environment asks for them, as ``service`` unless it names another. Raises `TracingError`."""
+    global _library, _passes
+    _passes = "tracecontext" in _names("OTEL_PROPAGATORS", "tracecontext")
+    wanted, exporters = _wanted()
+    if not exporters or _library is not None:
         return
     try:
-        _library = _Library(service)
+        from vaccel_rpc.otel import Library
+
+        _library = Library(service, exporters)
     except ImportError:
         raise TracingError(f"{wanted} is set, and OpenTelemetry is not installed: pip install 'function[otel]'") from None
+
+
+def _wanted() -> tuple[str, list[str]]:
+    """The variable that asks for spans, and the exporters that it means."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return "", []
+    if names := _names(_EXPORTERS):
+        return _EXPORTERS, [name for name in names if name != "none"]
+    endpoint = next((name for name in _ENDPOINTS if os.environ.get(name)), "")
+    return endpoint, ["otlp"] if endpoint else []
+
+
+def _names(variable: str, default: str = "") -> list[str]:
+    return [name.strip().lower() for name in (os.environ.get(variable) or default).split(",") if name.strip()]
 
 
 def on() -> bool:
@@ -103,15 +102,51 @@ def on() -> bool:
     return _library is not None
 
 
-def start(name: str, parent: Mapping[str, str] | None, begin: int | None = None, *, server: bool = False) -> Span:
-    """A span that begins now, or at ``begin`` (nanoseconds of the epoch); ``parent`` holds a ``traceparent``, if there is one."""
-    return _library.start(name, parent or {}, begin, server=server) if _library else _NOTHING
+def context(traceparent: str | None, tracestate: str | None = None) -> dict[str, str]:
+    """The trace that these two belong to, as it may be passed on; an invalid ``traceparent`` is dropped with its ``tracestate``.
+
+    Several of a kind are joined by commas: several of ``tracestate`` are one list, several of ``traceparent`` are invalid.
+    """
+    return tracecontext.validated(traceparent, tracestate) if traceparent and _passes else {}
 
 
-def child_of(span: Span, metadata: Mapping[str, str] | None) -> Mapping[str, str]:
-    """The metadata with the span as parent; as it is where the span is not recorded."""
-    here = span.traceparent
-    return {**(metadata or {}), "traceparent": here} if here else metadata or {}
+def received(get: Callable[[str], str | None]) -> dict[str, str]:
+    """The trace that a request belongs to, by its headers or metadata: ``get`` tells each by its name in small letters."""
+    trace = context(get("traceparent"), get("tracestate"))
+    for name in _library.fields if _library else ():
+        if value := get(name):
+            tracecontext.add(trace, name, value)
+    return trace
+
+
+def start(
+    name: str,
+    parent: Mapping[str, str] | None,
+    begin: int | None = None,
+    *,
+    server: bool = False,
+    kind: Kind = "internal",
+    attributes: Mapping[str, str | int] | None = None,
+) -> Span:
+    """A span that begins now, or at ``begin`` (nanoseconds of the epoch); ``parent`` is what `received` or `child_of` gave."""
+    if _library is None:
+        return NOTHING
+    # One that is empty may still stand for a parent in this process, where no propagator is to name it.
+    return _library.start(name, {} if parent is None else parent, begin, "server" if server else kind, attributes)
+
+
+def child_of(span: Span, trace: Mapping[str, str] | None) -> Mapping[str, str]:
+    """The metadata with the span as parent; ``trace`` as it is where the span is not recorded."""
+    here = span.carried()
+    return (trace or {}) if here is None else here
+
+
+def ids(span: Span, trace: Mapping[str, str]) -> dict[str, str]:
+    """The fields of a log line: ``trace_id`` of a traced request, and ``span_id`` where its span is recorded."""
+    if span.trace_id:
+        return {"trace_id": span.trace_id, "span_id": span.span_id}
+    parent = trace.get("traceparent")
+    return {"trace_id": parent[3:35]} if parent else {}
 
 
 def shutdown() -> None:

@@ -21,6 +21,7 @@ from vaccel_rpc.channels.grpc import DETAILS, message_options
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.proto.dialect07 import agent07_pb2
 from vaccel_rpc.proto.dialect08 import agent_async_pb2, agent_sync_pb2
+from vaccel_rpc.tracecontext import joined
 
 _log = logging.getLogger("agent.grpc")
 
@@ -109,7 +110,7 @@ def _deadline(context: Any) -> float | None:
 
 
 def _metadata(context: Any) -> dict[str, str]:
-    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    return joined((key, value) for key, value in context.invocation_metadata() or () if isinstance(value, str))
 
 
 async def _abort(context: Any, endpoint: Endpoint, error: RpcError) -> bytes:

@@ -22,6 +22,7 @@ from vaccel_rpc.addresses import no_delay
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.tensorfields import LARGE
+from vaccel_rpc.tracecontext import joined
 from vaccel_rpc.wire import Parts, WireError, cut, field_head, size
 
 _log = logging.getLogger("agent.ttrpc")
@@ -185,7 +186,7 @@ class Connection(asyncio.BufferedProtocol):
             self._start(frame.stream, endpoint, size, lambda: self._joined(endpoint, joiner, payload, deadline))
         else:
             pairs = request.metadata
-            metadata = {pair.key: pair.value for pair in pairs[:_MAX_METADATA]} if pairs else {}
+            metadata = joined((pair.key, pair.value) for pair in pairs[:_MAX_METADATA]) if pairs else {}
             self._start(
                 frame.stream, endpoint, size, lambda: self._service.call(endpoint, self._scope, payload, deadline, metadata)
             )

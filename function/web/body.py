@@ -52,8 +52,11 @@ def query_options(asked: Request) -> dict[str, Any]:
 
 
 def trace_of(asked: Request) -> dict[str, str]:
-    """The trace that a request belongs to."""
-    return {name: asked.headers[name] for name in ("traceparent", "tracestate") if name in asked.headers}
+    """The trace that a request belongs to; empty where it names none, or no valid one."""
+    environ = asked.environ
+    if "HTTP_TRACEPARENT" not in environ and not tracing.on():
+        return {}
+    return tracing.received(lambda name: environ.get(f"HTTP_{name.upper().replace('-', '_')}"))
 
 
 def metadata_of(asked: Request) -> Mapping[str, str]:
