@@ -82,4 +82,4 @@ class Access:
             told["texts"] = len(entry.done.items)
         if entry.texts is not None and self._service.log_texts:
             told["input"] = entry.texts
-        _log.log(level, " ".join(f"{name}={value}" for name, value in told.items()), extra={"fields": told})
+        _log.log(level, "", extra={"fields": told})

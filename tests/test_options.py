@@ -184,6 +184,6 @@ def test_the_log_has_ids_and_no_text(agent: Server, tmp_path: Path) -> None:
         assert server.stop() == 0
         lines = [json.loads(line) for line in server.text.splitlines()]
         (line,) = [line for line in lines if line["target"] == "function.access"]
-        assert (line["request_id"], line["traceparent"]) == ("r-1", headers["traceparent"])
+        assert (line["request_id"], line["trace_id"]) == ("r-1", "0af7651916cd43dd8448eb211c80319c")
         assert (line["method"], line["path"], line["status"], line["texts"]) == ("POST", "/classify", 200, 2)
         assert ("marmalade" in server.text) == (texts == "1")

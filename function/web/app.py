@@ -106,5 +106,5 @@ def _as_problem(given: Request, error: Exception) -> Problem:
         return Problem(HTTPStatus(error.code or 500), error.description or "", headers)
     if isinstance(error, ConnectionError):
         return Problem(HTTPStatus.BAD_REQUEST, "the connection ended before the body did")
-    _log.error("%s %s failed", given.method, given.path, exc_info=error)
+    _log.error("a request failed", exc_info=error, extra={"fields": {"method": given.method, "path": given.path}})
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")

@@ -10,7 +10,7 @@ from function.classify import Classified
 from function.service import Service
 from function.web.body import trace_of
 from function.web.http import Request, Response, Route
-from vaccel_rpc import tracing
+from vaccel_rpc import log, tracing
 
 
 class Watch:
@@ -32,18 +32,22 @@ class Watch:
     def begin(self, given: Request) -> None:
         """Before a request is answered."""
         given.id = request_id(given.environ.get("HTTP_X_REQUEST_ID"))
-        given.span = tracing.start(f"{given.method} {given.route}", trace_of(given), server=True)
+        trace = trace_of(given)
+        given.span = tracing.start(f"{given.method} {given.route}", trace, server=True)
+        # Set where there is no trace, too: threads are reused.
+        log.context.set(tracing.ids(given.span, trace))
 
     def end(self, given: Request, response: Response) -> None:
         """After it; what is left is done when the answer has been sent."""
         response.headers["X-Request-Id"] = given.id
         response.headers["Server-Timing"] = _timing(time.perf_counter() - given.began, given.done, self._service)
 
+        trace = log.context.get()
+
         def over() -> None:
-            traceparent = given.environ.get("HTTP_TRACEPARENT")
             entry = Entry(
                 given.method, given.path, given.route, response.status_code, given.id, time.perf_counter() - given.began,
-                trace={"traceparent": traceparent[:64]} if traceparent else {}, done=given.done,
+                trace=trace, done=given.done,
                 texts=[str(text) for text in given.asked.texts] if given.asked and self._service.log_texts else None,
             )  # fmt: skip
             if tracing.on():
@@ -61,7 +65,7 @@ def _finish(given: Request, entry: Entry) -> None:
     span.set("http.response.status_code", entry.status)
     span.set("request.id", entry.id)
     if entry.status >= 500:
-        span.fail(str(entry.status))
+        span.fail("", str(entry.status))
     span.end()
 
 
