@@ -76,6 +76,8 @@ def test_func_yaml_says_what_the_service_says(func: dict[str, Any]) -> None:
     scale = {name: str(options["scale"][key]) for name, key in _SCALE.items()}
     assert {name: notes[prefix + name] for name in _SCALE} == scale
     assert func["deploy"]["annotations"].items() <= notes.items()
+    duplex = "features.knative.dev/http-full-duplex"
+    assert func["deploy"]["annotations"][duplex] == notes[duplex]
     assert options["resources"]["requests"] == container["resources"]["requests"]
     limits = dict(options["resources"]["limits"])
     assert limits.pop("concurrency") == SERVICE["spec"]["containerConcurrency"]
