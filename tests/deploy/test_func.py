@@ -87,6 +87,11 @@ def test_func_yaml_says_what_the_service_says(func: dict[str, Any]) -> None:
     assert {label["key"]: label["value"] for label in func["deploy"]["labels"]}.items() <= SERVICE["metadata"]["labels"].items()
 
 
+def test_func_yaml_has_no_annotation_that_knative_refuses(func: dict[str, Any]) -> None:
+    """func writes annotations on the Service too, where Knative's webhook refuses those of autoscaling: they are options."""
+    assert [name for name in func["deploy"]["annotations"] if name.startswith("autoscaling.")] == []
+
+
 _SCALE = {
     "min-scale": "min",
     "max-scale": "max",
