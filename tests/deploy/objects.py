@@ -93,6 +93,8 @@ def policy_problems(made: Object) -> list[str]:
     problems += _pod_problems(spec, knative=made["apiVersion"].startswith("serving."))
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
         problems += [f"{container['name']}: {problem}" for problem in _container_problems(container)]
+    if made["apiVersion"].startswith("serving."):
+        problems += _stream_problems(metadata, spec)
     return [*problems, *_probe_problems(made, spec)]
 
 
@@ -137,6 +139,16 @@ def _container_problems(container: Object) -> Iterator[str]:
     name = container["image"].rpartition("/")[2]
     if "@sha256:" not in name and (":" not in name or name.endswith(":latest")):
         yield f"image {container['image']} is not fixed by tag or digest"
+
+
+def _stream_problems(metadata: Object, spec: Object) -> Iterator[str]:
+    """Knative passes lines of a stream both ways at once only over HTTP/1.1 and where the revision asks for it."""
+    annotation = "features.knative.dev/http-full-duplex"
+    # The activator compares it exactly.
+    if metadata.get("annotations", {}).get(annotation) != "Enabled":
+        yield f'the revision\'s annotation {annotation} is not "Enabled"'
+    if [port.get("name") for port in spec["containers"][0].get("ports", [])] != ["http1"]:
+        yield f"{spec['containers'][0]['name']}: its port is not named http1"
 
 
 def _probe_problems(made: Object, spec: Object) -> Iterator[str]:

@@ -17,6 +17,7 @@ _SHARED = {
     "--image", "--env", "--label-revision", "--annotation-revision", "--scale-min", "--scale-max", "--scale-target",
     "--scale-metric", "--scale-utilization", "--concurrency-limit", "--request", "--limit", "--probe-readiness", "--probe-liveness",
     "--mount", "--volume", "--security-context", "--user", "--timeout", "--revision-name", "--namespace", "-n",
+    "--port",
 }  # fmt: skip
 OPTIONS = {
     "kn service create": _SHARED | {"-f", "--filename", "--tag", "--force"},
@@ -45,6 +46,10 @@ def test_kn_makes_what_the_chart_makes() -> None:
     }.items():  # fmt: skip
         (value,) = re.findall(rf"{option} (\S+)", line)
         assert pattern.format(value) in service
+    for option, mark in (("--annotation-revision", "="), ("--port", ":")):
+        ((name, value),) = re.findall(rf"{option} ([^\s{mark}]+){mark}(\S+)", line)
+        assert name in service
+        assert value in service
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if "knative/" in line or "models/" in line])

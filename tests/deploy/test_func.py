@@ -76,6 +76,8 @@ def test_func_yaml_says_what_the_service_says(func: dict[str, Any]) -> None:
     scale = {name: str(options["scale"][key]) for name, key in _SCALE.items()}
     assert {name: notes[prefix + name] for name in _SCALE} == scale
     assert func["deploy"]["annotations"].items() <= notes.items()
+    duplex = "features.knative.dev/http-full-duplex"
+    assert func["deploy"]["annotations"][duplex] == notes[duplex]
     assert options["resources"]["requests"] == container["resources"]["requests"]
     limits = dict(options["resources"]["limits"])
     assert limits.pop("concurrency") == SERVICE["spec"]["containerConcurrency"]
@@ -83,6 +85,11 @@ def test_func_yaml_says_what_the_service_says(func: dict[str, Any]) -> None:
     paths = func["deploy"]["healthEndpoints"]
     assert {name: container[f"{name}Probe"]["httpGet"]["path"] for name in paths} == paths
     assert {label["key"]: label["value"] for label in func["deploy"]["labels"]}.items() <= SERVICE["metadata"]["labels"].items()
+
+
+def test_func_yaml_has_no_annotation_that_knative_refuses(func: dict[str, Any]) -> None:
+    """func writes annotations on the Service too, where Knative's webhook refuses those of autoscaling: they are options."""
+    assert [name for name in func["deploy"]["annotations"] if name.startswith("autoscaling.")] == []
 
 
 _SCALE = {

@@ -170,6 +170,26 @@ def test_a_soft_object_is_refused(kind: str, change: Callable[[Object], None], s
     assert says in " ".join(policy_problems(made))
 
 
+_DUPLEX = "features.knative.dev/http-full-duplex"
+LOSSY: list[tuple[Callable[[Object], None], str]] = [
+    (lambda made: made["spec"]["template"]["metadata"]["annotations"].pop(_DUPLEX), _DUPLEX),
+    (lambda made: made["spec"]["template"]["metadata"]["annotations"].update({_DUPLEX: "enabled"}), _DUPLEX),
+    (lambda made: made["metadata"].update(annotations=made["spec"]["template"]["metadata"].pop("annotations")), _DUPLEX),
+    (setting([{"name": "h2c", "containerPort": 8080}], "ports"), "not named http1"),
+    (setting([{"containerPort": 8080}], "ports"), "not named http1"),
+]
+
+
+@pytest.mark.parametrize("file", ["service.yaml", "service-sidecar.yaml"])
+@pytest.mark.parametrize(("change", "says"), LOSSY)
+def test_a_knative_service_that_would_lose_lines_is_refused(file: str, change: Callable[[Object], None], says: str) -> None:
+    """Full duplex is asked for in the revision's annotations, spelled as the activator compares it, and over HTTP/1.1."""
+    made = named(file, "Service")
+    assert policy_problems(made) == []
+    change(made)
+    assert says in " ".join(policy_problems(made))
+
+
 def test_the_charts_share_one_file() -> None:
     """Each chart must stand alone; what they have in common is the same in each."""
     texts = {path.read_text() for path in Path(ROOT / "knative/charts").glob("*/templates/_common.tpl")}

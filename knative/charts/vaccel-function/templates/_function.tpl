@@ -13,7 +13,9 @@ name: function
 image: {{ include "vaccel.image" (list . .Values.image) }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 ports:
-  - containerPort: 8080
+  # Not h2c: the server has no HTTP/2.
+  - name: http1
+    containerPort: 8080
     protocol: TCP
 env:
   - name: VACCEL_RPC_ADDRESS
