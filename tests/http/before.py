@@ -1,6 +1,6 @@
 """Which rows were red when this table was written, and what was seen of them; every other row was right already.
 
-The server was cheroot 11 behind a framing of our own. It logged fourteen tracebacks for the whole table.
+The server was cheroot 11 behind a framing of our own, which left tracebacks in its log too.
 """
 
 from __future__ import annotations
@@ -37,10 +37,7 @@ RED: dict[str, tuple[str, ...]] = {
         "a body shorter than its length", "a body that never starts",
     ),
     "501 end": (
-        "coding chunked, gzip", "coding chunked, identity", "coding chunked and identity", "coding identity and chunked",
-        "coding identity", "coding xchunked", "coding chunkedx", "coding x chunked", "coding in quotes",
-        "coding in single quotes", "coding with a parameter", "coding before a NUL", "coding with a no-break space",
-        "coding with a long s",
+        "coding chunked, gzip", "coding chunked, identity", "coding chunked and identity", "coding before a NUL",
     ),
     "422 400 end": (
         "coding empty", "field length after a fold", "field length after a bare carriage return",
@@ -80,11 +77,11 @@ RED: dict[str, tuple[str, ...]] = {
         "target absolute, in capitals", "target absolute, with two slashes", "target with two leading slashes",
         "target that looks like a host", "target that looks like a user and a host",
     ),
-    "400 end, and not what the answer must contain": (
+    "400 end without what the answer must contain": (
         "target absolute, of a text", "target absolute, with a query",
         "target absolute, without a path, with a query that is used",
     ),
-    "308 go, with what no answer may contain": (
+    "308 go with what no answer may contain": (
         "target with two slashes inside",
     ),
     "404 go": (
@@ -103,13 +100,13 @@ RED: dict[str, tuple[str, ...]] = {
         "late in the head after a whole request", "late in the body after a whole request",
         "late in the first line after a whole request",
     ),
-    "200 end, and not what the answer must contain": (
+    "200 end without what the answer must contain": (
         "lines with a summary", "lines with a summary and a length", "lines with a summary, of an empty body",
         "lines shorter than promised", "lines shorter than promised, in a line",
         "lines shorter than promised, in the first line", "lines in chunks without the end of the last",
         "lines with a negative chunk", "lines with an invalid trailer",
     ),
-    "200-cut end, and not what the answer must contain": (
+    "200-cut end without what the answer must contain": (
         "lines in chunks without the last", "lines cut in a chunk", "lines cut in a chunk's size",
         "lines with a summary, cut", "lines with an invalid chunk", "lines with a chunk longer than its size",
     ),

@@ -11,10 +11,7 @@ HYPERCORN: dict[str, dict[str, tuple[str, ...]]] = {
     "h11 answers every coding but chunked with 501": {
         "501 end": (
             "coding chunked, gzip", "coding chunked, chunked", "coding chunked twice", "coding chunked, identity",
-            "coding chunked and identity", "coding identity and chunked", "coding identity", "coding xchunked", "coding chunkedx",
-            "coding x chunked", "coding in quotes", "coding in single quotes", "coding with a parameter",
-            "coding with a trailing comma", "coding with a leading comma", "coding empty", "coding empty and chunked",
-            "coding with a no-break space", "coding with a long s",
+            "coding chunked and identity", "coding with a trailing comma", "coding empty", "coding empty and chunked",
         ),
     },
     "h11 takes a chunk's size of up to 20 digits": {

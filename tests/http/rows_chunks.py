@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.http.table import CHUNKED, CHUNKS, END, FIRST, HIDDEN, POST, READ, TEXT, Row, Wait, chunk
 
 _ENDED = b"0\r\n\r\n"
+#: A coding that is not known, rather than one that may not be there: RFC 9112 6.1 names the status.
+_UNKNOWN = "501 end or 400 end"
 
 
 def _coding(name: str, *values: bytes, outcome: str = "400 end") -> Row:
@@ -27,39 +29,39 @@ def _trailer(name: str, line: bytes, outcome: str = "200 go", contains: str = RE
 
 
 ROWS = [
-    _coding("zip", b" zip", outcome="501 end or 400 end"),
+    _coding("zip", b" zip", outcome=_UNKNOWN),
     _coding("gzip, chunked", b" gzip, chunked", outcome="501 end"),
-    _coding("gzip and chunked", b" gzip", b" chunked", outcome="501 end or 400 end"),
+    _coding("gzip and chunked", b" gzip", b" chunked", outcome=_UNKNOWN),
     _coding("chunked, gzip", b" chunked, gzip"),
     _coding("chunked, chunked", b" chunked, chunked"),
     _coding("chunked twice", b" chunked", b" chunked"),
     _coding("chunked, identity", b" chunked, identity"),
     _coding("chunked and identity", b" chunked", b" identity"),
-    _coding("identity and chunked", b" identity", b" chunked"),
-    _coding("identity, chunked", b" identity, chunked", outcome="501 end or 400 end"),
-    _coding("identity", b" identity"),
-    _coding("xchunked", b" xchunked"),
-    _coding("chunkedx", b" chunkedx"),
-    _coding("x chunked", b" x chunked"),
-    _coding("in quotes", b' "chunked"'),
-    _coding("in single quotes", b" 'chunked'"),
-    _coding("with a parameter", b" chunked;a=b"),
+    _coding("identity and chunked", b" identity", b" chunked", outcome=_UNKNOWN),
+    _coding("identity, chunked", b" identity, chunked", outcome=_UNKNOWN),
+    _coding("identity", b" identity", outcome=_UNKNOWN),
+    _coding("xchunked", b" xchunked", outcome=_UNKNOWN),
+    _coding("chunkedx", b" chunkedx", outcome=_UNKNOWN),
+    _coding("x chunked", b" x chunked", outcome=_UNKNOWN),
+    _coding("in quotes", b' "chunked"', outcome=_UNKNOWN),
+    _coding("in single quotes", b" 'chunked'", outcome=_UNKNOWN),
+    _coding("with a parameter", b" chunked;a=b", outcome=_UNKNOWN),
     _coding("with a trailing comma", b" chunked,"),
-    _coding("with a leading comma", b" ,chunked"),
+    _coding("with a leading comma", b" ,chunked", outcome=_UNKNOWN),
     _coding("empty", b""),
     _coding("empty and chunked", b"", b" chunked"),
     _coding("after a vertical tab", b" \x0bchunked"),
     _coding("before a vertical tab", b" chunked\x0b"),
     _coding("before a NUL", b" chunked\x00"),
     _coding("after a bare carriage return", b" \rchunked"),
-    _coding("with a no-break space", b" chunked\xa0"),
-    _coding("with a long s", b" chunked\xc5\xbf"),
+    _coding("with a no-break space", b" chunked\xa0", outcome=_UNKNOWN),
+    _coding("with a long s", b" chunked\xc5\xbf", outcome=_UNKNOWN),
     Row("coding in HTTP/1.0", b"POST / HTTP/1.0\r\nHost: x\r\nContent-Type: text/plain\r\n" + CHUNKED + END + CHUNKS + HIDDEN, "400 end"),
     Row("coding in HTTP/1.0 with keep-alive", b"POST / HTTP/1.0\r\nConnection: keep-alive\r\n" + CHUNKED + END + CHUNKS + HIDDEN, "400 end"),
     Row("coding in a field in capitals", POST + CHUNKED.upper() + END + CHUNKS, "200 go", contains=READ),
     Row("coding CHUNKED", POST + b"Transfer-Encoding: CHUNKED\r\n\r\n" + CHUNKS, "200 go", contains=READ),
     Row("coding after spaces", POST + b"Transfer-Encoding:   chunked\r\n\r\n" + CHUNKS, "200 go", contains=READ),
-    Row("coding between tabs", POST + b"Transfer-Encoding:\tchunked\t\r\n\r\n" + CHUNKS, "200 go or 400 end"),
+    Row("coding between tabs", POST + b"Transfer-Encoding:\tchunked\t\r\n\r\n" + CHUNKS, "200 go or 400 end or 501 end"),
     _malformed("size negative", b"-c\r\n" + TEXT + b"\r\n0\r\n\r\n"),
     _malformed("size with a plus", b"+c\r\n" + TEXT + b"\r\n0\r\n\r\n"),
     _malformed("size with 0x", b"0xc\r\n" + TEXT + b"\r\n0\r\n\r\n"),
@@ -104,7 +106,7 @@ ROWS = [
     _trailer("that sets a content type", b"Content-Type: application/from-a-trailer"),
     _trailer("that sets a host", b"Host: from-a-trailer"),
     _trailer("that sets a host and an origin", b"Host: a\r\nOrigin: https://from-a-trailer"),
-    _trailer("that sets Connection", b"Connection: close"),
+    _trailer("that sets Connection", b"Connection: close", "200 go or 200 end"),
     _trailer("with a checksum", b"X-Sum: 1"),
     _trailer("that sets a length", b"Content-Length: %d" % len(HIDDEN), "400 end or 200 go", ""),
     _trailer("that sets a coding", b"Transfer-Encoding: chunked", "400 end or 200 go", ""),

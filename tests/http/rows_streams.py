@@ -7,6 +7,7 @@ from tests.http.table import CHUNKED, END, HIDDEN, Row, Step, Wait, chunk
 _HEAD = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
 _SUMMED = _HEAD.replace(b"/classify", b"/classify?summary=true")
 _NOT_SUMMED = _HEAD.replace(b"/classify", b"/classify?summary=false")
+_NOTHING = _HEAD.replace(b"/classify", b"/nothing")
 _OLD = _HEAD.replace(b"HTTP/1.1", b"HTTP/1.0")
 _GOOD = b'{"text": "good morning"}\n'
 _BAD = b"not JSON\n"
@@ -75,5 +76,5 @@ ROWS = [
     Row("lines with an invalid first chunk", _HEAD + CHUNKED + END + b"zz\r\n" + HIDDEN, "200-cut end or 400 end"),
     *_refused("for a content encoding", b"/classify", b"Content-Encoding: gzip\r\n", 415),
     *_refused("for an option", b"/classify?top_k=0", b"", 422),
-    *_refused("for a path", b"/nothing", b"", 404),
+    Row("lines to an unknown path, without an end", _NOTHING + CHUNKED + END + chunk(_GOOD), "404 end or 408 end", follow=False),
 ]  # fmt: skip

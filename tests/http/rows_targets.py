@@ -55,7 +55,7 @@ ROWS = [
     _target("that looks like a host", b"//h.example/classify", "404 go"),
     _target("that looks like a user and a host", b"//x:y@z", "404 go"),
     _target("with three leading slashes", b"///classify?a=b", "404 go"),
-    _target("with two slashes inside", b"/v2//health/live", "404 go or 308 go or 301 go", lacks="Location: http:"),
+    _target("with two slashes inside", b"/health//liveness", "404 go or 308 go or 301 go", lacks="Location: http:"),
     _target("with a trailing slash", b"/classify/", "404 go"),
     _target("with a percent sign and no hexadecimal number", b"/%zz", "404 go"),
     _target("with a percent sign at its end", b"/a%", "404 go"),
