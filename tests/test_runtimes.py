@@ -130,12 +130,12 @@ def command_of(runtime: str, port: int) -> list[str]:
     return [str(ROOT / ".venv/bin/python"), "-m", "function"]
 
 
-def start(runtime: str, folder: Path, agent: str) -> Server:
+def start(runtime: str, folder: Path, agent: str, **more: str) -> Server:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "VACCEL_RPC_ADDRESS": agent, "MAX_BODY": "100000"}
-    env |= {"PORT": str(port), "HOST": "127.0.0.1", "LISTEN_ADDRESS": f"127.0.0.1:{port}"}
+    env |= {"PORT": str(port), "HOST": "127.0.0.1", "LISTEN_ADDRESS": f"127.0.0.1:{port}", **more}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command_of(runtime, port), cwd=ROOT, env=env, stdout=log, stderr=log)
     server = Server(process, folder / "log", {"http": f"http://127.0.0.1:{port}"})

@@ -1,0 +1,85 @@
+"""SIGTERM: what has begun to arrive is answered."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.conftest import Server
+from tests.http.client import parse
+from tests.http.table import CHUNKED, CHUNKS, END, FIRST, GET, LENGTH, POST, TEXT
+from tests.test_runtimes import start
+
+#: A request in two parts, the second of which comes after SIGTERM.
+HALVES = {
+    "head": (GET[:20], GET[20:] + END),
+    "body": (POST + LENGTH + END + TEXT[:4], TEXT[4:]),
+    "body that has not begun": (POST + LENGTH + END, TEXT),
+    "chunks": (POST + CHUNKED + END + CHUNKS[:5], CHUNKS[5:]),
+    "head after a whole request": (FIRST + GET[:20], GET[20:] + END),
+    "body after a whole request": (FIRST + POST + LENGTH + END + TEXT[:4], TEXT[4:]),
+    "lines": (POST.replace(b"text/plain", b"application/x-ndjson") + CHUNKED + END + b"d\r\n" + b'{"text": "tea', b'"}\r\n0\r\n\r\n'),
+}  # fmt: skip
+
+
+def _connect(server: Server) -> socket.socket:
+    host, port = server.addresses["http"].removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+def _terminate(server: Server) -> None:
+    """SIGTERM when what was sent has arrived, and waits until it is seen: not ready, or nothing new is accepted."""
+    # One loop reads every connection, so a later request that is answered was read after the earlier ones.
+    assert requests.get(server.addresses["http"] + "/health/readiness", timeout=5).status_code == 200
+    server.process.terminate()
+    end = time.monotonic() + 5
+    with contextlib.suppress(requests.ConnectionError):
+        while requests.get(server.addresses["http"] + "/health/readiness", timeout=5).status_code == 200:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+def _rest(client: socket.socket) -> bytes:
+    """Everything up to the connection's end."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while data := client.recv(1 << 16):
+            received += data
+    return received
+
+
+def test_what_had_begun_to_arrive_is_answered(agent: Server, tmp_path: Path) -> None:
+    """Half a head, half a body, half of lines: whole after SIGTERM, and answered; then the process ends with 0."""
+    server = start("server", tmp_path, agent.addresses["unix"], READ_TIMEOUT_S="10", THREADS="32")
+    with contextlib.ExitStack() as stack:
+        clients = {name: stack.enter_context(_connect(server)) for name in HALVES}
+        for name, client in clients.items():
+            client.sendall(HALVES[name][0])
+        _terminate(server)
+        for name, client in clients.items():
+            client.sendall(HALVES[name][1])
+        answers = {name: parse(_rest(client)) for name, client in clients.items()}
+    statuses = {name: [answer.status if answer.whole else "cut" for answer in several] for name, several in answers.items()}
+    assert statuses == {name: [200, 200] if "after a whole" in name else [200] for name in HALVES}
+    assert server.process.wait(15) == 0, server.text
+    assert "Traceback" not in server.text
+
+
+@pytest.mark.parametrize("half", ["head", "body"])
+def test_what_never_arrives_holds_nothing_up(agent: Server, tmp_path: Path, half: str) -> None:
+    """READ_TIMEOUT_S after its first byte it is 408, and the process ends; an idle connection is closed at once."""
+    server = start("server", tmp_path, agent.addresses["unix"], READ_TIMEOUT_S="2", KEEP_ALIVE_S="60")
+    with _connect(server) as idle, _connect(server) as client:
+        idle.sendall(FIRST)
+        client.sendall(HALVES[half][0])
+        began = time.monotonic()
+        _terminate(server)
+        assert [answer.status for answer in parse(_rest(client))] == [408]
+        assert [answer.status for answer in parse(_rest(idle))] == [200]
+    assert server.process.wait(10) == 0, server.text
+    assert time.monotonic() - began < 5
