@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from function.options import Options, Unusable, read_options
+from function.options import Options, Unusable, named, read_options
 
 _FORM = 'send {"text": "..."} or {"texts": ["...", ...]}'
 
@@ -39,7 +39,7 @@ class Asked:
             return
         for item in items:
             if isinstance(item, Unusable):
-                raise item
+                raise item if self.many else named(item)
 
 
 def parse_json(body: bytes) -> Any:

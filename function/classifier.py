@@ -146,7 +146,7 @@ def _open(model: Path, vocab: Path | None, address: str | None) -> tuple[RemoteM
     if extras.tokenizer is not None:
         if vocab is not None:
             click.echo(f"note: {model.name} brings its tokenizer; -v {vocab} is ignored", err=True)
-        return remote, Classifier.of_file(extras, remote)
+        return remote, Classifier.of_file(extras, remote, blank=True)
     return remote, _foreign(model, vocab, extras, remote)
 
 
@@ -165,7 +165,7 @@ def _foreign(model: Path, vocab: Path | None, extras: Extras, remote: RemoteMode
         raise ModelFileError(f"{model} brings no tokenizer: give its vocabulary with -v")
     tokens = read_vocab(vocab)
     signature = extras.signature or guide_signature(model.stem, tokens["[PAD]"])
-    return Classifier(Encoder(tokenizer(tokens), signature), signature, extras.labels or GUIDE_LABELS, remote)
+    return Classifier(Encoder(tokenizer(tokens), signature), signature, extras.labels or GUIDE_LABELS, remote, blank=True)
 
 
 class _Summary:

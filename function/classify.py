@@ -16,6 +16,9 @@ from vaccel_rpc.errors import Internal
 from vaccel_rpc.modelfile import Extras, ModelFileError, Signature
 from vaccel_rpc.tensors import Tensor, to_values
 
+#: Different characters that the message about a text without tokens shows.
+_SHOWN = 5
+
 
 class Runner(Protocol):
     """What runs the model: `vaccel_rpc.remote.RemoteModel`."""
@@ -67,18 +70,18 @@ class Classified:
 
 
 class Classifier:
-    """A model's tokenizer, labels and scores, over what runs it."""
+    """A model's tokenizer, labels and scores, over what runs it; ``blank``: texts without a token are classified too."""
 
-    def __init__(self, encoder: Encoder, signature: Signature, labels: list[str], runner: Runner) -> None:
+    def __init__(self, encoder: Encoder, signature: Signature, labels: list[str], runner: Runner, *, blank: bool = False) -> None:
         self.labels = labels
-        self._encoder, self._signature, self._runner = encoder, signature, runner
+        self._encoder, self._signature, self._runner, self._blank = encoder, signature, runner, blank
 
     @classmethod
-    def of_file(cls, extras: Extras, runner: Runner) -> Classifier:
+    def of_file(cls, extras: Extras, runner: Runner, *, blank: bool = False) -> Classifier:
         """The classifier of a model file. Raises `ModelFileError` where it does not hold all that is needed."""
         if extras.tokenizer is None or extras.labels is None or extras.signature is None:
             raise ModelFileError("the model file needs tokenizer.json, labels.json, signature.json (python -m models.export)")
-        return cls(Encoder(extras.tokenizer, extras.signature), extras.signature, extras.labels, runner)
+        return cls(Encoder(extras.tokenizer, extras.signature), extras.signature, extras.labels, runner, blank=blank)
 
     def classify(
         self,
@@ -87,7 +90,7 @@ class Classifier:
         options: Options = Options(),  # noqa: B008 frozen
         metadata: Mapping[str, str] | None = None,
     ) -> Classified:
-        """A prediction for each text; an `Unusable` stays what it is. Raises `RpcError`."""
+        """A prediction for each text; an `Unusable` stays what it is, a new one names its text ``texts[i]``. Raises `RpcError`."""
         spent = Spent()
         began = time.perf_counter()
         with tracing.start("tokenize", metadata):
@@ -103,15 +106,18 @@ class Classifier:
     def _encode(self, texts: Sequence[str | Unusable], options: Options) -> list[Encoded | Unusable]:
         good = [text for text in texts if not isinstance(text, Unusable)]
         encoded = iter(self._encoder.encode(good, options.truncation) if good else ())
-        items = [text if isinstance(text, Unusable) else next(encoded) for text in texts]
-        return [self._refused(item, i, len(texts)) if options.truncation == "error" else item for i, item in enumerate(items)]
+        return [
+            text if isinstance(text, Unusable) else self._checked(next(encoded), text, f"texts[{i}]", options)
+            for i, text in enumerate(texts)
+        ]
 
-    def _refused(self, item: Encoded | Unusable, index: int, count: int) -> Encoded | Unusable:
-        if isinstance(item, Unusable) or not item.truncated:
-            return item
-        where = "the text" if count == 1 else f"texts[{index}]"
-        most = self._encoder.max_length
-        return Unusable(f"{where} has {item.whole} tokens; the model sees at most {most} (truncation: head, tail or window)")
+    def _checked(self, item: Encoded, text: str, where: str, options: Options) -> Encoded | Unusable:
+        if item.blank and not self._blank:
+            return Unusable(f"{where} is empty: {_characters(text)}, and no token that the model can see")
+        if item.truncated and options.truncation == "error":
+            most = self._encoder.max_length
+            return Unusable(f"{where} has {item.whole} tokens; the model sees at most {most} (truncation: head, tail or window)")
+        return item
 
     def _run(
         self, runs: list[list[Tensor]], timeout: float | None, metadata: Mapping[str, str] | None, spent: Spent
@@ -146,6 +152,13 @@ class Classifier:
             windows=len(runs),
             variant=next((ran.variant for ran in runs if ran.variant), None),
         )
+
+
+def _characters(text: str) -> str:
+    """How many characters a text has, and the code points of the first different ones."""
+    different = [f"U+{ord(character):04X}" for character in dict.fromkeys(text)]
+    more = ", ..." if len(different) > _SHOWN else ""
+    return f"{len(text)} character{'s' if len(text) > 1 else ''} ({', '.join(different[:_SHOWN])}{more})"
 
 
 def _mean(rows: Sequence[Sequence[float]]) -> list[float]:

@@ -18,7 +18,23 @@ from vaccel_rpc.tensors import to_values
 
 KOREAN = "오늘은 날씨가 참 좋습니다 "
 #: A piece of many scripts; Korean's letters and some accents are taken apart, and share a place in the text.
-PIECES = [KOREAN, "좋다", "good morning ", "ὕδωρ ", "Việt Nam ", "שלום ", "नमस्ते ", "你好", "ﷺ", "ﬃ", "\u200b", "\x07", "👍🏽", "[SEP]", "e\u0301"]
+PIECES = [
+    KOREAN,
+    "좋다",
+    "good morning ",
+    "ὕδωρ ",
+    "Việt Nam ",
+    "שלום ",
+    "नमस्ते ",
+    "你好",
+    "ﷺ",
+    "ﬃ",
+    "\u200b",
+    "\x07",
+    "👍🏽",
+    "[SEP]",
+    "e\u0301",
+]
 LENGTH = 24
 
 
