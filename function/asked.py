@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from function.options import Options, Unusable, named, read_options
+from vaccel_rpc.errors import RpcError
 
 _FORM = 'send {"text": "..."} or {"texts": ["...", ...]}'
 
@@ -34,12 +35,14 @@ class Asked:
     options: Options
 
     def refuse_bad(self, items: Sequence[object]) -> None:
-        """Raises the first `Unusable` among the items, unless each of many was to get its own error."""
+        """Raises the first `Unusable` or `RpcError` among the items, unless each of many was to get its own error."""
         if self.many and self.options.errors == "item":
             return
         for item in items:
             if isinstance(item, Unusable):
                 raise item if self.many else named(item)
+            if isinstance(item, RpcError):
+                raise item
 
 
 def parse_json(body: bytes) -> Any:

@@ -12,7 +12,7 @@ from function.options import Options, Unusable
 from function.tokens import Encoded, Encoder
 from vaccel_rpc import tracing
 from vaccel_rpc.client import Ran, Variant
-from vaccel_rpc.errors import Internal
+from vaccel_rpc.errors import Internal, RpcError
 from vaccel_rpc.modelfile import Extras, ModelFileError, Signature
 from vaccel_rpc.tensors import Tensor, to_values
 
@@ -51,6 +51,10 @@ class Prediction:
     variant: Variant | None = None
 
 
+#: What becomes of a text: `Unusable` where the text is to blame, an `RpcError` where what the model made of this one is.
+Item = Prediction | Unusable | RpcError
+
+
 @dataclass
 class Spent:
     """Seconds that one request took in each part; ``queue``, ``forward``: the longest of its runs at the agent."""
@@ -65,7 +69,7 @@ class Spent:
 class Classified:
     """What became of each text, in order."""
 
-    items: list[Prediction | Unusable]
+    items: list[Item]
     spent: Spent = field(default_factory=Spent)
 
 
@@ -98,7 +102,7 @@ class Classifier:
         spent.tokenize = time.perf_counter() - began
         runs = [window for item in encoded if isinstance(item, Encoded) for window in item.windows]
         done = iter(self._run(runs, timeout, metadata, spent))
-        items = [
+        items: list[Item] = [
             item if isinstance(item, Unusable) else self._prediction([next(done) for _ in item.windows], item) for item in encoded
         ]
         return Classified(items, spent)
@@ -135,10 +139,12 @@ class Classifier:
         spent.forward = max((one.forward for one in timings), default=0.0)
         return ran
 
-    def _prediction(self, runs: list[Ran], encoded: Encoded) -> Prediction:
+    def _prediction(self, runs: list[Ran], encoded: Encoded) -> Prediction | Internal:
         given = [to_values(ran.outputs[0]) for ran in runs]
         if any(len(values) != len(self.labels) for values in given):
             raise Internal(f"the model gave {len(given[0])} numbers for {len(self.labels)} labels")
+        if not all(math.isfinite(sum(values)) for values in given):
+            return Internal("the model's output is not finite")
         score = SCORES[self._signature.problem_type]
         values, logits = _mean([score(values) for values in given]), _mean(given)
         best = max(range(len(values)), key=values.__getitem__)

@@ -31,7 +31,7 @@ _WHY = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The content type, its charset or the content encoding is none of those taken.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Well-formed, but no text that can be classified, too many, or a wrong option.",
     HTTPStatus.TOO_MANY_REQUESTS: "The agents are busy; Retry-After says when to come again.",
-    HTTPStatus.BAD_GATEWAY: "The agent refused the run: it does not have the model, or the model failed.",
+    HTTPStatus.BAD_GATEWAY: "The agent gave no result: it does not have the model, or the model failed or gave numbers that are not finite.",
     HTTPStatus.SERVICE_UNAVAILABLE: "No agent can be reached, or as many requests run as may; Retry-After says when to come again.",
     HTTPStatus.GATEWAY_TIMEOUT: "An agent took the run and did not answer in time (REQUEST_TIMEOUT_S).",
 }

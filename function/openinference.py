@@ -14,8 +14,9 @@ from typing import Any
 from function import asked as asking
 from function.answers import ran_as, ranked
 from function.asked import Malformed
-from function.classify import Prediction
-from function.options import Options, Unusable, read_options
+from function.classify import Item, Prediction
+from function.options import Options, read_options
+from function.problems import problem_of_text
 
 VERSION = "1"
 HEAD_LENGTH = "Inference-Header-Content-Length"
@@ -23,7 +24,7 @@ _BINARY_SIZE = "binary_data_size"
 #: Parameters that say how to answer; all others are passed back.
 _OURS = ("binary_data_output",)
 
-Rows = Sequence[Prediction | Unusable]
+Rows = Sequence[Item]
 
 
 @dataclass(frozen=True)
@@ -179,10 +180,10 @@ def _output(name: str, items: Rows, options: Options, labels: list[str], shape: 
     kind, wide, values = _OUTPUTS[name]
     data: list[Any] = []
     for item in items:
-        if isinstance(item, Unusable):
-            data += [str(item)] if name == "error" else [_NOTHING[kind]] * (len(labels) if wide else 1)
-        else:
+        if isinstance(item, Prediction):
             data += values(item, options)
+        else:
+            data += [problem_of_text(item).detail] if name == "error" else [_NOTHING[kind]] * (len(labels) if wide else 1)
     return {
         "name": name,
         "datatype": kind,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from function.classify import Classifier
+from function.classify import Classifier, Prediction
 from function.options import Options, Unusable
 from tests.inprocess import Runner, client, extras
 
@@ -39,7 +41,7 @@ def test_many_different_characters_are_not_all_shown() -> None:
 def test_an_unknown_word_is_a_token() -> None:
     """[UNK] is what the model was trained to see."""
     (item,) = Classifier.of_file(extras(), Runner(lambda _: (0.0, 0.0, 1.0))).classify(["\u058e"]).items
-    assert not isinstance(item, Unusable)
+    assert isinstance(item, Prediction)
     assert item.tokens == 3
 
 
@@ -86,3 +88,49 @@ def test_one_of_many_has_its_place() -> None:
     one, two = [json.loads(line) for line in answer.data.splitlines()]
     assert "label" in one
     assert (two["line"], two["error"]["detail"][:17]) == (2, "the text is empty")
+
+
+def failing(number: float) -> Callable[[list[Any]], Sequence[float]]:
+    """Logits that hold ``number`` for a text of two words."""
+    return lambda ids: (0.0, number if len(ids) == 4 else 1.0, -1.0)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("options", [{}, {"logits": True}, {"truncation": "window"}])
+def test_an_output_that_is_not_finite_is_502(number: float, options: dict[str, Any]) -> None:
+    """Over every way in that answers once, and no answer holds the number."""
+    one, many = {"text": "two words", **options}, {"texts": ["tea", "two words"], **options}
+    event = {"specversion": "1.0", "id": "1", "source": "/", "type": "t"}
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["two words"]}
+    infer = {"inputs": [tensor], "parameters": options}
+    binary = {"inputs": [tensor], "parameters": {**options, "binary_data_output": True}}
+    bodies: list[tuple[str, Any, str]] = [
+        ("/classify", one, "application/json"),
+        ("/classify", many, "application/json"),
+        ("/", {**event, "data": one}, "application/cloudevents+json"),
+        ("/v2/models/tweets/infer", infer, "application/json"),
+        ("/v2/models/tweets/infer", binary, "application/json"),
+    ]
+    for path, body, kind in bodies:
+        answer = client(failing(number)).post(path, data=json.dumps(body), content_type=kind)
+        assert answer.status_code == 502, answer.text
+        assert "INTERNAL: the model's output is not finite" in (answer.json.get("detail") or answer.json["error"])
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_only_that_text_fails_where_each_has_its_own_error(number: float) -> None:
+    """In lines, in a list and in an inference request with errors=item."""
+    texts = ["tea", "two words", "tea"]
+    lines = "".join(json.dumps({"text": text, "logits": True}) + "\n" for text in texts)
+    answer = client(failing(number)).post("/classify", data=lines, content_type="application/x-ndjson")
+    statuses = [json.loads(line).get("error", {}).get("status") for line in answer.data.splitlines()]
+    assert statuses == [None, 502, None]
+    answer = client(failing(number)).post("/classify", json={"texts": texts, "errors": "item"})
+    assert [one.get("error", {}).get("status") for one in answer.json["predictions"]] == [None, 502, None]
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [3], "data": texts}
+    body = {"inputs": [tensor], "parameters": {"errors": "item"}}
+    outputs = {
+        one["name"]: one["data"] for one in client(failing(number)).post("/v2/models/tweets/infer", json=body).json["outputs"]
+    }
+    assert outputs["label"] == ["offensive-language", "", "offensive-language"]
+    assert "not finite" in outputs["error"][1]
