@@ -40,9 +40,9 @@ class Runner:
 
 
 def service(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> Service:
-    """A service of the shipped model that runs nothing; bodies of 2,000 bytes, 4 texts of 100 characters."""
+    """A service of the shipped model that runs nothing; bodies of 4,000 bytes, 4 texts of 100 characters."""
     return Service(
-        Classifier.of_file(extras(), Runner(logits)), {"name": "tweets", "sha256": None}, Limits(4, 100, 2000), 1.0,
+        Classifier.of_file(extras(), Runner(logits)), {"name": "tweets", "sha256": None}, Limits(4, 100, 4000), 1.0,
         Slots(4), Slots(1), lambda: None, lambda: [("unix:///nowhere", True)], {},
     )  # fmt: skip
 
