@@ -77,6 +77,9 @@ _STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
 _LENIENT = json.JSONDecoder(parse_constant=_Refused, parse_float=_or_refused(_finite), parse_int=_or_refused(int)).decode
 
 
+_LOOKED_INTO = (dict, list, _Refused)
+
+
 def _refusal(data: Any) -> Malformed | Unusable:
     """The error for a number in ``data`` that cannot be had, with the place where it is."""
     waiting = [("", data)]
@@ -87,5 +90,6 @@ def _refusal(data: Any) -> Malformed | Unusable:
             nan = value[-1].isalpha()
             return Malformed(f'"{name}" is {value}, which is not valid JSON') if nan else Unusable(out_of_range(name, value))
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        waiting += [(f"{where}.{name}", one) for name, one in items if isinstance(one, dict | list | _Refused)]
-    raise AssertionError("every number can be had")
+        waiting += [(f"{where}.{name}", one) for name, one in items if isinstance(one, _LOOKED_INTO)]
+    # A later field of the same name has taken its place.
+    return Malformed("the JSON has a number that cannot be had, in a field that is there twice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,8 @@ LONG = "9" * 5000
         ('{"a": [0, {"b": -1e999}]}', Unusable, '"a.1.b" is out of range: -1e999'),
         (f'{{"a": {LONG}}}', Unusable, '"a" is out of range: 99999999999999999999... (5000 characters)'),
         (f"-{LONG}", Unusable, '"the number" is out of range'),
+        ('{"a": NaN, "a": 1}', Malformed, "a field that is there twice"),
+        ('{"a": 1e400, "a": 1}', Malformed, "a field that is there twice"),
         ("NaN", Malformed, '"the number" is NaN, which is not valid JSON'),
         ('{"a": {"b": -Infinity}}', Malformed, '"a.b" is -Infinity, which is not valid JSON'),
         ('{"a": 1e400', Malformed, "is not valid JSON: Expecting ',' delimiter"),
@@ -79,9 +82,15 @@ def test_whatever_is_read_can_be_written(body: bytes) -> None:
         assert json.dumps(parse_json(body), allow_nan=False) == written(body)
 
 
+def finite(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, of which no field is not finite, be it one that is there twice."""
+    json.dumps(pairs, allow_nan=False)
+    return dict(pairs)
+
+
 def written(body: bytes) -> str | None:
     """What Python's own reader takes the bytes for, or None where they are not JSON or hold a number that is not finite."""
     try:
-        return json.dumps(json.loads(body.decode()), allow_nan=False)
+        return json.dumps(json.loads(body.decode(), object_pairs_hook=finite), allow_nan=False)
     except ValueError:
         return None
