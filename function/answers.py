@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Any
 
-from function.classify import Prediction
-from function.options import Options, Unusable
-from function.problems import Problem
+from function.classify import Item, Prediction
+from function.options import Options
+from function.problems import problem_of_text
 
 
-def shown(item: Prediction | Unusable, options: Options) -> dict[str, Any]:
-    """One prediction as the options want it, or a bad text's ``{"error": problem}``."""
-    if isinstance(item, Unusable):
-        return {"error": Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(item)).body()}
+def shown(item: Item, options: Options) -> dict[str, Any]:
+    """One prediction as the options want it, or ``{"error": problem}`` for a text that has none."""
+    if not isinstance(item, Prediction):
+        return {"error": problem_of_text(item).body()}
     answer: dict[str, Any] = {"label": item.label, "score": item.score, "scores": _scores(item, options), "tokens": item.tokens}
     if options.threshold is not None:
         answer["labels"] = [label for label in ranked(item) if item.scores[label] >= options.threshold]
@@ -27,12 +26,12 @@ def shown(item: Prediction | Unusable, options: Options) -> dict[str, Any]:
     return answer
 
 
-def shown_alone(item: Prediction | Unusable, options: Options) -> dict[str, Any]:
+def shown_alone(item: Item, options: Options) -> dict[str, Any]:
     """`shown`, for a line that does not name its model: with the variant that ran, if it was one."""
     return {**shown(item, options), **ran_as([item])}
 
 
-def answer(items: list[Prediction | Unusable], options: Options, model: dict[str, str | None], *, many: bool) -> dict[str, Any]:
+def answer(items: list[Item], options: Options, model: dict[str, str | None], *, many: bool) -> dict[str, Any]:
     """The whole answer: one prediction, or ``{"predictions": [...]}``, with the model that made them."""
     named = {**model, **ran_as(items)}
     if many:
@@ -40,7 +39,7 @@ def answer(items: list[Prediction | Unusable], options: Options, model: dict[str
     return {**shown(items[0], options), "model": named}
 
 
-def ran_as(items: Sequence[Prediction | Unusable]) -> dict[str, str]:
+def ran_as(items: Sequence[Item]) -> dict[str, str]:
     """``precision`` and ``variant`` (its sha256) of the variant that ran in the model's place; nothing where the model itself did."""
     found = next((item.variant for item in items if isinstance(item, Prediction) and item.variant), None)
     return {"precision": found.precision, "variant": found.sha256} if found else {}

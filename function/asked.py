@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
-from function.options import Options, Unusable, read_options
+from function.options import Options, Unusable, named, read_options
+from function.reading import Malformed as Malformed
+from function.reading import decoded as decoded
+from function.reading import parse_json as parse_json
+from function.spelling import misspelt
+from vaccel_rpc.errors import RpcError
 
 _FORM = 'send {"text": "..."} or {"texts": ["...", ...]}'
-
-
-class Malformed(ValueError):
-    """Bytes that are not what they should be; the message says why."""
+#: How like ``text`` a name must be that is there in its place.
+_ALIKE = 0.8
 
 
 @dataclass(frozen=True)
@@ -34,37 +36,14 @@ class Asked:
     options: Options
 
     def refuse_bad(self, items: Sequence[object]) -> None:
-        """Raises the first `Unusable` among the items, unless each of many was to get its own error."""
+        """Raises the first `Unusable` or `RpcError` among the items, unless each of many was to get its own error."""
         if self.many and self.options.errors == "item":
             return
         for item in items:
             if isinstance(item, Unusable):
+                raise item if self.many else named(item)
+            if isinstance(item, RpcError):
                 raise item
-
-
-def parse_json(body: bytes) -> Any:
-    """The JSON in ``body``. Raises `Malformed`."""
-
-    def refuse(name: str) -> NoReturn:
-        raise ValueError(f"{name} is no JSON")
-
-    try:
-        return json.loads(decoded(body), parse_constant=refuse)
-    except RecursionError:
-        raise Malformed("the JSON is nested too deep") from None
-    except Malformed:
-        raise
-    except ValueError as error:
-        raise Malformed(f"the body is not JSON: {error}") from None
-
-
-def decoded(body: bytes, charset: str = "utf-8") -> str:
-    """The text in ``body``. Raises `Malformed`, for an unknown ``charset`` ``LookupError``."""
-    try:
-        return body.decode(charset)
-    except UnicodeError as error:
-        at = f"byte {error.start} cannot be read" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise Malformed(f"the body is not {charset}: {at}") from None
 
 
 def of_object(data: Any, limits: Limits, defaults: Mapping[str, Any]) -> Asked:
@@ -72,13 +51,28 @@ def of_object(data: Any, limits: Limits, defaults: Mapping[str, Any]) -> Asked:
     if not isinstance(data, dict):
         raise Unusable(f"the JSON must be an object: {_FORM}")
     if ("text" in data) == ("texts" in data):
-        raise Unusable(f'either "text" or "texts" is needed: {_FORM}')
+        hint = "" if "text" in data else _hint(data, "text", "texts")
+        raise Unusable(f'either "text" or "texts" is needed: {_FORM}{hint}')
     options = read_options({**defaults, **data})
     if "text" in data:
         return of_texts([data["text"]], limits, options, many=False)
     if not isinstance(data["texts"], list):
         raise Unusable('"texts" must be a list of strings')
     return of_texts(data["texts"], limits, options, many=True)
+
+
+def of_line(data: Any, limits: Limits, defaults: Mapping[str, Any]) -> Asked:
+    """What one line asks for: `of_object` of a single text. Raises `Unusable`."""
+    if not isinstance(data, dict) or "text" not in data:
+        hint = _hint(data, "text") if isinstance(data, dict) else ""
+        raise Unusable(f'each line is an object: {{"text": "..."}}, with an "id" if you like{hint}')
+    return of_object({**data, "errors": "request"}, limits, defaults)
+
+
+def _hint(names: Iterable[str], *wanted: str) -> str:
+    """Which of the names was meant to be a wanted one, if one is like it."""
+    found = misspelt(names, {name: name for name in wanted}, _ALIKE)
+    return f'; did you mean "{found[1]}" by "{found[0]}"?' if found else ""
 
 
 def of_texts(texts: list[Any], limits: Limits, options: Options, *, many: bool) -> Asked:
@@ -104,5 +98,5 @@ def checked_text(text: object, where: str, most: int) -> str | Unusable:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        return Unusable(f"{where} holds half a surrogate pair at character {error.start}, which is no text")
+        return Unusable(f"{where} has an unpaired surrogate at character {error.start}")
     return text

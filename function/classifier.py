@@ -18,7 +18,7 @@ import click
 from tqdm import tqdm
 
 from function.answers import shown_alone
-from function.classify import Classifier, Prediction
+from function.classify import Classifier, Item, Prediction
 from function.config import ConfigError, address_of
 from function.lines import InputError, read_file, standard_input
 from function.load import extras_of
@@ -38,7 +38,6 @@ _PAUSE_S = 0.1
 #: Lines that are read before they are wanted.
 _AHEAD = 4096
 
-Item = Prediction | Unusable
 Writer = Callable[[int, str, Item, float], str]
 Form = Callable[[int, str, Item, float, Options], str]
 
@@ -111,8 +110,8 @@ def _classify(
             for texts, items, seconds in in_order(arriving, run, size=batch, jobs=jobs):
                 for text, item in zip(texts, items, strict=True):
                     number = summary.lines + 1
-                    if isinstance(item, Unusable) and options.errors == "request":
-                        raise InputError(f"line {number}: {named(item)}")
+                    if not isinstance(item, Prediction) and options.errors == "request":
+                        raise InputError(f"line {number}: {_why(item)}")
                     sys.stdout.write(writer(number, text, item, seconds * 1000))
                     summary.add(item, seconds)
                 sys.stdout.flush()
@@ -146,7 +145,7 @@ def _open(model: Path, vocab: Path | None, address: str | None) -> tuple[RemoteM
     if extras.tokenizer is not None:
         if vocab is not None:
             click.echo(f"note: {model.name} brings its tokenizer; -v {vocab} is ignored", err=True)
-        return remote, Classifier.of_file(extras, remote)
+        return remote, Classifier.of_file(extras, remote, blank=True)
     return remote, _foreign(model, vocab, extras, remote)
 
 
@@ -165,7 +164,7 @@ def _foreign(model: Path, vocab: Path | None, extras: Extras, remote: RemoteMode
         raise ModelFileError(f"{model} brings no tokenizer: give its vocabulary with -v")
     tokens = read_vocab(vocab)
     signature = extras.signature or guide_signature(model.stem, tokens["[PAD]"])
-    return Classifier(Encoder(tokenizer(tokens), signature), signature, extras.labels or GUIDE_LABELS, remote)
+    return Classifier(Encoder(tokenizer(tokens), signature), signature, extras.labels or GUIDE_LABELS, remote, blank=True)
 
 
 class _Summary:
@@ -180,7 +179,7 @@ class _Summary:
     def add(self, item: Item, seconds: float) -> None:
         """One more line."""
         self.lines += 1
-        self._labels["error" if isinstance(item, Unusable) else item.label] += 1
+        self._labels[item.label if isinstance(item, Prediction) else "error"] += 1
         self._seconds.append(seconds)
 
     def show(self, before: str) -> None:
@@ -198,15 +197,19 @@ class _Summary:
 
 
 def _text(line: int, text: str, item: Item, ms: float, options: Options) -> str:  # noqa: ARG001 as `_json`
-    said = f"Error: {named(item)}" if isinstance(item, Unusable) else f"Prediction: {item.label}"
+    said = f"Prediction: {item.label}" if isinstance(item, Prediction) else f"Error: {_why(item)}"
     return f"Line {line}: Duration: {ms:.6g} ms {said}\n"
+
+
+def _why(item: Unusable | RpcError) -> str:
+    return str(named(item)) if isinstance(item, Unusable) else f"{item.name}: {item.message}"
 
 
 def _json(line: int, text: str, item: Item, ms: float, options: Options) -> str:
     answer = shown_alone(named(item) if isinstance(item, Unusable) else item, options)
     if "error" not in answer:
         answer.setdefault("truncated", False)
-    return json.dumps({"line": line, "text": text, **answer, "ms": round(ms, 3)}) + "\n"
+    return json.dumps({"line": line, "text": text, **answer, "ms": round(ms, 3)}, allow_nan=False) + "\n"
 
 
 class _Terminated(KeyboardInterrupt):

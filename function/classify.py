@@ -12,9 +12,12 @@ from function.options import Options, Unusable
 from function.tokens import Encoded, Encoder
 from vaccel_rpc import tracing
 from vaccel_rpc.client import Ran, Variant
-from vaccel_rpc.errors import Internal
+from vaccel_rpc.errors import Internal, RpcError
 from vaccel_rpc.modelfile import Extras, ModelFileError, Signature
 from vaccel_rpc.tensors import Tensor, to_values
+
+#: Different characters that the message about a text without tokens shows.
+_SHOWN = 5
 
 
 class Runner(Protocol):
@@ -48,6 +51,10 @@ class Prediction:
     variant: Variant | None = None
 
 
+#: What becomes of a text: `Unusable` where the text is to blame, an `RpcError` where what the model made of this one is.
+Item = Prediction | Unusable | RpcError
+
+
 @dataclass
 class Spent:
     """Seconds that one request took in each part; ``queue``, ``forward``: the longest of its runs at the agent."""
@@ -62,23 +69,23 @@ class Spent:
 class Classified:
     """What became of each text, in order."""
 
-    items: list[Prediction | Unusable]
+    items: list[Item]
     spent: Spent = field(default_factory=Spent)
 
 
 class Classifier:
-    """A model's tokenizer, labels and scores, over what runs it."""
+    """A model's tokenizer, labels and scores, over what runs it; ``blank``: texts without a token are classified too."""
 
-    def __init__(self, encoder: Encoder, signature: Signature, labels: list[str], runner: Runner) -> None:
+    def __init__(self, encoder: Encoder, signature: Signature, labels: list[str], runner: Runner, *, blank: bool = False) -> None:
         self.labels = labels
-        self._encoder, self._signature, self._runner = encoder, signature, runner
+        self._encoder, self._signature, self._runner, self._blank = encoder, signature, runner, blank
 
     @classmethod
-    def of_file(cls, extras: Extras, runner: Runner) -> Classifier:
+    def of_file(cls, extras: Extras, runner: Runner, *, blank: bool = False) -> Classifier:
         """The classifier of a model file. Raises `ModelFileError` where it does not hold all that is needed."""
         if extras.tokenizer is None or extras.labels is None or extras.signature is None:
             raise ModelFileError("the model file needs tokenizer.json, labels.json, signature.json (python -m models.export)")
-        return cls(Encoder(extras.tokenizer, extras.signature), extras.signature, extras.labels, runner)
+        return cls(Encoder(extras.tokenizer, extras.signature), extras.signature, extras.labels, runner, blank=blank)
 
     def classify(
         self,
@@ -87,7 +94,7 @@ class Classifier:
         options: Options = Options(),  # noqa: B008 frozen
         metadata: Mapping[str, str] | None = None,
     ) -> Classified:
-        """A prediction for each text; an `Unusable` stays what it is. Raises `RpcError`."""
+        """A prediction for each text; an `Unusable` stays what it is, a new one names its text ``texts[i]``. Raises `RpcError`."""
         spent = Spent()
         began = time.perf_counter()
         with tracing.start("tokenize", metadata):
@@ -95,7 +102,7 @@ class Classifier:
         spent.tokenize = time.perf_counter() - began
         runs = [window for item in encoded if isinstance(item, Encoded) for window in item.windows]
         done = iter(self._run(runs, timeout, metadata, spent))
-        items = [
+        items: list[Item] = [
             item if isinstance(item, Unusable) else self._prediction([next(done) for _ in item.windows], item) for item in encoded
         ]
         return Classified(items, spent)
@@ -103,15 +110,18 @@ class Classifier:
     def _encode(self, texts: Sequence[str | Unusable], options: Options) -> list[Encoded | Unusable]:
         good = [text for text in texts if not isinstance(text, Unusable)]
         encoded = iter(self._encoder.encode(good, options.truncation) if good else ())
-        items = [text if isinstance(text, Unusable) else next(encoded) for text in texts]
-        return [self._refused(item, i, len(texts)) if options.truncation == "error" else item for i, item in enumerate(items)]
+        return [
+            text if isinstance(text, Unusable) else self._checked(next(encoded), text, f"texts[{i}]", options)
+            for i, text in enumerate(texts)
+        ]
 
-    def _refused(self, item: Encoded | Unusable, index: int, count: int) -> Encoded | Unusable:
-        if isinstance(item, Unusable) or not item.truncated:
-            return item
-        where = "the text" if count == 1 else f"texts[{index}]"
-        most = self._encoder.max_length
-        return Unusable(f"{where} has {item.whole} tokens; the model sees at most {most} (truncation: head, tail or window)")
+    def _checked(self, item: Encoded, text: str, where: str, options: Options) -> Encoded | Unusable:
+        if item.blank and not self._blank:
+            return Unusable(f"{where} is empty: {_characters(text)}, and no token that the model can see")
+        if item.truncated and options.truncation == "error":
+            most = self._encoder.max_length
+            return Unusable(f"{where} has {item.whole} tokens; the model sees at most {most} (truncation: head, tail or window)")
+        return item
 
     def _run(
         self, runs: list[list[Tensor]], timeout: float | None, metadata: Mapping[str, str] | None, spent: Spent
@@ -126,10 +136,12 @@ class Classifier:
         spent.forward = max((one.forward for one in timings), default=0.0)
         return ran
 
-    def _prediction(self, runs: list[Ran], encoded: Encoded) -> Prediction:
+    def _prediction(self, runs: list[Ran], encoded: Encoded) -> Prediction | Internal:
         given = [to_values(ran.outputs[0]) for ran in runs]
         if any(len(values) != len(self.labels) for values in given):
             raise Internal(f"the model gave {len(given[0])} numbers for {len(self.labels)} labels")
+        if not all(math.isfinite(sum(values)) for values in given):
+            return Internal("the model's output is not finite")
         score = SCORES[self._signature.problem_type]
         values, logits = _mean([score(values) for values in given]), _mean(given)
         best = max(range(len(values)), key=values.__getitem__)
@@ -143,6 +155,13 @@ class Classifier:
             windows=len(runs),
             variant=next((ran.variant for ran in runs if ran.variant), None),
         )
+
+
+def _characters(text: str) -> str:
+    """How many characters a text has, and the code points of the first different ones."""
+    different = [f"U+{ord(character):04X}" for character in dict.fromkeys(text)]
+    more = ", ..." if len(different) > _SHOWN else ""
+    return f"{len(text)} character{'s' if len(text) > 1 else ''} ({', '.join(different[:_SHOWN])}{more})"
 
 
 def _mean(rows: Sequence[Sequence[float]]) -> list[float]:

@@ -150,12 +150,10 @@ class Answers:
             if line is None:
                 most = self._service.limits.body
                 raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the line is too long; at most {most} bytes (MAX_BODY)")
-            data = asking.parse_json(line)
+            data = asking.parse_json(line, "the line")
             if isinstance(data, dict) and "id" in data:
                 head["id"] = data["id"]
-            if not isinstance(data, dict) or "text" not in data:
-                raise Unusable('each line is an object: {"text": "..."}, with an "id" if you like')
-            return head, asking.of_object({**data, "errors": "request"}, self._service.limits, self._options)
+            return head, asking.of_line(data, self._service.limits, self._options)
         except (Problem, Malformed, Unusable) as error:
             return head, problem_of(error) or Problem(HTTPStatus.BAD_REQUEST, str(error))
         except Exception as error:  # noqa: BLE001 the other lines go on

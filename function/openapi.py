@@ -23,15 +23,15 @@ _OPTIONS: Json = {
 }
 #: Why each error is sent; those after the first line are anyone's, the others are of requests that classify.
 _WHY = {
-    HTTPStatus.BAD_REQUEST: "The request is malformed: no HTTP, no JSON, no event, not the bytes that were promised.",
+    HTTPStatus.BAD_REQUEST: "The request is malformed: not valid HTTP, JSON or a CloudEvent, or not the bytes that were promised.",
     HTTPStatus.NOT_FOUND: "There is no such route, model or version.",
     HTTPStatus.METHOD_NOT_ALLOWED: "Allow names the methods.",
     HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time (READ_TIMEOUT_S).",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body, as sent or inflated, is too large (MAX_BODY).",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The content type, its charset or the content encoding is none of those taken.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "Well-formed, but no text that can be classified, too many, or a wrong option.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Well-formed, but no text that can be classified, too many, or a wrong or misspelt option.",
     HTTPStatus.TOO_MANY_REQUESTS: "The agents are busy; Retry-After says when to come again.",
-    HTTPStatus.BAD_GATEWAY: "The agent refused the run: it does not have the model, or the model failed.",
+    HTTPStatus.BAD_GATEWAY: "The agent gave no result: it does not have the model, or the model failed or gave numbers that are not finite.",
     HTTPStatus.SERVICE_UNAVAILABLE: "No agent can be reached, or as many requests run as may; Retry-After says when to come again.",
     HTTPStatus.GATEWAY_TIMEOUT: "An agent took the run and did not answer in time (REQUEST_TIMEOUT_S).",
 }
@@ -199,7 +199,7 @@ def _infer_request(service: Service) -> Json:
         "type": "object",
         "required": ["inputs"],
         "properties": {
-            "id": {"type": "string"},
+            "id": {"type": ["string", "null"]},
             "parameters": {"type": ["object", "null"], "properties": {**_nullable(), "errors": {"enum": [*ERRORS, None]}}},
             "inputs": {"type": "array", "minItems": 1, "maxItems": 1, "items": tensor},
             "outputs": {
@@ -257,7 +257,7 @@ def _json(schema: Json) -> Json:
 
 def _classify() -> Json:
     query = [
-        {"name": name, "in": "query", "schema": schema, "description": f"{_MEANING[name]}. The body's own goes before it."}
+        {"name": name, "in": "query", "schema": schema, "description": f"{_MEANING[name]}. A value in the body takes precedence."}
         for name, schema in _OPTIONS.items()
     ]
     form = {
@@ -291,7 +291,7 @@ def _classify() -> Json:
         return {
             "operationId": name,
             "summary": "Classify one text or many",
-            "description": f"Bodies may be gzip. {more}".strip(),
+            "description": f"Bodies may be compressed (Content-Encoding: gzip or deflate). {more}".strip(),
             "parameters": query,
             "requestBody": {"required": True, "content": bodies},
             "responses": {**_ok("Predictions, in the order of the texts.", answers), **_errors(*_CLASSIFYING)},

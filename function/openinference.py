@@ -6,6 +6,7 @@ Source: kserve/open-inference-protocol; Triton's extension_binary_data.
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,16 +15,20 @@ from typing import Any
 from function import asked as asking
 from function.answers import ran_as, ranked
 from function.asked import Malformed
-from function.classify import Prediction
-from function.options import Options, Unusable, read_options
+from function.classify import Item, Prediction
+from function.options import Options, read_options
+from function.problems import problem_of_text
 
 VERSION = "1"
 HEAD_LENGTH = "Inference-Header-Content-Length"
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _BINARY_SIZE = "binary_data_size"
 #: Parameters that say how to answer; all others are passed back.
 _OURS = ("binary_data_output",)
 
-Rows = Sequence[Prediction | Unusable]
+Rows = Sequence[Item]
+
+_encode = json.JSONEncoder(allow_nan=False).encode
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,13 @@ def metadata(name: str, labels: list[str]) -> dict[str, Any]:
 def _split(body: bytes, head_length: str | None) -> tuple[dict[str, Any], memoryview]:
     length = len(body)
     if head_length is not None:
-        if not (head_length.isascii() and head_length.isdigit()) or int(head_length) > len(body):
+        if not _LENGTH.fullmatch(head_length) or int(head_length) > len(body):
             raise Malformed(f"{HEAD_LENGTH}: {head_length[:20]}: a number of bytes, at most the body's {len(body)}, is needed")
         length = int(head_length)
     head = asking.parse_json(body[:length])
     if not isinstance(head, dict):
         raise Malformed("an inference request is a JSON object")
-    if not isinstance(head.get("id", ""), str):
+    if not isinstance(head.get("id"), str | None):
         raise Malformed('"id" must be a string')
     return head, memoryview(body)[length:]
 
@@ -107,7 +112,7 @@ def _texts(head: dict[str, Any], binary: memoryview) -> tuple[list[Any], list[in
     size = _object(tensor, "parameters").get(_BINARY_SIZE)
     texts = _flat(tensor.get("data")) if size is None else _from_binary(binary, size)
     if len(texts) != shape[0]:
-        raise Malformed(f"text has {len(texts)} elements; its shape {shape} says {shape[0]}")
+        raise Malformed(f"text has {len(texts)} elements, not what its shape {str(shape)[:40]} says")
     return texts, shape
 
 
@@ -126,7 +131,7 @@ def _flat(data: Any) -> list[Any]:
 
 def _from_binary(binary: memoryview, size: Any) -> list[str]:
     """The elements of a BYTES tensor: each its length (uint32, little-endian), then its bytes."""
-    if not isinstance(size, int) or size != len(binary):
+    if not isinstance(size, int) or isinstance(size, bool) or size != len(binary):
         raise Malformed(f"{_BINARY_SIZE} is {str(size)[:20]}; {len(binary)} bytes follow the JSON")
     texts: list[str] = []
     at = 0
@@ -179,10 +184,10 @@ def _output(name: str, items: Rows, options: Options, labels: list[str], shape: 
     kind, wide, values = _OUTPUTS[name]
     data: list[Any] = []
     for item in items:
-        if isinstance(item, Unusable):
-            data += [str(item)] if name == "error" else [_NOTHING[kind]] * (len(labels) if wide else 1)
-        else:
+        if isinstance(item, Prediction):
             data += values(item, options)
+        else:
+            data += [problem_of_text(item).detail] if name == "error" else [_NOTHING[kind]] * (len(labels) if wide else 1)
     return {
         "name": name,
         "datatype": kind,
@@ -197,7 +202,10 @@ def _encoded(answer: dict[str, Any], outputs: list[dict[str, Any]], binary: list
         if as_binary:
             parts.append(_to_binary(output["datatype"], output.pop("data")))
             output["parameters"] = {_BINARY_SIZE: len(parts[-1])}
-    head = json.dumps({**answer, "outputs": outputs}).encode()
+    try:
+        head = _encode({**answer, "outputs": outputs}).encode()
+    except RecursionError:
+        raise Malformed('"parameters" are too deeply nested') from None
     return b"".join([head, *parts]), len(head) if parts else None
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from function.spelling import misspelt
 
 Truncation = Literal["error", "head", "tail", "window"]
 TRUNCATIONS: tuple[Truncation, ...] = ("error", "head", "tail", "window")
@@ -45,26 +49,58 @@ OPTIONS = (
 )  # fmt: skip
 
 
+#: Names beside the options that a request's object may have: nobody looks whether an option was meant.
+_BESIDE = frozenset(("text", "texts", "id"))
+#: How like an option's name another must be: ``logit`` and ``treshold`` are, ``logins`` and ``topic`` are not.
+_ALIKE = 0.88
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
 def read_options(given: Mapping[str, Any]) -> Options:
-    """The options among the entries of ``given``; null is the default. Raises `Unusable`."""
-    values = {name: read(given[name]) for name, read in _READ.items() if given.get(name) is not None}
+    """The options among the entries of ``given``; null is the default. Raises `Unusable`, for a misspelt one too."""
+    values: dict[str, Any] = {}
+    others: list[str] = []
+    for name, value in given.items():
+        if read := _READ.get(name):
+            if value is not None:
+                values[name] = read(value)
+        elif name not in _BESIDE:
+            others.append(name)
+    if others:
+        refuse_misspelt(others)
     return Options(**values)
 
 
+def refuse_misspelt(names: Iterable[str]) -> None:
+    """Raises `Unusable` for a name that is nearly an option's, as ``topk`` or ``Threshold``; any other may be there."""
+    if found := misspelt(names, _SPELLINGS, _ALIKE):
+        raise Unusable(f'"{found[0]}" is not an option; did you mean "{found[1]}"?')
+
+
 def typed(given: Mapping[str, str]) -> dict[str, Any]:
-    """A form's options with the types that JSON would give them; also a query string's."""
-    return {name: _typed(given[name]) for name in _READ if name in given}
+    """A form's options with the types that JSON would give them; also a query string's. Raises `Unusable`."""
+    return {name: _typed(name, given[name].strip()) for name in _READ if name in given}
 
 
-def _typed(text: str) -> Any:
+def _typed(name: str, text: str) -> Any:
     if text in ("true", "false"):
         return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    if not _NUMBER.fullmatch(text):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+    if math.isinf(number):
+        raise Unusable(out_of_range(name, text))
+    return number
+
+
+def out_of_range(name: str, number: str) -> str:
+    """What is wrong with a number, as it was written, that is too large to be read."""
+    shown = number if len(number) <= 20 else f"{number[:20]}... ({len(number)} characters)"
+    most = f"at most {sys.float_info.max:.2g}, and an integer of at most {sys.get_int_max_str_digits()} digits"
+    return f'"{name}" is out of range: {shown}; {most}'
 
 
 def _one_of(name: str, values: tuple[str, ...]) -> Callable[[Any], str]:
@@ -83,8 +119,9 @@ def _top_k(value: Any) -> int:
 
 
 def _threshold(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise Unusable('"threshold" must be a number')
+    # An integer may be larger than any float, and is finite.
+    if not isinstance(value, int | float) or isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+        raise Unusable('"threshold" must be a finite number')
     return value
 
 
@@ -101,3 +138,6 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "logits": _logits,
     "errors": _one_of("errors", ERRORS),
 }
+
+#: How a name is spelt by which an option is meant, and what means none, though it is much alike: fields of answers.
+_SPELLINGS = {name.replace("_", ""): name for name in _READ} | {"truncate": "truncation", "truncated": "", "error": ""}

@@ -30,17 +30,18 @@ def problem_of(error: Exception) -> Problem | None:
     """The problem that an error of ours means, or None for any other."""
     if isinstance(error, Problem):
         return error
-    if isinstance(error, Unusable):
-        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
     if isinstance(error, Malformed):
         return Problem(HTTPStatus.BAD_REQUEST, str(error))
-    return from_rpc(error) if isinstance(error, RpcError) else None
+    return problem_of_text(error) if isinstance(error, Unusable | RpcError) else None
+
+
+def problem_of_text(error: Unusable | RpcError) -> Problem:
+    """Why one text has no prediction: it cannot be used (422), or the agent has none for it."""
+    return from_rpc(error) if isinstance(error, RpcError) else Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
 
 def from_rpc(error: RpcError) -> Problem:
-    """429 and 503 when no agent took the run, 504 when one did and gave no answer in time, 502 for what is wrong behind us, such as
-    too little memory.
-    """
+    """429 and 503 when no agent took the run, 504 when one did and gave no answer in time, 502 for any other backend failure."""
     retry = {"Retry-After": str(math.ceil(error.retry_after or _RETRY_AFTER))}
     if isinstance(error, ResourceExhausted) and not error.memory:
         return Problem(HTTPStatus.TOO_MANY_REQUESTS, f"the agent is busy: {error.message}", retry)
@@ -48,4 +49,4 @@ def from_rpc(error: RpcError) -> Problem:
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no agent can be reached", retry)
     if isinstance(error, DeadlineExceeded):
         return Problem(HTTPStatus.GATEWAY_TIMEOUT, "the agent did not answer in time")
-    return Problem(HTTPStatus.BAD_GATEWAY, f"the agent refused: {error.name}: {error.message}")
+    return Problem(HTTPStatus.BAD_GATEWAY, f"the agent gave no result: {error.name}: {error.message}")

@@ -54,7 +54,7 @@ class Service:
     source: str = "/function"
 
     def classify(self, asked: Asked, metadata: Mapping[str, str] | None = None) -> Classified:
-        """Raises `RpcError`, and `Unusable` for a bad text unless each was to get its own error."""
+        """Raises `RpcError`, and `Unusable` for a bad text, unless each text was to get its own error."""
         classified = self.classifier.classify(asked.texts, self.timeout, asked.options, metadata)
         asked.refuse_bad(classified.items)
         return classified

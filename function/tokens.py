@@ -24,13 +24,15 @@ class Encoded:
     """A text as the model sees it.
 
     ``windows``: the inputs of each run, in the signature's order; one, unless windows were asked for. ``tokens``: how many the
-    model sees; ``whole``: how many the text has; ``truncated``: whether it sees less than the text.
+    model sees; ``whole``: how many the text has, special ones included; ``truncated``: whether the model sees less than the
+    text; ``blank``: whether the text has no token of its own.
     """
 
     windows: list[list[Tensor]]
     tokens: int
     whole: int
     truncated: bool
+    blank: bool
 
 
 class Encoder:
@@ -42,8 +44,11 @@ class Encoder:
         for spec in signature.inputs:
             if spec.name not in _SOURCES:
                 raise ModelFileError(f"signature.json: input {spec.name!r} is none of {', '.join(_SOURCES)}")
-        if signature.max_length and self._tokenizer.truncation is None:
-            self._tokenizer.enable_truncation(signature.max_length)
+        # Whatever padding or way of truncating the file was saved with: a request chooses here.
+        self._tokenizer.no_padding()
+        if length := self.max_length or signature.max_length:
+            self._tokenizer.enable_truncation(length)
+        self._special: int = self._tokenizer.num_special_tokens_to_add(False)
         self._others: dict[Truncation, Tokenizer] = {}
         self._making = threading.Lock()
 
@@ -66,16 +71,26 @@ class Encoder:
         with self._making:
             if truncation not in self._others:
                 other = Tokenizer.from_str(self._tokenizer.to_str())
-                stride = int(length * _OVERLAP) if truncation == "window" else 0
-                other.enable_truncation(length, stride=stride, direction="left" if truncation == "tail" else "right")
+                direction = "left" if truncation == "tail" else "right"
+                other.enable_truncation(length, stride=self._overlap(truncation), direction=direction)
                 self._others[truncation] = other
             return self._others[truncation]
 
     def _encoded(self, encoding: Encoding, truncation: Truncation) -> Encoded:
         windows = [encoding, *encoding.overflowing] if truncation == "window" else [encoding]
-        whole = _whole(encoding) if encoding.overflowing else len(encoding.ids)
+        whole = len(encoding.ids) + self._beyond(encoding.overflowing, truncation)
         truncated = bool(encoding.overflowing) and truncation != "window"
-        return Encoded([self._inputs(w) for w in windows], len(encoding.ids) if truncated else whole, whole, truncated)
+        seen = len(encoding.ids) if truncated else whole
+        return Encoded([self._inputs(w) for w in windows], seen, whole, truncated, blank=whole == self._special)
+
+    def _beyond(self, overflowing: Sequence[Encoding], truncation: Truncation) -> int:
+        """Tokens after the first part of a text: each further part repeats the special ones, and a window its neighbour's end."""
+        repeated = self._special + self._overlap(truncation)
+        return sum(len(part.ids) - repeated for part in overflowing)
+
+    def _overlap(self, truncation: Truncation) -> int:
+        """Tokens that each window shares with the one before."""
+        return int((self.max_length or 0) * _OVERLAP) if truncation == "window" else 0
 
     def _inputs(self, encoding: Encoding) -> list[Tensor]:
         return [self._tensor(spec, getattr(encoding, _SOURCES[spec.name])) for spec in self._signature.inputs]
@@ -84,16 +99,6 @@ class Encoder:
         dims = [dim if isinstance(dim, int) else (len(values) if dim == self._signature.length else 1) for dim in spec.dims]
         missing = math.prod(dims) - len(values)
         return from_values(spec.dtype, dims, values + [int(spec.pad)] * missing if missing > 0 else values)
-
-
-def _whole(encoding: Encoding) -> int:
-    """Tokens of the whole text: windows may overlap, so it is counted by the places in the text that they stand for."""
-    parts = [encoding, *encoding.overflowing]
-    places = {
-        place for part in parts for place, special in zip(part.offsets, part.special_tokens_mask, strict=True) if not special
-    }
-    special: int = sum(encoding.special_tokens_mask)
-    return len(places) + special
 
 
 def _read(tokenizer: bytes) -> Tokenizer:

@@ -237,6 +237,14 @@ class Foreign(nn.Module):
         return torch.stack([((ids % 2 == 0) * real).sum(1), (ids % 2 * real).sum(1), real.sum(1) * 0], 1).float()
 
 
+class NotFinite(nn.Module):
+    """Gives NaN for a text of two words."""
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        lengths = mask[:, 0, :].sum(1, keepdim=True).float()
+        return torch.cat([lengths, lengths, torch.where(lengths == 4, float("nan"), lengths)], 1) + 0 * ids.sum()
+
+
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "tea", "cake", "and", "un", "##kind"]
 
 
@@ -254,6 +262,31 @@ def test_the_guides_foreign_model(agent: Server, tmp_path: Path, form: str) -> N
     assert row["tokens"] == 7
     assert row["label"] == "hate-speech"
     assert row["scores"]["hate-speech"] / row["scores"]["offensive-language"] == pytest.approx(2.718281828, rel=1e-5)
+
+
+def test_an_output_that_is_not_finite_is_an_error(agent: Server, tmp_path: Path) -> None:
+    """The line is named and ends the work; with --errors item it has an error of its own. NaN is never printed."""
+    model, vocab, source = tmp_path / "cnn_trace.pt", tmp_path / "vocab.txt", tmp_path / "t.txt"
+    torch.jit.save(torch.jit.script(NotFinite()), str(model))
+    vocab.write_text("\n".join(VOCAB))
+    source.write_text("tea\ntea cake\ncake\n")
+    options = ("-m", str(model), "-v", str(vocab), "-f", str(source), "--format", "jsonl", "--logits")
+    done = run(agent, *options)
+    assert done.returncode == 1
+    assert "line 2: INTERNAL: the model's output is not finite" in done.stderr
+    done = run(agent, *options, "--errors", "item")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row.get("error", {}).get("status") for row in rows] == [None, 502, None]
+    assert "NaN" not in done.stdout
+
+
+@pytest.mark.parametrize("option", [("--threshold", "nan"), ("--threshold", "1e400"), ("--top-k", "9" * 5000)])
+def test_a_number_that_cannot_be_is_one_message(agent: Server, texts: Path, option: tuple[str, str]) -> None:
+    """And no traceback."""
+    done = run(agent, "-m", str(TWEETS), "-f", str(texts), *option)
+    assert done.returncode in (1, 2)
+    assert option[0].strip("-").replace("-", "_") in done.stderr.replace("--top-k", "top_k")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_foreign_model_needs_a_vocabulary_and_ours_ignores_it(agent: Server, tmp_path: Path, texts: Path) -> None:

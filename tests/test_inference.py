@@ -99,7 +99,7 @@ def test_outputs_that_are_asked_for(function: Server) -> None:
 
 
 BAD: list[tuple[Any, dict[str, str], str]] = [
-    (b"x", {}, "not JSON"),
+    (b"x", {}, "not valid JSON"),
     (b"[]", {}, "object"),
     ({}, {}, "inputs"),
     ({"inputs": [tensor(), tensor()]}, {}, "one tensor"),
@@ -115,7 +115,22 @@ BAD: list[tuple[Any, dict[str, str], str]] = [
     ({"inputs": [tensor()], "outputs": {}}, {}, '"outputs"'),
     ({"inputs": [tensor()], "outputs": [{"name": {}}]}, {}, "unexpected output"),
     ({"inputs": [tensor(parameters={"binary_data_size": 3})]}, {}, "0 bytes follow"),
+    ({"inputs": [tensor(parameters={"binary_data_size": True})]}, {}, "binary_data_size is True"),
+    ({"inputs": [tensor(parameters={"binary_data_size": -1})]}, {}, "binary_data_size is -1"),
+    (b'{"inputs": [{"name": "text", "parameters": {"binary_data_size": 1e400}}]}', {}, 'binary_data_size" is out of range'),
+    (
+        b'{"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1e400], "data": ["a"]}]}',
+        {},
+        '"inputs.0.shape.0" is out of range',
+    ),
+    ({"inputs": [tensor(shape=[10**4000])]}, {}, "text has 2 elements, not what its shape [10000"),
+    (b'{"id": 1e400, "inputs": []}', {}, '"id" is out of range'),
+    (b'{"inputs": [], "parameters": {"note": -1e400}}', {}, '"parameters.note" is out of range'),
+    (b'{"inputs": [], "parameters": {"note": NaN}}', {}, '"parameters.note" is NaN, which is not valid JSON'),
+    ({"inputs": [tensor()], "parameters": {"Top-K": 1}}, {}, '"Top-K" is not an option; did you mean "top_k"?'),
     ({"inputs": [tensor()]}, {"Inference-Header-Content-Length": "99999"}, "Inference-Header-Content-Length"),
+    ({"inputs": [tensor()]}, {"Inference-Header-Content-Length": "9" * 5000}, "Inference-Header-Content-Length"),
+    ({"inputs": [tensor()]}, {"Inference-Header-Content-Length": "-1"}, "Inference-Header-Content-Length"),
 ]
 
 
@@ -126,6 +141,30 @@ def test_what_is_wrong_is_said(function: Server, body: Any, headers: dict[str, s
     assert answer.status_code == 400
     assert list(answer.json()) == ["error"]
     assert says in answer.json()["error"]
+
+
+def test_no_id_and_a_null_id_are_one(function: Server) -> None:
+    """Clients whose id is an optional field send null; so is a byte order mark before the JSON nothing."""
+    for body in (
+        json.dumps({"id": None, "inputs": [tensor()]}).encode(),
+        b"\xef\xbb\xbf" + json.dumps({"inputs": [tensor()]}).encode(),
+    ):
+        answer = infer(function, body)
+        assert answer.status_code == 200
+        assert "id" not in answer.json()
+
+
+def test_parameters_that_come_back_are_json(function: Server) -> None:
+    """Whole numbers of any size that can be read come back as they were; what is nested too deeply is refused."""
+    large = 10**4000
+    answer = infer(function, {"inputs": [tensor()], "parameters": {"note": large}})
+    assert answer.json()["parameters"] == {"note": large}
+    for depth in range(100, 2000, 50):
+        note = "[" * depth + "]" * depth
+        status = infer(
+            function, b'{"parameters": {"note": %s}, "inputs": [%s]}' % (note.encode(), json.dumps(tensor()).encode())
+        ).status_code
+        assert status in (200, 400)
 
 
 @pytest.mark.parametrize("path", ["/v2/models/other/infer", "/v2/models/tweets/versions/2/infer", "/v2/nothing"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from function.load import extras_of
 from function.options import Options, Unusable, read_options, typed
 from function.tokens import Encoder
 from tests.conftest import ROOT, TWEETS, Server
+from tests.inprocess import client
 from tests.test_function import LABELS, post, start, wait_until_ready
 
 LONG = "tea " * 150 + "good morning my dear friends " * 30
@@ -41,6 +43,8 @@ def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             Options("tail", 2, 0.5, True, "item"),
         ),
         ({"top_k": 2.0, "threshold": 0}, Options(top_k=2, threshold=0)),
+        ({"top_k": 10**400, "threshold": -(10**400)}, Options(top_k=10**400, threshold=-(10**400))),
+        ({"top_k": 1e308, "threshold": 1e308}, Options(top_k=int(1e308), threshold=1e308)),
     ],
 )
 def test_options_are_read(given: dict[str, Any], options: Options) -> None:
@@ -52,6 +56,7 @@ def test_options_are_read(given: dict[str, Any], options: Options) -> None:
     ("name", "value"),
     [
         ("truncation", "middle"), ("truncation", 1), ("top_k", 0), ("top_k", 1.5), ("top_k", True), ("top_k", "2"),
+        ("top_k", float("nan")), ("top_k", float("inf")), ("top_k", -(10**400)),
         ("threshold", "x"), ("threshold", float("nan")), ("threshold", float("inf")), ("threshold", True),
         ("logits", "yes"), ("logits", 1), ("errors", "none"),
     ],
@@ -66,6 +71,94 @@ def test_text_gets_the_types_of_json() -> None:
     """A form and a query string hold text alone."""
     given = {"truncation": "tail", "top_k": "2", "threshold": "0.5", "logits": "true", "text": "12"}
     assert typed(given) == {"truncation": "tail", "top_k": 2, "threshold": 0.5, "logits": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("2", 2), (" 2 ", 2), ("2.0", 2.0), (".5", 0.5), ("1e-3", 0.001), ("-7", -7), ("9" * 400, int("9" * 400)), ("true", True),
+     ("nan", "nan"), ("inf", "inf"), ("-Infinity", "-Infinity"), ("1_0", "1_0"), ("\u0663", "\u0663"), ("0x1", "0x1"), ("", ""), ("e5", "e5")],
+)  # fmt: skip
+def test_what_is_written_as_json_writes_a_number_is_one(text: str, value: Any) -> None:
+    """Nothing else that Python takes for a number is."""
+    assert typed({"threshold": text}) == {"threshold": value}
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e999", "9" * 5000, "0.1e" + "9" * 30])
+def test_a_number_out_of_range_is_named(text: str) -> None:
+    """However it comes."""
+    with pytest.raises(Unusable, match='"top_k" is out of range: ' + re.escape(text[:20])):
+        typed({"top_k": text})
+
+
+#: What is meant by names that people write; and fields of anybody's rows, and of our own answers, that mean no option.
+MISSPELT = {
+    "truncation": ("Truncation", "TRUNCATION", "truncate", "Truncate", "trunctaion", "truncaton", "trunkation", "truncations"),
+    "top_k": ("topk", "topK", "top-k", "Top_K", "TOP_K", "top k", "topks"),
+    "threshold": ("Threshold", "treshold", "threshhold", "thresold", "treshhold", "thresholds", "thresh_old"),
+    "logits": ("logit", "Logits", "LOGITS", "_logits", "logitss"),
+    "errors": ("Errors", "erors", "errorrs"),
+}
+ORDINARY = [
+    "id", "ID", "line", "label", "labels", "score", "scores", "source", "date", "datetime", "time", "timestamp", "user",
+    "username", "lang", "language", "title", "thread", "threads", "logic", "logics", "login", "logins", "logs", "log",
+    "logos", "digits", "limits", "limit", "topic", "topics", "top", "tops", "stop", "top_p", "top_n", "tok", "token",
+    "tokens", "error", "err", "terror", "mirror", "truncated", "transaction", "translation", "function", "hold", "household",
+    "thresher", "windows", "window", "model", "precision", "variant", "ms", "text2", "tweet", "tweet_id", "count",
+    "hate_speech", "class", "url", "author", "created_at", "retweets", "likes", "lat", "lon", "geo", "hashtags", "mentions",
+    "reply_to", "parent", "conversation_id", "subject", "body", "meta", "metadata", "tags", "category", "sentiment", "split",
+    "index", "idx", "order", "priority", "temperature", "max_tokens", "binary_data_output", "sequence_id", "timeout",
+    "utm_source", "utm_campaign", "errno", "trouble", "tropics",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "meant"), [(name, meant) for meant, names in MISSPELT.items() for name in names])
+def test_a_name_that_is_nearly_an_options_is_refused(name: str, meant: str) -> None:
+    """With the name that was meant."""
+    with pytest.raises(Unusable, match=f'"{name}" is not an option; did you mean "{meant}"'):
+        read_options({"text": "tea", "date": "today", name: 1})
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_a_name_that_means_something_else_is_ignored(name: str) -> None:
+    """As the rows of anybody's files need."""
+    assert read_options({"text": "tea", name: 1}) == Options()
+
+
+def test_rows_of_many_fields_cost_little() -> None:
+    """Only the first unknown names are looked at, and no long one."""
+    row = {f"column{i}": i for i in range(100_000)} | {"treshold": 1, "x" * 100_000: 2}
+    assert read_options(row) == Options()
+    with pytest.raises(Unusable):
+        read_options({"treshold": 1} | row)
+
+
+@pytest.mark.parametrize(
+    "query", ["topk=1", "Threshold=0.5", "erors=item", "threshold=nan", "threshold=inf", "top_k=1e400", "top_k=" + "9" * 5000]
+)
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("text/plain", "tea"), ("application/json", '{"text": "tea"}'), ("application/x-ndjson", '{"text": "tea"}')],
+)
+def test_a_query_string_is_held_to_the_same(query: str, kind: str, body: str) -> None:
+    """422 that names the option, though the body is right; unknown names are ignored."""
+    answer = client().post(f"/classify?{query}", data=body, content_type=kind)
+    name = query.partition("=")[0]
+    assert answer.status_code == 422
+    assert f'"{name}"' in answer.json["detail"]
+    assert client().post("/classify?utm_source=mail&text=other", data=body, content_type=kind).status_code == 200
+
+
+def test_a_line_that_misspells_has_its_own_error() -> None:
+    """The others are answered."""
+    lines = [b'{"text": "tea"}', b'{"text": "tea", "topk": 1}', b'{"text": "tea", "lang": "en", "error": null}', b'{"Text": "tea"}',
+             b'{"id": 1e400, "text": "tea"}', b'{"text": "tea", "top_k": %s}' % (b"9" * 1000 * 5)]  # fmt: skip
+    answer = client().post("/classify", data=b"\n".join(lines), content_type="application/x-ndjson")
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in answer.data.splitlines()]
+    details = [row["error"]["detail"] if "error" in row else "" for row in rows]
+    assert [row.get("error", {}).get("status") for row in rows] == [None, 422, None, 422, 422, 413]
+    assert details[1] == '"topk" is not an option; did you mean "top_k"?'
+    assert details[3].endswith('; did you mean "text" by "Text"?')
+    assert details[4].startswith('"id" is out of range: 1e400')
 
 
 def test_truncation(function: Server) -> None:
@@ -124,6 +217,17 @@ def test_best_labels_threshold_and_logits(function: Server) -> None:
         [whole["scores"][label] for label in LABELS], abs=1e-4
     )
     assert post(function, {"text": "good morning", "threshold": 2}).json()["labels"] == []
+
+
+def test_a_threshold_beyond_every_score_has_no_label(function: Server) -> None:
+    """A whole number may be larger than any float; the same holds for top_k."""
+    for threshold, labels in ((10**400, 0), (-(10**400), 3)):
+        answer = post(function, {"text": "good morning", "threshold": threshold, "top_k": 10**400})
+        assert len(answer.json()["labels"]) == labels
+        tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["tea"]}
+        body = {"inputs": [tensor], "parameters": {"threshold": threshold, "top_k": 10**400}}
+        answer = post(function, body, path="/v2/models/tweets/infer")
+        assert len(json.loads(answer.json()["outputs"][2]["data"][0])) == labels
 
 
 def test_one_bad_text_among_many(function: Server) -> None:

@@ -1,4 +1,4 @@
-"""A request's body, within its limits, inflated; and the options in its query string."""
+"""A request's body, within its limits, inflated, as text; and the options in its query string."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from function.asked import Malformed
-from function.options import read_options, typed
+from function.options import read_options, refuse_misspelt, typed
 from function.problems import Problem
+from function.reading import Malformed, decoded
 from function.web.http import Request
 from vaccel_rpc import tracing
 
 #: A body too large is read and dropped up to here, so that the client reads the answer and not a reset.
 _DRAIN = 64 << 20
 _CHUNK = 1 << 16
-_GZIP = 31  # zlib's number for: a gzip header, the largest window
+#: Content encoding -> zlib's numbers for its header; some clients send deflate without one (RFC 9110, 8.4.1.2).
+_WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
+#: Members of one gzip body, which may be a file that grew by appending.
+_MEMBERS = 128
 
 
 def read_body(asked: Request, most: int) -> bytes:
@@ -29,24 +32,27 @@ def read_body(asked: Request, most: int) -> bytes:
         raise Malformed(f"the chunked body cannot be read: {error}") from None
     except TimeoutError:
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time") from None
-    encoding = asked.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding in ("identity", ""):
-        return body
-    if encoding not in ("gzip", "x-gzip"):
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the content encoding must be gzip or none, not {encoding}",
-            {"Accept-Encoding": "gzip"},
-        )
-    return _inflated(body, most)
+    encodings = asked.environ.get("HTTP_CONTENT_ENCODING")
+    return _inflated(body, encodings, most) if encodings else body
+
+
+def text_of(body: bytes, charset: str) -> str:
+    """The text in a body that says its charset. Raises `Malformed`, and `Problem` (415) for a charset that nobody knows."""
+    try:
+        return decoded(body, charset)
+    except (LookupError, ValueError) as error:
+        if isinstance(error, Malformed):
+            raise
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"unknown charset {charset[:40]!r}; send UTF-8") from None
 
 
 def query_options(asked: Request) -> dict[str, Any]:
     """The options in the query string; ``errors`` is about a list of texts, and goes with it. Raises `Unusable`."""
     if not asked.query_string:
         return {}
+    refuse_misspelt(asked.args)
     options = {name: value for name, value in typed(asked.args).items() if name != "errors"}
-    # A wrong one is said even where the body's own goes before it.
+    # A wrong one is said even where a value in the body takes precedence.
     read_options(options)
     return options
 
@@ -80,17 +86,45 @@ def _whole(asked: Request, most: int) -> bytes:
     raise _too_large(f"the body is too large; at most {most} bytes (MAX_BODY)")
 
 
-def _inflated(body: bytes, most: int) -> bytes:
-    inflate = zlib.decompressobj(_GZIP)
-    try:
-        data = inflate.decompress(body, most + 1)
-    except zlib.error as error:
-        raise Malformed(f"the body is not gzip: {error}") from None
-    if len(data) > most:
-        raise _too_large(f"the inflated body is too large; at most {most} bytes (MAX_BODY)")
-    if not inflate.eof or inflate.unused_data:
-        raise Malformed("the gzip body is cut short, or something follows it")
-    return data
+def _inflated(body: bytes, encodings: str, most: int) -> bytes:
+    names = [name for part in encodings.lower().split(",") if (name := part.strip()) not in ("", "identity")]
+    if len(names) > 1 or not _WINDOWS.keys() >= set(names):
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"the content encoding must be gzip, deflate or none, not {encodings[:80]}",
+            {"Accept-Encoding": "gzip, deflate"},
+        )
+    for name in names:
+        body = _members(body, name, most)
+    return body
+
+
+def _members(body: bytes, name: str, most: int) -> bytes:
+    """What a compressed body holds: one member, or several where it is gzip, then perhaps zeros, as gzip itself allows."""
+    whole = b""
+    for _ in range(_MEMBERS if "gzip" in name else 1):
+        inflate, data = _decompress(body, name, most + 1 - len(whole))
+        whole += data
+        if len(whole) > most:
+            raise _too_large(f"the inflated body is too large; at most {most} bytes (MAX_BODY)")
+        if not inflate.eof:
+            raise Malformed(f"the {name} body is cut short")
+        body = inflate.unused_data.lstrip(b"\0")
+        if not body:
+            return whole
+    raise Malformed(f"the {name} body has more than {_MEMBERS} members, or something follows it")
+
+
+def _decompress(body: bytes, name: str, most: int) -> tuple[Any, bytes]:
+    """At most so many bytes. Raises `Malformed`."""
+    problem = ""
+    for window in _WINDOWS[name]:
+        inflate = zlib.decompressobj(window)
+        try:
+            return inflate, inflate.decompress(body, most)
+        except zlib.error as error:
+            problem = problem or str(error)
+    raise Malformed(f"the body is not {name}: {problem}")
 
 
 def _too_large(detail: str) -> Problem:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
+
+from werkzeug.http import parse_options_header
 
 from function import asked as asking
 from function.answers import answer as answer_of
@@ -13,16 +16,17 @@ from function.asked import Asked, Malformed
 from function.options import Unusable, read_options
 from function.problems import Problem
 from function.service import Service
-from function.web.body import metadata_of, query_options, read_body, trace_of
+from function.web.body import metadata_of, query_options, read_body, text_of, trace_of
 from function.web.http import Request, Response
 from vaccel_rpc import tracing
 
 TYPE = "dev.vaccel.classification"
 _STRUCTURED, _BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
+_encode = json.JSONEncoder(allow_nan=False).encode
 _REQUIRED = ("id", "source", "type")
 #: Attributes of the request's event that its answer carries on.
 _KEPT = ("subject", "traceparent", "tracestate")
-#: Printable ASCII but for space, quote and percent stays as it is in a header (CloudEvents HTTP binding, 3.1.3.2).
+#: Printable ASCII but for space, quote and percent stays as it is in a header (CloudEvents HTTP binding 1.0.2, 3.1.3.2).
 _SAFE = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
@@ -48,14 +52,31 @@ def answer(given: Request, service: Service) -> Response:
 
 
 def _binary(given: Request, body: bytes) -> tuple[dict[str, Any], Any]:
-    attributes = {name[3:].lower(): unquote(value) for name, value in given.headers if name.lower().startswith("ce-")}
+    headers = ((name.lower(), value) for name, value in given.headers)
+    attributes = {name[3:]: _unquoted(name, value) for name, value in headers if name.startswith("ce-")}
     if given.kind:
-        attributes["datacontenttype"] = given.kind
+        attributes["datacontenttype"] = given.headers["Content-Type"]
     return _checked(attributes), body
 
 
+def _unquoted(name: str, value: str) -> str:
+    """An attribute's value in a header, read as CloudEvents HTTP binding 1.0.2, 3.1.3.2, says: unquoted, then percent-decoded."""
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    try:
+        # WSGI's strings hold a byte in each character.
+        return unquote_to_bytes(value.encode("latin-1")).decode()
+    except UnicodeError:
+        raise Malformed(f"the header {name} is not UTF-8, percent-encoded") from None
+
+
+def _quoted(value: str) -> str:
+    return quote(value, safe=_SAFE)
+
+
 def _structured(body: bytes) -> tuple[dict[str, Any], Any]:
-    event = asking.parse_json(body)
+    event = asking.parse_json(body, "the event")
     if not isinstance(event, dict):
         raise Malformed("a structured CloudEvent is a JSON object")
     data = event.pop("data", None)
@@ -71,7 +92,7 @@ def _structured(body: bytes) -> tuple[dict[str, Any], Any]:
 def _checked(attributes: dict[str, Any]) -> dict[str, Any]:
     """The event's attributes, as the library reads them."""
     if attributes.get("specversion") != "1.0":
-        raise Malformed(f"specversion must be 1.0, not {attributes.get('specversion', 'missing')}")
+        raise Malformed(f"specversion must be 1.0, not {str(attributes.get('specversion', 'missing'))[:40]}")
     missing = [name for name in _REQUIRED if not isinstance(attributes.get(name), str) or not attributes[name]]
     if missing:
         raise Malformed(f"the CloudEvent's {', '.join(missing)} must be there, as text that is not empty")
@@ -82,21 +103,25 @@ def _checked(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asked(attributes: dict[str, Any], data: Any, given: Request, service: Service) -> Asked:
-    options, kind = (
-        query_options(given),
-        attributes.get("datacontenttype", "application/json").split(";")[0].strip().lower(),
-    )
-    if isinstance(data, bytes) and kind == "text/plain":
-        data = asking.decoded(data)
-    elif isinstance(data, bytes):
-        data = asking.parse_json(data) if data.strip() else None
+    options = query_options(given)
+    kind, parameters = parse_options_header(attributes.get("datacontenttype", "application/json"))
+    kind = kind.lower()
+    if isinstance(data, bytes):
+        data = _read(data, kind, parameters.get("charset", "utf-8"))
     if data is None:
         raise Unusable('the CloudEvent has no data; {"text": "..."} or {"texts": ["...", ...]} is needed')
     if isinstance(data, str) and kind == "text/plain":
         return asking.of_texts([data], service.limits, read_options(options), many=False)
     if kind != "application/json" and not kind.endswith("+json"):
-        raise Unusable(f"datacontenttype must be application/json or text/plain, not {kind}")
+        raise Unusable(f"datacontenttype must be application/json or text/plain, not {kind[:80]}")
     return asking.of_object(data, service.limits, options)
+
+
+def _read(data: bytes, kind: str, charset: str) -> Any:
+    """Data that came as bytes: a text, or what JSON it is; None where there is nothing."""
+    if kind == "text/plain":
+        return text_of(data, charset)
+    return asking.parse_json(data, "the event's data") if data.strip() else None
 
 
 def _from_base64(encoded: Any) -> bytes:
@@ -115,14 +140,11 @@ def _trace(attributes: dict[str, Any]) -> dict[str, str]:
 def _response(attributes: dict[str, Any], out: dict[str, Any], service: Service, *, structured: bool) -> Response:
     event, to_binary, to_structured = _library()
     kept = {name: value for name in _KEPT if isinstance(value := attributes.get(name), str) and value}
-    made = {"type": TYPE, "source": service.source, "causationid": attributes["id"], "datacontenttype": "application/json"}
+    made = {**kept, "type": TYPE, "source": service.source, "causationid": attributes["id"]}
     if not structured:
-        kept, made["causationid"] = (
-            {name: quote(value, safe=_SAFE) for name, value in kept.items()},
-            quote(attributes["id"], safe=_SAFE),
-        )
-    headers, body = (to_structured if structured else to_binary)(event({**kept, **made}, out))
-    return Response(body if isinstance(body, bytes) else json.dumps(body), HTTPStatus.OK, headers)
+        made = {name: _quoted(value) for name, value in made.items()}
+    headers, body = (to_structured if structured else to_binary)(event({**made, "datacontenttype": "application/json"}, out))
+    return Response(body if isinstance(body, bytes) else _encode(body), HTTPStatus.OK, headers)
 
 
 def _library() -> Any:

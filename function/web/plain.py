@@ -12,7 +12,7 @@ from function.options import read_options, typed
 from function.problems import Problem
 from function.service import Service
 from function.web import events, ndjson
-from function.web.body import metadata_of, query_options, read_body
+from function.web.body import metadata_of, query_options, read_body, text_of
 from function.web.http import JSON, Request, Response, Route, in_json
 
 TEXT, FORM = "text/plain", "application/x-www-form-urlencoded"
@@ -39,9 +39,7 @@ def read_asked(given: Request, service: Service) -> Asked:
     """What the request asks for. Raises `Problem`, `Malformed`, `Unusable`."""
     read = _READ.get(given.kind)
     if read is None:
-        named = f"not {given.kind}" if given.kind else "and none was given"
-        wanted = ", ".join([*_READ, *ndjson.TYPES[:1]])
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be one of {wanted}; {named}")
+        raise _unsupported(given, _peek(given, service))
     return read(given, service)
 
 
@@ -51,30 +49,47 @@ def _json(given: Request, service: Service) -> Asked:
 
 
 def _text(given: Request, service: Service) -> Asked:
-    text = _decoded(read_body(given, service.limits.body), given.charset)
+    text = text_of(read_body(given, service.limits.body), given.charset)
     return asking.of_texts([text], service.limits, read_options(query_options(given)), many=False)
 
 
 def _form(given: Request, service: Service) -> Asked:
     from urllib.parse import parse_qs
 
-    body = asking.decoded(read_body(given, service.limits.body))
+    body = read_body(given, service.limits.body)
+    if _like_json(body):
+        raise _unsupported(given, body)
+    text = asking.decoded(body)
     try:
-        fields = parse_qs(body, keep_blank_values=True, errors="strict", max_num_fields=service.limits.texts + 16)
+        fields = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=service.limits.texts + 16)
     except ValueError as error:
         raise asking.Malformed(f"the form cannot be read: {error}") from None
     last = {name: values[-1] for name, values in fields.items()}
     data = {name: last["text"] if name == "text" else fields["texts"] for name in ("text", "texts") if name in fields}
-    return asking.of_object({**typed(last), **data}, service.limits, query_options(given))
+    return asking.of_object({**last, **typed(last), **data}, service.limits, query_options(given))
 
 
 _READ: dict[str, Callable[[Request, Service], Asked]] = {JSON: _json, TEXT: _text, FORM: _form}
 
 
-def _decoded(body: bytes, charset: str) -> str:
+def _peek(given: Request, service: Service) -> bytes:
+    """The body of a request that is refused anyway; none where it cannot be read."""
     try:
-        return asking.decoded(body, charset)
-    except (LookupError, ValueError) as error:
-        if isinstance(error, asking.Malformed):
-            raise
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"unknown charset {charset[:40]!r}; send UTF-8") from None
+        return read_body(given, service.limits.body)
+    except (Problem, asking.Malformed):
+        return b""
+
+
+def _like_json(body: bytes) -> bool:
+    """Whether a body begins as JSON of ours does; no form does, for it would be percent-encoded."""
+    return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+
+
+def _unsupported(given: Request, body: bytes) -> Problem:
+    """415; where the body looks like JSON, it is that type that is needed: curl's -d says that it sends a form."""
+    sent = f"not {given.kind}" if given.kind else "and none was given"
+    if _like_json(body):
+        detail = f"the body looks like JSON: it needs the header Content-Type: {JSON}, {sent}"
+    else:
+        detail = f"the content type must be one of {', '.join([*_READ, *ndjson.TYPES[:1]])}; {sent}"
+    return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)

@@ -1,0 +1,95 @@
+"""Bytes -> text -> JSON, or what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from function.options import Unusable, out_of_range
+
+
+class Malformed(ValueError):
+    """Bytes that are not what they should be; the message says why."""
+
+
+def decoded(body: bytes, charset: str = "utf-8", what: str = "the body") -> str:
+    """The text in ``body``, without a byte order mark. Raises `Malformed`, for an unknown ``charset`` ``LookupError``."""
+    try:
+        return body.decode(charset).removeprefix("\ufeff")
+    except UnicodeError as error:
+        at = f"byte {error.start} cannot be read" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise Malformed(f"{what} is not {charset[:40]}: {at}") from None
+
+
+def parse_json(body: bytes, what: str = "the body") -> Any:
+    """The JSON in ``body``, which messages call ``what``; every number in it is finite.
+
+    Raises `Malformed`, and `Unusable` for a number out of range.
+    """
+    text = decoded(body, what=what)
+    try:
+        return _parsed(text, _STRICT, what)
+    except Malformed:
+        raise
+    except ValueError:
+        raise _refusal(_parsed(text, _LENIENT, what)) from None
+
+
+def _parsed(text: str, decode: Callable[[str], Any], what: str) -> Any:
+    try:
+        return decode(text)
+    except RecursionError:
+        raise Malformed(f"{what} is too deeply nested JSON") from None
+    except json.JSONDecodeError as error:
+        raise Malformed(f"{what} is not valid JSON: {error}") from None
+
+
+class _Refused(str):
+    """A number that cannot be had, as it was written."""
+
+    __slots__ = ()
+
+
+def _refuse(_: str) -> NoReturn:
+    raise ValueError
+
+
+def _finite(written: str) -> float:
+    number = float(written)
+    return number if math.isfinite(number) else _refuse(written)
+
+
+def _or_refused(kind: Callable[[str], float]) -> Callable[[str], float | _Refused]:
+    def read(written: str) -> float | _Refused:
+        try:
+            return kind(written)
+        except ValueError:
+            return _Refused(written)
+
+    return read
+
+
+#: Raises a plain ``ValueError`` for a number that cannot be had, as ``int`` does by itself.
+_STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
+#: Puts a `_Refused` in such a number's place, to say where it is: only what has been refused is read a second time.
+_LENIENT = json.JSONDecoder(parse_constant=_Refused, parse_float=_or_refused(_finite), parse_int=_or_refused(int)).decode
+
+
+_LOOKED_INTO = (dict, list, _Refused)
+
+
+def _refusal(data: Any) -> Malformed | Unusable:
+    """The error for a number in ``data`` that cannot be had, with the place where it is."""
+    waiting = [("", data)]
+    while waiting:
+        where, value = waiting.pop()
+        if isinstance(value, _Refused):
+            name = where[1:80] or "the number"
+            nan = value[-1].isalpha()
+            return Malformed(f'"{name}" is {value}, which is not valid JSON') if nan else Unusable(out_of_range(name, value))
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        waiting += [(f"{where}.{name}", one) for name, one in items if isinstance(one, _LOOKED_INTO)]
+    # A later field of the same name has taken its place.
+    return Malformed("the JSON has a number that cannot be had, in a field that is there twice")
