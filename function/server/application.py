@@ -10,7 +10,7 @@ from function.jsonlines import Answers, Splitter
 from function.problems import Problem
 from function.server import arrival as arriving
 from function.server.arrival import Arrival
-from function.server.gathering import Buffer, Disconnected, Gathering, Receive, drop
+from function.server.gathering import Buffer, Disconnected, Gathering, Receive
 from function.server.head import Head, media_type, read_head
 from function.server.streaming import Send, Stream
 from function.server.threads import Threads
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Threads beyond the requests that are answered at the same time: for refusals and for health.
 _SPARE = 8
-#: How long an answer's connection is kept for the rest of a body that nobody wants, so that the client reads the answer.
-_LINGER_S = 2.0
 #: Media types of a body that is lines of JSON, and the paths that take one.
 LINES_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 _LINES_PATHS = ("/classify", "/")
@@ -68,7 +66,7 @@ class Application:
         try:
             head = read_head(scope)
             if _is_lines(scope, head):
-                await self._stream(scope, receive, send, arrival)
+                await self._stream(scope, receive, send, arrival, head)
                 return
             body = await self._gathering.whole(receive, head, arrival)
         except Problem as problem:
@@ -79,23 +77,23 @@ class Application:
         if head is None:
             environ.pop("HTTP_HOST", None)
         answer = await self._threads.run(lambda: call(self._app, environ), lambda answer: answer.close())
-        await self._send(answer, scope, receive, send, arrival, ends=head is None)
+        await self._send(answer, scope, send, arrival, ends=head is None)
 
-    async def _stream(self, scope: Any, receive: Receive, send: Send, arrival: Arrival) -> None:
+    async def _stream(self, scope: Any, receive: Receive, send: Send, arrival: Arrival, head: Head) -> None:
         arrival.streams = True
         taken: list[Answers] = []
         environ = {**environ_of(scope, b""), LINES: taken.append}
         answer = await self._threads.run(lambda: call(self._app, environ), lambda answer: None if taken else answer.close())
         if not taken:
-            await self._send(answer, scope, receive, send, arrival)
+            await self._send(answer, scope, send, arrival)
             return
         stream = Stream(
             receive, arrival, Splitter(self._limits.max_body), taken[0],
             threads=self._threads, turns=self._turns, buffer=self._buffer, silence=self._limits.read_timeout,
         )  # fmt: skip
         try:
-            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            proper = await stream.run(send)
+            start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+            proper = await stream.run(send, start, at_once=not head.expects)
         finally:
             self._threads.run(answer.close)
         if proper:
@@ -103,9 +101,7 @@ class Application:
         else:
             await arrival.cut()
 
-    async def _send(
-        self, answer: Answer, scope: Any, receive: Receive, send: Send, arrival: Arrival, *, ends: bool = False
-    ) -> None:
+    async def _send(self, answer: Answer, scope: Any, send: Send, arrival: Arrival, *, ends: bool = False) -> None:
         """Sends a whole answer. The connection ``ends`` with it, as it does where the request's body has not been read."""
         ends = ends or not arrival.complete
         if ends and scope["http_version"] in ("1.0", "1.1"):
@@ -114,13 +110,16 @@ class Application:
         if not arrival.complete:
             # A client that still sends would lose the answer to a reset, were the connection closed at once.
             await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-            await drop(receive, arrival, _LINGER_S)
+            await arrival.cut()
             answer.body = b""
         await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
 
 def _is_lines(scope: Any, head: Head) -> bool:
     """Whether the body is lines of JSON, to be answered as they come, and not a CloudEvent."""
-    if media_type(head.kind) not in LINES_TYPES or scope["method"] != "POST" or scope["path"] not in _LINES_PATHS:
+    if scope["method"] != "POST" or scope["path"] not in _LINES_PATHS or media_type(head.kind) not in LINES_TYPES:
+        return False
+    # HTTP/1.0 has no chunks to answer with: lines are gathered there.
+    if scope["http_version"] == "1.0":
         return False
     return scope["path"] != "/" or not any(name.startswith(b"ce-") for name, _ in scope["headers"])

@@ -21,10 +21,13 @@ from function.server.connections import problem_bytes
 if TYPE_CHECKING:
     from function.server.connections import Connections
 
-#: Bytes of a request line with its headers; also of what may stand between two pieces of a body.
+#: Bytes of a request line with its headers.
 MAX_HEAD = 32 << 10
 #: The parser gets so much at a time, so that a client cannot have thousands of short requests made ready at once.
-_SLICE = 8 << 10
+_SLICE = 4 << 10
+#: What a body may have of chunk sizes, extensions and trailers, beside `_EACH` bytes for each of its own.
+_MAX_FRAMING = 16 << 10
+_EACH = 16
 #: How long a connection that has been given up is read from, so that the client can read why.
 _LINGER_S = 2.0
 
@@ -84,12 +87,16 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request's first byte."""
         super().on_message_begin()
-        self._receiving, self._headed = _Arrival(self.loop.time(), self), False
+        self._receiving, self._headed, self._uncounted = _Arrival(self.loop.time(), self), False, 0
         self.scope["state"][KEY] = self._receiving
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. White space behind a value is none of it, which the parser leaves there. Source: RFC 9112, 5.1."""
+        super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """A whole head."""
-        if self._uncounted > MAX_HEAD:
+        if self._uncounted > MAX_HEAD - 2 * _SLICE:
             self._check_size()
         if self.parser.should_upgrade():
             self._rebuilt = self._without_upgrade()
@@ -110,7 +117,7 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
-        self._uncounted = 0
+        self._uncounted = max(0, self._uncounted - (1 + _EACH) * len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -161,7 +168,7 @@ class Connection(HttpToolsProtocol):
         elif self._headed or self._receiving is None:
             self.cycle.keep_alive = self.cycle.keep_alive and bool(self._waiting)
             if self._receiving and self._receiving.streams:
-                self._fail("the function is shutting down")
+                self.loop.call_later(self.group.times.read, self._fail, "the function is shutting down")
 
     def check(self, now: float) -> None:
         """Ends what has taken too long."""
@@ -209,8 +216,8 @@ class Connection(HttpToolsProtocol):
             super().data_received(part)
             if self._broken or self.transport.is_closing():
                 return
-            if self._uncounted > MAX_HEAD + _SLICE:
-                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_LARGE)
+            if self._uncounted > (_MAX_FRAMING if self._headed else MAX_HEAD):
+                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_MUCH_FRAMING if self._headed else _TOO_LARGE)
                 return
             if self.pipeline and at + _SLICE < len(data):
                 self._waiting = data[at + _SLICE :]
@@ -274,7 +281,8 @@ class Connection(HttpToolsProtocol):
             self.loop.call_later(_LINGER_S, self.transport.close)
 
 
-_TOO_LARGE = f"the request line and headers are too large; at most {MAX_HEAD} bytes together, as between two pieces of a body"
+_TOO_LARGE = f"the request line and headers are too large; at most {MAX_HEAD} bytes together"
+_TOO_MUCH_FRAMING = f"the chunks' extensions or trailers are too large; at most {_MAX_FRAMING} bytes together"
 
 
 class _Parser(httptools.HttpRequestParser):

@@ -111,17 +111,6 @@ async def next_part(receive: Receive, arrival: Arrival) -> tuple[bytes, bool]:
     return message.get("body", b""), more
 
 
-async def drop(receive: Receive, arrival: Arrival, seconds: float) -> None:
-    """Reads what is left of a body and drops it, for so long at most."""
-    dropped = 0
-    try:
-        async with asyncio.timeout(seconds):
-            while not arrival.complete and not arrival.failure and dropped <= MAX_DROPPED:
-                dropped += len((await next_part(receive, arrival))[0])
-    except (TimeoutError, Disconnected):
-        pass
-
-
 def _cut(failure: str, size: int, length: int | None) -> Problem:
     if length is None:
         return Problem(HTTPStatus.BAD_REQUEST, f"the chunked body cannot be read to its end: {failure}")

@@ -36,10 +36,19 @@ class Stream:
         self._held = 0
         self._failure: str | None = None
 
-    async def run(self, send: Send) -> bool:
-        """Sends every answer, each as it comes, and the last line; whether the lines ended as they should. Raises `Disconnected`."""
+    async def run(self, send: Send, start: dict[str, Any], *, at_once: bool) -> bool:
+        """Sends every answer, each as it comes, and the last line; whether the lines ended as they should. Raises `Disconnected`.
+
+        ``start`` goes first, ``at_once`` or not before the first answer: a client that waits for a 100 would not get it any more.
+        """
+        started = at_once
+        if at_once:
+            await send(start)
         try:
             while body := await self._next():
+                if not started:
+                    started = True
+                    await send(start)
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         finally:
             if self._reading:
@@ -47,6 +56,8 @@ class Stream:
             for _, flight in self._flying:
                 flight.cancel()
             self._buffer.give_back(self._held)
+        if not started:
+            await send(start)
         if last := self._answers.last(self._failure):
             await send({"type": "http.response.body", "body": last, "more_body": True})
         return self._failure is None

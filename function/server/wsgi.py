@@ -84,6 +84,8 @@ def call(app: WSGIApplication, environ: dict[str, Any]) -> Answer:
     body = b"".join(parts)
     status, headers = told
     pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    if environ.get(LINES) is None and not any(name == b"content-length" for name, _ in pairs):
+        pairs.append((b"content-length", b"%d" % len(body)))
     return Answer(int(status[:3]), pairs, body, getattr(parts, "close", _nothing))
 
 

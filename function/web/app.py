@@ -6,7 +6,7 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from function.access import Access
 from function.problems import Problem, problem_of
@@ -33,12 +33,16 @@ def create_app(service: Service, access: Access) -> Flask:
 
     def begin() -> None:
         given = current()
-        given.route = given.url_rule.rule if given.url_rule else given.route
+        # The library leaves slashes out that a path begins with.
+        other = given.environ["PATH_INFO"].startswith("//")
+        given.route = given.url_rule.rule if given.url_rule and not other else given.route
         watching.begin(given)
         refusal: Problem | None = given.environ.get("function.refusal")
         # A body too large for a route that is not there: the route is what is wrong.
         if refusal and not (refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and given.routing_exception):
             raise refusal
+        if other:
+            raise NotFound
         _admit(given, service)
 
     def end(response: Response) -> Response:

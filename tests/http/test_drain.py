@@ -23,7 +23,7 @@ HALVES = {
     "chunks": (POST + CHUNKED + END + CHUNKS[:5], CHUNKS[5:]),
     "head after a whole request": (FIRST + GET[:20], GET[20:] + END),
     "body after a whole request": (FIRST + POST + LENGTH + END + TEXT[:4], TEXT[4:]),
-    "lines": (POST.replace(b"text/plain", b"application/x-ndjson") + CHUNKED + END + b"d\r\n" + b'{"text": "tea', b'"}\r\n0\r\n\r\n'),
+    "lines": (POST.replace(b"text/plain", b"application/x-ndjson") + CHUNKED + END + b"f\r\n" + b'{"text": "tea', b'"}\r\n0\r\n\r\n'),
 }  # fmt: skip
 
 
