@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, cast
 
-from function.server import Server
+from function.access import Access
+from function.server.application import Application, Limits
+from function.server.connections import Connections, Times, allowed
+from function.server.listening import listen
+from function.server.serving import Server
 
 _ANSWER = b'{"label":"neither"}\n'
 
@@ -17,9 +21,12 @@ def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [_ANSWER]
 
 
+def _nothing() -> None:
+    pass
+
+
 if __name__ == "__main__":
-    server = Server(
-        ("127.0.0.1", int(os.environ["PORT"])), app, threads=128, max_body=1 << 20, read_timeout=10, keep_alive=75, grace=1
-    )
-    server.prepare()
-    server.serve()
+    # Nothing is refused here, so nothing is counted.
+    connections = Connections(Times(read=10, write=60, idle=75), allowed(None), cast(Access, None))
+    served = Application(app, Limits(threads=128, max_body=1 << 20, max_buffer=64 << 20, read_timeout=10))
+    Server(served, connections, grace=1, listening=_nothing, ending=_nothing).run([listen("127.0.0.1", int(os.environ["PORT"]))])

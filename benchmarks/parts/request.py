@@ -21,6 +21,7 @@ from benchmarks.lines import tiny
 from benchmarks.plan import Record, Run
 from benchmarks.processes import ended, free_port, start, wait_for
 from benchmarks.texts import single
+from function.access import Access
 from function.answers import answer
 from function.asked import Limits, of_object, parse_json
 from function.classify import Classified, Classifier
@@ -41,7 +42,7 @@ Item = TypeVar("Item")
 _CLIENTS = 32
 _BATCHES = 5
 _LIMITS = Limits(128, 10_000, 1 << 20)
-_SERVER, _APP = "HTTP server: gather, cheroot, hand-over", "application: route, request, response, headers, id, times"
+_SERVER, _APP = "HTTP server: frame, gather, hand-over", "application: route, request, response, headers, id, times"
 
 
 def measure(run: Run) -> list[Record]:
@@ -124,7 +125,7 @@ def _parts(run: Run, place: str, model: Path) -> Iterator[Record]:
 
 def _application(service: Service, bodies: Callable[[], bytes], done: Classified) -> Iterator[float]:
     """The application with a classifier that answers at once, as the log tells errors only, and every request."""
-    app: Any = create_app(service)
+    app: Any = create_app(service, Access(service))
     service.classifier.classify = lambda *_: done  # type: ignore[method-assign]
 
     def call() -> None:

@@ -34,7 +34,7 @@ class Request(_Request):
 
     route = "none"
     id = ""
-    admitted = streams = False
+    admitted = False
     asked: Asked | None = None
     done: Classified | None = None
 

@@ -26,10 +26,12 @@ def stream(given: Request, service: Service) -> Response:
     if not service.streams.enter():
         detail = f"{service.streams.most} streams of lines are open, the limit (MAX_STREAMS)"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
-    given.streams = True
     take = given.environ.get("function.lines")
     if take:
         take(answers)
+        # It holds no thread while it is idle, and so no place of those that do.
+        service.requests.leave()
+        given.admitted = False
         lines: Iterator[bytes] = iter(())
     else:
         lines = _answered(read_body(given, service.limits.body), service, answers)
