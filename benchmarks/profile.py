@@ -24,7 +24,7 @@ _PARTS = {
     "service": ("service.py", "regions.py", "sessions.py", "endpoints.py", "layout.py"),
     "metrics, log": ("metrics.py", "prometheus_client", "logging/"),
     "tokenizer": ("tokens.py", "tokenizers/"),
-    "HTTP": ("cheroot", "gather.py", "server.py", "pool.py", "flask/", "werkzeug/", "web/"),
+    "HTTP": ("uvicorn", "function/server/", "flask/", "werkzeug/", "web/"),
 }
 
 

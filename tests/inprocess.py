@@ -8,6 +8,7 @@ from typing import Any
 
 from werkzeug.test import Client
 
+from function.access import Access
 from function.asked import Limits
 from function.classify import Classifier
 from function.load import extras_of
@@ -49,4 +50,5 @@ def service(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> Service:
 
 def client(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> Any:
     """A client of such an application (werkzeug's)."""
-    return Client(create_app(service(logits)))
+    made = service(logits)
+    return Client(create_app(made, Access(made)))

@@ -16,6 +16,7 @@ from cloudevents.v1.conversion import to_binary, to_structured
 from cloudevents.v1.http import CloudEvent, from_http
 from werkzeug.test import Client
 
+from function.access import Access
 from function.web.app import create_app
 from tests.conftest import Server
 from tests.inprocess import service
@@ -126,7 +127,8 @@ def test_a_header_that_is_not_utf8_is_400(function: Server, name: str, sent: byt
 
 def test_our_source_is_encoded_too() -> None:
     """EVENT_SOURCE may be of any script."""
-    application: Any = Client(create_app(replace(service(), source="/caf\u00e9 1")))
+    named = replace(service(), source="/caf\u00e9 1")
+    application: Any = Client(create_app(named, Access(named)))
     answer = application.post("/", data='{"text": "tea"}', headers=BINARY)
     assert answer.headers["ce-source"] == "/caf%C3%A9%201"
     event = {**EVENT, "data": {"text": "tea"}}

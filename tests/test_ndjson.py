@@ -22,7 +22,14 @@ TYPE = {"Content-Type": "application/x-ndjson"}
 
 @pytest.fixture(scope="module")
 def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start(tmp_path_factory.mktemp("lines"), agent.addresses["unix"], MAX_BODY="2000", THREADS="8", READ_TIMEOUT_S="3", MAX_STREAMS="2")
+    server = start(
+        tmp_path_factory.mktemp("lines"),
+        agent.addresses["unix"],
+        MAX_BODY="2000",
+        THREADS="8",
+        READ_TIMEOUT_S="3",
+        MAX_STREAMS="2",
+    )
     wait_until_ready(server)
     yield server
     assert server.stop() == 0

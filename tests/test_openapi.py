@@ -10,6 +10,7 @@ import pytest
 import requests
 from openapi_spec_validator import validate
 
+from function.access import Access
 from function.asked import Limits
 from function.classify import Classifier
 from function.load import extras_of
@@ -50,7 +51,7 @@ def test_it_names_every_route_and_no_other(document: Any) -> None:
         Classifier.of_file(extras_of(TWEETS), Nobody()), {"name": "tweets", "sha256": None}, Limits(1, 1, 1), 1.0, Slots(1), Slots(1),
         lambda: None, list, {},
     )  # fmt: skip
-    rules = create_app(service).url_map.iter_rules()
+    rules = create_app(service, Access(service)).url_map.iter_rules()
     there = {
         (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method)
         for rule in rules

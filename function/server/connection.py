@@ -12,11 +12,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from function.server.arrival import KEY, Arrival
 from function.server.connections import problem_bytes
+from function.server.parser import Flow, Parser, Trailers, with_path
 
 if TYPE_CHECKING:
     from function.server.connections import Connections
@@ -39,7 +39,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.parser = _Parser(self)
+        self.parser = Parser(self)
         self.reason: str | None = None
         self._receiving: _Arrival | None = None
         self._heard = self._headed = self._ended = self._broken = self._draining = False
@@ -56,7 +56,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
-        self.flow = self._flow = _Flow(transport)
+        self.flow = self._flow = Flow(transport)
         self.group.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -102,14 +102,14 @@ class Connection(HttpToolsProtocol):
             self._rebuilt = self._without_upgrade()
             return
         if self.url[:1] not in (b"/", b"*"):
-            self.url = _with_path(self.url)
+            self.url = with_path(self.url)
         if self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False
         queued = self._busy
         super().on_headers_complete()
         self._headed, self._uncounted = True, 0
         # What the library appends from now on are trailers, and nobody reads them.
-        self.headers = _Trailers()
+        self.headers = Trailers()
         if self._receiving:
             self._receiving.queued = queued
         if self._draining:
@@ -133,7 +133,7 @@ class Connection(HttpToolsProtocol):
     def ignore_upgrade(self, rest: bytes) -> None:
         """The parser has stopped where another protocol would begin: it goes on as though none had been asked for."""
         head, self._rebuilt = self._rebuilt, b""
-        self.parser = _Parser(self)
+        self.parser = Parser(self)
         self.parser.feed_data(head)
         self.parser.feed_data(rest)
 
@@ -285,36 +285,6 @@ _TOO_LARGE = f"the request line and headers are too large; at most {MAX_HEAD} by
 _TOO_MUCH_FRAMING = f"the chunks' extensions or trailers are too large; at most {_MAX_FRAMING} bytes together"
 
 
-class _Parser(httptools.HttpRequestParser):
-    """The library's parser; its connection learns why it stopped."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
-        self._connection = connection
-        # As uvicorn has it: what follows a request that ends the connection is ignored.
-        self.set_dangerous_leniencies(lenient_data_after_close=True)
-
-    def feed_data(self, data: bytes) -> None:  # type: ignore[override] # uvicorn and we give it nothing else
-        """Parses more bytes."""
-        try:
-            super().feed_data(data)
-        except httptools.HttpParserUpgrade as stop:
-            self._connection.ignore_upgrade(data[stop.args[0] :])
-        except httptools.HttpParserError as error:
-            self._connection.reason = str(error)
-            raise
-
-
-class _Flow(FlowControl):
-    """The library's flow control; nothing is read while bytes wait for the parser."""
-
-    held = False
-
-    def resume_reading(self) -> None:
-        if not self.held:
-            super().resume_reading()
-
-
 class _Arrival(Arrival):
     """An arrival that can end its connection."""
 
@@ -326,14 +296,3 @@ class _Arrival(Arrival):
 
     async def cut(self) -> None:
         await self._connection.cut()
-
-
-class _Trailers(list[tuple[bytes, bytes]]):
-    def append(self, _: tuple[bytes, bytes]) -> None:
-        pass
-
-
-def _with_path(url: bytes) -> bytes:
-    """A target in absolute form whose path is empty has the path ``/``. Source: RFC 9112, 3.2.1."""
-    parsed = httptools.parse_url(url)
-    return url if parsed.path else b"/" + (b"?" + parsed.query if parsed.query else b"")

@@ -96,7 +96,7 @@ RED: dict[str, tuple[str, ...]] = {
     "100 400 end": (
         "expect a bad length",
     ),
-    "200 end after 4 s": (
+    "200 endseconds 0.0": (
         "late in the head after a whole request", "late in the body after a whole request",
         "late in the first line after a whole request",
     ),

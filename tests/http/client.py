@@ -78,9 +78,10 @@ class Exchange:
             data = b""
             with contextlib.suppress(ConnectionError):
                 data = self._socket.recv(1 << 16)
-            self.received += data
             self.closed = not data
-            self.seconds = time.monotonic() - self._began
+            if data:
+                self.received += data
+                self.seconds = time.monotonic() - self._began
 
     @property
     def answers(self) -> list[Answer]:

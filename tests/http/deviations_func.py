@@ -14,8 +14,8 @@ HYPERCORN: dict[str, dict[str, tuple[str, ...]]] = {
             "coding chunked and identity", "coding with a trailing comma", "coding empty", "coding empty and chunked",
         ),
     },
-    "h11 takes a chunk's size of up to 20 digits": {
-        "open or 408 end": ("chunk size of more than 64 bits",),
+    "h11 takes a chunk's size of up to 20 digits, and the deadline ends it": {
+        "408 end": ("chunk size of more than 64 bits",),
     },
     "h11 reads an extension up to the line's end, whatever is in it": {
         "200 200 go": ("chunk extension with a carriage return", "chunk extension with a NUL"),

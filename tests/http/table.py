@@ -33,7 +33,8 @@ class Row:
 
     ``outcome``: what must be seen; alternatives are separated by `` or ``. ``contains``: what the last answer's head or body
     contains, in letters of either case; ``lacks``: what no answer contains. ``follow``: whether `NEXT` is sent. ``within``: when
-    the last byte or the end may come, in seconds after the connection was made.
+    the last byte of the answers may come, in seconds after the connection was made; a server may close a little later, so that
+    the client reads its answer and not a reset.
     """
 
     name: str
