@@ -22,6 +22,7 @@ _log = logging.getLogger("function")
 #: Lines that are classified together.
 PART = 32
 _RETRY_S = 0.1
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 #: A line's number and its bytes; None for one that is too long.
@@ -80,7 +81,7 @@ class Splitter:
         line = None if self._too_long else bytes(self._partial)
         self._partial.clear()
         self._too_long = False
-        if line is None or line.strip():
+        if line is None or line.removeprefix(_BYTE_ORDER_MARK).strip():
             yield self._number, line
 
 
@@ -105,8 +106,8 @@ class Answers:
             texts = [text for i in places for text in _texts(read[i][1])]
             for i, one in zip(places, self._classified(Asked(texts, many=False, options=options)), strict=True):
                 answers[i] = one
-        errors = sum("error" in answer for answer in answers)
-        return b"".join(line_of({**head, **answer}) for (head, _), answer in zip(read, answers, strict=True)), errors
+        written = [_written(head, answer) for (head, _), answer in zip(read, answers, strict=True)]
+        return b"".join(line for line, _ in written), sum(failed for _, failed in written)
 
     def count(self, lines: int, errors: int) -> None:
         """So many have been sent."""
@@ -168,6 +169,15 @@ def _texts(asked: Asked | Problem) -> list[str | Unusable]:
 def _body(error: RpcError) -> dict[str, Any]:
     problem = problem_of(error)
     return problem.body() if problem else {}
+
+
+def _written(head: dict[str, Any], answer: dict[str, Any]) -> tuple[bytes, bool]:
+    """The line, and whether it is an error."""
+    try:
+        return line_of({**head, **answer}), "error" in answer
+    except (ValueError, RecursionError):
+        problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the id cannot be sent back: it is too deeply nested, or no JSON")
+        return line_of({"line": head["line"], "error": problem.body()}), True
 
 
 def line_of(answer: dict[str, Any]) -> bytes:

@@ -260,6 +260,8 @@ def _classify() -> Json:
         {"name": name, "in": "query", "schema": schema, "description": f"{_MEANING[name]}. A value in the body takes precedence."}
         for name, schema in _OPTIONS.items()
     ]
+    summary = "Lines alone: adds a last line with how many there were, and how many of them with an error."
+    query.append({"name": "summary", "in": "query", "schema": {"type": "boolean", "default": False}, "description": summary})
     form = {
         "type": "object",
         "required": ["text"],

@@ -104,7 +104,8 @@ class Application:
     async def _send(self, answer: Answer, scope: Any, send: Send, arrival: Arrival, *, ends: bool = False) -> None:
         """Sends a whole answer. The connection ``ends`` with it, as it does where the request's body has not been read."""
         ends = ends or not arrival.complete
-        if ends and scope["http_version"] in ("1.0", "1.1"):
+        # HTTP/2 has no such header, and ends a stream otherwise.
+        if ends and scope["http_version"] not in ("2", "3"):
             answer.headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         if not arrival.complete:

@@ -126,6 +126,9 @@ class Connection(HttpToolsProtocol):
             return
         super().on_message_complete()
         self._uncounted = 0
+        # A trailer may have said so: the parser would take nothing more.
+        if not self.parser.should_keep_alive():
+            self.cycle.keep_alive = False
         if self._receiving:
             self._receiving.complete = True
             self._receiving = None

@@ -13,9 +13,6 @@ from function.reading import Malformed, decoded
 from function.web.http import Request
 from vaccel_rpc import tracing
 
-#: A body too large is read and dropped up to here, so that the client reads the answer and not a reset.
-_DRAIN = 64 << 20
-_CHUNK = 1 << 16
 #: Content encoding -> zlib's numbers for its header; some clients send deflate without one (RFC 9110, 8.4.1.2).
 _WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 #: Members of one gzip body, which may be a file that grew by appending.
@@ -23,15 +20,11 @@ _MEMBERS = 128
 
 
 def read_body(asked: Request, most: int) -> bytes:
-    """The body, of at most ``most`` bytes, inflated too. Raises `Problem` (408, 413, 415) and `Malformed`."""
-    try:
-        body = _whole(asked, most)
-    except ValueError as error:
-        if isinstance(error, Malformed):
-            raise
-        raise Malformed(f"the chunked body cannot be read: {error}") from None
-    except TimeoutError:
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time") from None
+    """The body, of at most ``most`` bytes, inflated too. Raises `Problem` (413, 415) and `Malformed`."""
+    # Not the library's stream, which limits again what every server here has limited.
+    body: bytes = asked.environ["wsgi.input"].read(most + 1)
+    if len(body) > most:
+        raise _too_large(f"the body is too large; at most {most} bytes (MAX_BODY)")
     encodings = asked.environ.get("HTTP_CONTENT_ENCODING")
     return _inflated(body, encodings, most) if encodings else body
 
@@ -68,22 +61,6 @@ def trace_of(asked: Request) -> dict[str, str]:
 def metadata_of(asked: Request) -> Mapping[str, str]:
     """What goes on to the agent: the trace, with the request's own span as parent where it has one."""
     return tracing.child_of(asked.span, trace_of(asked))
-
-
-def _whole(asked: Request, most: int) -> bytes:
-    expected = asked.content_length
-    # Not the library's stream, which limits again what every server here has limited.
-    stream = asked.environ["wsgi.input"]
-    if (expected or 0) <= most:
-        body: bytes = stream.read(most + 1)
-        if len(body) < (expected or 0):
-            raise Malformed(f"the body ended after {len(body)} of {expected} bytes")
-        if len(body) <= most:
-            return body
-    left = _DRAIN
-    while left > 0 and (chunk := stream.read(min(_CHUNK, left))):
-        left -= len(chunk)
-    raise _too_large(f"the body is too large; at most {most} bytes (MAX_BODY)")
 
 
 def _inflated(body: bytes, encodings: str, most: int) -> bytes:

@@ -18,7 +18,7 @@ from function.problems import Problem
 from function.service import Service
 from function.web.body import metadata_of, query_options, read_body, text_of, trace_of
 from function.web.http import Request, Response
-from vaccel_rpc import tracing
+from vaccel_rpc import log, tracing
 
 TYPE = "dev.vaccel.classification"
 _STRUCTURED, _BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
@@ -44,7 +44,9 @@ def answer(given: Request, service: Service) -> Response:
     try:
         attributes, data = _structured(body) if structured else _binary(given, body)
         asked = given.asked = _asked(attributes, data, given, service)
-        done = given.done = service.classify(asked, metadata_of(given) if trace_of(given) or tracing.on() else _trace(attributes))
+        metadata = metadata_of(given) if trace_of(given) or tracing.on() else _trace(attributes)
+        log.context.set(tracing.ids(given.span, metadata))
+        done = given.done = service.classify(asked, metadata)
     except (Unusable, Malformed) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
     out = answer_of(done.items, asked.options, service.model, many=asked.many)
@@ -134,7 +136,8 @@ def _from_base64(encoded: Any) -> bytes:
 
 
 def _trace(attributes: dict[str, Any]) -> dict[str, str]:
-    return {name: value for name in ("traceparent", "tracestate") if isinstance(value := attributes.get(name), str)}
+    parent, state = (value if isinstance(value := attributes.get(name), str) else None for name in ("traceparent", "tracestate"))
+    return tracing.context(parent, state)
 
 
 def _response(attributes: dict[str, Any], out: dict[str, Any], service: Service, *, structured: bool) -> Response:

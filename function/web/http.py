@@ -26,7 +26,7 @@ JSON = "application/json"
 View = Callable[..., "Response"]
 Route = tuple[str, View, str]
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class Request(_Request):
