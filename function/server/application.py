@@ -13,6 +13,7 @@ from function.server.arrival import Arrival
 from function.server.gathering import Buffer, Disconnected, Gathering, Receive
 from function.server.head import Head, media_type, read_head
 from function.server.streaming import Send, Stream
+from function.server.strict import checked
 from function.server.threads import Threads
 from function.server.wsgi import LINES, REFUSAL, Answer, call, environ_of
 
@@ -64,6 +65,8 @@ class Application:
     async def _answer(self, scope: Any, receive: Receive, send: Send, arrival: Arrival) -> None:
         refusal, head, body = None, None, b""
         try:
+            if not arrival.known:
+                scope = checked(scope)
             head = read_head(scope)
             if _is_lines(scope, head):
                 await self._stream(scope, receive, send, arrival, head)

@@ -18,6 +18,8 @@ class Arrival:
     """
 
     __slots__ = ("began", "complete", "ended", "failure", "queued", "streams")
+    #: Whether the server is one that tells: ours.
+    known = False
 
     def __init__(self, began: float) -> None:
         self.began = began

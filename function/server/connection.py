@@ -17,12 +17,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from function.server.arrival import KEY, Arrival
 from function.server.connections import problem_bytes
 from function.server.parser import Flow, Parser, Trailers, with_path
+from function.server.strict import MAX_HEAD
 
 if TYPE_CHECKING:
     from function.server.connections import Connections
 
-#: Bytes of a request line with its headers.
-MAX_HEAD = 32 << 10
 #: The parser gets so much at a time, so that a client cannot have thousands of short requests made ready at once.
 _SLICE = 4 << 10
 #: What a body may have of chunk sizes, extensions and trailers, beside `_EACH` bytes for each of its own.
@@ -292,6 +291,7 @@ class _Arrival(Arrival):
     """An arrival that can end its connection."""
 
     __slots__ = ("_connection",)
+    known = True
 
     def __init__(self, began: float, connection: Connection) -> None:
         super().__init__(began)

@@ -1,0 +1,32 @@
+"""What our own server does with a head before the application sees it, for servers that do not. Source: RFC 9112, 3.2; RFC 9110, 5.5."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from function.problems import Problem
+
+#: Bytes of a request line with its headers.
+MAX_HEAD = 32 << 10
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def checked(scope: Any) -> Any:
+    """The scope, its path without scheme and host. Raises `Problem` (400, 431)."""
+    target: bytes = scope.get("raw_path") or scope["path"].encode()
+    size = len(scope["method"]) + len(target) + len(scope["query_string"])
+    if size + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MAX_HEAD:
+        detail = f"the request line and headers are too large; at most {MAX_HEAD} bytes together"
+        raise Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+    for name, value in scope["headers"]:
+        if _CONTROL.search(value):
+            raise Problem(HTTPStatus.BAD_REQUEST, f"the header {name[:40].decode('latin-1')} has a control character")
+    if target[:1] == b"/" or target == b"*":
+        return scope
+    parts = urlsplit(target.decode("latin-1"))
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise Problem(HTTPStatus.BAD_REQUEST, "the target must begin with a slash, or be a whole URL")
+    return {**scope, "path": unquote(parts.path) or "/"}
