@@ -91,7 +91,11 @@ class Connections:
 
     def record(self, status: HTTPStatus, identity: str, seconds: float) -> None:
         """A request that was refused before the application could see it."""
-        self._access.record(Entry("-", "-", "none", int(status), identity, seconds))
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            # There may be thousands a second: counted each, and told together (`_say`).
+            self._access.metrics.request("none", int(status), seconds)
+        else:
+            self._access.record(Entry("-", "-", "none", int(status), identity, seconds))
 
     def _say(self) -> None:
         if self._closed or self._refused:

@@ -1,0 +1,63 @@
+"""More connections than descriptors: idle ones make room, a flood does not fill the log, and accepting goes on."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.conftest import Server, spawn
+from tests.test_server import answers, connect
+
+FILES = 256
+
+
+@pytest.fixture
+def function(agent: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A function that may open 256 files."""
+    original = subprocess.Popen
+
+    def limited(*args: object, **kwargs: object) -> subprocess.Popen[bytes]:
+        return original(*args, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES)), **kwargs)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(subprocess, "Popen", limited)
+    env = {"VACCEL_RPC_ADDRESS": agent.addresses["unix"], "PORT": "0", "HOST": "127.0.0.1"}
+    server = spawn(tmp_path / "function.log", "function", env=env)
+    monkeypatch.undo()
+    server.addresses["http"] = server.wait_for(r"Listening on (http://[^\s\"]+)")[1]
+    return server
+
+
+def alive(server: Server) -> int:
+    return requests.get(server.addresses["http"] + "/health/liveness", timeout=5).status_code
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT"], ids=["idle", "with half a head"])
+def test_400_connections_do_not_shut_the_function(function: Server, sent: bytes) -> None:
+    """Idle ones are closed for a new one; where none is idle, the new one gets a 503; when they leave, all is well within 5 s."""
+    try:
+        with ExitStack() as stack:
+            for _ in range(400):
+                client = stack.enter_context(connect(function))
+                client.sendall(sent)
+            if sent:
+                with connect(function) as refused:
+                    assert answers(refused)[0][0] == 503
+            else:
+                assert alive(function) == 200
+        end = time.monotonic() + 5
+        while True:
+            try:
+                if alive(function) == 200:
+                    break
+            except (TimeoutError, requests.RequestException):
+                pass
+            assert time.monotonic() < end, function.text
+        assert function.text.count("\n") < 20, function.text
+    finally:
+        assert function.stop() == 0
