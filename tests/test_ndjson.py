@@ -69,6 +69,14 @@ def test_options_of_the_query_and_of_a_line(function: Server) -> None:
     assert send(function, body, "?top_k=0").status_code == 422
 
 
+def test_a_summary_is_the_last_line(function: Server) -> None:
+    """How many lines were answered, and how many with an error; another value than true or false is refused."""
+    body = b'{"text": "tea"}\n\nnonsense\n{"text": "see you"}'
+    assert lines_of(send(function, body, "?summary=true"))[-1] == {"lines": 3, "errors": 1}
+    assert "lines" not in lines_of(send(function, body, "?summary=false"))[-1]
+    assert send(function, body, "?summary=null").status_code == 422
+
+
 def test_many_lines_keep_their_order(function: Server) -> None:
     """A body of no known length, ten times what a body may hold."""
     count = 1000

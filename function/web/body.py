@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from function.options import read_options, refuse_misspelt, typed
+from function.options import Unusable, read_options, refuse_misspelt, typed
 from function.problems import Problem
 from function.reading import Malformed, decoded
 from function.web.http import Request
@@ -44,10 +44,19 @@ def query_options(asked: Request) -> dict[str, Any]:
     if not asked.query_string:
         return {}
     refuse_misspelt(asked.args)
+    summary_of(asked)
     options = {name: value for name, value in typed(asked.args).items() if name != "errors"}
     # A wrong one is said even where a value in the body takes precedence.
     read_options(options)
     return options
+
+
+def summary_of(asked: Request) -> bool:
+    """Whether lines are to end with a summary, which the query string alone can say. Raises `Unusable`."""
+    value = asked.args.get("summary", "false")
+    if value not in ("true", "false"):
+        raise Unusable('"summary" must be true or false')
+    return value == "true"
 
 
 def trace_of(asked: Request) -> dict[str, str]:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from function.jsonlines import PART, Answers, Splitter
 from function.problems import Problem
 from function.service import Service
-from function.web.body import metadata_of, query_options
+from function.web.body import metadata_of, query_options, summary_of
 from function.web.http import Request, Response
 
 TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
@@ -22,7 +22,7 @@ def stream(given: Request, service: Service) -> Response:
     """The answer to such a request. Raises `Problem`, `Unusable`."""
     if given.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "lines of JSON are taken without a content encoding")
-    answers = Answers(service, query_options(given), metadata_of(given), summary=_summary(given))
+    answers = Answers(service, query_options(given), metadata_of(given), summary=summary_of(given))
     if not service.streams.enter():
         detail = f"{service.streams.most} streams of lines are open, the limit (MAX_STREAMS)"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
@@ -51,10 +51,3 @@ def _answered(body: bytes, service: Service, answers: Answers) -> Iterator[bytes
         answers.count(len(lines), errors)
         yield answered
     yield answers.last(None)
-
-
-def _summary(given: Request) -> bool:
-    value = given.args.get("summary", "false")
-    if value not in ("true", "false"):
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, '"summary" must be true or false')
-    return value == "true"
