@@ -11,7 +11,7 @@ from typing import NoReturn
 from function.assembly import assemble
 from function.config import VARIABLES, Config, ConfigError, from_env
 from function.phases import Phases
-from function.server.listening import address_of, listen
+from function.server.listening import listen
 from vaccel_rpc import log, process
 from vaccel_rpc.modelfile import ModelFileError
 
@@ -45,7 +45,7 @@ def _serve(config: Config) -> None:
 
     def listening() -> None:
         phases.end("listen")
-        _log.info("Listening on http://%s:%d", *address_of(listener))
+        _log.info("Listening on http://%s:%d", *listener.getsockname()[:2])
 
     server = Server(
         function.asgi(config), connections, grace=config.read_timeout + config.timeout, listening=listening, ending=function.drain

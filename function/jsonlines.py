@@ -19,6 +19,8 @@ from vaccel_rpc.errors import ResourceExhausted, RpcError, Unavailable
 
 _log = logging.getLogger("function")
 
+#: Media types of a body that is lines of JSON; answers have the first.
+MEDIA_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 #: Lines that are classified together.
 PART = 32
 _RETRY_S = 0.1

@@ -190,7 +190,7 @@ def test_a_file_takes_any_text(tmp_path: Path) -> None:
 
 
 def test_a_clients_words_are_escaped_in_the_agents_log(agent: Server, tmp_path: Path) -> None:
-    """The name that a client gives to its model stands in one line of the log, and a terminal shows it as it was sent."""
+    """The name that a client gives to its model is logged on one line, escaped, so that no terminal interprets it."""
     from tests.torchmodels import Echo, saved
 
     caller = Client(connect(parse(agent.addresses["unix"]), 10))

@@ -1,6 +1,6 @@
 """Log lines as the deployment guide shows them, or one JSON object a line; on standard error.
 
-What a client sent may stand in a message, a field or an exception. None of it begins a line, ends one, or reaches a terminal as a
+Messages, fields and exceptions may contain what a client sent. None of it begins a line, ends one, or reaches a terminal as a
 control character: text escapes what is not printable, fields are quoted, and JSON is ASCII.
 """
 

@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from function.jsonlines import Answers, Splitter
+from function.environ import LINES, REFUSAL
+from function.jsonlines import MEDIA_TYPES, Answers, Splitter
 from function.problems import Problem
 from function.server import arrival as arriving
 from function.server.arrival import Arrival
@@ -15,15 +16,14 @@ from function.server.head import Head, media_type, read_head
 from function.server.streaming import Send, Stream
 from function.server.strict import checked
 from function.server.threads import Threads
-from function.server.wsgi import LINES, REFUSAL, Answer, call, environ_of
+from function.server.wsgi import Answer, call, environ_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 #: Threads beyond the requests that are answered at the same time: for refusals and for health.
 _SPARE = 8
-#: Media types of a body that is lines of JSON, and the paths that take one.
-LINES_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+#: Paths that take a body of lines.
 _LINES_PATHS = ("/classify", "/")
 
 
@@ -121,7 +121,7 @@ class Application:
 
 def _is_lines(scope: Any, head: Head) -> bool:
     """Whether the body is lines of JSON, to be answered as they come, and not a CloudEvent."""
-    if scope["method"] != "POST" or scope["path"] not in _LINES_PATHS or media_type(head.kind) not in LINES_TYPES:
+    if scope["method"] != "POST" or scope["path"] not in _LINES_PATHS or media_type(head.kind) not in MEDIA_TYPES:
         return False
     # HTTP/1.0 has no chunks to answer with: lines are gathered there.
     if scope["http_version"] == "1.0":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any
+
+from function.problems import Problem
 
 #: Where a scope's ``state`` holds it.
 KEY = "arrival"
@@ -14,23 +17,33 @@ class Arrival:
 
     ``began``: when its first byte arrived (seconds of the event loop's clock); ``queued``: it came while another request of its
     connection was answered, and waited for its turn. ``complete``: its whole body is here. ``failure``: why no more of it can
-    come, though it is not complete; ``ended``: because the client sends no more. ``streams``: it is a stream of lines.
+    come, though it is not complete. ``streams``: it is a stream of lines. ``cut`` ends the connection; only our server gives it.
     """
 
-    __slots__ = ("began", "complete", "ended", "failure", "queued", "streams")
-    #: Whether the server is one that tells: ours.
-    known = False
+    __slots__ = ("_cut", "began", "complete", "failure", "queued", "streams")
 
-    def __init__(self, began: float) -> None:
-        self.began = began
-        self.complete = self.ended = self.queued = self.streams = False
+    def __init__(self, began: float, cut: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.began, self._cut = began, cut
+        self.complete = self.queued = self.streams = False
         self.failure: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether the server is one that tells how its requests arrive: ours."""
+        return self._cut is not None
 
     async def cut(self) -> None:
         """Ends the connection after what has been sent, so that the client sees that the answer is not whole.
 
         Does nothing where the server can only be left without an end of the answer.
         """
+        if self._cut:
+            await self._cut()
+
+
+def late(seconds: float) -> Problem:
+    """What a request is told that did not arrive whole within so many seconds."""
+    return Problem(HTTPStatus.REQUEST_TIMEOUT, f"the request did not arrive within {seconds:g} s (READ_TIMEOUT_S)")
 
 
 def of(scope: Mapping[str, Any], now: float) -> Arrival:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from function.server.arrival import KEY, Arrival
+from function.problems import Problem
+from function.server.arrival import KEY, Arrival, late
 from function.server.connections import problem_bytes
 from function.server.parser import Flow, Parser, Trailers, with_path
-from function.server.strict import MAX_HEAD
+from function.server.strict import MAX_HEAD, size_of, too_large
 
 if TYPE_CHECKING:
     from function.server.connections import Connections
@@ -40,9 +41,9 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.parser = Parser(self)
         self.reason: str | None = None
-        self._receiving: _Arrival | None = None
+        self._receiving: Arrival | None = None
         self._heard = self._headed = self._ended = self._broken = self._draining = False
-        self._refusal: tuple[HTTPStatus, str] | None = None
+        self._refusal: Problem | None = None
         self._waiting = b""
         self._rebuilt = b""
         self._uncounted = 0
@@ -86,7 +87,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request's first byte."""
         super().on_message_begin()
-        self._receiving, self._headed, self._uncounted = _Arrival(self.loop.time(), self), False, 0
+        self._receiving, self._headed, self._uncounted = Arrival(self.loop.time(), self.cut), False, 0
         self.scope["state"][KEY] = self._receiving
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -141,9 +142,9 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What the library does with a request that it cannot parse."""
-        status, detail = self._refusal or (HTTPStatus.BAD_REQUEST, f"the request is not valid HTTP/1.1: {self.reason or msg}")
-        self._refusal = None
-        self.refuse(status, detail)
+        detail = f"the request is not valid HTTP/1.1: {self.reason or msg}"
+        problem, self._refusal = self._refusal or Problem(HTTPStatus.BAD_REQUEST, detail), None
+        self.refuse(problem)
 
     # What the server tells.
 
@@ -183,22 +184,21 @@ class Connection(HttpToolsProtocol):
             return
         if self._receiving and not self._headed:
             if now - self._receiving.began > self.group.times.read:
-                detail = f"the request did not arrive within {self.group.times.read:g} s (READ_TIMEOUT_S)"
-                self.refuse(HTTPStatus.REQUEST_TIMEOUT, detail)
+                self.refuse(late(self.group.times.read))
         elif not self._receiving and not self._busy and now - self._since > self.group.times.idle:
             self.transport.close()
 
-    def refuse(self, status: HTTPStatus, detail: str) -> None:
+    def refuse(self, problem: Problem) -> None:
         """Nothing more is read; the client is told so after the answers that it waits for."""
         if self._broken:
             return
         self._broken = True
         if self._receiving and self._headed:
-            self._fail(detail)
+            self._fail(problem.detail)
         elif self._busy:
-            self._refusal = status, detail
+            self._refusal = problem
         else:
-            self._tell(status, detail)
+            self._tell(problem)
 
     async def cut(self) -> None:
         """Ends the connection after what has been written, in the middle of an answer."""
@@ -219,7 +219,7 @@ class Connection(HttpToolsProtocol):
             if self._broken or self.transport.is_closing():
                 return
             if self._uncounted > (_MAX_FRAMING if self._headed else MAX_HEAD):
-                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_MUCH_FRAMING if self._headed else _TOO_LARGE)
+                self.refuse(_too_much_framing() if self._headed else too_large())
                 return
             if self.pipeline and at + _SLICE < len(data):
                 self._waiting = data[at + _SLICE :]
@@ -228,22 +228,24 @@ class Connection(HttpToolsProtocol):
                 return
 
     def _check_size(self) -> None:
-        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD:
-            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_LARGE
-            raise httptools.HttpParserError(_TOO_LARGE)
+        if len(self.url) + size_of(self.headers) > MAX_HEAD:
+            self._stop(too_large())
+
+    def _stop(self, problem: Problem) -> NoReturn:
+        """Ends the parser, which calls `send_400_response` then."""
+        self._refusal = problem
+        raise httptools.HttpParserError(problem.detail)
 
     def _without_upgrade(self) -> bytes:
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refusal = HTTPStatus.NOT_IMPLEMENTED, "this is not a proxy: CONNECT is not served"
-            raise httptools.HttpParserError(self._refusal[1])
+            self._stop(Problem(HTTPStatus.NOT_IMPLEMENTED, "this is not a proxy: CONNECT is not served"))
         version = self.parser.get_http_version().encode()
         headers = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
         return b"\r\n".join([b"%s %s HTTP/%s" % (method, self.url, version), *headers, b"", b""])
 
     def _end_of_input(self) -> None:
         if self._receiving and self._headed:
-            self._receiving.ended = True
             self._fail("the client sent no more")
         elif not self._busy:
             self.transport.close()
@@ -257,7 +259,7 @@ class Connection(HttpToolsProtocol):
 
     def _idle(self) -> None:
         if self._refusal:
-            self._tell(*self._refusal)
+            self._tell(self._refusal)
         elif self._ended or (self._draining and not self._receiving):
             self.transport.close()
         else:
@@ -265,10 +267,10 @@ class Connection(HttpToolsProtocol):
             if not self._receiving:
                 self.group.idle(self)
 
-    def _tell(self, status: HTTPStatus, detail: str) -> None:
-        answer, identity = problem_bytes(status, detail)
+    def _tell(self, problem: Problem) -> None:
+        answer, identity = problem_bytes(problem)
         began = self._receiving.began if self._receiving else self.loop.time()
-        self.group.record(status, identity, self.loop.time() - began)
+        self.group.record(problem.status, identity, self.loop.time() - began)
         self.transport.write(answer)
         self._close()
 
@@ -283,19 +285,6 @@ class Connection(HttpToolsProtocol):
             self.loop.call_later(_LINGER_S, self.transport.close)
 
 
-_TOO_LARGE = f"the request line and headers are too large; at most {MAX_HEAD} bytes together"
-_TOO_MUCH_FRAMING = f"the chunks' extensions or trailers are too large; at most {_MAX_FRAMING} bytes together"
-
-
-class _Arrival(Arrival):
-    """An arrival that can end its connection."""
-
-    __slots__ = ("_connection",)
-    known = True
-
-    def __init__(self, began: float, connection: Connection) -> None:
-        super().__init__(began)
-        self._connection = connection
-
-    async def cut(self) -> None:
-        await self._connection.cut()
+def _too_much_framing() -> Problem:
+    detail = f"the chunks' extensions or trailers are too large; at most {_MAX_FRAMING} bytes together"
+    return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)

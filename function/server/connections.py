@@ -58,7 +58,7 @@ class Connections:
             else:
                 self._refused += 1
                 detail = f"{self.most} connections are open, and none is idle (MAX_CONNECTIONS)"
-                connection.refuse(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+                connection.refuse(Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"}))
         self._open.add(connection)
         self._idle[connection] = None
 
@@ -115,24 +115,23 @@ def allowed(wanted: int | None) -> int:
     return min(wanted, room) if wanted else room
 
 
-def problem_bytes(status: HTTPStatus, detail: str) -> tuple[bytes, str]:
+def problem_bytes(problem: Problem) -> tuple[bytes, str]:
     """A whole answer that is an error, after which the connection ends; and its id."""
     identity = request_id(None)
-    headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    body = json.dumps(Problem(status, detail).body()).encode() + b"\n"
-    headers |= {"Date": formatdate(time.time(), usegmt=True), "Content-Type": "application/problem+json"}
+    body = json.dumps(problem.body()).encode() + b"\n"
+    headers = {**problem.headers, "Date": formatdate(time.time(), usegmt=True), "Content-Type": "application/problem+json"}
     headers |= {"Content-Length": str(len(body)), "X-Request-Id": identity, "X-Content-Type-Options": "nosniff"}
-    lines = [f"HTTP/1.1 {int(status)} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [f"HTTP/1.1 {int(problem.status)} {problem.status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "Connection: close\r\n\r\n"]).encode() + body, identity
 
 
-def quiet(pause: float = 1.0) -> Callable[[asyncio.AbstractEventLoop, dict[str, object]], None]:
-    """A handler for what an event loop reports, such as that there is no descriptor for a connection: one line in ``pause`` seconds."""
-    last = -pause
+def quiet() -> Callable[[asyncio.AbstractEventLoop, dict[str, object]], None]:
+    """A handler for what an event loop reports, such as that there is no descriptor for a connection: one line a second."""
+    last = float("-inf")
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         nonlocal last
-        if loop.time() - last >= pause:
+        if loop.time() - last >= 1:
             last = loop.time()
             error = context.get("exception")
             _log.warning("%s: %s", context.get("message"), error if isinstance(error, BaseException) else "")

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from function.problems import Problem
-from function.server.arrival import Arrival
+from function.server.arrival import Arrival, late
 from function.server.head import Head
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -63,8 +63,7 @@ class Gathering:
             async with asyncio.timeout_at(arrival.began + self._timeout):
                 return await self._parts(receive, head, arrival)
         except TimeoutError:
-            detail = f"the request did not arrive within {self._timeout:g} s (READ_TIMEOUT_S)"
-            raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail) from None
+            raise late(self._timeout) from None
 
     async def _parts(self, receive: Receive, head: Head, arrival: Arrival) -> bytes:
         parts: list[bytes] = []

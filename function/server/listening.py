@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -17,8 +16,3 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def address_of(listener: socket.socket) -> tuple[Any, ...]:
-    """The host and port that a socket has."""
-    return listener.getsockname()[:2]  # type: ignore[no-any-return]

@@ -31,7 +31,7 @@ class Stream:
         self._receive, self._arrival, self._splitter, self._answers = receive, arrival, splitter, answers
         self._threads, self._turns, self._buffer, self._silence = threads, turns, buffer, silence
         self._flying: deque[tuple[int, asyncio.Future[tuple[bytes, int]]]] = deque()
-        self._reading: asyncio.Task[bool] | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._over = False
         self._held = 0
         self._failure: str | None = None
@@ -98,7 +98,7 @@ class Stream:
             reading, self._reading = self._reading, None
             reading.result()
 
-    async def _read(self) -> bool:
+    async def _read(self) -> None:
         """Reads what has arrived. Only called when the splitter has no more lines to give."""
         part, more = await next_part(self._receive, self._arrival)
         self._splitter.feed(part)
@@ -112,7 +112,6 @@ class Stream:
             self._held += more_held
         else:
             self._end(self._buffer.full())
-        return more
 
     def _end(self, failure: str) -> None:
         self._failure, self._over = failure, True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,13 +15,22 @@ MAX_HEAD = 32 << 10
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
+def size_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """Bytes of header lines."""
+    return sum(len(name) + len(value) + 4 for name, value in headers)
+
+
+def too_large() -> Problem:
+    """What a request is told whose head is larger than `MAX_HEAD`."""
+    detail = f"the request line and headers are too large; at most {MAX_HEAD} bytes together"
+    return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+
+
 def checked(scope: Any) -> Any:
     """The scope, its path without scheme and host. Raises `Problem` (400, 431)."""
     target: bytes = scope.get("raw_path") or scope["path"].encode()
-    size = len(scope["method"]) + len(target) + len(scope["query_string"])
-    if size + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MAX_HEAD:
-        detail = f"the request line and headers are too large; at most {MAX_HEAD} bytes together"
-        raise Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+    if len(scope["method"]) + len(target) + len(scope["query_string"]) + size_of(scope["headers"]) > MAX_HEAD:
+        raise too_large()
     for name, value in scope["headers"]:
         if _CONTROL.search(value):
             raise Problem(HTTPStatus.BAD_REQUEST, f"the header {name[:40].decode('latin-1')} has a control character")

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from function.environ import LINES
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-#: Keys of the environment, for the application: the `Problem` that a request is to be refused with, and who takes a stream of lines.
-REFUSAL, LINES = "function.refusal", "function.lines"
 
 _SCHEMES = ("http", "https")
 

@@ -9,6 +9,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException, NotFound
 
 from function.access import Access
+from function.environ import REFUSAL
 from function.problems import Problem, problem_of
 from function.service import Service
 from function.web import health, inference, openapi, page, plain, watch
@@ -37,7 +38,7 @@ def create_app(service: Service, access: Access) -> Flask:
         other = given.environ["PATH_INFO"].startswith("//")
         given.route = given.url_rule.rule if given.url_rule and not other else given.route
         watching.begin(given)
-        refusal: Problem | None = given.environ.get("function.refusal")
+        refusal: Problem | None = given.environ.get(REFUSAL)
         # A body too large for a route that is not there: the route is what is wrong.
         if refusal and not (refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and given.routing_exception):
             raise refusal
@@ -108,7 +109,5 @@ def _as_problem(given: Request, error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Location")}
         return Problem(HTTPStatus(error.code or 500), error.description or "", headers)
-    if isinstance(error, ConnectionError):
-        return Problem(HTTPStatus.BAD_REQUEST, "the connection ended before the body did")
     _log.error("a request failed", exc_info=error, extra={"fields": {"method": given.method, "path": given.path}})
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")

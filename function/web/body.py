@@ -69,7 +69,7 @@ def trace_of(asked: Request) -> dict[str, str]:
 
 def metadata_of(asked: Request) -> Mapping[str, str]:
     """What goes on to the agent: the trace, with the request's own span as parent where it has one."""
-    return tracing.child_of(asked.span, trace_of(asked))
+    return tracing.child_of(asked.span, asked.trace)
 
 
 def _inflated(body: bytes, encodings: str, most: int) -> bytes:

@@ -16,7 +16,7 @@ from function.asked import Asked, Malformed
 from function.options import Unusable, read_options
 from function.problems import Problem
 from function.service import Service
-from function.web.body import metadata_of, query_options, read_body, text_of, trace_of
+from function.web.body import metadata_of, query_options, read_body, text_of
 from function.web.http import Request, Response
 from vaccel_rpc import log, tracing
 
@@ -44,7 +44,7 @@ def answer(given: Request, service: Service) -> Response:
     try:
         attributes, data = _structured(body) if structured else _binary(given, body)
         asked = given.asked = _asked(attributes, data, given, service)
-        metadata = metadata_of(given) if trace_of(given) or tracing.on() else _trace(attributes)
+        metadata = metadata_of(given) if given.trace or tracing.on() else _trace(attributes)
         log.context.set(tracing.ids(given.span, metadata))
         done = given.done = service.classify(asked, metadata)
     except (Unusable, Malformed) as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flask import Request as _Request
@@ -30,11 +31,12 @@ _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class Request(_Request):
-    """A request. ``route``: the pattern it matched; ``asked``, ``done``: set by whoever classifies its texts."""
+    """A request. ``route``: the pattern it matched; ``trace``: what it belongs to; ``asked``, ``done``: set by whoever classifies its texts."""
 
     route = "none"
     id = ""
     admitted = False
+    trace: Mapping[str, str] = MappingProxyType({})
     asked: Asked | None = None
     done: Classified | None = None
 

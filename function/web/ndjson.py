@@ -1,6 +1,6 @@
 """``POST /classify`` with lines of JSON: each is answered as its result comes, in order, in memory that does not grow.
 
-A server that can send while it reads takes the lines (the environment has ``function.lines``) and lets them pass through
+A server that can send while it reads takes the lines (`environ.LINES`) and lets them pass through
 `jsonlines`; under any other, the body is here and its lines are answered one part after the other.
 """
 
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from function.jsonlines import PART, Answers, Splitter
+from function.environ import LINES
+from function.jsonlines import MEDIA_TYPES, PART, Answers, Splitter
 from function.problems import Problem
 from function.service import Service
 from function.web.body import metadata_of, query_options, summary_of
 from function.web.http import Request, Response
-
-TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
 
 def stream(given: Request, service: Service) -> Response:
@@ -26,7 +25,7 @@ def stream(given: Request, service: Service) -> Response:
     if not service.streams.enter():
         detail = f"{service.streams.most} streams of lines are open, the limit (MAX_STREAMS)"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
-    take = given.environ.get("function.lines")
+    take = given.environ.get(LINES)
     if take:
         take(answers)
         # It holds no thread while it is idle, and so no place of those that do.
@@ -36,7 +35,7 @@ def stream(given: Request, service: Service) -> Response:
     else:
         # In memory already: the limit is a line's.
         lines = _answered(given.environ["wsgi.input"].read(), service, answers)
-    response = Response(lines, mimetype=TYPES[0])
+    response = Response(lines, mimetype=MEDIA_TYPES[0])
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(service.streams.leave)
     return response

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from function import asked as asking
 from function.answers import answer
 from function.asked import Asked
+from function.jsonlines import MEDIA_TYPES
 from function.options import read_options, typed
 from function.problems import Problem
 from function.service import Service
@@ -22,7 +23,7 @@ def routes(service: Service) -> Iterator[Route]:
     """Its routes."""
 
     def classify(given: Request) -> Response:
-        if given.kind in ndjson.TYPES:
+        if given.kind in MEDIA_TYPES:
             return ndjson.stream(given, service)
         asked = given.asked = read_asked(given, service)
         done = given.done = service.classify(asked, metadata_of(given))
@@ -91,5 +92,5 @@ def _unsupported(given: Request, body: bytes) -> Problem:
     if _like_json(body):
         detail = f"the body looks like JSON: it needs the header Content-Type: {JSON}, {sent}"
     else:
-        detail = f"the content type must be one of {', '.join([*_READ, *ndjson.TYPES[:1]])}; {sent}"
+        detail = f"the content type must be one of {', '.join([*_READ, *MEDIA_TYPES[:1]])}; {sent}"
     return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)

@@ -32,10 +32,10 @@ class Watch:
     def begin(self, given: Request) -> None:
         """Before a request is answered."""
         given.id = request_id(given.environ.get("HTTP_X_REQUEST_ID"))
-        trace = trace_of(given)
-        given.span = tracing.start(f"{given.method} {given.route}", trace, server=True)
+        given.trace = trace_of(given)
+        given.span = tracing.start(f"{given.method} {given.route}", given.trace, server=True)
         # Set where there is no trace, too: threads are reused.
-        log.context.set(tracing.ids(given.span, trace))
+        log.context.set(tracing.ids(given.span, given.trace))
 
     def end(self, given: Request, response: Response) -> None:
         """After it; what is left is done when the answer has been sent."""
