@@ -21,8 +21,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from agent.batcher import Report
-from agent.model import Model
+from agent.batching.batcher import Report
+from agent.store.model import Model
 from vaccel_rpc import __version__
 
 T = TypeVar("T", Counter, Histogram)

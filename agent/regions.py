@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from agent.batcher import Done
+from agent.batching.batcher import Done
 from agent.sessions import Session
 from vaccel_rpc import tracing
 

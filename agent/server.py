@@ -14,16 +14,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent import cpus, variants
-from agent.batcher import Batcher
+from agent import cpus
+from agent.batching.batcher import Batcher
+from agent.batching.packing import Limits
 from agent.config import Config
+from agent.engines.registry import TORCH, PluginError, Plugins
 from agent.metrics import Metrics
-from agent.model import Program
-from agent.packing import Limits
-from agent.plugins.registry import TORCH, PluginError, Plugins
 from agent.service import Service
 from agent.sessions import Sessions
-from agent.store import Store
+from agent.store import variants
+from agent.store.model import Program
+from agent.store.models import Store
 from agent.transports.ttrpc import Budget, Connection
 from agent.watch import MetricsServer
 from vaccel_rpc.addresses import Address, is_alive, ttrpc_socket

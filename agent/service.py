@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent import regions
-from agent.batcher import Batcher, Done
-from agent.dividing import Divided
+from agent.batching.batcher import Batcher, Done
+from agent.batching.dividing import Divided
+from agent.batching.layout import Layout
+from agent.batching.packing import Shape
 from agent.endpoints import Buffer, Endpoint, decode, endpoints
 from agent.joiner import Joiner
 from agent.metrics import Metrics
-from agent.model import Model
-from agent.packing import Shape
-from agent.plugins.layout import Layout
 from agent.sessions import Resource, Scope, Session
-from agent.store import Store
+from agent.store.model import Model
+from agent.store.models import Store
 from vaccel_rpc import log, rpcspans, tracing
 from vaccel_rpc.client import TIMINGS
 from vaccel_rpc.dialects import TENSORFLOW, Dialect

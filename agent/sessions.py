@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agent.model import Model
+from agent.store.model import Model
 from vaccel_rpc.errors import NotFound, ResourceExhausted
 
 _log = logging.getLogger("agent.session")

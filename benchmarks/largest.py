@@ -8,9 +8,9 @@ import subprocess
 import sys
 from typing import Any
 
+from agent.batching.packing import Limits
 from agent.cpus import available
-from agent.packing import Limits
-from agent.plugins.torch import Device, load
+from agent.engines.torch.program import Device, load
 from benchmarks.processes import ROOT
 from benchmarks.torch_alone import MODEL
 

@@ -17,9 +17,9 @@ from benchmarks.texts import made, single
 _RATE = 100
 #: First match of a sample's frames, from the innermost, says what it was for.
 _PARTS = {
-    "torch": ("agent/plugins", "torch/"),
+    "torch": ("agent/engines", "torch/"),
     "messages": ("wire.py", "tensorfields.py", "_pb2", "tensors.py", "frames.py"),
-    "batcher": ("batcher.py", "packing.py", "dividing.py"),
+    "batcher": ("agent/batching/",),
     "transport": ("transports/", "channels/", "selectors.py", "asyncio/"),
     "service": ("service.py", "regions.py", "sessions.py", "endpoints.py", "layout.py"),
     "metrics, log": ("metrics.py", "prometheus_client", "logging/"),

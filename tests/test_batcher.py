@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from agent.batcher import Batch, Batcher, Done, Part, Report
-from agent.cost import Cost
-from agent.packing import UNKNOWN, Limits, Shape, pack, why
+from agent.batching.batcher import Batch, Batcher, Done, Part, Report
+from agent.batching.cost import Cost
+from agent.batching.packing import UNKNOWN, Limits, Shape, pack, why
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor, from_values
 

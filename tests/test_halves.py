@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from agent.plugins.halves import rewrite_export, rewrite_script
-from agent.plugins.torch import Device, load
+from agent.engines.torch.halves import rewrite_export, rewrite_script
+from agent.engines.torch.program import Device, load
 from tests.conftest import TWEETS
 from tests.torchmodels import save, signature
 from vaccel_rpc.tensors import Tensor

@@ -20,7 +20,7 @@ MAY = {
 }
 #: Third-party package -> the only files that may import it.
 ONLY = {
-    "torch": ("agent/plugins/torch.py", "agent/plugins/halves.py", "models/"),
+    "torch": ("agent/engines/torch/program.py", "agent/engines/torch/halves.py", "models/"),
     "flask": ("function/web/",),
     "werkzeug": ("function/web/",),
     "cheroot": ("agent/watch.py", "agent/metrics.py"),
@@ -41,11 +41,11 @@ ONLY = {
 }
 #: A part of the agent -> what it may not import, so that a request goes in one direction.
 BELOW = {
-    "agent/batcher.py": ("agent.service", "agent.store", "agent.transports", "agent.plugins"),
-    "agent/store.py": ("agent.service", "agent.transports", "agent.plugins", "agent.batcher"),
-    "agent/sessions.py": ("agent.service", "agent.transports", "agent.plugins", "agent.batcher"),
-    "agent/service.py": ("agent.transports", "agent.server", "agent.plugins.torch", "socket"),
-    "agent/plugins/torch.py": ("agent.service", "agent.transports", "agent.store", "agent.sessions"),
+    "agent/batching/batcher.py": ("agent.service", "agent.store", "agent.transports", "agent.engines"),
+    "agent/store/models.py": ("agent.service", "agent.transports", "agent.engines", "agent.batching"),
+    "agent/sessions.py": ("agent.service", "agent.transports", "agent.engines", "agent.batching"),
+    "agent/service.py": ("agent.transports", "agent.server", "agent.engines.torch", "socket"),
+    "agent/engines/torch/program.py": ("agent.service", "agent.transports", "agent.store", "agent.sessions"),
     "vaccel_rpc/frames.py": ("socket", "threading", "asyncio"),
     "vaccel_rpc/wire.py": ("socket", "threading", "asyncio"),
     "function/asked.py": ("http", "function.web", "function.classify"),

@@ -35,7 +35,7 @@ def test_a_second_engine_loads_files_of_its_own_suffix(spawn_agent: SpawnAgent, 
 
 @pytest.mark.parametrize(
     ("module", "says"),
-    [("tests.nothing", "No module named 'tests.nothing'"), ("agent.plugins.torch", "another plugin loads .pt, .pt2")],
+    [("tests.nothing", "No module named 'tests.nothing'"), ("agent.engines.torch.program", "another plugin loads .pt, .pt2")],
 )
 def test_a_plugin_that_cannot_be_used_ends_the_agent(spawn_agent: SpawnAgent, module: str, says: str) -> None:
     """One line that names it, exit code 1."""

@@ -14,8 +14,8 @@ import torch
 from tokenizers import Tokenizer
 
 from agent.config import Precision
-from agent.plugins.torch import Device
-from agent.variants import choose
+from agent.engines.torch.program import Device
+from agent.store.variants import choose
 from models.comparison import load, logits_of
 from models.madeup import made_up, token_ids
 from tests.conftest import ROOT, TWEETS, SpawnAgent

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.batcher import Batch
-from agent.plugins.registry import Device
+from agent.batching.batcher import Batch
+from agent.engines.registry import Device
 from vaccel_rpc.errors import InvalidArgument
 from vaccel_rpc.modelfile import Signature, TensorSpec
 from vaccel_rpc.tensors import Tensor, from_values, to_values

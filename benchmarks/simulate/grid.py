@@ -7,9 +7,9 @@ import statistics
 import subprocess
 import sys
 
-from agent.cost import fit
+from agent.batching.cost import fit
 from agent.cpus import available
-from agent.plugins.torch import Device, TorchProgram, load
+from agent.engines.torch.program import Device, TorchProgram, load
 from benchmarks.processes import ROOT
 from benchmarks.simulate.cost import Machine
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.cost import Cost
-from agent.packing import Limits, Shape, pack
+from agent.batching.cost import Cost
+from agent.batching.packing import Limits, Shape, pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ Rule = Callable[[Sequence[Waiting], float, int], list[int]]
 
 
 def share(waiting: Sequence[Waiting], limits: Limits, free: int) -> Limits:
-    """No more rows than leave work for the other workers that are free: as `agent.batcher` has it."""
+    """No more rows than leave work for the other workers that are free: as `agent.batching.batcher` has it."""
     rows = -(-sum(one.shape.rows for one in waiting) // max(1, free))
     return replace(limits, rows=min(limits.rows, max(1, rows)))
 

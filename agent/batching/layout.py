@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from agent.packing import Shape
+from agent.batching.packing import Shape
 from vaccel_rpc.errors import InvalidArgument
 from vaccel_rpc.modelfile import Signature, TensorSpec
 from vaccel_rpc.tensors import Tensor, from_values

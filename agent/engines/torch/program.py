@@ -12,17 +12,17 @@ from typing import Any
 
 import torch
 
-from agent.batcher import Batch
-from agent.cost import Cost, Point, fit
-from agent.packing import UNKNOWN
-from agent.plugins import halves
-from agent.plugins.layout import Layout
+from agent.batching.batcher import Batch
+from agent.batching.cost import Cost, Point, fit
+from agent.batching.layout import Layout
+from agent.batching.packing import UNKNOWN
+from agent.engines.torch import halves
 from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
 from vaccel_rpc.modelfile import ModelFileError, Signature, TensorSpec, program_kind, read_extras
 from vaccel_rpc.tensorfields import LARGE
 from vaccel_rpc.tensors import DTYPES, Tensor
 
-_log = logging.getLogger("agent.plugins.torch")
+_log = logging.getLogger("agent.engines.torch")
 
 _TYPES = {name: getattr(torch, name) for name in DTYPES}
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}

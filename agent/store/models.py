@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from agent.config import Uploads
-from agent.files import Known, check_digest, digest_of, variant_of, write_program
-from agent.model import Model, Program
+from agent.store.files import Known, check_digest, digest_of, variant_of, write_program
+from agent.store.model import Model, Program
 from vaccel_rpc.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
 from vaccel_rpc.modelfile import VariantOf
 

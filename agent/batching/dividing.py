@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.batcher import Batch, Batcher, Done, Part
-from agent.plugins.layout import Layout
+from agent.batching.batcher import Batch, Batcher, Done, Part
+from agent.batching.layout import Layout
 from vaccel_rpc.errors import ResourceExhausted
 from vaccel_rpc.tensors import Tensor
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from agent.model import Program
+from agent.store.model import Program
 
-TORCH = "agent.plugins.torch"
+TORCH = "agent.engines.torch.program"
 
 
 class Device(Protocol):
@@ -30,7 +30,7 @@ class Device(Protocol):
 
 
 class Plugin(Protocol):
-    """An engine: a module, or an object, with these two. What ``load`` gives also has `agent.batcher.Runnable`'s ``run``."""
+    """An engine: a module, or an object, with these two. What ``load`` gives also has `agent.batching.batcher.Runnable`'s ``run``."""
 
     @property
     def SUFFIXES(self) -> Sequence[str]:  # noqa: N802 a constant of a module

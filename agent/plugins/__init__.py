@@ -1,1 +1,0 @@
-"""What runs models: torch, and what `registry` finds besides."""
