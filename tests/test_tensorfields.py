@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaccel_rpc import modelfile
 from vaccel_rpc.dialects import Version, dialect
 from vaccel_rpc.tensorfields import IN_TENSORS, LARGE, OUT_TENSORS, decode, encode
 from vaccel_rpc.tensors import DTYPES, Tensor
@@ -68,3 +69,8 @@ def test_what_is_no_message_is_an_error(piece: bytes) -> None:
         decode(dialect("0.8").methods["run"].reply, OUT_TENSORS, payload)
     except (DecodeError, WireError):
         return
+
+
+def test_a_model_file_and_the_protocol_name_the_same_types() -> None:
+    """Every dtype that a signature may name travels, and every one that travels may be named."""
+    assert set(modelfile.DTYPES) == set(DTYPES)

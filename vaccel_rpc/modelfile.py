@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vaccel_rpc.tensors import DTYPES
-
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
+
+#: What a tensor may hold: the types that vAccel's tensors have, by the names of `vaccel_rpc.tensors.DTYPES`.
+DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32")
 
 #: What a dimension is: a fixed size, or the name of one that varies.
 Dim = int | str

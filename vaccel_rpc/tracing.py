@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from vaccel_rpc import tracecontext
-from vaccel_rpc.errors import RpcError
 
 if TYPE_CHECKING:
     from vaccel_rpc.otel import Library
@@ -58,7 +57,7 @@ class Span:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
-            self.fail(str(error), error.name if isinstance(error, RpcError) else type(error).__qualname__)
+            self.fail(str(error), type(error).__qualname__)
         self.end()
 
 
