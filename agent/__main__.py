@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from agent.config import MIB, Config, ConfigError
-from vaccel_rpc import log, process, tracing
+from vaccel_common import log, process, tracing
 from vaccel_rpc.addresses import DEFAULT, Address, AddressError, parse
 from vaccel_rpc.channels import Tls
 

@@ -6,7 +6,7 @@ import time
 
 from agent.batching.batcher import Done
 from agent.sessions import Session
-from vaccel_rpc import tracing
+from vaccel_common import tracing
 
 
 def profile(session: Session, began: int, done: Done) -> None:

@@ -27,9 +27,9 @@ from agent.store.model import Program
 from agent.store.models import Store
 from agent.transports.ttrpc import Budget, Connection
 from agent.watch import MetricsServer
+from vaccel_common.modelfile import VariantOf
 from vaccel_rpc.addresses import Address, is_alive, ttrpc_socket
 from vaccel_rpc.errors import RpcError
-from vaccel_rpc.modelfile import VariantOf
 
 _log = logging.getLogger("agent")
 

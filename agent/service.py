@@ -22,7 +22,8 @@ from agent.metrics import Metrics
 from agent.sessions import Resource, Scope, Session
 from agent.store.model import Model
 from agent.store.models import Store
-from vaccel_rpc import log, rpcspans, tracing
+from vaccel_common import log, tracing
+from vaccel_rpc import rpcspans
 from vaccel_rpc.client import TIMINGS
 from vaccel_rpc.dialects import TENSORFLOW, Dialect
 from vaccel_rpc.errors import (

@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer
 
 from benchmarks.processes import ROOT
-from vaccel_rpc.modelfile import read_extras
+from vaccel_common.modelfile import read_extras
 
 MODEL = ROOT / "models/tweets.pt"
 _SIZES = (4, 8, 16, 32)

@@ -12,8 +12,8 @@ from function.assembly import assemble
 from function.config import VARIABLES, Config, ConfigError, from_env
 from function.phases import Phases
 from function.server.listening import listen
-from vaccel_rpc import log, process
-from vaccel_rpc.modelfile import ModelFileError
+from vaccel_common import log, process
+from vaccel_common.modelfile import ModelFileError
 
 _log = logging.getLogger("function")
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from function.config import ConfigError, from_env
-from vaccel_rpc import log
-from vaccel_rpc.modelfile import ModelFileError
+from vaccel_common import log
+from vaccel_common.modelfile import ModelFileError
 
 if TYPE_CHECKING:
     from function.assembly import Function

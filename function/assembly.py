@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from function.config import Config, ConfigError
 from function.load import describe, extras_of
 from function.phases import Phases
-from vaccel_rpc import tracing
+from vaccel_common import tracing
 from vaccel_rpc.remote import RemoteModel
 
 if TYPE_CHECKING:

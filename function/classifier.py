@@ -26,9 +26,9 @@ from function.options import ERRORS, OPTIONS, TRUNCATIONS, Options, Unusable, na
 from function.stream import Arriving, in_order
 from function.tokens import Encoder
 from function.vocab import GUIDE_LABELS, VocabError, guide_signature, read_vocab, tokenizer
+from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, program_kind
 from vaccel_rpc.addresses import from_environment
 from vaccel_rpc.errors import RpcError, Unavailable
-from vaccel_rpc.modelfile import Extras, ModelFileError, digest_beside, program_kind
 from vaccel_rpc.remote import ModelSource, RemoteModel
 
 #: Seconds for connecting and, where it must be, sending the model; and for one call.

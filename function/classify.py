@@ -10,10 +10,10 @@ from typing import Protocol
 
 from function.options import Options, Unusable
 from function.tokens import Encoded, Encoder
-from vaccel_rpc import tracing
+from vaccel_common import tracing
+from vaccel_common.modelfile import Extras, ModelFileError, Signature
 from vaccel_rpc.client import Ran, Variant
 from vaccel_rpc.errors import Internal, RpcError
-from vaccel_rpc.modelfile import Extras, ModelFileError, Signature
 from vaccel_rpc.tensors import Tensor, to_values
 
 #: Different characters that the message about a text without tokens shows.

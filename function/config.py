@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vaccel_common.modelfile import read_extras
 from vaccel_rpc.addresses import Address, AddressError, from_environment, parse
 from vaccel_rpc.channels import Tls
-from vaccel_rpc.modelfile import read_extras
 
 #: Variable, default, meaning; printed by ``--help``.
 VARIABLES = (

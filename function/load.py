@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vaccel_rpc.modelfile import Extras, ModelFileError, digest_beside, read_extras
+from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, read_extras
 from vaccel_rpc.remote import ModelSource
 
 _SUFFIXES = (".pt", ".pt2")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tokenizers import Encoding, Tokenizer
 
 from function.options import Truncation
-from vaccel_rpc.modelfile import ModelFileError, Signature, TensorSpec
+from vaccel_common.modelfile import ModelFileError, Signature, TensorSpec
 from vaccel_rpc.tensors import Tensor, from_values
 
 #: Input name -> what of an encoding it holds.

@@ -10,7 +10,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
-from vaccel_rpc.modelfile import Signature, TensorSpec
+from vaccel_common.modelfile import Signature, TensorSpec
 
 #: What the deployment guide's client sends to a model without a signature, and the classes of its answer.
 GUIDE_LENGTH = 32

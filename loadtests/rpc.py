@@ -13,8 +13,8 @@ from function.tokens import Encoder
 from loadtests import texts
 from loadtests.answers import WrongAnswer
 from loadtests.base import TIMEOUT_S, TextUser
+from vaccel_common.modelfile import ModelFileError
 from vaccel_rpc.addresses import Address, AddressError, parse
-from vaccel_rpc.modelfile import ModelFileError
 from vaccel_rpc.remote import ModelSource, RemoteModel
 from vaccel_rpc.tensors import Tensor, to_values
 

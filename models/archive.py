@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.tokenizer import write_digest
-from vaccel_rpc.modelfile import parse_signature
+from vaccel_common.modelfile import parse_signature
 
 
 def classifier_signature(name: str, problem_type: str, max_length: int, classes: int, *, inputs: Sequence[str], pad: int) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from models.archive import classifier_signature, extra_files, write_export, write_torchscript
 from models.tokenizer import main as tokenizer_file
-from vaccel_rpc.modelfile import PROBLEM_TYPES
+from vaccel_common.modelfile import PROBLEM_TYPES
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

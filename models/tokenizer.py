@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from vaccel_rpc.modelfile import ModelFileError, read_extras
+from vaccel_common.modelfile import ModelFileError, read_extras
 
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json")
 

@@ -23,7 +23,7 @@ from models.comparison import agreement, compare, load, logits_of, speeds
 from models.data import of_part, read_tweets
 from models.lowered import Bfloat16, ranges, to_int8
 from models.madeup import made_up, padded, token_ids
-from vaccel_rpc.modelfile import parse_variant
+from vaccel_common.modelfile import parse_variant
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "config.json")

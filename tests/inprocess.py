@@ -15,8 +15,8 @@ from function.load import extras_of
 from function.service import Service, Slots
 from function.web.app import create_app
 from tests.conftest import TWEETS
+from vaccel_common.modelfile import Extras
 from vaccel_rpc.client import Ran
-from vaccel_rpc.modelfile import Extras
 from vaccel_rpc.tensors import Tensor, from_values, to_values
 
 #: Token ids of a run -> logits.

@@ -18,9 +18,9 @@ from function.problems import from_rpc
 from tests.conftest import Server, SpawnAgent
 from tests.test_agent import client
 from tests.torchmodels import MaskedSum, batchable_signature, save, signature
+from vaccel_common.modelfile import parse_signature
 from vaccel_rpc.client import TIMINGS, Client
 from vaccel_rpc.errors import Internal, ResourceExhausted
-from vaccel_rpc.modelfile import parse_signature
 from vaccel_rpc.tensors import Tensor, from_values, to_values
 
 _MIB = 1 << 20

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from tests.conftest import ROOT, TWEETS
-from vaccel_rpc.modelfile import ModelFileError, digest_beside, parse_signature, program_kind, read_extras
+from vaccel_common.modelfile import ModelFileError, digest_beside, parse_signature, program_kind, read_extras
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "tea": 2, "cake": 3}
 

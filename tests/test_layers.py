@@ -9,14 +9,15 @@ import pytest
 
 from tests.conftest import ROOT
 
-OURS = {"agent", "function", "vaccel_rpc", "models", "knative", "tests", "benchmarks", "scripts", "loadtests"}
+OURS = {"agent", "function", "vaccel_common", "vaccel_rpc", "models", "knative", "tests", "benchmarks", "scripts", "loadtests"}
 MAY = {
-    "vaccel_rpc": {"vaccel_rpc"},
-    "agent": {"agent", "vaccel_rpc"},
-    "function": {"function", "vaccel_rpc"},
-    "models": {"models", "vaccel_rpc"},
-    "loadtests": {"loadtests", "function", "vaccel_rpc"},
-    "knative": {"knative", "vaccel_rpc"},
+    "vaccel_common": {"vaccel_common"},
+    "vaccel_rpc": {"vaccel_rpc", "vaccel_common"},
+    "agent": {"agent", "vaccel_common", "vaccel_rpc"},
+    "function": {"function", "vaccel_common", "vaccel_rpc"},
+    "models": {"models", "vaccel_common", "vaccel_rpc"},
+    "loadtests": {"loadtests", "function", "vaccel_common", "vaccel_rpc"},
+    "knative": {"knative", "vaccel_common", "vaccel_rpc"},
 }
 #: Third-party package -> the only files that may import it.
 ONLY = {
@@ -26,7 +27,7 @@ ONLY = {
     "cheroot": ("agent/watch.py", "agent/metrics.py"),
     "uvicorn": ("function/server/serving.py", "function/server/connection.py", "function/server/parser.py"),
     "httptools": ("function/server/connection.py", "function/server/parser.py"),
-    "opentelemetry": ("vaccel_rpc/otel.py",),
+    "opentelemetry": ("vaccel_common/otel.py",),
     "prometheus_client": ("function/metrics.py", "agent/watch.py", "agent/metrics.py", "knative/agents.py"),
     "cloudevents": ("function/web/events.py",),
     "grpc": ("agent/transports/grpc.py", "vaccel_rpc/channels/grpc.py"),

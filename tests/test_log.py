@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Server
-from vaccel_rpc import log
+from vaccel_common import log
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
 from vaccel_rpc.client import Client

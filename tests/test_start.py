@@ -79,7 +79,7 @@ def test_only_these_packages_are_imported(loaded: set[str]) -> None:
     tops = {name.partition(".")[0] for name in loaded - set(own.stdout.split())}
     # Cython's modules enter some names of their own.
     cython = {name for name in tops if name.startswith(("_cython_", "cython_"))}
-    ours = {"__main__", "__mp_main__", "function", "vaccel_rpc"}
+    ours = {"__main__", "__mp_main__", "function", "vaccel_common", "vaccel_rpc"}
     assert tops - sys.stdlib_module_names - cython - ours == THIRD_PARTY
 
 

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaccel_rpc import modelfile
+from vaccel_common import modelfile
 from vaccel_rpc.dialects import Version, dialect
 from vaccel_rpc.tensorfields import IN_TENSORS, LARGE, OUT_TENSORS, decode, encode
 from vaccel_rpc.tensors import DTYPES, Tensor

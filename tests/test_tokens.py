@@ -13,7 +13,7 @@ from function.load import extras_of
 from function.options import TRUNCATIONS, Truncation
 from function.tokens import Encoder
 from tests.conftest import TWEETS
-from vaccel_rpc.modelfile import Signature
+from vaccel_common.modelfile import Signature
 from vaccel_rpc.tensors import to_values
 
 KOREAN = "오늘은 날씨가 참 좋습니다 "

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaccel_rpc import tracing
-from vaccel_rpc.tracecontext import add, joined
+from vaccel_common import tracing
+from vaccel_common.tracecontext import add, joined
 
 TRACE, PARENT = "5b8aa5a2d2c872e8321cf37308d69df2", "051581bf3cb55c13"
 GOOD = f"00-{TRACE}-{PARENT}-01"

@@ -148,7 +148,7 @@ def test_a_call_that_fails_says_how(collector: Collector, spawn_agent: SpawnAgen
     """What its caller did wrong is an error of the client's span; only what the agent failed at is one of its own too."""
     agent = spawn_agent("--models", str(MODELS), "--preload", "tweets", env=collector.env)
     code = f"""if True:
-        from vaccel_rpc import tracing
+        from vaccel_common import tracing
         from vaccel_rpc.addresses import parse
         from vaccel_rpc.errors import RpcError
         from vaccel_rpc.remote import ModelSource, RemoteModel
@@ -228,7 +228,7 @@ def python(code: str, **env: str) -> str:
 #: A request's span and one within it: whether they are recorded, their trace and span ids, and what goes on to the agent.
 CALL = """if True:
     import json, os
-    from vaccel_rpc import tracing
+    from vaccel_common import tracing
     tracing.configure("function")
     trace = tracing.received(json.loads(os.environ["HEADERS"]).get)
     with tracing.start("GET /", trace, server=True) as request:

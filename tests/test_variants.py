@@ -21,8 +21,8 @@ from models.madeup import made_up, token_ids
 from tests.conftest import ROOT, TWEETS, SpawnAgent
 from tests.test_agent import client, ids
 from tests.test_function import post, start, wait_until_ready
+from vaccel_common.modelfile import ModelFileError, VariantOf, digest_beside, parse_variant, program_kind, read_extras
 from vaccel_rpc.client import TIMINGS, Variant
-from vaccel_rpc.modelfile import ModelFileError, VariantOf, digest_beside, parse_variant, program_kind, read_extras
 
 ORIGINAL = (TWEETS.parent / "tweets.pt.sha256").read_text().split()[0]
 #: What this machine computes faster than float32.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from agent.batching.batcher import Batch
 from agent.engines.registry import Device
+from vaccel_common.modelfile import Signature, TensorSpec
 from vaccel_rpc.errors import InvalidArgument
-from vaccel_rpc.modelfile import Signature, TensorSpec
 from vaccel_rpc.tensors import Tensor, from_values, to_values
 
 SUFFIXES = (".toy",)

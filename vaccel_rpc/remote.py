@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaccel_rpc import rpcspans, tracing
+from vaccel_common import tracing
+from vaccel_rpc import rpcspans
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import Tls, connect
 from vaccel_rpc.client import TIMINGS, Client, Pending, Ran, run_method

@@ -9,10 +9,10 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
-from vaccel_rpc import tracing
+from vaccel_common import tracing
+from vaccel_common.tracing import Span
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.errors import RpcError
-from vaccel_rpc.tracing import Span
 
 System = Literal["grpc", "ttrpc"]
 _Attributes = dict[str, str | int]

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from agent.batching.packing import Shape
+from vaccel_common.modelfile import Signature, TensorSpec
 from vaccel_rpc.errors import InvalidArgument
-from vaccel_rpc.modelfile import Signature, TensorSpec
 from vaccel_rpc.tensors import Tensor, from_values
 
 

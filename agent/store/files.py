@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from vaccel_common.modelfile import ModelFileError, VariantOf, digest_beside, program_kind, read_extras
 from vaccel_rpc.errors import FailedPrecondition, InvalidArgument
-from vaccel_rpc.modelfile import ModelFileError, VariantOf, digest_beside, program_kind, read_extras
 
 _State = tuple[int, int, int]
 

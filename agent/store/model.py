@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from vaccel_rpc.modelfile import Signature, VariantOf
+from vaccel_common.modelfile import Signature, VariantOf
 
 
 class Program(Protocol):

@@ -18,8 +18,8 @@ from urllib.parse import unquote
 from agent.config import Uploads
 from agent.store.files import Known, check_digest, digest_of, variant_of, write_program
 from agent.store.model import Model, Program
+from vaccel_common.modelfile import VariantOf
 from vaccel_rpc.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
-from vaccel_rpc.modelfile import VariantOf
 
 _log = logging.getLogger("agent.store")
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from agent.config import Precision
-from vaccel_rpc.modelfile import VariantOf
+from vaccel_common.modelfile import VariantOf
 
 #: The fastest first, as measured (models/README.md).
 _FASTEST = ("int8", "bf16")

@@ -15,13 +15,13 @@ from agent.endpoints import Endpoint, error_status
 from agent.joiner import Joiner
 from agent.service import Service
 from agent.sessions import Scope, Sessions
+from vaccel_common.tracecontext import joined
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import Tls
 from vaccel_rpc.channels.grpc import DETAILS, message_options
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.proto.dialect07 import agent07_pb2
 from vaccel_rpc.proto.dialect08 import agent_async_pb2, agent_sync_pb2
-from vaccel_rpc.tracecontext import joined
 
 _log = logging.getLogger("agent.grpc")
 

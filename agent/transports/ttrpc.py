@@ -17,12 +17,12 @@ from agent.endpoints import Endpoint, error_status
 from agent.joiner import Joiner
 from agent.service import Service
 from agent.sessions import Sessions
+from vaccel_common.tracecontext import joined
 from vaccel_rpc import frames
 from vaccel_rpc.addresses import no_delay
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.tensorfields import LARGE
-from vaccel_rpc.tracecontext import joined
 from vaccel_rpc.wire import Parts, WireError, cut, field_head, size
 
 _log = logging.getLogger("agent.ttrpc")

@@ -32,7 +32,7 @@ from function.service import Service, Slots
 from function.tokens import Encoder
 from function.web.app import create_app
 from function.web.http import in_json
-from vaccel_rpc import log
+from vaccel_common import log
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.client import Ran
 from vaccel_rpc.remote import ModelSource, RemoteModel

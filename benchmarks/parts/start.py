@@ -24,7 +24,7 @@ def measure(run: Run) -> list[Record]:
     """Records by ``what`` (function, flask, torch): ``seconds``; of the function ``phases`` and ``memory`` too."""
     found: list[Record] = []
     # As the images have it: what has just been edited is not to be compiled at every start.
-    for package in ("function", "vaccel_rpc"):
+    for package in ("function", "vaccel_common", "vaccel_rpc"):
         compileall.compile_dir(ROOT / package, quiet=1)
     with targets.agent("unix://") as (address, _):
         _function(address)

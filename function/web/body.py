@@ -11,7 +11,7 @@ from function.options import Unusable, read_options, refuse_misspelt, typed
 from function.problems import Problem
 from function.reading import Malformed, decoded
 from function.web.http import Request
-from vaccel_rpc import tracing
+from vaccel_common import tracing
 
 #: Content encoding -> zlib's numbers for its header; some clients send deflate without one (RFC 9110, 8.4.1.2).
 _WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}

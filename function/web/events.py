@@ -18,7 +18,7 @@ from function.problems import Problem
 from function.service import Service
 from function.web.body import metadata_of, query_options, read_body, text_of
 from function.web.http import Request, Response
-from vaccel_rpc import log, tracing
+from vaccel_common import log, tracing
 
 TYPE = "dev.vaccel.classification"
 _STRUCTURED, _BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"

@@ -15,7 +15,7 @@ from flask import Response as Response
 from flask import request
 from werkzeug.http import parse_options_header
 
-from vaccel_rpc import tracing
+from vaccel_common import tracing
 
 if TYPE_CHECKING:
     from function.asked import Asked

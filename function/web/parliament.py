@@ -11,8 +11,8 @@ from werkzeug.wrappers import Request, Response
 
 from function.assembly import Function, assemble
 from function.config import ConfigError, from_env
-from vaccel_rpc import log
-from vaccel_rpc.modelfile import ModelFileError
+from vaccel_common import log
+from vaccel_common.modelfile import ModelFileError
 
 
 class Parliament:

@@ -10,7 +10,7 @@ from function.classify import Classified
 from function.service import Service
 from function.web.body import trace_of
 from function.web.http import Request, Response, Route
-from vaccel_rpc import log, tracing
+from vaccel_common import log, tracing
 
 
 class Watch:

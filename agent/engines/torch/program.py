@@ -17,8 +17,8 @@ from agent.batching.cost import Cost, Point, fit
 from agent.batching.layout import Layout
 from agent.batching.packing import UNKNOWN
 from agent.engines.torch import halves
+from vaccel_common.modelfile import ModelFileError, Signature, TensorSpec, program_kind, read_extras
 from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
-from vaccel_rpc.modelfile import ModelFileError, Signature, TensorSpec, program_kind, read_extras
 from vaccel_rpc.tensorfields import LARGE
 from vaccel_rpc.tensors import DTYPES, Tensor
 

@@ -11,10 +11,10 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
-from vaccel_rpc import tracecontext
+from vaccel_common import tracecontext
 
 if TYPE_CHECKING:
-    from vaccel_rpc.otel import Library
+    from vaccel_common.otel import Library
 
 _EXPORTERS = "OTEL_TRACES_EXPORTER"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -75,7 +75,7 @@ def configure(service: str) -> None:
     if not exporters or _library is not None:
         return
     try:
-        from vaccel_rpc.otel import Library
+        from vaccel_common.otel import Library
 
         _library = Library(service, exporters)
     except ImportError:

@@ -13,8 +13,8 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from vaccel_rpc import tracecontext
-from vaccel_rpc.tracing import Kind, Span, TracingError
+from vaccel_common import tracecontext
+from vaccel_common.tracing import Kind, Span, TracingError
 
 _KINDS = {"internal": trace.SpanKind.INTERNAL, "server": trace.SpanKind.SERVER, "client": trace.SpanKind.CLIENT}
 _GROUP = "opentelemetry_traces_exporter"
