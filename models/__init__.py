@@ -1,5 +1,4 @@
-"""The model that ships, and the tools that train one and put one into a single file.
+"""The models that ship, their cards, and what the documented commands ``python -m models.NAME`` are called by.
 
-Run these as programs: ``python -m models.train`` (needs the extra ``train``) and ``python -m models.export``.
-May import ``vaccel_rpc`` (for the model-file format) and torch; nothing that serves imports this package.
+The tools themselves are in ``training`` and ``export``.
 """

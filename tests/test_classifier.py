@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import nn
 
+from export.tokenizer import write_tokenizer_file
 from function.vocab import VocabError, read_vocab
-from models.tokenizer import write_tokenizer_file
 from tests.conftest import ROOT, TWEETS, Server, SpawnAgent
 
 TEXTS = ["What a lovely day", "the match was on very late", "", "tea and cake at four", "see you tomorrow, then"]

@@ -9,19 +9,34 @@ import pytest
 
 from tests.conftest import ROOT
 
-OURS = {"agent", "function", "vaccel_common", "vaccel_rpc", "models", "knative", "tests", "benchmarks", "scripts", "loadtests"}
+OURS = {
+    "agent",
+    "function",
+    "vaccel_common",
+    "vaccel_rpc",
+    "models",
+    "export",
+    "training",
+    "knative",
+    "tests",
+    "benchmarks",
+    "scripts",
+    "loadtests",
+}
 MAY = {
     "vaccel_common": {"vaccel_common"},
     "vaccel_rpc": {"vaccel_rpc", "vaccel_common"},
     "agent": {"agent", "vaccel_common", "vaccel_rpc"},
     "function": {"function", "vaccel_common", "vaccel_rpc"},
-    "models": {"models", "vaccel_common", "vaccel_rpc"},
+    "models": {"models", "export", "training"},
+    "training": {"training"},
+    "export": {"export", "training", "vaccel_common"},
     "loadtests": {"loadtests", "function", "vaccel_common", "vaccel_rpc"},
     "knative": {"knative", "vaccel_common", "vaccel_rpc"},
 }
 #: Third-party package -> the only files that may import it.
 ONLY = {
-    "torch": ("agent/engines/torch/program.py", "agent/engines/torch/halves.py", "models/"),
+    "torch": ("agent/engines/torch/program.py", "agent/engines/torch/halves.py", "export/", "training/"),
     "flask": ("function/web/",),
     "werkzeug": ("function/web/",),
     "cheroot": ("agent/watch.py", "agent/metrics.py"),
@@ -31,11 +46,11 @@ ONLY = {
     "prometheus_client": ("function/metrics.py", "agent/watch.py", "agent/metrics.py", "knative/agents.py"),
     "cloudevents": ("function/web/events.py",),
     "grpc": ("agent/transports/grpc.py", "vaccel_rpc/channels/grpc.py"),
-    "numpy": ("models/",),
+    "numpy": ("export/", "training/"),
     "gevent": ("loadtests/",),
     "locust": ("loadtests/",),
-    "transformers": ("models/",),
-    "tokenizers": ("function/tokens.py", "function/vocab.py", "models/"),
+    "transformers": ("export/", "training/"),
+    "tokenizers": ("function/tokens.py", "function/vocab.py", "export/", "training/"),
     "kubernetes": ("knative/cluster.py", "knative/connect.py"),
     "rich": ("knative/output.py",),
     "urllib3": ("knative/cluster.py", "knative/connect.py", "knative/ingress.py"),

@@ -16,8 +16,8 @@ from tokenizers import Tokenizer
 from agent.config import Precision
 from agent.engines.torch.program import Device
 from agent.store.variants import choose
-from models.comparison import load, logits_of
-from models.madeup import made_up, token_ids
+from export.comparison import load, logits_of
+from export.samples import made_up, token_ids
 from tests.conftest import ROOT, TWEETS, SpawnAgent
 from tests.test_agent import client, ids
 from tests.test_function import post, start, wait_until_ready

@@ -11,7 +11,7 @@ import pytest
 import requests
 import torch
 
-from models.tokenizer import write_tokenizer_file
+from export.tokenizer import write_tokenizer_file
 from scripts.builders import Buildah
 from tests.conftest import ROOT, TWEETS
 from tests.containers.bench import AGENT, FUNCTION, Bench

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.madeup import padded
+from export.samples import padded
 
 #: Batch sizes by which speed is measured, texts that are run for it, and rounds; files take turns, and what else the machine does
 #: takes least from the best round.

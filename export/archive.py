@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.tokenizer import write_digest
+from export.tokenizer import write_digest
 from vaccel_common.modelfile import parse_signature
 
 
