@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any, cast
 
-from function.access import Access
 from function.server.application import Application, Limits
 from function.server.connections import Connections, Times, allowed
 from function.server.listening import listen
 from function.server.serving import Server
+from function.telemetry.access import Access
 
 _ANSWER = b'{"label":"neither"}\n'
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from function.lines import read_file
+from function.cli.lines import read_file
 
 #: Each is one token of the shipped model's tokenizer.
 _WORDS = (

@@ -1,7 +1,8 @@
 """The function: HTTP in, labels out. No torch, no model: an agent runs it.
 
-``web`` -> `service` -> `classify` -> `tokens` and ``vaccel_rpc``; only ``web`` knows Flask. May import ``vaccel_rpc``, never
-``agent``, ``models`` or torch.
+``server`` -> ``web`` -> ``core`` -> ``vaccel_rpc``; only ``web`` knows Flask, only ``server`` uvicorn. ``assembly`` puts the parts
+together, for our own server (``python -m function``) and for the ``runtimes`` of others; ``cli`` is the command line. May import
+``vaccel_common`` and ``vaccel_rpc``, never ``agent`` or torch.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING
 from vaccel_rpc import __version__ as __version__
 
 if TYPE_CHECKING:
-    from function.asgi import AsgiFunction
+    from function.runtimes.func_python import AsgiFunction
 
 
 def new() -> AsgiFunction:
     """A function for the Knative Functions runtime (func-python)."""
-    from function.asgi import AsgiFunction
+    from function.runtimes.func_python import AsgiFunction
 
     return AsgiFunction()

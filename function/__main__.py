@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from function.assembly import assemble
 from function.config import VARIABLES, Config, ConfigError, from_env
-from function.phases import Phases
 from function.server.listening import listen
+from function.telemetry.phases import Phases
 from vaccel_common import log, process
 from vaccel_common.modelfile import ModelFileError
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from function.config import Config, ConfigError
 from function.load import describe, extras_of
-from function.phases import Phases
+from function.telemetry.phases import Phases
 from vaccel_common import tracing
 from vaccel_rpc.remote import RemoteModel
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    from function.access import Access
     from function.server.application import Application
+    from function.telemetry.access import Access
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ def assemble(config: Config, phases: Phases | None = None) -> Function:
     remote = RemoteModel(config.address, source, tls=config.tls)
     remote.start()
     # Imported only now: the agent is being connected meanwhile.
-    from function.access import Access
-    from function.asked import Limits
-    from function.classify import Classifier
-    from function.service import Service, Slots
+    from function.core.classifier import Classifier
+    from function.core.request import Limits
+    from function.core.service import Service, Slots
+    from function.telemetry.access import Access
     from function.web.app import create_app
 
     phases.end("imports")

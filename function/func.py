@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from function.web.parliament import Parliament
+from function.runtimes.parliament import Parliament
 
 _FUNCTION = Parliament()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from locust import constant, tag, task
 
+from function.core.tokens import Encoder
 from function.load import describe, extras_of
-from function.tokens import Encoder
 from loadtests import texts
 from loadtests.answers import WrongAnswer
 from loadtests.base import TIMEOUT_S, TextUser

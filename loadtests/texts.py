@@ -6,7 +6,7 @@ import functools
 import random
 from pathlib import Path
 
-from function.lines import read_file
+from function.cli.lines import read_file
 
 #: How many of its own there are.
 COUNT = 500
@@ -81,7 +81,7 @@ _SENTENCES = (
 def texts(file: str | None = None) -> tuple[str, ...]:
     """The file's texts that are not empty, one a line or a ``.csv``'s column ``tweet``; without a file, its own.
 
-    Raises `function.lines.InputError`, and ``ValueError`` for a file without a text.
+    Raises `function.cli.lines.InputError`, and ``ValueError`` for a file without a text.
     """
     if file is None:
         return _made()

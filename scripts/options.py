@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from agent.__main__ import main as agent
-from function.classifier import main as classifier
+from function.cli.classifier import main as classifier
 from function.config import VARIABLES
-from function.options import OPTIONS
+from function.core.options import OPTIONS
 
 _FILE = Path(__file__).parent.parent / "docs/options.md"
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from werkzeug.test import Client
 
-from function.access import Access
-from function.asked import Limits
-from function.classify import Classifier
+from function.core.classifier import Classifier
+from function.core.request import Limits
+from function.core.service import Service, Slots
 from function.load import extras_of
-from function.service import Service, Slots
+from function.telemetry.access import Access
 from function.web.app import create_app
 from tests.conftest import TWEETS
 from vaccel_common.modelfile import Extras

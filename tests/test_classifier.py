@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from export.tokenizer import write_tokenizer_file
-from function.vocab import VocabError, read_vocab
+from function.cli.vocab import VocabError, read_vocab
 from tests.conftest import ROOT, TWEETS, Server, SpawnAgent
 
 TEXTS = ["What a lovely day", "the match was on very late", "", "tea and cake at four", "see you tomorrow, then"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from function.classify import Classifier, Prediction
-from function.options import Options, Unusable
+from function.core.classifier import Classifier, Prediction
+from function.core.options import Options, Unusable
 from tests.inprocess import Runner, client, extras
 
 #: Texts that hold characters, and nothing that the tokenizer keeps.

@@ -14,7 +14,7 @@ from torch import Tensor as TorchTensor
 from torch import nn
 
 from agent.batching.layout import Layout
-from function.problems import from_rpc
+from function.core.problems import from_rpc
 from tests.conftest import Server, SpawnAgent
 from tests.test_agent import client
 from tests.torchmodels import MaskedSum, batchable_signature, save, signature

@@ -16,7 +16,7 @@ from cloudevents.v1.conversion import to_binary, to_structured
 from cloudevents.v1.http import CloudEvent, from_http
 from werkzeug.test import Client
 
-from function.access import Access
+from function.telemetry.access import Access
 from function.web.app import create_app
 from tests.conftest import Server
 from tests.inprocess import service

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import requests
 
-from function.classify import SCORES
 from function.config import ConfigError, from_env
+from function.core.classifier import SCORES
 from tests.conftest import ROOT, TWEETS, Server, SpawnAgent, spawn
 
 LABELS = ["hate-speech", "offensive-language", "neither"]

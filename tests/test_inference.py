@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
-from function.asked import Malformed
-from function.openinference import read_request
-from function.options import Unusable
+from function.core.openinference import read_request
+from function.core.options import Unusable
+from function.core.request import Malformed
 from tests.conftest import ROOT, Server
 from tests.test_function import LABELS, post, start, wait_until_ready
 

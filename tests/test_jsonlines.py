@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.jsonlines import Line, Splitter
+from function.core.jsonlines import Line, Splitter
 
 MOST = 12
 

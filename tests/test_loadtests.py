@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from benchmarks.processes import free_port
+from function.core.tokens import Encoder
 from function.load import extras_of
-from function.tokens import Encoder
 from loadtests.answers import Judge, WrongAnswer, problem
 from loadtests.limits import Counts, Limits, judge, percentile, timed
 from loadtests.shapes import SHAPES, Plan

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from function.stream import Arriving, in_order
+from function.core.stream import Arriving, in_order
 from tests.conftest import Server
 from tests.test_function import start, wait_until_ready
 

@@ -10,12 +10,12 @@ import pytest
 import requests
 from openapi_spec_validator import validate
 
-from function.access import Access
-from function.asked import Limits
-from function.classify import Classifier
+from function.core.classifier import Classifier
+from function.core.options import OPTIONS
+from function.core.request import Limits
+from function.core.service import Service, Slots
 from function.load import extras_of
-from function.options import OPTIONS
-from function.service import Service, Slots
+from function.telemetry.access import Access
 from function.web.app import create_app
 from tests.conftest import TWEETS, Server
 from tests.test_function import start, wait_until_ready

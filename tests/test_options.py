@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
-from function.classify import softmax
+from function.core.classifier import softmax
+from function.core.options import Options, Unusable, read_options, typed
+from function.core.tokens import Encoder
 from function.load import extras_of
-from function.options import Options, Unusable, read_options, typed
-from function.tokens import Encoder
 from tests.conftest import ROOT, TWEETS, Server
 from tests.inprocess import client
 from tests.test_function import LABELS, post, start, wait_until_ready

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.options import Unusable
-from function.reading import Malformed, decoded, parse_json
+from function.core.options import Unusable
+from function.core.reading import Malformed, decoded, parse_json
 
 LONG = "9" * 5000
 

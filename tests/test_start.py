@@ -19,8 +19,15 @@ THIRD_PARTY = {
 PARTS = {"google.rpc", "werkzeug.debug", "werkzeug.middleware", "tokenizers.tools", "uvicorn.protocols.http.h11_impl", "h11"}
 #: Loaded with the first request that needs them, or never.
 OURS = {
-    *("function.metrics", "function.openapi", "function.page", "function.asgi", "function.func", "function.classifier"),
-    *("function.lines", "function.vocab", "function.web.parliament"),
+    *(
+        "function.telemetry.metrics",
+        "function.web.document",
+        "function.web.page.files",
+        "function.runtimes.func_python",
+        "function.func",
+        "function.cli.classifier",
+    ),
+    *("function.cli.lines", "function.cli.vocab", "function.runtimes.parliament"),
     *("vaccel_rpc.channels.grpc", "vaccel_rpc.dialects.v07", "agent", "models"),
 }
 #: Of Python's own what costs much and nobody needs here; asyncio, multiprocessing and logging.config come with uvicorn.

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from function.core.options import TRUNCATIONS, Truncation
+from function.core.tokens import Encoder
 from function.load import extras_of
-from function.options import TRUNCATIONS, Truncation
-from function.tokens import Encoder
 from tests.conftest import TWEETS
 from vaccel_common.modelfile import Signature
 from vaccel_rpc.tensors import to_values

@@ -23,9 +23,9 @@ def test_the_wheel_starts_in_an_empty_environment(agent: Server, tmp_path: Path)
     for name in (
         "function/web/app.py",
         "function/func.py",
-        "function/page/index.html",
-        "function/page/page.js",
-        "function/page/style.css",
+        "function/web/page/index.html",
+        "function/web/page/page.js",
+        "function/web/page/style.css",
         "agent/service.py",
         "vaccel_rpc/client.py",
         "models/tweets.pt",

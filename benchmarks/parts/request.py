@@ -21,15 +21,15 @@ from benchmarks.lines import tiny
 from benchmarks.plan import Record, Run
 from benchmarks.processes import ended, free_port, start, wait_for
 from benchmarks.texts import single
-from function.access import Access
-from function.answers import answer
-from function.asked import Limits, of_object, parse_json
-from function.classify import Classified, Classifier
+from function.core.answers import answer
+from function.core.classifier import Classified, Classifier
+from function.core.options import Options
+from function.core.request import Limits, of_object, parse_json
+from function.core.service import Service, Slots
+from function.core.tokens import Encoder
 from function.load import extras_of
-from function.metrics import Metrics
-from function.options import Options
-from function.service import Service, Slots
-from function.tokens import Encoder
+from function.telemetry.access import Access
+from function.telemetry.metrics import Metrics
 from function.web.app import create_app
 from function.web.http import in_json
 from vaccel_common import log

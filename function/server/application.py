@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from function.core.jsonlines import MEDIA_TYPES, Answers, Splitter
+from function.core.problems import Problem
 from function.environ import LINES, REFUSAL
-from function.jsonlines import MEDIA_TYPES, Answers, Splitter
-from function.problems import Problem
 from function.server import arrival as arriving
 from function.server.arrival import Arrival
 from function.server.gathering import Buffer, Disconnected, Gathering, Receive

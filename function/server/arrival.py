@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from function.problems import Problem
+from function.core.problems import Problem
 
 #: Where a scope's ``state`` holds it.
 KEY = "arrival"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from function.problems import Problem
+from function.core.problems import Problem
 from function.server.arrival import KEY, Arrival, late
 from function.server.connections import problem_bytes
 from function.server.parser import Flow, Parser, Trailers, with_path

@@ -13,8 +13,8 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from function.access import Access, Entry, request_id
-from function.problems import Problem
+from function.core.problems import Problem
+from function.telemetry.access import Access, Entry, request_id
 
 if TYPE_CHECKING:
     from function.server.connection import Connection

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
-from function.problems import Problem
+from function.core.problems import Problem
 from function.server.arrival import Arrival, late
 from function.server.head import Head
 

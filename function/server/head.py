@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from function.problems import Problem
+from function.core.problems import Problem
 
 _VERSIONS = ("1.0", "1.1", "2", "3")
 #: A host name, an address, or nothing; then perhaps a port. Source: RFC 3986, 3.2.2 and 3.2.3.

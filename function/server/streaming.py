@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from function.jsonlines import PART, Answers, Line, Splitter
+from function.core.jsonlines import PART, Answers, Line, Splitter
 from function.server.arrival import Arrival
 from function.server.gathering import Buffer, Receive, next_part
 from function.server.threads import Threads

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from function.problems import Problem
+from function.core.problems import Problem
 
 #: Bytes of a request line with its headers.
 MAX_HEAD = 32 << 10

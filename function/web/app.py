@@ -8,10 +8,10 @@ from http import HTTPStatus
 from flask import Flask
 from werkzeug.exceptions import HTTPException, NotFound
 
-from function.access import Access
+from function.core.problems import Problem, problem_of
+from function.core.service import Service
 from function.environ import REFUSAL
-from function.problems import Problem, problem_of
-from function.service import Service
+from function.telemetry.access import Access
 from function.web import health, inference, openapi, page, plain, watch
 from function.web.http import Request, Response, View, current, in_json
 

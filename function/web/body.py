@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from function.options import Unusable, read_options, refuse_misspelt, typed
-from function.problems import Problem
-from function.reading import Malformed, decoded
+from function.core.options import Unusable, read_options, refuse_misspelt, typed
+from function.core.problems import Problem
+from function.core.reading import Malformed, decoded
 from function.web.http import Request
 from vaccel_common import tracing
 

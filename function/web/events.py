@@ -10,12 +10,12 @@ from urllib.parse import quote, unquote_to_bytes
 
 from werkzeug.http import parse_options_header
 
-from function import asked as asking
-from function.answers import answer as answer_of
-from function.asked import Asked, Malformed
-from function.options import Unusable, read_options
-from function.problems import Problem
-from function.service import Service
+from function.core import request as asking
+from function.core.answers import answer as answer_of
+from function.core.options import Unusable, read_options
+from function.core.problems import Problem
+from function.core.request import Asked, Malformed
+from function.core.service import Service
 from function.web.body import metadata_of, query_options, read_body, text_of
 from function.web.http import Request, Response
 from vaccel_common import log, tracing

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from function.problems import Problem
-from function.service import Service
+from function.core.problems import Problem
+from function.core.service import Service
 from function.web.http import Request, Response, Route, in_json
 
 

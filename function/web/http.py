@@ -18,8 +18,8 @@ from werkzeug.http import parse_options_header
 from vaccel_common import tracing
 
 if TYPE_CHECKING:
-    from function.asked import Asked
-    from function.classify import Classified
+    from function.core.classifier import Classified
+    from function.core.request import Asked
 
 JSON = "application/json"
 

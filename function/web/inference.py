@@ -7,12 +7,12 @@ from http import HTTPStatus
 from typing import Any
 
 from function import __version__
-from function import asked as asking
-from function.asked import Malformed
-from function.openinference import HEAD_LENGTH, VERSION, metadata, read_request
-from function.options import Unusable
-from function.problems import Problem
-from function.service import Service
+from function.core import request as asking
+from function.core.openinference import HEAD_LENGTH, VERSION, metadata, read_request
+from function.core.options import Unusable
+from function.core.problems import Problem
+from function.core.request import Malformed
+from function.core.service import Service
 from function.web.body import metadata_of, read_body
 from function.web.http import Request, Response, Route, in_json
 

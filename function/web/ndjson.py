@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http import HTTPStatus
 
+from function.core.jsonlines import MEDIA_TYPES, PART, Answers, Splitter
+from function.core.problems import Problem
+from function.core.service import Service
 from function.environ import LINES
-from function.jsonlines import MEDIA_TYPES, PART, Answers, Splitter
-from function.problems import Problem
-from function.service import Service
 from function.web.body import metadata_of, query_options, summary_of
 from function.web.http import Request, Response
 

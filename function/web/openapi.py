@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from function.service import Service
+from function.core.service import Service
 from function.web.http import Request, Response, Route, in_json
 
 
@@ -13,7 +13,7 @@ def routes(service: Service) -> Iterator[Route]:
 
     def openapi(_: Request) -> Response:
         # Made when it is asked for: it has no part in a cold start.
-        from function.openapi import document
+        from function.web.document import document
 
         return in_json(document(service))
 

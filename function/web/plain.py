@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
-from function import asked as asking
-from function.answers import answer
-from function.asked import Asked
-from function.jsonlines import MEDIA_TYPES
-from function.options import read_options, typed
-from function.problems import Problem
-from function.service import Service
+from function.core import request as asking
+from function.core.answers import answer
+from function.core.jsonlines import MEDIA_TYPES
+from function.core.options import read_options, typed
+from function.core.problems import Problem
+from function.core.request import Asked
+from function.core.service import Service
 from function.web import events, ndjson
 from function.web.body import metadata_of, query_options, read_body, text_of
 from function.web.http import JSON, Request, Response, Route, in_json

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from function.access import Access, Entry, request_id
-from function.classify import Classified
-from function.service import Service
+from function.core.classifier import Classified
+from function.core.service import Service
+from function.telemetry.access import Access, Entry, request_id
 from function.web.body import trace_of
 from function.web.http import Request, Response, Route
 from vaccel_common import log, tracing
@@ -23,7 +23,7 @@ class Watch:
         """``GET /metrics``."""
 
         def exposition(_: Request) -> Response:
-            from function.metrics import CONTENT_TYPE
+            from function.telemetry.metrics import CONTENT_TYPE
 
             return Response(self._access.metrics.exposition(), content_type=CONTENT_TYPE)
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from function.service import Service
+from function.core.service import Service
 
 if TYPE_CHECKING:
-    from function.classify import Classified
-    from function.metrics import Metrics
+    from function.core.classifier import Classified
+    from function.telemetry.metrics import Metrics
 
 _log = logging.getLogger("function.access")
 _ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
@@ -58,7 +58,7 @@ class Access:
         """Made with the first request that is over: a cold start does not wait for it."""
         with self._making:
             if "metrics" not in self.__dict__:
-                from function.metrics import Metrics
+                from function.telemetry.metrics import Metrics
 
                 self.__dict__["metrics"] = Metrics(self._service)
             return self.__dict__["metrics"]  # type: ignore[no-any-return]

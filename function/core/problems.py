@@ -6,8 +6,8 @@ import math
 from http import HTTPStatus
 from typing import Any
 
-from function.asked import Malformed
-from function.options import Unusable
+from function.core.options import Unusable
+from function.core.request import Malformed
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
 
 #: Seconds after which to try again, where the agent did not say.

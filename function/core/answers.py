@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from function.classify import Item, Prediction
-from function.options import Options
-from function.problems import problem_of_text
+from function.core.classifier import Item, Prediction
+from function.core.options import Options
+from function.core.problems import problem_of_text
 
 
 def shown(item: Item, options: Options) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from function.spelling import misspelt
+from function.core.spelling import misspelt
 
 Truncation = Literal["error", "head", "tail", "window"]
 TRUNCATIONS: tuple[Truncation, ...] = ("error", "head", "tail", "window")

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from function import asked as asking
-from function.answers import shown_alone
-from function.asked import Asked, Malformed
-from function.options import Unusable, named
-from function.problems import Problem, problem_of
-from function.service import Service
+from function.core import request as asking
+from function.core.answers import shown_alone
+from function.core.options import Unusable, named
+from function.core.problems import Problem, problem_of
+from function.core.request import Asked, Malformed
+from function.core.service import Service
 from vaccel_rpc.errors import ResourceExhausted, RpcError, Unavailable
 
 _log = logging.getLogger("function")

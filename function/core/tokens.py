@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tokenizers import Encoding, Tokenizer
 
-from function.options import Truncation
+from function.core.options import Truncation
 from vaccel_common.modelfile import ModelFileError, Signature, TensorSpec
 from vaccel_rpc.tensors import Tensor, from_values
 

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from function.asked import Asked, Limits
-from function.classify import Classified, Classifier
+from function.core.classifier import Classified, Classifier
+from function.core.request import Asked, Limits
 
 
 class Slots:

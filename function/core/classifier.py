@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from function.options import Options, Unusable
-from function.tokens import Encoded, Encoder
+from function.core.options import Options, Unusable
+from function.core.tokens import Encoded, Encoder
 from vaccel_common import tracing
 from vaccel_common.modelfile import Extras, ModelFileError, Signature
 from vaccel_rpc.client import Ran, Variant

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from function.options import Options, Unusable, named, read_options
-from function.reading import Malformed as Malformed
-from function.reading import decoded as decoded
-from function.reading import parse_json as parse_json
-from function.spelling import misspelt
+from function.core.options import Options, Unusable, named, read_options
+from function.core.reading import Malformed as Malformed
+from function.core.reading import decoded as decoded
+from function.core.reading import parse_json as parse_json
+from function.core.spelling import misspelt
 from vaccel_rpc.errors import RpcError
 
 _FORM = 'send {"text": "..."} or {"texts": ["...", ...]}'

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from werkzeug.exceptions import NotFound
 
-from function.service import Service
+from function.core.service import Service
 from function.web.health import about
 from function.web.http import Request, Response, Route, in_json
 
@@ -31,7 +31,7 @@ def routes(service: Service) -> Iterator[Route]:
 
 
 def _asset(name: str, cache: str) -> Response:
-    from function.page import CONTENT_SECURITY_POLICY, asset
+    from function.web.page.files import CONTENT_SECURITY_POLICY, asset
 
     try:
         kind, data = asset(name)

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from function import asked as asking
-from function.answers import ran_as, ranked
-from function.asked import Malformed
-from function.classify import Item, Prediction
-from function.options import Options, read_options
-from function.problems import problem_of_text
+from function.core import request as asking
+from function.core.answers import ran_as, ranked
+from function.core.classifier import Item, Prediction
+from function.core.options import Options, read_options
+from function.core.problems import problem_of_text
+from function.core.request import Malformed
 
 VERSION = "1"
 HEAD_LENGTH = "Inference-Header-Content-Length"

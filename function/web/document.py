@@ -6,9 +6,9 @@ from http import HTTPStatus
 from typing import Any
 
 from function import __version__
-from function.openinference import VERSION, metadata
-from function.options import ERRORS, OPTIONS, TRUNCATIONS
-from function.service import Service
+from function.core.openinference import VERSION, metadata
+from function.core.options import ERRORS, OPTIONS, TRUNCATIONS
+from function.core.service import Service
 
 Json = dict[str, Any]
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from function.options import Unusable, out_of_range
+from function.core.options import Unusable, out_of_range
 
 
 class Malformed(ValueError):

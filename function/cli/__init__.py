@@ -1,0 +1,1 @@
+"""The command line that classifies a file: ``vaccel-classifier``."""

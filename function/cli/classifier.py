@@ -1,0 +1,241 @@
+"""The deployment guide's classifier: a file of texts through an agent, a line out for each."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from tqdm import tqdm
+
+from function.cli.lines import InputError, read_file, standard_input
+from function.cli.vocab import GUIDE_LABELS, VocabError, guide_signature, read_vocab, tokenizer
+from function.config import ConfigError, address_of
+from function.core.answers import shown_alone
+from function.core.classifier import Classifier, Item, Prediction
+from function.core.options import ERRORS, OPTIONS, TRUNCATIONS, Options, Unusable, named, read_options
+from function.core.stream import Arriving, in_order
+from function.core.tokens import Encoder
+from function.load import extras_of
+from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, program_kind
+from vaccel_rpc.addresses import from_environment
+from vaccel_rpc.errors import RpcError, Unavailable
+from vaccel_rpc.remote import ModelSource, RemoteModel
+
+#: Seconds for connecting and, where it must be, sending the model; and for one call.
+_CONNECT_S, _CALL_S = 120.0, 60.0
+#: Seconds between tries while the agent is waited for.
+_PAUSE_S = 0.1
+#: Lines that are read before they are wanted.
+_AHEAD = 4096
+
+Writer = Callable[[int, str, Item, float], str]
+Form = Callable[[int, str, Item, float, Options], str]
+
+_MEANING = {name: meaning[:1].upper() + meaning[1:] for name, _, _, meaning in OPTIONS}
+
+
+@click.command(context_settings={"show_default": True, "max_content_width": 120})
+@click.option(
+    "-m", "--model", required=True, type=click.Path(path_type=Path), help="The model file (.pt), or its tokenizer file."
+)
+@click.option("-v", "--vocab", type=click.Path(path_type=Path), help="BERT vocabulary, for a model without a tokenizer.")
+@click.option(
+    "-f", "--file", "source", required=True, help="Texts, one a line; a .csv with a column 'tweet'; - is standard input."
+)
+@click.option("--batch", default=1, type=click.IntRange(1, 1024), help="Texts sent together.")
+@click.option("--jobs", default=1, type=click.IntRange(1, 64), help="Batches in flight.")
+@click.option("--truncation", default="head", type=click.Choice(TRUNCATIONS), help=f"{_MEANING['truncation']}.")
+@click.option("--top-k", type=click.IntRange(1), help=f"{_MEANING['top_k']} (jsonl).")
+@click.option("--threshold", type=float, help=f"{_MEANING['threshold']} (jsonl).")
+@click.option("--logits", is_flag=True, help=f"{_MEANING['logits']} (jsonl).")
+@click.option("--errors", default="request", type=click.Choice(ERRORS), help="A line that cannot be classified: end, or go on.")
+@click.option("--format", "form", default="text", type=click.Choice(["text", "jsonl"]), help="The guide's lines, or JSON lines.")
+@click.option("--address", help="The agent; default: VACCEL_RPC_ADDRESS.")
+@click.option("--wait", default=0.0, type=click.FloatRange(0), metavar="SECONDS", help="Wait so long for the agent to be there.")
+def main(
+    model: Path, vocab: Path | None, source: str, batch: int, jobs: int, form: str, address: str | None, wait: float, **asked: Any
+) -> None:
+    """Classifies texts with a model that an agent runs."""
+    signal.signal(signal.SIGTERM, _terminate)
+    show = form == "text"
+    try:
+        options = read_options(asked)
+        lines = None if source == "-" else read_file(Path(source))
+        remote, classifier = _open(model, vocab, address)
+        if show:
+            _say(f"Processing {'' if lines is None else f'{len(lines)} '}lines from: {source}")
+            _say("== [Vocab Loaded] ==")
+        _connect(remote, wait)
+        if show:
+            _say(f"Created new model resource {remote.resource_id}")
+            _say(f"Initialized vAccel session {remote.session_id}")
+        form_of: Form = _text if show else _json
+        _classify(classifier, remote, lines, batch, jobs, lambda n, text, item, ms: form_of(n, text, item, ms, options), options)
+    except (ConfigError, InputError, ModelFileError, Unusable, VocabError) as error:
+        _fail(str(error))
+    except RpcError as error:
+        _fail(f"{error.name}: {error.message}")
+    except KeyboardInterrupt:
+        # The reader of standard input and calls under way would be waited for.
+        os._exit(_exit_code())
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            _end_quietly()
+        _fail(f"{error.filename}: {error.strerror}")
+
+
+def _classify(
+    classifier: Classifier, remote: RemoteModel, lines: list[str] | None, batch: int, jobs: int, writer: Writer, options: Options
+) -> None:
+    summary = _Summary()
+    arriving = Arriving(standard_input() if lines is None else lines, _AHEAD)
+    progress = tqdm(total=None if lines is None else len(lines), unit="line", file=sys.stderr, disable=not sys.stderr.isatty())
+
+    def run(texts: list[str]) -> _Done:
+        began = time.perf_counter()
+        return texts, classifier.classify(texts, _CALL_S, options).items, time.perf_counter() - began
+
+    try:
+        with progress:
+            for texts, items, seconds in in_order(arriving, run, size=batch, jobs=jobs):
+                for text, item in zip(texts, items, strict=True):
+                    number = summary.lines + 1
+                    if not isinstance(item, Prediction) and options.errors == "request":
+                        raise InputError(f"line {number}: {_why(item)}")
+                    sys.stdout.write(writer(number, text, item, seconds * 1000))
+                    summary.add(item, seconds)
+                sys.stdout.flush()
+                progress.update(len(texts))
+    except KeyboardInterrupt:
+        summary.show("interrupted after ")
+        raise
+    finally:
+        remote.close()
+    summary.show("")
+
+
+def _connect(remote: RemoteModel, wait: float) -> None:
+    """Connects, trying for ``wait`` seconds while nobody listens. Raises `RpcError`."""
+    end = time.monotonic() + wait
+    while True:
+        try:
+            return remote.connect(_CONNECT_S)
+        except Unavailable:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_PAUSE_S)
+
+
+_Done = tuple[list[str], list[Item], float]
+
+
+def _open(model: Path, vocab: Path | None, address: str | None) -> tuple[RemoteModel, Classifier]:
+    extras = extras_of(model)
+    remote = RemoteModel(address_of(address or from_environment()), _source(model, extras))
+    if extras.tokenizer is not None:
+        if vocab is not None:
+            click.echo(f"note: {model.name} brings its tokenizer; -v {vocab} is ignored", err=True)
+        return remote, Classifier.of_file(extras, remote, blank=True)
+    return remote, _foreign(model, vocab, extras, remote)
+
+
+def _source(model: Path, extras: Extras) -> ModelSource:
+    """By its digest, and by its bytes where they are here."""
+    if program_kind(model) is not None:
+        digest = digest_beside(model)
+        return ModelSource(f"sha256:{digest}" if digest else None, model)
+    if extras.model and "sha256" in extras.model:
+        return ModelSource(f"sha256:{extras.model['sha256']}")
+    raise ModelFileError(f"{model} holds no program; a model made by torch.jit.save, or its tokenizer file, is needed")
+
+
+def _foreign(model: Path, vocab: Path | None, extras: Extras, remote: RemoteModel) -> Classifier:
+    if vocab is None:
+        raise ModelFileError(f"{model} brings no tokenizer: give its vocabulary with -v")
+    tokens = read_vocab(vocab)
+    signature = extras.signature or guide_signature(model.stem, tokens["[PAD]"])
+    return Classifier(Encoder(tokenizer(tokens), signature), signature, extras.labels or GUIDE_LABELS, remote, blank=True)
+
+
+class _Summary:
+    """What was classified, for standard error."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self._labels: Counter[str] = Counter()
+        self._seconds: list[float] = []
+        self._began = time.perf_counter()
+
+    def add(self, item: Item, seconds: float) -> None:
+        """One more line."""
+        self.lines += 1
+        self._labels[item.label if isinstance(item, Prediction) else "error"] += 1
+        self._seconds.append(seconds)
+
+    def show(self, before: str) -> None:
+        """Count per label, lines a second, median and 99th percentile of the time a line took."""
+        taken = time.perf_counter() - self._began
+        labels = ", ".join(f"{label} {count}" for label, count in self._labels.most_common())
+        times = ""
+        if self._seconds:
+            ordered = sorted(self._seconds)
+            worst = ordered[math.ceil(0.99 * len(ordered)) - 1]
+            times = f"; p50 {1000 * statistics.median(ordered):.1f} ms, p99 {1000 * worst:.1f} ms"
+        click.echo(
+            f"{before}{self.lines} lines in {taken:.1f} s, {self.lines / taken:.1f} lines/s{times}; {labels or 'none'}", err=True
+        )
+
+
+def _text(line: int, text: str, item: Item, ms: float, options: Options) -> str:  # noqa: ARG001 as `_json`
+    said = f"Prediction: {item.label}" if isinstance(item, Prediction) else f"Error: {_why(item)}"
+    return f"Line {line}: Duration: {ms:.6g} ms {said}\n"
+
+
+def _why(item: Unusable | RpcError) -> str:
+    return str(named(item)) if isinstance(item, Unusable) else f"{item.name}: {item.message}"
+
+
+def _json(line: int, text: str, item: Item, ms: float, options: Options) -> str:
+    answer = shown_alone(named(item) if isinstance(item, Unusable) else item, options)
+    if "error" not in answer:
+        answer.setdefault("truncated", False)
+    return json.dumps({"line": line, "text": text, **answer, "ms": round(ms, 3)}, allow_nan=False) + "\n"
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM; ends the work as Ctrl-C does."""
+
+
+def _terminate(number: int, frame: Any) -> None:  # noqa: ARG001 as `signal` calls it
+    raise _Terminated
+
+
+def _exit_code() -> int:
+    """128 and the number of the signal that ended the work."""
+    return 143 if isinstance(sys.exception(), _Terminated) else 130
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"vaccel-classifier: {message}", err=True)
+    sys.exit(1)
+
+
+def _end_quietly() -> NoReturn:
+    """Whoever read the output has had enough; what is left in the buffer must not be tried again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)

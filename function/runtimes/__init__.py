@@ -1,0 +1,1 @@
+"""The function under servers of others: Knative's func-python and parliament."""

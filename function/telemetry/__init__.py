@@ -1,0 +1,1 @@
+"""What requests and starts leave behind: counts, times, log lines."""
