@@ -14,9 +14,9 @@ from typing import Any
 from agent import regions
 from agent.batching.batcher import Batcher, Done
 from agent.batching.dividing import Divided
-from agent.batching.layout import Layout
 from agent.batching.packing import Shape
 from agent.endpoints import Buffer, Endpoint, decode, endpoints
+from agent.engines.layout import Layout
 from agent.joiner import Joiner
 from agent.metrics import Metrics
 from agent.sessions import Resource, Scope, Session

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from agent.batching.batcher import Batch, Batcher, Done, Part, Report
-from agent.batching.cost import Cost
 from agent.batching.packing import UNKNOWN, Limits, Shape, pack, why
+from agent.engines.cost import Cost
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor, from_values
 

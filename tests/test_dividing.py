@@ -13,7 +13,7 @@ import torch
 from torch import Tensor as TorchTensor
 from torch import nn
 
-from agent.batching.layout import Layout
+from agent.engines.layout import Layout
 from function.core.problems import from_rpc
 from tests.conftest import Server, SpawnAgent
 from tests.test_agent import client

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from agent.batching.cost import Cost
 from agent.batching.packing import UNKNOWN, Limits, Reason, Shape, pack, why
+from agent.engines.cost import Cost
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
@@ -60,7 +60,7 @@ class Report:
 
 
 class Runnable(Protocol):
-    """A program that runs requests together. Where it has a ``cost``, `agent.batching.cost.Cost`, that says how many are worth joining."""
+    """A program that runs requests together. Where it has a ``cost``, `agent.engines.cost.Cost`, that says how many are worth joining."""
 
     def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
         """Each request's outputs. ``alone``: nothing else runs now, so it may use every core.

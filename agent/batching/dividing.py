@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from agent.batching.batcher import Batch, Batcher, Done, Part
-from agent.batching.layout import Layout
+from agent.engines.layout import Layout
 from vaccel_rpc.errors import ResourceExhausted
 from vaccel_rpc.tensors import Tensor
 

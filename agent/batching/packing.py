@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.batching.cost import Cost
+from agent.engines.cost import Cost
 
 #: Why a batch was released, and was no larger: rows, or its time or memory, at their limit; the others too different in length or
 #: kind; nothing else waiting; the rest left for other workers; a model whose requests cannot be joined.

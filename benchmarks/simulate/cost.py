@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agent.batching.cost import Cost
+from agent.engines.cost import Cost
 
 
 @dataclass(frozen=True)

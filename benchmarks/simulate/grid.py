@@ -7,8 +7,8 @@ import statistics
 import subprocess
 import sys
 
-from agent.batching.cost import fit
 from agent.cpus import available
+from agent.engines.cost import fit
 from agent.engines.torch.program import Device, TorchProgram, load
 from benchmarks.processes import ROOT
 from benchmarks.simulate.cost import Machine

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.batching.cost import Cost
 from agent.batching.packing import Limits, Shape, pack
+from agent.engines.cost import Cost
 
 
 @dataclass(frozen=True, slots=True)

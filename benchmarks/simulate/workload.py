@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.batching.cost import Cost
+from agent.engines.cost import Cost
 from benchmarks.schedule import Segment, times
 
 #: Seconds between the requests of a burst, and from an answer to its client's next request: the way through the function.

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from agent.batching.batcher import Batch
-from agent.batching.cost import Cost, Point, fit
-from agent.batching.layout import Layout
 from agent.batching.packing import UNKNOWN
+from agent.engines.cost import Cost, Point, fit
+from agent.engines.layout import Layout
 from agent.engines.torch import halves
 from vaccel_common.modelfile import ModelFileError, Signature, TensorSpec, program_kind, read_extras
 from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
