@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -18,12 +17,11 @@ from agent import cpus
 from agent.batching.batcher import Batcher
 from agent.batching.packing import Limits
 from agent.config import Config
-from agent.engines.registry import TORCH, PluginError, Plugins
+from agent.engines.registry import EngineError, Engines
 from agent.metrics import Metrics
 from agent.service import Service
 from agent.sessions import Sessions
 from agent.store import variants
-from agent.store.model import Program
 from agent.store.models import Store
 from agent.transports.ttrpc import Budget, Connection
 from agent.watch import MetricsServer
@@ -50,15 +48,14 @@ class Agent:
         self._ending = asyncio.Event()
         self._connections: set[Connection] = set()
         self._budget = Budget(config.max_buffer)
-        self._plugins = Plugins(config.plugins)
-        self._device: Any = None
+        self._engines = Engines(config.plugins)
         self._store = Store(
             config.models,
             config.upload_policy,
-            self._load,
+            self._engines.load,
             max_models=config.max_models,
             max_uploads=config.max_uploads,
-            suffixes=lambda: self._plugins.suffixes,
+            suffixes=lambda: self._engines.suffixes,
             choose=None if config.precision == "exact" else self._variant,
             loaded=self._metrics.loaded,
         )
@@ -83,7 +80,7 @@ class Agent:
             stack.callback(self._store.close)
             listening = stack.enter_context(self._bound())
             http = self._metrics_server(stack)
-            await self._start_device()
+            await self._open_engines()
             self._service = Service(self._store, self._batcher, self._metrics)
             await self._listen(listening)
             if http:
@@ -139,27 +136,22 @@ class Agent:
         if self._grpc:
             await self._grpc.set_ready(ready=ready)
 
-    async def _start_device(self) -> None:
+    async def _open_engines(self) -> None:
         """Imports torch (seconds) while the loop goes on, and starts the workers."""
         threads = self._config.threads or cpus.available()
         try:
-            await asyncio.to_thread(self._plugins.load_all)
-        except PluginError as error:
+            await asyncio.to_thread(self._engines.open, self._config.device, threads)
+        except EngineError as error:
             raise StartError(str(error)) from None
-        try:
-            self._device = importlib.import_module(TORCH).Device(self._config.device, threads)
-        except Exception as error:  # noqa: BLE001 torch raises several kinds
-            raise StartError(f"--device {self._config.device}: {str(error).splitlines()[0]}") from None
-        workers = threads if self._device.is_cpu else 1
         self._batcher = Batcher(
-            workers,
+            self._engines.workers,
             Limits(self._config.max_batch),
             max_queue=self._config.max_queue,
             max_queue_tokens=self._config.max_queue_tokens,
             max_delay=self._config.max_delay,
             observe=self._metrics.batch,
         )
-        _log.info("Models run on %s, %d workers, %d threads", self._device.device, workers, threads)
+        _log.info("Models run on %s, %d workers, %d threads", self._engines, self._engines.workers, threads)
         for name, text, value in (
             ("vaccel_queue_requests", "Requests waiting; of a divided one each part", lambda: float(self._batcher.waiting)),
             ("vaccel_queue_texts", "Texts waiting", lambda: float(self._batcher.texts)),
@@ -178,10 +170,7 @@ class Agent:
             self._metrics.gauge(name, text, value)
 
     def _variant(self, digest: str, found: Sequence[tuple[Path, VariantOf]]) -> Path | None:
-        return variants.choose(digest, found, self._config.precision, self._device.precisions)
-
-    def _load(self, path: Path, name: str) -> Program:  # noqa: ARG002 the store tells the name to every loader
-        return self._plugins.load(path, self._device)
+        return variants.choose(digest, found, self._config.precision, self._engines.precisions)
 
     def _metrics_server(self, stack: contextlib.ExitStack) -> MetricsServer | None:
         if self._config.metrics is None:

@@ -14,9 +14,8 @@ from typing import Any
 from agent import regions
 from agent.batching.batcher import Batcher, Done
 from agent.batching.dividing import Divided
-from agent.batching.packing import Shape
 from agent.endpoints import Buffer, Endpoint, decode, endpoints
-from agent.engines.layout import Layout
+from agent.engines.layout import Layout, Shape
 from agent.joiner import Joiner
 from agent.metrics import Metrics
 from agent.sessions import Resource, Scope, Session
@@ -230,7 +229,7 @@ class Service:
         return encode(reply, OUT_TENSORS, call.dialect.tensor, done.outputs)
 
     async def _outputs(self, call: Call, session: Session, resource: Resource, inputs: list[Tensor]) -> Done:
-        program: Any = await self._store.program(resource.model)
+        program = await self._store.program(resource.model)
         wanted, label = getattr(call.request, call.dialect.outputs), resource.model.label
         layout = _layout(program.signature) if program.signature is not None else None
         if layout:

@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.batching.packing import Limits
 from agent.cpus import available
-from agent.engines.torch.program import Device, load
+from agent.engines.torch.engine import TorchEngine
 from benchmarks.processes import ROOT
 from benchmarks.torch_alone import MODEL
 
@@ -26,7 +26,7 @@ def measure() -> dict[str, Any]:
 
 def main() -> None:
     """Prints its ``rows``, ``length`` and ``ms``. A text of any length may run alone."""
-    program, limits = load(MODEL, Device("cpu", available())), Limits()
+    program, limits = TorchEngine("cpu", available()).load(MODEL), Limits()
     shapes = [(1, _LONGEST)]
     shapes += [
         (rows, length)

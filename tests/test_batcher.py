@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from agent.batching.batcher import Batch, Batcher, Done, Part, Report
-from agent.batching.packing import UNKNOWN, Limits, Shape, pack, why
-from agent.engines.cost import Cost
+from agent.batching.batcher import Batcher, Done, Part, Report
+from agent.batching.packing import Limits, pack, why
+from agent.engines.contract import Batch
+from agent.engines.cost import UNKNOWN, Cost
+from agent.engines.layout import Shape
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor, from_values
 
@@ -82,6 +84,7 @@ class Echo:
         self.gate = gate
         self.memory, self.seconds = memory, seconds
         self.started = threading.Event()
+        self.signature, self.joinable, self.cost = None, True, UNKNOWN
 
     def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:  # noqa: ARG002 its interface
         self.started.set()

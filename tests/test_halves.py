@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from agent.engines.torch.engine import TorchEngine
 from agent.engines.torch.halves import rewrite_export, rewrite_script
-from agent.engines.torch.program import Device, load
 from tests.conftest import TWEETS
 from tests.torchmodels import save, signature
 from vaccel_rpc.tensors import Tensor
@@ -79,7 +79,7 @@ def test_every_linear_layer_of_the_shipped_model_is_replaced() -> None:
 
 def test_the_shipped_model_has_a_cost() -> None:
     """Longer and larger batches take longer, and there is a part that does not depend on either."""
-    program = load(Path(TWEETS), Device("cpu", 2))
+    program = TorchEngine("cpu", 2).load(Path(TWEETS))
     cost = program.cost
     assert program.joinable
     assert 0 < cost.seconds(1, 8) < cost.seconds(1, 128) < cost.seconds(8, 128) < 10
@@ -101,7 +101,7 @@ def test_a_program_without_a_signature_is_run_as_it_is(tmp_path: Path) -> None:
     """Nobody knows what to try it with."""
     layer = nn.Linear(4, 2).half().float()
     torch.export.save(torch.export.export(layer.eval(), (torch.ones(3, 4),)), tmp_path / "layer.pt2")
-    program = load(tmp_path / "layer.pt2", Device("cpu", 1))
+    program = TorchEngine("cpu", 1).load(tmp_path / "layer.pt2")
     x = Tensor("float32", (3, 4), bytes(48))
     assert program.run([[x]], alone=True).outputs[0][0].dims == (3, 2)
 
@@ -110,6 +110,6 @@ def test_a_model_that_does_not_say_how_long_a_text_may_be_is_tried_with_short_on
     """It is joined, though it takes 40 tokens at most."""
     text = signature("places", [("ids", "int64", ["n", "t"])], [("out", "float32", ["n", 3])], batch="n", length="t")
     save(Positions(), tmp_path / "places.pt", text.replace('"max_length": 64', '"max_length": null'))
-    program = load(tmp_path / "places.pt", Device("cpu", 1))
+    program = TorchEngine("cpu", 1).load(tmp_path / "places.pt")
     assert program.joinable
     assert program.cost.seconds(4, 8) > 0

@@ -60,7 +60,7 @@ ONLY = {
 BELOW = {
     "vaccel_rpc/frames.py": ("socket", "threading", "asyncio"),
     "vaccel_rpc/wire.py": ("socket", "threading", "asyncio"),
-    "agent/engines/": ("agent.service", "agent.sessions", "agent.transports", "agent.server"),
+    "agent/engines/": ("agent.batching", "agent.store", "agent.service", "agent.sessions", "agent.transports", "agent.server"),
     "agent/batching/": (
         "agent.engines.torch",
         "agent.service",

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.engines.registry import Engines
+from tests import toyplugin
 from tests.conftest import SpawnAgent
 from tests.test_agent import client
 from tests.torchmodels import Echo, save
-from vaccel_rpc.errors import InvalidArgument
+from vaccel_rpc.errors import Internal, InvalidArgument
 from vaccel_rpc.tensors import from_values, to_values
 
 
@@ -35,7 +37,11 @@ def test_a_second_engine_loads_files_of_its_own_suffix(spawn_agent: SpawnAgent, 
 
 @pytest.mark.parametrize(
     ("module", "says"),
-    [("tests.nothing", "No module named 'tests.nothing'"), ("agent.engines.torch.program", "another plugin loads .pt, .pt2")],
+    [
+        ("tests.nothing", "No module named 'tests.nothing'"),
+        ("agent.engines.torch", "another plugin loads .pt, .pt2"),
+        ("json", "it has no SUFFIXES and no open"),
+    ],
 )
 def test_a_plugin_that_cannot_be_used_ends_the_agent(spawn_agent: SpawnAgent, module: str, says: str) -> None:
     """One line that names it, exit code 1."""
@@ -44,3 +50,14 @@ def test_a_plugin_that_cannot_be_used_ends_the_agent(spawn_agent: SpawnAgent, mo
     assert f"the plugin {module} " in agent.text
     assert says in agent.text
     assert "Traceback" not in agent.text
+
+
+def test_an_engine_that_gives_no_program_is_the_agents_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what a program has."""
+    engines = Engines(["tests.toyplugin"])
+    engines.open("cpu", 1)
+    (tmp_path / "three.toy").write_text("3")
+    assert engines.load(tmp_path / "three.toy").joinable
+    monkeypatch.delattr(toyplugin.Multiplies, "cost")
+    with pytest.raises(Internal, match="Multiplies.* signature, joinable, cost and run"):
+        engines.load(tmp_path / "three.toy")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.batching.packing import UNKNOWN, Limits, Shape
-from agent.engines.cost import Cost, fit
+from agent.batching.packing import Limits
+from agent.engines.cost import UNKNOWN, Cost, fit
+from agent.engines.layout import Shape
 from benchmarks.simulate.cost import Machine, read
 from benchmarks.simulate.engine import Served, simulate
 from benchmarks.simulate.rules import Waiting, all_rules, arrival, cheapest, packed, padded, shortest, window

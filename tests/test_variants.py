@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer
 
 from agent.config import Precision
-from agent.engines.torch.program import Device
+from agent.engines.torch.engine import TorchEngine
 from agent.store.variants import choose
 from export.comparison import load, logits_of
 from export.samples import made_up, token_ids
@@ -26,7 +26,7 @@ from vaccel_rpc.client import TIMINGS, Variant
 
 ORIGINAL = (TWEETS.parent / "tweets.pt.sha256").read_text().split()[0]
 #: What this machine computes faster than float32.
-ABLE = Device("cpu", 1).precisions
+ABLE = TorchEngine("cpu", 1).precisions
 #: The most by which a logit may differ from the original's, and from that of the same text alone.
 LIMITS = {"int8": (1.5, 0.2, 0.3), "bf16": (0.15, 0.03, 0.1)}
 

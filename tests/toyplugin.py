@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.batching.batcher import Batch
-from agent.engines.registry import Device
+from agent.engines.contract import Batch, DeviceError
+from agent.engines.cost import UNKNOWN
 from vaccel_common.modelfile import Signature, TensorSpec
 from vaccel_rpc.errors import InvalidArgument
 from vaccel_rpc.tensors import Tensor, from_values, to_values
@@ -19,6 +19,7 @@ class Multiplies:
     """int64 [n] -> int64 [n]; requests are joined."""
 
     joinable = True
+    cost = UNKNOWN
 
     def __init__(self, name: str, factor: int) -> None:
         x, y = TensorSpec("x", "int64", ("n",)), TensorSpec("y", "int64", ("n",))
@@ -31,9 +32,25 @@ class Multiplies:
         return Batch(outputs, began, time.monotonic())
 
 
-def load(path: Path, device: Device) -> Multiplies:
-    assert device.is_cpu
-    try:
-        return Multiplies(path.stem, int(path.read_text()))
-    except ValueError as error:
-        raise InvalidArgument(f"no number: {error}") from None
+class Toy:
+    """The engine: a core for each batch."""
+
+    precisions = ()
+
+    def __init__(self, threads: int) -> None:
+        self.workers = threads
+
+    def load(self, path: Path) -> Multiplies:
+        try:
+            return Multiplies(path.stem, int(path.read_text()))
+        except ValueError as error:
+            raise InvalidArgument(f"no number: {error}") from None
+
+    def __str__(self) -> str:
+        return "cpu"
+
+
+def open(device: str, threads: int) -> Toy:  # noqa: A001 the contract's name
+    if device not in ("auto", "cpu"):
+        raise DeviceError("toys run on a CPU")
+    return Toy(threads)

@@ -9,24 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from agent.batching.packing import UNKNOWN, Limits, Reason, Shape, pack, why
+from agent.batching.packing import Limits, Reason, pack, why
+from agent.engines.contract import Batch, Program
 from agent.engines.cost import Cost
+from agent.engines.layout import Shape
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
 _log = logging.getLogger("agent.batching")
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Each request's outputs, and when the model itself began and ended (monotonic seconds)."""
-
-    outputs: list[list[Tensor]]
-    began: float
-    ended: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +52,6 @@ class Report:
     seconds: float
 
 
-class Runnable(Protocol):
-    """A program that runs requests together. Where it has a ``cost``, `agent.engines.cost.Cost`, that says how many are worth joining."""
-
-    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
-        """Each request's outputs. ``alone``: nothing else runs now, so it may use every core.
-
-        Raises `RpcError`; where memory is out, `ResourceExhausted` with ENOMEM.
-        """
-
-
 #: A request's inputs, and how it fits others.
 Part = tuple[Sequence[Tensor], Shape]
 
@@ -97,7 +80,7 @@ class _Lane:
 class _Taken:
     """Requests that a worker took out of the queue."""
 
-    program: Runnable
+    program: Program
     lane: _Lane
     requests: list[_Request]
     reason: Reason
@@ -123,9 +106,9 @@ class Batcher:
         self._limits, self._max_queue, self._max_tokens = limits, max_queue, max_queue_tokens
         self._max_delay, self._observe = max_delay, observe
         self._loop = asyncio.get_running_loop()
-        self._lanes: WeakKeyDictionary[Runnable, _Lane] = WeakKeyDictionary()
+        self._lanes: WeakKeyDictionary[Program, _Lane] = WeakKeyDictionary()
         #: Those with requests that wait.
-        self._ready: dict[Runnable, _Lane] = {}
+        self._ready: dict[Program, _Lane] = {}
         self._texts = self._tokens = self._running = 0
         self._clock = 0.0
         self._workers = workers
@@ -164,13 +147,13 @@ class Batcher:
         """Batches that run now."""
         return self._running
 
-    def rows(self, program: Runnable, length: int) -> int:
+    def rows(self, program: Program, length: int) -> int:
         """Rows of this length beyond which a batch of that program wins nothing, or has no memory; 1 at least."""
         lane = self._lane(program)
         sizes = range(2, lane.limits.rows + 1)
         return 1 + bisect.bisect(sizes, False, key=lambda rows: not lane.limits.allow(lane.cost, rows, length))
 
-    async def run(self, program: Runnable, parts: Sequence[Part], deadline: float | None, model: str = "") -> list[Done]:
+    async def run(self, program: Program, parts: Sequence[Part], deadline: float | None, model: str = "") -> list[Done]:
         """The program's outputs for each part of one request; cancelling takes them out of the queue.
 
         Raises `ResourceExhausted` at once where the queue is full, or the first part's failure.
@@ -208,10 +191,10 @@ class Batcher:
         for request in left:
             _resolve(request, Unavailable("the agent is shutting down"))
 
-    def _lane(self, program: Runnable) -> _Lane:
+    def _lane(self, program: Program) -> _Lane:
         lane = self._lanes.get(program)
         if lane is None:
-            lane = self._lanes[program] = _Lane(getattr(program, "cost", UNKNOWN), self._limits)
+            lane = self._lanes[program] = _Lane(program.cost, self._limits)
         return lane
 
     def _admit(self, requests: list[_Request]) -> None:
@@ -229,7 +212,7 @@ class Batcher:
             )
         self._texts, self._tokens = texts, tokens
 
-    def _take(self, program: Runnable, lane: _Lane, requests: list[_Request]) -> None:
+    def _take(self, program: Program, lane: _Lane, requests: list[_Request]) -> None:
         """Takes requests out of the queue."""
         gone = set(requests)
         self._texts -= _rows(requests)

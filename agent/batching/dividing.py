@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from agent.batching.batcher import Batch, Batcher, Done, Part
+from agent.batching.batcher import Batcher, Done, Part
+from agent.engines.contract import Batch, Program
 from agent.engines.layout import Layout
 from vaccel_rpc.errors import ResourceExhausted
 from vaccel_rpc.tensors import Tensor
@@ -15,7 +15,7 @@ from vaccel_rpc.tensors import Tensor
 class Divided:
     """One request to a program whose requests may be joined."""
 
-    def __init__(self, batcher: Batcher, program: Any, layout: Layout, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, batcher: Batcher, program: Program, layout: Layout, inputs: Sequence[Tensor]) -> None:
         self._batcher, self._program, self._layout = batcher, program, layout
         self._inputs, self._shape = inputs, layout.shape(inputs)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.engines.cost import Cost
+from agent.engines.cost import UNKNOWN, Cost
+from agent.engines.layout import Shape
 
 #: Why a batch was released, and was no larger: rows, or its time or memory, at their limit; the others too different in length or
 #: kind; nothing else waiting; the rest left for other workers; a model whose requests cannot be joined.
 Reason = Literal["full", "tokens", "length", "drained", "shared", "single"]
-
-#: Of a model that nothing is known of: each batch takes as long as any other.
-UNKNOWN = Cost(1.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +36,6 @@ class Limits:
             and (self.tokens is None or rows * length <= self.tokens)
             and cost.seconds(rows, length) <= self.seconds(cost)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How a request fits others: equal ``key`` (None: runs alone), ``length`` padded to the longest, ``rows`` joined."""
-
-    key: Hashable | None
-    length: int = 0
-    rows: int = 1
 
 
 def pack(waiting: Sequence[Shape], limits: Limits, cost: Cost = UNKNOWN) -> list[int]:

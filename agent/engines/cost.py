@@ -31,6 +31,10 @@ class Cost:
         return f"{a:.3g} + rows * ({b:.2g} + {c:.3g} * length + {d:.2g} * length^2) ms"
 
 
+#: Of a model of which nothing is known: each batch takes as long as any other.
+UNKNOWN = Cost(1.0, 0.0, 0.0, 0.0)
+
+
 def fit(points: Sequence[Point]) -> Cost:
     """The least squares of the relative errors: a short batch counts as much as a long one. No number is below 0."""
     lengths = len({length for _, length, _ in points})

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Protocol, Self, TypeVar
 
-from agent.batching.packing import Shape
 from vaccel_common.modelfile import Signature, TensorSpec
 from vaccel_rpc.errors import InvalidArgument
 from vaccel_rpc.tensors import Tensor, from_values
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a request fits others: equal ``key`` (None: runs alone), ``length`` padded to the longest, ``rows`` joined."""
+
+    key: Hashable | None
+    length: int = 0
+    rows: int = 1
+
+
+class Joined(Protocol):
+    """A tensor of an engine's own library, as torch's are."""
+
+    def narrow(self, dim: int, start: int, length: int, /) -> Self:
+        """Of a dimension the ``length`` entries from ``start`` on."""
+
+
+T = TypeVar("T", bound=Joined)
 
 
 class Layout:
@@ -92,9 +111,9 @@ class Layout:
             for of_parts in zip(*parts, strict=True)
         ]
 
-    def split(self, outputs: Sequence[Any], shapes: Sequence[Shape]) -> list[list[Any]]:
-        """Each request's part of joined outputs (torch tensors), without the padding."""
-        parts: list[list[Any]] = [[] for _ in shapes]
+    def split(self, outputs: Sequence[T], shapes: Sequence[Shape]) -> list[list[T]]:
+        """Each request's part of joined outputs, without the padding."""
+        parts: list[list[T]] = [[] for _ in shapes]
         for spec, output in zip(self.signature.outputs, outputs, strict=True):
             batch, length, at = _at(spec, self.signature.batch) or 0, _at(spec, self.signature.length), 0
             for mine, shape in zip(parts, shapes, strict=True):

@@ -1,78 +1,79 @@
-"""The engines that load model files, by suffix: torch, and the modules that ``--plugin`` names."""
+"""The engines of one agent: torch, and the modules that ``--plugin`` names, by the suffixes of their files."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
-from agent.store.model import Program
+from agent.engines.contract import DeviceError, Engine, EngineModule, Program
+from vaccel_rpc.errors import Internal
 
-TORCH = "agent.engines.torch.program"
-
-
-class Device(Protocol):
-    """Where models run; torch's plugin makes it. ``threads``: cores to use on a CPU."""
-
-    threads: int
-
-    @property
-    def is_cpu(self) -> bool:
-        """Whether models run on the CPU."""
-
-    @property
-    def precisions(self) -> Collection[str]:
-        """Precisions (int8, bf16) of variants that this machine computes faster than float32."""
-
-    def use_threads(self, count: int) -> None:
-        """Lets this thread's next runs use ``count`` cores."""
+#: The engine that ships.
+_SHIPPED = "agent.engines.torch"
+_NEEDED = "signature, joinable, cost and run (agent/engines/contract.py)"
 
 
-class Plugin(Protocol):
-    """An engine: a module, or an object, with these two. What ``load`` gives also has `agent.batching.batcher.Runnable`'s ``run``."""
-
-    @property
-    def SUFFIXES(self) -> Sequence[str]:  # noqa: N802 a constant of a module
-        """Of the files it loads, such as ``.pt``."""
-
-    def load(self, path: Path, device: Device) -> Program:
-        """The program in a file, warmed up: an object that can be hashed and weakly referred to, as any of a plain class.
-
-        Raises `InvalidArgument` with the reason where it is none.
-        """
+class EngineError(Exception):
+    """An engine that cannot be used, or has no such device; the message names it, or the option, and says why."""
 
 
-class PluginError(Exception):
-    """A plugin that cannot be used; the message names it and says why."""
-
-
-class Plugins:
-    """Torch and the modules ``names``, imported by `load_all`."""
+class Engines:
+    """The engine that ships and the modules ``names``, imported by `open`."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
-        self._names = (TORCH, *names)
-        self._by_suffix: dict[str, Plugin] = {}
+        self._names = (_SHIPPED, *names)
+        self._by_suffix: dict[str, Engine] = {}
+
+    def open(self, device: str, threads: int) -> None:
+        """Imports and opens them; torch alone takes seconds. Raises `EngineError`."""
+        for name in self._names:
+            module = _imported(name)
+            taken = [suffix for suffix in module.SUFFIXES if suffix in self._by_suffix]
+            if taken:
+                raise EngineError(f"the plugin {name} cannot be used: another plugin loads {', '.join(taken)}")
+            try:
+                engine = module.open(device, threads)
+            except DeviceError as error:
+                raise EngineError(f"--device {device}: {error}") from None
+            self._by_suffix |= dict.fromkeys(module.SUFFIXES, engine)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Of all plugins' files, torch's first."""
+        """Of all engines' files, torch's first."""
         return tuple(self._by_suffix)
 
-    def load_all(self) -> None:
-        """Imports them; with torch that takes seconds. Raises `PluginError`."""
-        for name in self._names:
-            try:
-                plugin: Plugin = importlib.import_module(name)
-                suffixes = tuple(plugin.SUFFIXES)
-            except Exception as error:  # noqa: BLE001 a module may raise anything
-                raise PluginError(f"the plugin {name} cannot be loaded: {type(error).__name__}: {error}") from None
-            taken = [suffix for suffix in suffixes if suffix in self._by_suffix]
-            if taken:
-                raise PluginError(f"the plugin {name} cannot be used: another plugin loads {', '.join(taken)}")
-            self._by_suffix |= dict.fromkeys(suffixes, plugin)
+    @property
+    def workers(self) -> int:
+        """Batches that may run at the same time: as many as any of the engines takes."""
+        return max(engine.workers for engine in self._by_suffix.values())
 
-    def load(self, path: Path, device: Device) -> Program:
-        """The program in a file, by the plugin of its suffix; torch's for a file without one, an upload."""
-        plugin = self._by_suffix.get(path.suffix) or next(iter(self._by_suffix.values()))
-        return plugin.load(path, device)
+    @property
+    def precisions(self) -> frozenset[str]:
+        """Precisions of variants that this machine computes faster than float32."""
+        return frozenset(precision for engine in self._by_suffix.values() for precision in engine.precisions)
+
+    def __str__(self) -> str:
+        return ", ".join(dict.fromkeys(map(str, self._by_suffix.values())))
+
+    def load(self, path: Path) -> Program:
+        """The program in a file, by the engine of its suffix; torch's for a file without one, an upload.
+
+        Raises `InvalidArgument`, and `Internal` where the engine gave something else.
+        """
+        engine = self._by_suffix.get(path.suffix) or next(iter(self._by_suffix.values()))
+        program = engine.load(path)
+        if not isinstance(program, Program):
+            raise Internal(f"the plugin for {path.suffix} gave {type(program).__name__}: a program has {_NEEDED}")
+        return program
+
+
+def _imported(name: str) -> EngineModule:
+    try:
+        module: EngineModule = importlib.import_module(name)
+        missing = [part for part in ("SUFFIXES", "open") if part not in dir(module)]
+    except Exception as error:  # noqa: BLE001 a module may raise anything
+        raise EngineError(f"the plugin {name} cannot be loaded: {type(error).__name__}: {error}") from None
+    if missing:
+        raise EngineError(f"the plugin {name} cannot be used: it has no {' and no '.join(missing)} (agent/engines/contract.py)")
+    return module

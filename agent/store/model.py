@@ -1,20 +1,13 @@
-"""A model as the agent holds it: one content, and the program that a plugin made of it."""
+"""A model as the agent holds it: one content, and the program that an engine made of it."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from vaccel_common.modelfile import Signature, VariantOf
-
-
-class Program(Protocol):
-    """A model in memory, as a plugin loads it. ``joinable``: whether requests may be joined and padded."""
-
-    signature: Signature | None
-    joinable: bool
+from agent.engines.contract import Program
+from vaccel_common.modelfile import VariantOf
 
 
 @dataclass(eq=False)

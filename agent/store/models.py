@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from agent.config import Uploads
+from agent.engines.contract import Program
 from agent.store.files import Known, check_digest, digest_of, variant_of, write_program
-from agent.store.model import Model, Program
+from agent.store.model import Model
 from vaccel_common.modelfile import VariantOf
 from vaccel_rpc.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
 
@@ -42,7 +43,7 @@ class Store:
         self,
         folder: Path | None,
         policy: Uploads,
-        load: Callable[[Path, str], Program],
+        load: Callable[[Path], Program],
         *,
         max_models: int,
         max_uploads: int,
@@ -264,7 +265,7 @@ class Store:
         began = time.monotonic()
         if not model.uploaded:
             check_digest(path)
-        program = self._load(path, model.name)
+        program = self._load(path)
         _log.info("Loaded model %s in %.1f s%s", model, time.monotonic() - began, model.kind)
         return program
 

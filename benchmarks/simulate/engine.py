@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.batching.packing import Shape
+from agent.engines.layout import Shape
 from benchmarks.simulate.cost import Machine
 from benchmarks.simulate.rules import Rule, Waiting
 from benchmarks.simulate.workload import TURN, Workload

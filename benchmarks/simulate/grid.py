@@ -9,7 +9,9 @@ import sys
 
 from agent.cpus import available
 from agent.engines.cost import fit
-from agent.engines.torch.program import Device, TorchProgram, load
+from agent.engines.torch.device import TorchDevice
+from agent.engines.torch.loading import load
+from agent.engines.torch.program import TorchProgram
 from benchmarks.processes import ROOT
 from benchmarks.simulate.cost import Machine
 
@@ -28,7 +30,7 @@ def measure(times: int = 7) -> Machine:
 
 def main() -> None:
     """Prints the points, and the part of its time that one row takes with every core."""
-    device, times = Device("cpu", available()), int(sys.argv[1])
+    device, times = TorchDevice("cpu", available()), int(sys.argv[1])
     program = load(_MODEL, device)
     points = [(rows, length, _median(program, rows, length, times)) for length in _LENGTHS for rows in _ROWS]
     one = {length: taken for rows, length, taken in points if rows == 1}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.batching.packing import Limits, Shape, pack
+from agent.batching.packing import Limits, pack
 from agent.engines.cost import Cost
+from agent.engines.layout import Shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,33 @@
+"""Torch as an `agent.engines.contract.Engine`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.engines.torch.device import TorchDevice
+from agent.engines.torch.loading import load
+from agent.engines.torch.program import TorchProgram
+
+
+class TorchEngine:
+    """Torch on the device ``device`` (auto, cpu, cuda, cuda:N), with ``threads`` cores on a CPU. Raises `DeviceError`."""
+
+    def __init__(self, device: str, threads: int) -> None:
+        self._device = TorchDevice(device, threads)
+
+    @property
+    def workers(self) -> int:
+        """One for each core; a GPU runs one batch at a time."""
+        return self._device.threads if self._device.is_cpu else 1
+
+    @property
+    def precisions(self) -> frozenset[str]:
+        """See `TorchDevice.precisions`."""
+        return self._device.precisions
+
+    def load(self, path: Path) -> TorchProgram:
+        """See `agent.engines.torch.loading.load`."""
+        return load(path, self._device)
+
+    def __str__(self) -> str:
+        return str(self._device.device)
