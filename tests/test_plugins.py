@@ -59,5 +59,5 @@ def test_an_engine_that_gives_no_program_is_the_agents_error(tmp_path: Path, mon
     (tmp_path / "three.toy").write_text("3")
     assert engines.load(tmp_path / "three.toy").joinable
     monkeypatch.delattr(toyplugin.Multiplies, "cost")
-    with pytest.raises(Internal, match="Multiplies.* signature, joinable, cost and run"):
+    with pytest.raises(Internal, match=r"Multiplies.* signature, joinable, cost and run"):
         engines.load(tmp_path / "three.toy")
