@@ -1,0 +1,76 @@
+"""Where a server may differ from h11, each difference with its name and its reason; nothing else is allowed.
+
+Two kinds. A lenient reading: a server may take bytes that h11 refuses, but then in one way only, so that its answers must agree
+with what h11 says of the bytes rewritten. A refusal: a server may refuse, with the connection's end, what h11 takes.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Flag, auto
+from itertools import combinations
+
+import h11
+
+#: Larger heads may be refused; RFC 9112, 3 recommends 8,000 bytes for a request line.
+_LARGE_HEAD = 8000
+_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH"))
+_SPACES = re.compile(rb"[^\s]+( +)[^\s]+( +)HTTP/")
+_PROTOCOL = re.compile(rb"^([^\r\n]* )(RTSP|ICE)/")
+_ZEROS = re.compile(rb"(\n|:[ \t]*)0{8,}(?=[0-9a-fA-F])")
+_LENGTHS = re.compile(rb"(?i)\ncontent-length:([^\n]*)")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_PLAIN_HOST = re.compile(rb"([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,4})?", re.ASCII)
+_TARGET = re.compile(rb"(https?://[\w.-]+(:\d{1,4})?)?/[^#<>\"{}|\\^`]*", re.ASCII)
+
+
+class Lenient(Flag):
+    """Readings of bytes that h11 refuses, or reads otherwise."""
+
+    NOTHING = 0
+    #: Empty lines before a request line are skipped. RFC 9112, 2.2: a server SHOULD; h11 does not.
+    EMPTY_LINES = auto()
+    #: Several spaces in a request line are one. RFC 9112, 3: a server MAY.
+    SPACES = auto()
+    #: HTTP/1.0 with ``Connection: keep-alive`` goes on. RFC 9112, 9.3; h11 always closes.
+    KEEP_ALIVE = auto()
+    #: A length may have any number of zeros before it. RFC 9110, 8.6, and RFC 9112, 7.1; h11 takes 20 digits.
+    ZEROS = auto()
+    #: Other protocols of the same syntax are taken for HTTP. llhttp reads RTSP/1.0 and ICE/1.0 and does not tell; nothing else differs.
+    PROTOCOL = auto()
+
+
+#: Every combination, the smallest first.
+READINGS = tuple(
+    Lenient(sum(one.value for one in some)) for size in range(len(Lenient) + 1) for some in combinations(tuple(Lenient), size)
+)
+
+
+def rewritten(data: bytes, lenient: Lenient) -> bytes:
+    """The bytes as the lenient server takes their first request."""
+    if Lenient.EMPTY_LINES in lenient:
+        data = data.lstrip(b"\r\n")
+    if Lenient.SPACES in lenient and (line := _SPACES.match(data)):
+        first, second = line.span(1), line.span(2)
+        data = data[: first[0]] + b" " + data[first[1] : second[0]] + b" " + data[second[1] :]
+    if Lenient.PROTOCOL in lenient:
+        data = _PROTOCOL.sub(rb"\1HTTP/", data, count=1)
+    return _ZEROS.sub(rb"\1", data) if Lenient.ZEROS in lenient else data
+
+
+def refusable(request: h11.Request, head: bytes) -> str:
+    """The name of the allowance by which a request that h11 takes may be refused; empty if none."""
+    headers = request.headers
+    if request.method not in _METHODS:
+        return "a method that no resource here has (501)"
+    if len(head) > _LARGE_HEAD:
+        return "a large head (431, 414)"
+    if _BARE_LF.search(head):
+        return "a line that ends with LF alone: RFC 9112, 2.2 lets a server take it, and later advice is not to"
+    if not _TARGET.fullmatch(request.target):
+        return "a target that is not a path nor an http URI, or with characters that no URI has"
+    if len(_LENGTHS.findall(head)) > 1 or b"," in b"".join(_LENGTHS.findall(head)):
+        return "equal lengths, repeated: RFC 9110, 8.6 lets a server refuse them"
+    if not all(_PLAIN_HOST.fullmatch(value) for name, value in headers if name == b"host"):
+        return "a Host that RFC 3986 allows and no resolver knows"
+    return ""
