@@ -22,6 +22,18 @@ _LENGTHS = re.compile(rb"(?i)\ncontent-length:([^\n]*)")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _PLAIN_HOST = re.compile(rb"([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,4})?", re.ASCII)
 _TARGET = re.compile(rb"(https?://[\w.-]+(:\d{1,4})?)?/[^#<>\"{}|\\^`]*", re.ASCII)
+_TOKEN = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
+#: A chunk's size and extensions, without the white space that RFC 9112, 7.1.1 calls bad.
+_CHUNK = re.compile(
+    rb"([0-9A-Fa-f]+)(?:;%b(?:=(?:%b|\"(?:[^\x00-\x08\x0a-\x1f\x7f\"\\\\]|\\\\[^\x00-\x1f\x7f])*\"))?)*\r\n" % (_TOKEN, _TOKEN)
+)
+_TRAILERS = re.compile(rb"(?:%b:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*\r\n" % _TOKEN)
+_FRAMING = re.compile(rb"(?im)^(content-length|transfer-encoding):")
+_CONNECTION = re.compile(rb"(?im)^connection:")
+#: The one allowance by which the connection may end behind an answer that is no refusal.
+CLOSING_TRAILER = "a trailer that names Connection: RFC 9110, 6.5.1 has none such, and llhttp heeds it"
+#: More of a body's chunk sizes, extensions and trailers may be refused.
+_LARGE_FRAMING = 4000
 
 
 class Lenient(Flag):
@@ -74,3 +86,21 @@ def refusable(request: h11.Request, head: bytes) -> str:
     if not all(_PLAIN_HOST.fullmatch(value) for name, value in headers if name == b"host"):
         return "a Host that RFC 3986 allows and no resolver knows"
     return ""
+
+
+def refusable_chunks(data: bytes) -> str:
+    """As `refusable`, of a chunked body that h11 takes."""
+    at = framing = 0
+    while chunk := _CHUNK.match(data, at):
+        size = int(chunk[1], 16)
+        framing += chunk.end() - at
+        at = chunk.end() + (size + 2 if size else 0)
+        if not size:
+            break
+    if not _TRAILERS.fullmatch(data, at):
+        return "chunks that RFC 9112, 7.1 does not have, or only with white space"
+    if _FRAMING.search(data, at):
+        return "trailers that would say how long the body is: RFC 9110, 6.5.1 has none such"
+    if _CONNECTION.search(data, at):
+        return CLOSING_TRAILER
+    return "large extensions or trailers (431)" if framing + len(data) - at > _LARGE_FRAMING else ""

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from benchmarks.httpfuzz import oracle
-from benchmarks.httpfuzz.allowances import READINGS, Lenient
+from benchmarks.httpfuzz.allowances import CLOSING_TRAILER, READINGS, Lenient
 from benchmarks.httpfuzz.answers import Answer, Garbled, read
 from benchmarks.httpfuzz.oracle import Tail, Verdict, Want
 
-#: 503: overload, or no agent.
-_ALLOWED_5XX = (HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+_ALLOWED_5XX = (HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+#: What a head alone may be answered with.
+_BEFORE_THE_BODY = (404, 405, 413, 415, 422)
 
 
 def judged(data: bytes, verdict: Verdict, got: bytes, *, ended: bool, cut: bool) -> tuple[str, str]:
@@ -22,8 +23,8 @@ def judged(data: bytes, verdict: Verdict, got: bytes, *, ended: bool, cut: bool)
     for lenient in READINGS[1:]:
         other = oracle.read(data, lenient)
         # Whoever waited for the end that the first verdict wants may have waited until the server had enough.
-        ends = ended and (other.tail is not Tail.OPEN or cut)
-        if other != verdict and not _by(other, got, ended=ends, cut=cut)[0]:
+        ends = (ended, False) if other.tail is Tail.OPEN else (ended,)
+        if other != verdict and not all(_by(other, got, ended=end, cut=cut)[0] for end in ends):
             return "", _names(lenient)
     return wrong, ""
 
@@ -38,11 +39,12 @@ def _by(verdict: Verdict, got: bytes, *, ended: bool, cut: bool) -> tuple[str, s
 
 def compared(verdict: Verdict, answers: Sequence[Answer], *, ended: bool, cut: bool) -> tuple[str, str]:
     """As `judged`, by one verdict and the answers that were read by it."""
-    used = ""
     for answer in answers:
         if answer.status >= 500 and answer.status not in _ALLOWED_5XX:
             return f"status {answer.status}", ""
     for number, (want, answer) in enumerate(zip(verdict.wants, answers, strict=False)):
+        if not answer.whole and answer.chunked and want.refusable and ended and number == len(answers) - 1:
+            return "", f"lines cut off: {want.refusable}"
         if wrong := _unlike(want, answer):
             return f"answer {number + 1}: {wrong}", ""
         if answer.closes and not (verdict.tail is Tail.CLOSED and number == len(verdict.wants) - 1):
@@ -50,13 +52,13 @@ def compared(verdict: Verdict, answers: Sequence[Answer], *, ended: bool, cut: b
                 return f"answer {number + 1} says that the connection ends, and it goes on", ""
             return _early_end(want, answer, number)
     if len(answers) < len(verdict.wants):
-        return ("", used) if cut and ended else (f"{len(answers)} answers to {len(verdict.wants)} requests", "")
-    return _tail(verdict, answers[len(verdict.wants) :], ended=ended, cut=cut), used
+        return "" if cut and ended else f"{len(answers)} answers to {len(verdict.wants)} requests", ""
+    return _tail(verdict, answers[len(verdict.wants) :], ended=ended, cut=cut), ""
 
 
 def _unlike(want: Want, answer: Answer) -> str:
     """What shows that it is not the answer to this request."""
-    if want.canary and (answer.status, answer.id) not in ((200, b"canary"), (503, b"canary")):
+    if want.canary and (answer.status, answer.id) != (200, b"canary"):
         return f"not the canary's: {answer.status} {answer.id!r}"
     ours = oracle.ID.fullmatch(answer.id) is not None
     if (want.id or ours) and answer.id != want.id and (answer.status < 400 or ours):
@@ -68,12 +70,10 @@ def _unlike(want: Want, answer: Answer) -> str:
 
 def _early_end(want: Want, answer: Answer, number: int) -> tuple[str, str]:
     """The connection ended behind an answer, though the request did not ask for that."""
-    if want.body:
-        return "", "an early answer to a body, and the end"
-    if answer.status >= 400 and want.refusable:
+    if want.refusable and (answer.status >= HTTPStatus.BAD_REQUEST or want.refusable == CLOSING_TRAILER):
         return "", want.refusable
-    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return "", "overload"
+    if answer.status in _BEFORE_THE_BODY and want.body:
+        return "", "an answer that does not wait for the body, and the end"
     return f"answer {number + 1}: a valid request is refused or its connection ended: {answer.status}", ""
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 
 import h11
 
-from benchmarks.httpfuzz.allowances import Lenient, refusable, rewritten
+from benchmarks.httpfuzz.allowances import Lenient, refusable, refusable_chunks, rewritten
 
 CANARY = b"GET /health/liveness HTTP/1.1\r\nHost: canary\r\nX-Request-Id: canary\r\n\r\n"
 _LARGEST = 4 << 20
@@ -106,7 +106,7 @@ def _one(data: bytes, lenient: Lenient) -> tuple[Want | None, Tail, str, bytes]:
     except (h11.RemoteProtocolError, _Refused) as error:
         return None, tail, str(error), b""
     rest = parser.trailing_data[0]
-    want = _want(request, head, body=len(head) + len(rest) < len(data))
+    want = _want(request, head, data[len(head) : len(data) - len(rest)])
     closes = _closes(request, lenient)
     return want, Tail.CLOSED if closes else Tail.OPEN, "the last request" if closes else "", rest
 
@@ -150,10 +150,12 @@ def _check_lines(headers: Iterable[tuple[bytes, bytes]], lines: bytes) -> None:
         raise _Refused("a control character in a value")
 
 
-def _want(request: h11.Request, head: bytes, *, body: bool) -> Want:
+def _want(request: h11.Request, head: bytes, body: bytes) -> Want:
+    names = [name for name, _ in request.headers]
     ids = [value for name, value in request.headers if name == b"x-request-id"]
     known = ids[0] if len(ids) == 1 and ID.fullmatch(ids[0]) else b""
-    return Want(request.method, known, request.http_version, body, refusable=refusable(request, head))
+    reason = refusable(request, head) or (refusable_chunks(body) if b"transfer-encoding" in names else "")
+    return Want(request.method, known, request.http_version, bool(body), refusable=reason)
 
 
 def _closes(request: h11.Request, lenient: Lenient) -> bool:
