@@ -154,7 +154,7 @@ def _want(request: h11.Request, head: bytes, body: bytes) -> Want:
     names = [name for name, _ in request.headers]
     ids = [value for name, value in request.headers if name == b"x-request-id"]
     known = ids[0] if len(ids) == 1 and ID.fullmatch(ids[0]) else b""
-    reason = refusable(request, head) or (refusable_chunks(body) if b"transfer-encoding" in names else "")
+    reason = (refusable_chunks(body) if b"transfer-encoding" in names else "") or refusable(request, head)
     return Want(request.method, known, request.http_version, bool(body), refusable=reason)
 
 
