@@ -40,8 +40,9 @@ bench: .venv/installed-dev ## every figure beside torch, mosec and LitServe, hal
 	.venv/bin/python -m benchmarks.lines --lines 200000
 	.venv/bin/python -m benchmarks.slow
 
-fuzz: .venv/installed-dev ## ten minutes of garbage beside a correct client
+fuzz: .venv/installed-dev ## the agent: ten minutes of garbage beside a correct client; the function: a million mutated HTTP requests, half an hour
 	.venv/bin/python -m benchmarks.fuzz --seconds 600
+	.venv/bin/python -m benchmarks.httpfuzz --messages 1000000
 
 loadtest: .venv-loadtest/installed ## every user of loadtests/ against what make run serves, 20 s; PORT=8080
 	.venv-loadtest/bin/locust -f loadtests/locustfile.py --headless --only-summary --host http://127.0.0.1:$(PORT) \

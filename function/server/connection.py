@@ -18,7 +18,7 @@ from function.core.problems import Problem
 from function.server.arrival import KEY, Arrival, late
 from function.server.connections import problem_bytes
 from function.server.parser import Flow, Parser, Trailers, with_path
-from function.server.strict import MAX_HEAD, size_of, too_large
+from function.server.strict import MAX_HEAD, bad_target, size_of, too_large
 
 if TYPE_CHECKING:
     from function.server.connections import Connections
@@ -102,7 +102,10 @@ class Connection(HttpToolsProtocol):
             self._rebuilt = self._without_upgrade()
             return
         if self.url[:1] not in (b"/", b"*"):
-            self.url = with_path(self.url)
+            try:
+                self.url = with_path(self.url)
+            except httptools.HttpParserInvalidURLError:
+                self._stop(bad_target())
         if self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False
         queued = self._busy

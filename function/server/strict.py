@@ -26,6 +26,11 @@ def too_large() -> Problem:
     return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
 
 
+def bad_target() -> Problem:
+    """What a request is told whose target is neither a path nor a URL."""
+    return Problem(HTTPStatus.BAD_REQUEST, "the target must begin with a slash, or be a whole URL")
+
+
 def checked(scope: Any) -> Any:
     """The scope, its path without scheme and host. Raises `Problem` (400, 431)."""
     target: bytes = scope.get("raw_path") or scope["path"].encode()
@@ -36,7 +41,11 @@ def checked(scope: Any) -> Any:
             raise Problem(HTTPStatus.BAD_REQUEST, f"the header {name[:40].decode('latin-1')} has a control character")
     if target[:1] == b"/" or target == b"*":
         return scope
-    parts = urlsplit(target.decode("latin-1"))
+    try:
+        parts = urlsplit(target.decode("latin-1"))
+        parts.port  # noqa: B018 raises where it is no number
+    except ValueError:
+        raise bad_target() from None
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise Problem(HTTPStatus.BAD_REQUEST, "the target must begin with a slash, or be a whole URL")
+        raise bad_target()
     return {**scope, "path": unquote(parts.path) or "/"}
