@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.forked import Forked
+
 if TYPE_CHECKING:
     from tests.fakecluster import FakeCluster
 
@@ -28,7 +30,7 @@ TWEETS = MODELS / "tweets.pt"
 class Server:
     """A process under test whose log (standard error and output) goes to a file."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     log: Path
     addresses: dict[str, str] = field(default_factory=dict)
 
@@ -72,6 +74,11 @@ def spawn(log: Path, *command: str, env: dict[str, str] | None = None) -> Server
     return Server(process, log)
 
 
+def spawn_forked(log: Path, *options: str, env: dict[str, str] | None = None) -> Server:
+    """Starts an agent that has torch already (`tests.forked`), with its output in ``log``."""
+    return Server(Forked(options, log, {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}), log)
+
+
 def wait_ready(agent: Server) -> Server:
     """Waits until an agent is ready and notes its addresses by scheme (``tcp``, ``unix``, ``grpc``, ``grpc+unix``, ``http``)."""
     agent.wait_for(r"vAccel RPC agent ready")
@@ -85,14 +92,19 @@ SpawnAgent = Callable[..., Server]
 
 @pytest.fixture
 def spawn_agent(tmp_path: Path) -> Iterator[SpawnAgent]:
-    """``spawn_agent(*options, ready=True)``: an agent of its own, ended with the test. Without ``-a`` it listens on a unix socket."""
+    """``spawn_agent(*options)``: an agent of its own, ended with the test. Without ``-a`` it listens on a unix socket.
+
+    ``ready``: waits until it is. ``fresh``: ``python -m agent``, where a test is about how a process starts or ends; else it is
+    forked from one that has imported torch.
+    """
     with contextlib.ExitStack() as stack:
         count = iter(range(100))
 
-        def start(*options: str, ready: bool = True, env: dict[str, str] | None = None) -> Server:
+        def start(*options: str, ready: bool = True, fresh: bool = False, env: dict[str, str] | None = None) -> Server:
             number = next(count)
             listen = () if "-a" in options else ("-a", f"unix://{tmp_path}/agent{number}.sock")
-            agent = spawn(tmp_path / f"agent{number}.log", "agent", *listen, *options, env=env)
+            log = tmp_path / f"agent{number}.log"
+            agent = spawn(log, "agent", *listen, *options, env=env) if fresh else spawn_forked(log, *listen, *options, env=env)
             stack.callback(agent.stop)
             return wait_ready(agent) if ready else agent
 
