@@ -29,8 +29,9 @@ WAITRESS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "waitress does not answer a body that was cut": {
         "end": (
-            "a body shorter than its length", "a body that never starts", "chunk cut in its text", "chunk cut in its size",
-            "chunk cut before the last", "chunk cut in the last", "chunk cut before the first",
+            "a body shorter than its length", "a body shorter than its length, ended later", "a body that never starts",
+            "chunk cut in its text", "chunk cut in its size", "chunk cut before the last", "chunk cut in the last",
+            "chunk cut before the first",
         ),
     },
     "waitress has no limit for a chunk's size": {
