@@ -48,6 +48,7 @@ HYPERCORN: dict[str, dict[str, tuple[str, ...]]] = {
             "connection close between tabs", "connection close in a second field", "connection close beside keep-alive",
             "connection HTTP/1.0", "connection keep-alive in HTTP/1.0", "connection close, with a body and a request after it",
             "404 that closes, with a length", "404 that closes, in chunks", "expect in HTTP/1.0",
+            "HEAD in HTTP/1.0", "HEAD that closes",
         ),
     },
     "h11 takes no empty line before a request": {
@@ -56,6 +57,7 @@ HYPERCORN: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "hypercorn speaks HTTP/2 to whom its preface or an upgrade asks for it": {
         "0-cut open": ("line of HTTP/2's preface",),
+        "0-cut end": ("line of HTTP/2's preface, with a request of HTTP/2",),
         "101 0-cut end": ("upgrade to h2c", "upgrade to h2c and close"),
     },
     "hypercorn takes the upgrade to a websocket, which func-python does not": {

@@ -62,7 +62,7 @@ WAITRESS: dict[str, dict[str, tuple[str, ...]]] = {
         "200 end": (
             "line of HTTP/0.9 without a version", "line of HTTP/0.9", "line of HTTP/2.0", "line of HTTP/3.0", "line of HTTP/9.9",
         ),
-        "404 end": ("line of HTTP/2's preface",),
+        "404 end": ("line of HTTP/2's preface", "line of HTTP/2's preface, with a request of HTTP/2"),
     },
     "waitress strips the first line": {
         "200 go": ("line with a space at its end", "line with a space at its beginning"),

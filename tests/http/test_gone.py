@@ -13,12 +13,13 @@ import pytest
 import requests
 
 from tests.conftest import Server
-from tests.http.table import CHUNKED, END, POST, chunk
+from tests.http.table import CHUNKED, END, FIRST, POST, chunk
 from tests.test_runtimes import start
 
 _LINES = POST.replace(b"text/plain", b"application/x-ndjson") + CHUNKED + END
 #: What they send before they are gone.
 _SENT = (
+    FIRST * 3 + POST,
     POST + b"Content-Length: 50\r\n\r\nhalf",
     POST + CHUNKED + END + b"20\r\nhalf",
     _LINES + chunk(b'{"text": "tea"}\n') + b"20\r\nhalf",
@@ -48,7 +49,7 @@ def _descriptors(server: Server) -> int:
 
 @pytest.mark.parametrize("runtime", ["server", "func"])
 def test_who_is_gone_leaves_nothing_behind(agent: Server, tmp_path: Path, runtime: str) -> None:
-    """By a reset or in good order, at once or later, in a text, in chunks and in lines."""
+    """By a reset or in good order, at once or later, in a text, in chunks, in lines, and with requests that wait for an answer."""
     server = start(runtime, tmp_path, agent.addresses["unix"])
     with requests.Session() as session:
         metrics = server.addresses["http"] + "/metrics"
