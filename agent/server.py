@@ -76,6 +76,7 @@ class Agent:
             loop.add_signal_handler(number, self._ending.set)
         if os.getpid() == 1:
             loop.add_signal_handler(signal.SIGCHLD, _reap)
+            _reap()  # those whose signal came too early
         with contextlib.ExitStack() as stack:
             stack.callback(self._store.close)
             listening = stack.enter_context(self._bound())

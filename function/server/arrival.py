@@ -17,14 +17,15 @@ class Arrival:
 
     ``began``: when its first byte arrived (seconds of the event loop's clock); ``queued``: it came while another request of its
     connection was answered, and waited for its turn. ``complete``: its whole body is here. ``failure``: why no more of it can
-    come, though it is not complete. ``streams``: it is a stream of lines. ``cut`` ends the connection; only our server gives it.
+    come, though it is not complete. ``streams``: it is a stream of lines. ``may_read``: its client may still read an answer when
+    the server says that it is gone. ``cut`` ends the connection; only our server gives it.
     """
 
-    __slots__ = ("_cut", "began", "complete", "failure", "queued", "streams")
+    __slots__ = ("_cut", "began", "complete", "failure", "may_read", "queued", "streams")
 
     def __init__(self, began: float, cut: Callable[[], Awaitable[None]] | None = None) -> None:
         self.began, self._cut = began, cut
-        self.complete = self.queued = self.streams = False
+        self.complete = self.queued = self.streams = self.may_read = False
         self.failure: str | None = None
 
     @property
@@ -50,7 +51,10 @@ def of(scope: Mapping[str, Any], now: float) -> Arrival:
     """The arrival of a scope's request; under a server that tells nothing of it, one that begins ``now``."""
     arrival = (scope.get("state") or {}).get(KEY)
     if not isinstance(arrival, Arrival):
-        return Arrival(now)
+        arrival = Arrival(now)
+        # Such a server says so of a client that has ended its side alone, and still brings it an answer; in HTTP/2 it is gone.
+        arrival.may_read = scope["http_version"] in ("1.0", "1.1")
+        return arrival
     if arrival.queued:
         arrival.began = now
     return arrival

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from function.core.problems import Problem
 from function.server.arrival import KEY, Arrival, late
@@ -21,6 +21,8 @@ from function.server.parser import Flow, Parser, Trailers, with_path
 from function.server.strict import MAX_HEAD, bad_target, size_of, too_large
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
     from function.server.connections import Connections
 
 #: The parser gets so much at a time, so that a client cannot have thousands of short requests made ready at once.
@@ -42,6 +44,7 @@ class Connection(HttpToolsProtocol):
         self.parser = Parser(self)
         self.reason: str | None = None
         self._receiving: Arrival | None = None
+        self._answering: RequestResponseCycle | None = None
         self._heard = self._headed = self._ended = self._broken = self._draining = False
         self._refusal: Problem | None = None
         self._waiting = b""
@@ -61,6 +64,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, at whichever side."""
+        if self._answering:  # the library tells the newest request alone, which may be one that waits
+            self._answering.disconnected = True
         super().connection_lost(exc)
         self.group.remove(self)
         self._gone.set()
@@ -178,7 +183,7 @@ class Connection(HttpToolsProtocol):
 
     def check(self, now: float) -> None:
         """Ends what has taken too long."""
-        unsent = self.transport.get_write_buffer_size()
+        unsent = self._flow.unsent()
         if unsent != self._unsent[0]:
             self._unsent = unsent, now
         elif unsent and now - self._unsent[1] > self.group.times.write:
@@ -208,6 +213,10 @@ class Connection(HttpToolsProtocol):
         self._broken = True
         self._close()
         await self._gone.wait()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     @property
     def _busy(self) -> bool:

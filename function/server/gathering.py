@@ -18,7 +18,7 @@ MAX_DROPPED = 64 << 20
 
 
 class Disconnected(Exception):
-    """The client is gone."""
+    """The client is gone, and nobody is left to be told."""
 
 
 class Buffer:
@@ -103,7 +103,10 @@ async def next_part(receive: Receive, arrival: Arrival) -> tuple[bytes, bool]:
     """The next bytes of a body, and whether more may follow. Raises `Disconnected`."""
     message = await receive()
     if message["type"] != "http.request":
-        raise Disconnected
+        if not arrival.may_read:
+            raise Disconnected
+        arrival.failure = "the client sent no more"
+        return b"", True
     more = message.get("more_body", False)
     if not more:
         arrival.complete = True

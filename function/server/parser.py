@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import struct
+import termios
 from typing import Protocol
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
+
+#: What the library says, and what a client can make more of.
+_REASONS = {"Pause on PRI/Upgrade": "HTTP/2 is not served here"}
 
 
 class Parsed(Protocol):
@@ -33,7 +39,7 @@ class Parser(httptools.HttpRequestParser):
         except httptools.HttpParserUpgrade as stop:
             self._connection.ignore_upgrade(data[stop.args[0] :])
         except httptools.HttpParserError as error:
-            self._connection.reason = str(error)
+            self._connection.reason = _REASONS.get(str(error), str(error))
             raise
 
 
@@ -41,6 +47,17 @@ class Flow(FlowControl):
     """The library's flow control; nothing is read while bytes wait for the parser."""
 
     held = False
+
+    def unsent(self) -> int:
+        """Bytes that the client has not taken: what waits here, and then what the system holds for it, which may be megabytes."""
+        waiting = self._transport.get_write_buffer_size()
+        if waiting:
+            try:
+                sent = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+            except (OSError, ValueError):
+                return waiting
+            waiting += struct.unpack("i", sent)[0]
+        return waiting
 
     def resume_reading(self) -> None:
         """Reads on, unless bytes are held."""

@@ -45,23 +45,26 @@ class Exchange:
     received: bytearray = field(default_factory=bytearray, repr=False)
     closed: bool = False
     seconds: float = 0.0
+    to_head: bool = False
 
     def play(self, row: Row, limit: float) -> Exchange:
         """Sends the row's steps and reads until the connection ends, the last request is answered, or ``limit`` seconds are over."""
+        self.to_head = row.to_head
         with socket.create_connection((self.host, self.port), timeout=10) as self._socket:
             self._began = time.monotonic()
-            for step in row.sent:
+            for step, after in zip(row.sent, (*row.sent[1:], None), strict=True):
                 if self.closed:
                     break
-                self._do(step)
+                self._do(step, socket.MSG_MORE if after is Wait.HALF_CLOSE else 0)
             self._read(self._began + limit, lambda: "next" in [answer.id for answer in self.answers if answer.whole])
         return self
 
-    def _do(self, step: Step) -> None:
+    def _do(self, step: Step, flags: int) -> None:
+        """One step; with MSG_MORE its bytes and the end of this side leave in one segment, so that nobody reads the one without the other."""
         if isinstance(step, bytes):
             # A server that has refused the request may have closed the connection by now: its answer is there to be read.
             with contextlib.suppress(ConnectionError):
-                self._socket.sendall(step)
+                self._socket.sendall(step, flags)
         elif isinstance(step, float):
             self._read(time.monotonic() + step)
         elif step is Wait.ANSWER:
@@ -86,7 +89,7 @@ class Exchange:
     @property
     def answers(self) -> list[Answer]:
         """What has come so far."""
-        return parse(bytes(self.received))
+        return parse(bytes(self.received), to_head=self.to_head)
 
     @property
     def outcome(self) -> str:
@@ -100,8 +103,8 @@ class Exchange:
         return f"{self.outcome} after {self.seconds:.1f} s: {bytes(self.received)!r}"
 
 
-def parse(data: bytes) -> list[Answer]:
-    """The answers that ``data`` holds; the last one may be less than whole."""
+def parse(data: bytes, *, to_head: bool = False) -> list[Answer]:
+    """The answers that ``data`` holds, the first perhaps one to HEAD; the last one may be less than whole."""
     answers: list[Answer] = []
     while data:
         head, separator, rest = data.partition(b"\r\n\r\n")
@@ -111,7 +114,8 @@ def parse(data: bytes) -> list[Answer]:
             # No status line: bytes that nobody can frame are shown as an answer of their own.
             return [*answers, Answer(0, {}, data.decode("latin-1"), b"", whole=False)]
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-        body, whole, data = _body(int(words[1]), headers, rest)
+        bodiless = to_head and not answers
+        body, whole, data = (b"", True, rest) if bodiless else _body(int(words[1]), headers, rest)
         answers.append(Answer(int(words[1]), headers, "\r\n".join(lines), body, whole))
     return answers
 

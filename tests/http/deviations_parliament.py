@@ -29,8 +29,9 @@ WAITRESS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "waitress does not answer a body that was cut": {
         "end": (
-            "a body shorter than its length", "a body that never starts", "chunk cut in its text", "chunk cut in its size",
-            "chunk cut before the last", "chunk cut in the last", "chunk cut before the first",
+            "a body shorter than its length", "a body shorter than its length, ended later", "a body that never starts",
+            "chunk cut in its text", "chunk cut in its size", "chunk cut before the last", "chunk cut in the last",
+            "chunk cut before the first",
         ),
     },
     "waitress has no limit for a chunk's size": {
@@ -61,7 +62,7 @@ WAITRESS: dict[str, dict[str, tuple[str, ...]]] = {
         "200 end": (
             "line of HTTP/0.9 without a version", "line of HTTP/0.9", "line of HTTP/2.0", "line of HTTP/3.0", "line of HTTP/9.9",
         ),
-        "404 end": ("line of HTTP/2's preface",),
+        "404 end": ("line of HTTP/2's preface", "line of HTTP/2's preface, with a request of HTTP/2"),
     },
     "waitress strips the first line": {
         "200 go": ("line with a space at its end", "line with a space at its beginning"),

@@ -28,6 +28,10 @@ def _slowly(data: bytes) -> tuple[Step, ...]:
 
 
 _LARGE = b"a" * 40_000
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+#: Frames: settings, and GET / by names and values that HPACK numbers. Source: RFC 9113, 4.1 and 6; RFC 7541, A.
+_SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_HEADERS = bytes((0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x84, 0x86, 0x41, 1)) + b"x"
 
 ROWS = [
     _body("length with a space before its colon", b"Content-Length : 12\r\n"),
@@ -102,7 +106,8 @@ ROWS = [
     _line("of HTTP/+1.1", b"GET / HTTP/+1.1", "400 end or 505 end"),
     _line("of http/1.1", b"GET / http/1.1", "400 end or 505 end"),
     _line("of another protocol", b"GET / ICY/1.1", "400 end or 505 end"),
-    Row("line of HTTP/2's preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400 end or 505 end"),
+    Row("line of HTTP/2's preface", _PREFACE, "400 end or 505 end", contains="HTTP/2 is not served"),
+    Row("line of HTTP/2's preface, with a request of HTTP/2", _PREFACE + _SETTINGS + _HEADERS, "400 end or 505 end", follow=False),
     Row("line of TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n", "400 end"),
     _line("with a tab", b"GET\t/ HTTP/1.1"),
     _line("with a space at its end", b"GET / HTTP/1.1 "),

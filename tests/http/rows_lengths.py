@@ -68,6 +68,10 @@ ROWS = [
     Row("length 0 and chunks", POST + CHUNKED + b"Content-Length: 0\r\n\r\n" + CHUNKS + HIDDEN, "400 end"),
     Row("bad length after a good request", FIRST + _length(b" +12"), "200 400 end"),
     Row("a body shorter than its length", (POST + _FIFTY + b"half", Wait.HALF_CLOSE), "400 end", contains="4 of 50 bytes", follow=False),
+    Row(
+        "a body shorter than its length, ended later", (POST + _FIFTY + b"half", 0.3, Wait.HALF_CLOSE), "400 end",
+        contains="4 of 50 bytes", follow=False,
+    ),
     Row("a body that never starts", (POST + _FIFTY, Wait.HALF_CLOSE), "400 end", contains="0 of 50 bytes", follow=False),
     Row("a whole request, then a half-close", (POST + LENGTH + END + TEXT, Wait.HALF_CLOSE), "200 end", contains=READ, follow=False),
     Row("a head without its end, then a half-close", (POST, Wait.HALF_CLOSE), "400 end or end", follow=False),

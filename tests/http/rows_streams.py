@@ -64,6 +64,7 @@ ROWS = [
     _cut("shorter than promised, in a line", _HEAD + _length(100) + _GOOD + b'{"text": "go', Wait.HALF_CLOSE),
     _cut("shorter than promised, in the first line", _HEAD + _length(100) + _GOOD[:9], Wait.HALF_CLOSE, contains='{"error":'),
     _cut("in chunks without the last", _HEAD + CHUNKED + END + chunk(_GOOD), Wait.HALF_CLOSE),
+    _cut("in chunks without the last, ended later", _HEAD + CHUNKED + END + chunk(_GOOD), 0.3, Wait.HALF_CLOSE),
     _cut("in chunks without the end of the last", _HEAD + CHUNKED + END + chunk(_GOOD) + b"0\r\n", Wait.HALF_CLOSE),
     _cut("cut in a chunk", _HEAD + CHUNKED + END + chunk(_GOOD) + b"50\r\n" + _GOOD, Wait.HALF_CLOSE),
     _cut("cut in a chunk's size", _HEAD + CHUNKED + END + chunk(_GOOD) + b"5", Wait.HALF_CLOSE),

@@ -19,6 +19,11 @@ def _option(name: str, lines: bytes, outcome: str, start: bytes = GET) -> Row:
     return Row(f"connection {name}", start + lines + END, outcome)
 
 
+def _head(name: str, target: bytes, outcome: str, *, lines: bytes = b"", version: bytes = b"HTTP/1.1") -> Row:
+    head = b"HEAD " + target + b" " + version + b"\r\nHost: x\r\nAccept: application/json\r\n"
+    return Row(f"HEAD {name}", head + (lines or END), outcome, to_head=True)
+
+
 def _early(name: str, head: bytes, status: int) -> list[Row]:
     """The body is read, or the connection ends; what is in the body is never a request."""
     outcome = f"{status} go or {status} end"
@@ -101,6 +106,20 @@ ROWS = [
     Row("upgrade to an unknown protocol", POST + b"Connection: Upgrade\r\nUpgrade: foo/2\r\n" + LENGTH + END + TEXT, "200 go", contains=READ),
     Row("upgrade without a connection option", POST + b"Upgrade: h2c\r\n" + LENGTH + END + TEXT, "200 go", contains=READ),
     Row("upgrade to h2c and close", GET + _UPGRADE.replace(b"Upgrade, ", b"close, Upgrade, ") + END, "200 end"),
+    _head("of the page", b"/", "200 go"),
+    _head("of liveness", b"/health/liveness", "200 go"),
+    _head("of readiness", b"/health/readiness", "200 go"),
+    _head("of metrics", b"/metrics", "200 go"),
+    _head("of the contract", b"/openapi.json", "200 go"),
+    _head("of the model", b"/v2/models/tweets", "200 go"),
+    _head("of an unknown path", b"/nothing", "404 go"),
+    _head("of an unknown model", b"/v2/models/nothing", "404 go"),
+    _head("of what only POST has", b"/classify", "405 go"),
+    _head("in HTTP/1.0", b"/", "200 end", version=b"HTTP/1.0"),
+    _head("that closes", b"/", "200 end", lines=b"Connection: close\r\n\r\n"),
+    _head("with a body", b"/", "200 go", lines=b"Content-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN),
+    _head("with a body in chunks", b"/", "200 go", lines=CHUNKED + END + chunk(HIDDEN) + b"0\r\n\r\n"),
+    _head("with two hosts", b"/", "400 end", lines=b"Host: x\r\n\r\n"),
     *_early("404", b"POST /nothing HTTP/1.1\r\nHost: x\r\n", 404),
     *_early("405", b"PUT /classify HTTP/1.1\r\nHost: x\r\n", 405),
     *_early("415", b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\n", 415),

@@ -34,7 +34,7 @@ class Row:
     ``outcome``: what must be seen; alternatives are separated by `` or ``. ``contains``: what the last answer's head or body
     contains, in letters of either case; ``lacks``: what no answer contains. ``follow``: whether `NEXT` is sent. ``within``: when
     the last byte of the answers may come, in seconds after the connection was made; a server may close a little later, so that
-    the client reads its answer and not a reset.
+    the client reads its answer and not a reset. ``to_head``: the first answer is one to HEAD: a body would be shown as ``0-cut``.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Row:
     lacks: str = ""
     follow: bool = True
     within: tuple[float, float] = (0.0, 6.0)
+    to_head: bool = False
 
     @property
     def sent(self) -> tuple[Step, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import requests
 
 from tests.conftest import Server
-from tests.http.client import parse
+from tests.http.client import Answer, parse
 from tests.http.table import CHUNKED, CHUNKS, END, FIRST, GET, LENGTH, POST, TEXT
 from tests.test_runtimes import start
 
@@ -23,8 +24,10 @@ HALVES = {
     "chunks": (POST + CHUNKED + END + CHUNKS[:5], CHUNKS[5:]),
     "head after a whole request": (FIRST + GET[:20], GET[20:] + END),
     "body after a whole request": (FIRST + POST + LENGTH + END + TEXT[:4], TEXT[4:]),
-    "lines": (POST.replace(b"text/plain", b"application/x-ndjson") + CHUNKED + END + b"f\r\n" + b'{"text": "tea', b'"}\r\n0\r\n\r\n'),
 }  # fmt: skip
+_LINES = POST.replace(b"text/plain", b"application/x-ndjson") + CHUNKED + END
+#: The same of lines: the first of two is cut.
+_HALF_LINE, _REST_OF_LINES = b'd\r\n{"text": "tea\r\n', b'3\r\n"}\n\r\n' + b'f\r\n{"text": "tea"}\r\n' + b"0\r\n\r\n"
 
 
 def _connect(server: Server) -> socket.socket:
@@ -53,8 +56,23 @@ def _rest(client: socket.socket) -> bytes:
     return received
 
 
+def _check_lines(answer: Answer, *, may_be_whole: bool = True) -> None:
+    """Every line is answered and the body is ended, or the last line is an error of no line and the body is not ended."""
+    assert answer.status == 200
+    lines = [json.loads(line) for line in answer.body.splitlines()]
+    answered = lines if answer.whole else lines[:-1]
+    assert [one["line"] for one in answered] == list(range(1, len(answered) + 1))
+    assert all("label" in one for one in answered)
+    if answer.whole:
+        assert may_be_whole
+        assert len(answered) == 2
+    else:
+        assert list(lines[-1]) == ["error"]
+        assert "ended early" in lines[-1]["error"]["detail"]
+
+
 def test_what_had_begun_to_arrive_is_answered(agent: Server, tmp_path: Path) -> None:
-    """Half a head, half a body, half of lines: whole after SIGTERM, and answered; then the process ends with 0."""
+    """Half a head or half a body: whole after SIGTERM, and answered; then the process ends with 0."""
     server = start("server", tmp_path, agent.addresses["unix"], READ_TIMEOUT_S="10", THREADS="32")
     with contextlib.ExitStack() as stack:
         clients = {name: stack.enter_context(_connect(server)) for name in HALVES}
@@ -83,3 +101,18 @@ def test_what_never_arrives_holds_nothing_up(agent: Server, tmp_path: Path, half
         assert [answer.status for answer in parse(_rest(idle))] == [200]
     assert server.process.wait(10) == 0, server.text
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_stream_is_answered_or_told(agent: Server, tmp_path: Path, *, goes_on: bool) -> None:
+    """Lines that go on after SIGTERM have their answers, or READ_TIMEOUT_S after it the stream is told; lines without an end always are."""
+    server = start("server", tmp_path, agent.addresses["unix"], READ_TIMEOUT_S="2")
+    with _connect(server) as client:
+        client.sendall(_LINES + _HALF_LINE)
+        _terminate(server)
+        with contextlib.suppress(ConnectionError):
+            client.sendall(_REST_OF_LINES if goes_on else _REST_OF_LINES.removesuffix(b"0\r\n\r\n"))
+        (answer,) = parse(_rest(client))
+    _check_lines(answer, may_be_whole=goes_on)
+    assert server.process.wait(10) == 0, server.text
+    assert "Traceback" not in server.text
