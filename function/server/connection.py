@@ -42,7 +42,7 @@ class Connection(HttpToolsProtocol):
         self.parser = Parser(self)
         self.reason: str | None = None
         self._receiving: Arrival | None = None
-        self._heard = self._headed = self._ended = self._broken = self._draining = False
+        self._headed = self._ended = self._broken = self._draining = False
         self._refusal: Problem | None = None
         self._waiting = b""
         self._rebuilt = b""
@@ -50,6 +50,7 @@ class Connection(HttpToolsProtocol):
         self._since = self.loop.time()
         self._unsent = (0, 0.0)
         self._gone = asyncio.Event()
+        self._lingering: asyncio.TimerHandle | None = None
 
     # What the transport tells.
 
@@ -63,12 +64,13 @@ class Connection(HttpToolsProtocol):
         """The connection is over, at whichever side."""
         super().connection_lost(exc)
         self.group.remove(self)
+        if self._lingering:
+            self._lingering.cancel()
         self._gone.set()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
         self.group.busy(self)
-        self._heard = True
         if self._broken:
             return
         if self._waiting:
@@ -278,11 +280,11 @@ class Connection(HttpToolsProtocol):
         """Ends the connection, but for a while reads what still comes: the client would lose the answer to a reset."""
         self._flow.held = False
         self._flow.resume_reading()
-        if self._ended or not self._heard or not self.transport.can_write_eof():
+        if self._ended or not self.transport.can_write_eof() or not self.group.may_linger(self):
             self.transport.close()
         else:
             self.transport.write_eof()
-            self.loop.call_later(_LINGER_S, self.transport.close)
+            self._lingering = self.loop.call_later(_LINGER_S, self.transport.close)
 
 
 def _too_much_framing() -> Problem:
