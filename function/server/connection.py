@@ -12,21 +12,20 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from function.problems import Problem
 from function.server.arrival import KEY, Arrival, late
 from function.server.connections import problem_bytes
 from function.server.parser import Flow, Parser, Trailers, with_path
-from function.server.strict import MAX_HEAD, size_of, too_large
+from function.server.strict import MAX_FRAMING, MAX_HEAD, size_of, too_large, too_much_framing
 
 if TYPE_CHECKING:
     from function.server.connections import Connections
 
 #: The parser gets so much at a time, so that a client cannot have thousands of short requests made ready at once.
 _SLICE = 4 << 10
-#: What a body may have of chunk sizes, extensions and trailers, beside `_EACH` bytes for each of its own.
-_MAX_FRAMING = 16 << 10
+#: Bytes of framing that each of a body's own may have, beside `MAX_FRAMING`.
 _EACH = 16
 #: How long a connection that has been given up is read from, so that the client can read why.
 _LINGER_S = 2.0
@@ -42,6 +41,7 @@ class Connection(HttpToolsProtocol):
         self.parser = Parser(self)
         self.reason: str | None = None
         self._receiving: Arrival | None = None
+        self._answering: RequestResponseCycle | None = None
         self._headed = self._ended = self._broken = self._draining = False
         self._refusal: Problem | None = None
         self._waiting = b""
@@ -63,6 +63,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, at whichever side."""
         super().connection_lost(exc)
+        self._forget()
         self.group.remove(self)
         if self._lingering:
             self._lingering.cancel()
@@ -109,6 +110,8 @@ class Connection(HttpToolsProtocol):
             self.expect_100_continue = False
         queued = self._busy
         super().on_headers_complete()
+        if not queued:
+            self._answering = self.cycle
         self._headed, self._uncounted = True, 0
         # What the library appends from now on are trailers, and nobody reads them.
         self.headers = Trailers()
@@ -152,6 +155,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer has been written."""
+        self._answering = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self.transport.is_closing():
             return
@@ -181,6 +185,7 @@ class Connection(HttpToolsProtocol):
         if unsent != self._unsent[0]:
             self._unsent = unsent, now
         elif unsent and now - self._unsent[1] > self.group.times.write:
+            self._forget()
             self.transport.abort()
         if self._broken or self.transport.is_closing():
             return
@@ -213,6 +218,12 @@ class Connection(HttpToolsProtocol):
         """Whether an answer is still to be written."""
         return self.cycle is not None and not self.cycle.response_complete
 
+    def _forget(self) -> None:
+        """Tells the request that is being answered that nobody waits for it: the library tells the one that came last."""
+        if self._answering:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+
     def _feed(self, data: bytes) -> None:
         for at in range(0, len(data), _SLICE):
             part = data[at : at + _SLICE] if len(data) > _SLICE else data
@@ -220,8 +231,8 @@ class Connection(HttpToolsProtocol):
             super().data_received(part)
             if self._broken or self.transport.is_closing():
                 return
-            if self._uncounted > (_MAX_FRAMING if self._headed else MAX_HEAD):
-                self.refuse(_too_much_framing() if self._headed else too_large())
+            if self._uncounted > (MAX_FRAMING if self._headed else MAX_HEAD):
+                self.refuse(too_much_framing() if self._headed else too_large())
                 return
             if self.pipeline and at + _SLICE < len(data):
                 self._waiting = data[at + _SLICE :]
@@ -285,8 +296,3 @@ class Connection(HttpToolsProtocol):
         else:
             self.transport.write_eof()
             self._lingering = self.loop.call_later(_LINGER_S, self.transport.close)
-
-
-def _too_much_framing() -> Problem:
-    detail = f"the chunks' extensions or trailers are too large; at most {_MAX_FRAMING} bytes together"
-    return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)

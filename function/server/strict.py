@@ -12,6 +12,8 @@ from function.problems import Problem
 
 #: Bytes of a request line with its headers.
 MAX_HEAD = 32 << 10
+#: What a body may have of chunk sizes, extensions and trailers, beside some bytes for each of its own.
+MAX_FRAMING = 16 << 10
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -23,6 +25,12 @@ def size_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
 def too_large() -> Problem:
     """What a request is told whose head is larger than `MAX_HEAD`."""
     detail = f"the request line and headers are too large; at most {MAX_HEAD} bytes together"
+    return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+
+
+def too_much_framing() -> Problem:
+    """What a request is told whose chunks have more than `MAX_FRAMING` around them."""
+    detail = f"the chunks' extensions or trailers are too large; at most {MAX_FRAMING} bytes together"
     return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
 
 
