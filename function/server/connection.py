@@ -221,7 +221,7 @@ class Connection(HttpToolsProtocol):
     def _forget(self) -> None:
         """Tells the request that is being answered that nobody waits for it: the library tells the one that came last."""
         if self._answering:
-            self._answering.disconnected = True
+            self._answering.disconnected = self._answering.scope["state"][KEY].gone = True
             self._answering.message_event.set()
 
     def _feed(self, data: bytes) -> None:
