@@ -62,9 +62,9 @@ def _start(results: Results) -> str:
         return ""
     phases = [one["phases"] for one in records if one["what"] == "function"]
     parts = {name: 1000 * Spread.of([one[name] for one in phases]).median for name in phases[0]}
-    whole = {what: 1000 * Spread.of(pick(records, "seconds", what=what)).median for what in ("function", "flask", "torch")}
+    whole = {what: 1000 * Spread.of(pick(records, "seconds", what=what)).median for what in ("function", "hello", "torch")}
     parts["to the answer"] = max(0.0, whole["function"] - sum(parts.values()))
-    groups = {"function": parts, "hello-world Flask": {"all": whole["flask"]}, "import torch": {"all": whole["torch"]}}
+    groups = {"function": parts, "hello-world Flask": {"all": whole["hello"]}, "import torch": {"all": whole["torch"]}}
     return plots.bars("Spawn to first answer", "ms", groups, stacked=True)
 
 

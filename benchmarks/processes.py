@@ -80,6 +80,20 @@ def wait_for(port: int, path: str, method: str = "GET", body: str | None = None)
     raise TimeoutError(f"no 200 from port {port} {path} within {_READY_S:g} s")
 
 
+def first_answer(port: int, path: str, body: str | None = None) -> float:
+    """Asks a process that is being started until it answers, with 200; when it did (``time.perf_counter``)."""
+    end = time.perf_counter() + _READY_S
+    while True:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("POST" if body else "GET", path, body, {"Content-Type": "application/json"} if body else {})
+            assert connection.getresponse().status == 200
+            return time.perf_counter()
+        except (ConnectionRefusedError, ConnectionResetError):
+            assert time.perf_counter() < end, f"nothing listens at port {port}"
+            time.sleep(0.002)
+
+
 def get(port: int, path: str) -> str:
     """The body of an answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

@@ -282,7 +282,7 @@ def results() -> Results:
         "openloop": [{**steady, **common}, overload],
         "start": [
             {"what": "function", "seconds": 0.24, "phases": {"interpreter": 0.06, "imports": 0.1}, "memory": memory},
-            {"what": "flask", "seconds": 0.12, "memory": memory},
+            {"what": "hello", "seconds": 0.12, "memory": memory},
             {"what": "torch", "seconds": 1.2},
         ],
         "request": [

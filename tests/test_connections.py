@@ -61,3 +61,35 @@ def test_400_connections_do_not_shut_the_function(function: Server, sent: bytes)
         assert function.text.count("\n") < 20, function.text
     finally:
         assert function.stop() == 0
+
+
+def test_who_is_refused_can_send_and_read_why(function: Server) -> None:
+    """Where none is idle, a new client sends its head, then its body, and reads its 503: it is not reset in the middle."""
+    try:
+        with ExitStack() as stack:
+            for _ in range(200):
+                stack.enter_context(connect(function)).sendall(b"GET / HT")
+            for _ in range(5):
+                with connect(function) as client:
+                    time.sleep(0.05)
+                    client.sendall(b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+                    time.sleep(0.05)
+                    client.sendall(b"tea")
+                    assert answers(client)[0][0] == 503
+                    assert client.recv(1) == b""
+    finally:
+        assert function.stop() == 0
+
+
+def test_many_who_are_refused_and_stay_do_not_use_up_the_descriptors(function: Server) -> None:
+    """Some are waited for, so that they can read why; the others are closed at once, and nobody waits for a descriptor."""
+    try:
+        with ExitStack() as stack:
+            for _ in range(192):
+                stack.enter_context(connect(function)).sendall(b"GET / HT")
+            for _ in range(300):
+                refused = stack.enter_context(connect(function))
+                assert answers(refused)[0][0] == 503
+        assert "Too many open files" not in function.text
+    finally:
+        assert function.stop() == 0

@@ -119,6 +119,20 @@ def test_a_client_that_goes_away_ends_the_work(function: Server) -> None:
         time.sleep(0.05)
 
 
+def test_the_lines_of_who_has_left_are_not_classified(function: Server) -> None:
+    """Not even those that have arrived: thousands would keep the agent busy for nobody."""
+    host, port = function.addresses["http"].removeprefix("http://").split(":")
+    head = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        client.sendall(head + b"X-Request-Id: left-1\r\n\r\n" + b'{"text": "tea and bread"}\n' * 8000)
+        assert client.recv(1) == b"H"
+        time.sleep(0.5)
+    end = time.monotonic() + 1
+    while "request_id=left-1" not in function.text:
+        assert time.monotonic() < end, "it goes on"
+        time.sleep(0.05)
+
+
 def test_streams_are_limited(function: Server) -> None:
     """MAX_STREAMS may be open; one more is told to come again, other requests go on, and who hangs up makes room."""
     host, port = function.addresses["http"].removeprefix("http://").split(":")

@@ -206,6 +206,34 @@ def test_slow_clients_take_no_threads(function: Server) -> None:
     assert threads(function) <= most
 
 
+def deaf(server: Server, count: int) -> socket.socket:
+    """A client that has asked for so much and reads nothing."""
+    host, port = server.addresses["http"].removeprefix("http://").split(":")
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect((host, int(port)))
+    client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+    return client
+
+
+def test_who_reads_nothing_is_answered_no_further(function: Server) -> None:
+    """Some answers wait for such a client, and no others are made for it: the system's own buffer is kept small."""
+    before = function.text.count("/openapi.json")
+    with deaf(function, 300):
+        time.sleep(1.5)
+        made = function.text.count("/openapi.json") - before
+    assert 0 < made < 30
+
+
+def test_who_leaves_while_requests_wait_leaves_no_traceback(function: Server) -> None:
+    """The request that is being answered learns that nobody waits for it, though others have come after it."""
+    for _ in range(5):
+        with deaf(function, 300):
+            time.sleep(0.3)
+    assert post(function, {"text": "good morning"}).status_code == 200
+    assert "Traceback" not in function.text
+
+
 def test_idle_connections_end(function: Server) -> None:
     """A connection is kept for the next request, and closed when none comes."""
     with connect(function) as client:

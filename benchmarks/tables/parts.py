@@ -15,7 +15,7 @@ def start(results: Results) -> str:
     rows = []
     for what, name in (
         ("function", "function, agent warm"),
-        ("flask", "hello-world Flask on cheroot"),
+        ("hello", "hello-world Flask, the same server"),
         ("torch", "`import torch`"),
     ):
         seconds = pick(records, "seconds", what=what)

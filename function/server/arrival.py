@@ -17,15 +17,16 @@ class Arrival:
 
     ``began``: when its first byte arrived (seconds of the event loop's clock); ``queued``: it came while another request of its
     connection was answered, and waited for its turn. ``complete``: its whole body is here. ``failure``: why no more of it can
-    come, though it is not complete. ``streams``: it is a stream of lines. ``may_read``: its client may still read an answer when
-    the server says that it is gone. ``cut`` ends the connection; only our server gives it.
+    come, though it is not complete. ``streams``: it is a stream of lines. ``gone``: nobody waits for its answer any more.
+    ``may_read``: its client may still read an answer when the server says that it is gone. ``cut`` ends the connection; only our
+    server gives it.
     """
 
-    __slots__ = ("_cut", "began", "complete", "failure", "may_read", "queued", "streams")
+    __slots__ = ("_cut", "began", "complete", "failure", "gone", "may_read", "queued", "streams")
 
     def __init__(self, began: float, cut: Callable[[], Awaitable[None]] | None = None) -> None:
         self.began, self._cut = began, cut
-        self.complete = self.queued = self.streams = self.may_read = False
+        self.complete = self.gone = self.queued = self.streams = self.may_read = False
         self.failure: str | None = None
 
     @property

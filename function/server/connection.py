@@ -18,17 +18,14 @@ from function.core.problems import Problem
 from function.server.arrival import KEY, Arrival, late
 from function.server.connections import problem_bytes
 from function.server.parser import Flow, Parser, Trailers, with_path
-from function.server.strict import MAX_HEAD, bad_target, size_of, too_large
+from function.server.strict import MAX_FRAMING, MAX_HEAD, bad_target, size_of, too_large, too_much_framing
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
-
     from function.server.connections import Connections
 
 #: The parser gets so much at a time, so that a client cannot have thousands of short requests made ready at once.
 _SLICE = 4 << 10
-#: What a body may have of chunk sizes, extensions and trailers, beside `_EACH` bytes for each of its own.
-_MAX_FRAMING = 16 << 10
+#: Bytes of framing that each of a body's own may have, beside `MAX_FRAMING`.
 _EACH = 16
 #: How long a connection that has been given up is read from, so that the client can read why.
 _LINGER_S = 2.0
@@ -45,7 +42,7 @@ class Connection(HttpToolsProtocol):
         self.reason: str | None = None
         self._receiving: Arrival | None = None
         self._answering: RequestResponseCycle | None = None
-        self._heard = self._headed = self._ended = self._broken = self._draining = False
+        self._headed = self._ended = self._broken = self._draining = False
         self._refusal: Problem | None = None
         self._waiting = b""
         self._rebuilt = b""
@@ -53,6 +50,7 @@ class Connection(HttpToolsProtocol):
         self._since = self.loop.time()
         self._unsent = (0, 0.0)
         self._gone = asyncio.Event()
+        self._lingering: asyncio.TimerHandle | None = None
 
     # What the transport tells.
 
@@ -64,16 +62,16 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, at whichever side."""
-        if self._answering:  # the library tells the newest request alone, which may be one that waits
-            self._answering.disconnected = True
         super().connection_lost(exc)
+        self._forget()
         self.group.remove(self)
+        if self._lingering:
+            self._lingering.cancel()
         self._gone.set()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
         self.group.busy(self)
-        self._heard = True
         if self._broken:
             return
         if self._waiting:
@@ -115,6 +113,8 @@ class Connection(HttpToolsProtocol):
             self.expect_100_continue = False
         queued = self._busy
         super().on_headers_complete()
+        if not queued:
+            self._answering = self.cycle
         self._headed, self._uncounted = True, 0
         # What the library appends from now on are trailers, and nobody reads them.
         self.headers = Trailers()
@@ -158,6 +158,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer has been written."""
+        self._answering = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self.transport.is_closing():
             return
@@ -187,6 +188,7 @@ class Connection(HttpToolsProtocol):
         if unsent != self._unsent[0]:
             self._unsent = unsent, now
         elif unsent and now - self._unsent[1] > self.group.times.write:
+            self._forget()
             self.transport.abort()
         if self._broken or self.transport.is_closing():
             return
@@ -214,14 +216,16 @@ class Connection(HttpToolsProtocol):
         self._close()
         await self._gone.wait()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._answering = cycle
-        super()._start_asgi_task(cycle, app)
-
     @property
     def _busy(self) -> bool:
         """Whether an answer is still to be written."""
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _forget(self) -> None:
+        """Tells the request that is being answered that nobody waits for it: the library tells the one that came last."""
+        if self._answering:
+            self._answering.disconnected = self._answering.scope["state"][KEY].gone = True
+            self._answering.message_event.set()
 
     def _feed(self, data: bytes) -> None:
         for at in range(0, len(data), _SLICE):
@@ -230,8 +234,8 @@ class Connection(HttpToolsProtocol):
             super().data_received(part)
             if self._broken or self.transport.is_closing():
                 return
-            if self._uncounted > (_MAX_FRAMING if self._headed else MAX_HEAD):
-                self.refuse(_too_much_framing() if self._headed else too_large())
+            if self._uncounted > (MAX_FRAMING if self._headed else MAX_HEAD):
+                self.refuse(too_much_framing() if self._headed else too_large())
                 return
             if self.pipeline and at + _SLICE < len(data):
                 self._waiting = data[at + _SLICE :]
@@ -290,13 +294,8 @@ class Connection(HttpToolsProtocol):
         """Ends the connection, but for a while reads what still comes: the client would lose the answer to a reset."""
         self._flow.held = False
         self._flow.resume_reading()
-        if self._ended or not self._heard or not self.transport.can_write_eof():
+        if self._ended or not self.transport.can_write_eof() or not self.group.may_linger(self):
             self.transport.close()
         else:
             self.transport.write_eof()
-            self.loop.call_later(_LINGER_S, self.transport.close)
-
-
-def _too_much_framing() -> Problem:
-    detail = f"the chunks' extensions or trailers are too large; at most {_MAX_FRAMING} bytes together"
-    return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+            self._lingering = self.loop.call_later(_LINGER_S, self.transport.close)

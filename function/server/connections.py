@@ -23,6 +23,8 @@ _log = logging.getLogger("function.server")
 
 #: Descriptors that are kept free of clients: for the agents' connections, files, and what a burst brings before it is closed.
 _SPARE_FILES = 64
+#: Of these, what clients may have that were refused at once and are waited for, so that they can read why.
+_REFUSED_FILES = 32
 _MOST_FILES = 65_536
 _SWEEP_S = 1.0
 
@@ -45,27 +47,34 @@ class Connections:
         self.times, self.most = times, most
         self._access = access
         self._open: set[Connection] = set()
+        self._turned_away: set[Connection] = set()
         self._idle: dict[Connection, None] = {}
         self._closed = self._refused = 0
 
     def add(self, connection: Connection) -> None:
         """A client has connected."""
         if len(self._open) >= self.most:
-            if self._idle:
-                self._closed += 1
-                self._idle.pop(oldest := next(iter(self._idle)))
-                oldest.transport.close()
-            else:
+            if not self._idle:
                 self._refused += 1
+                self._turned_away.add(connection)
                 detail = f"{self.most} connections are open, and none is idle (MAX_CONNECTIONS)"
                 connection.refuse(Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"}))
+                return
+            self._closed += 1
+            self._idle.pop(oldest := next(iter(self._idle)))
+            oldest.transport.close()
         self._open.add(connection)
         self._idle[connection] = None
 
     def remove(self, connection: Connection) -> None:
         """A connection has ended."""
         self._open.discard(connection)
+        self._turned_away.discard(connection)
         self._idle.pop(connection, None)
+
+    def may_linger(self, connection: Connection) -> bool:
+        """Whether there is a descriptor for a connection that has been given up, until its client has read why."""
+        return connection not in self._turned_away or len(self._turned_away) <= _REFUSED_FILES
 
     def busy(self, connection: Connection) -> None:
         """Something arrives on a connection."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from function.core.jsonlines import PART, Answers, Line, Splitter
 from function.server.arrival import Arrival
-from function.server.gathering import Buffer, Receive, next_part
+from function.server.gathering import Buffer, Disconnected, Receive, next_part
 from function.server.threads import Threads
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -63,9 +63,11 @@ class Stream:
         return self._failure is None
 
     async def _next(self) -> bytes:
-        """The next answers in order; nothing at the end."""
+        """The next answers in order; nothing at the end. Raises `Disconnected`: what the client has sent before it left is dropped."""
         since = asyncio.get_running_loop().time()
         while True:
+            if self._arrival.gone:
+                raise Disconnected
             self._start_parts()
             if self._flying and self._flying[0][1].done():
                 count, flight = self._flying.popleft()

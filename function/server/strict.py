@@ -12,6 +12,8 @@ from function.core.problems import Problem
 
 #: Bytes of a request line with its headers.
 MAX_HEAD = 32 << 10
+#: What a body may have of chunk sizes, extensions and trailers, beside some bytes for each of its own.
+MAX_FRAMING = 16 << 10
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -29,6 +31,12 @@ def too_large() -> Problem:
 def bad_target() -> Problem:
     """What a request is told whose target is neither a path nor a URL."""
     return Problem(HTTPStatus.BAD_REQUEST, "the target must begin with a slash, or be a whole URL")
+
+
+def too_much_framing() -> Problem:
+    """What a request is told whose chunks have more than `MAX_FRAMING` around them."""
+    detail = f"the chunks' extensions or trailers are too large; at most {MAX_FRAMING} bytes together"
+    return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
 
 
 def checked(scope: Any) -> Any:

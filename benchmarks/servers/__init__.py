@@ -1,0 +1,4 @@
+"""HTTP servers under one stub application: ``python -m benchmarks.servers``.
+
+``stub`` is the application, ``starts`` starts each server, and ``__main__`` measures them in turn.
+"""

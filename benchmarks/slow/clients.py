@@ -1,0 +1,200 @@
+"""The process that has the slow clients: one thread, raw sockets, epoll. It shares the cores with what is measured, so it must cost little.
+
+``python -m benchmarks.slow.clients`` reads a `Job` from standard input, and ends with it; then it prints what it saw.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import heapq
+import json
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+
+from benchmarks.processes import ROOT, more_files
+from benchmarks.slow import scripts
+from benchmarks.slow.scripts import Script
+
+KINDS = {"dripping": scripts.dripping, "deaf": scripts.deaf, "idle": scripts.idle, "begun": scripts.begun}
+#: Clients whose turn it is are served so often: each byte in its own time would cost a wake-up each.
+_TICK_S = 0.01
+#: What a client that reads nothing lets the kernel keep for it.
+_DEAF_BUFFER = 4096
+
+
+@dataclass(frozen=True)
+class Job:
+    """``count`` clients of a kind, which come over so many seconds; each sends a byte every ``pause`` seconds."""
+
+    port: int
+    kind: str
+    count: int
+    over: float
+    pause: float = 1.0
+
+
+@dataclass
+class Seen:
+    """``answers``: connections by the status that came first, or by how they ended without any."""
+
+    answers: Counter[str] = field(default_factory=Counter)
+    connections: int = 0
+    sent: int = 0
+    cpu: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, other: Seen) -> None:
+        """Another process's, too."""
+        self.answers += other.answers
+        self.connections += other.connections
+        self.sent += other.sent
+        self.cpu += other.cpu
+        self.seconds += other.seconds
+
+
+class _Client:
+    __slots__ = ("at", "script", "sock", "status", "waiting")
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.sock: socket.socket | None = None
+        self.at, self.waiting, self.status = 0, script.first, ""
+
+
+class Clients:
+    """So many clients; one that the server has answered or closed comes again."""
+
+    def __init__(self, job: Job, kinds: Sequence[Script]) -> None:
+        self._port, self._pause = job.port, job.pause
+        self._epoll = select.epoll()
+        self._open: dict[int, _Client] = {}
+        self.seen = Seen()
+        clients = (_Client(kinds[number % len(kinds)]) for number in range(job.count))
+        now = time.perf_counter()
+        #: When it is whose turn; the number decides between two of the same time.
+        self._turns = [(now + number * job.over / job.count, number, client) for number, client in enumerate(clients)]
+        self._number = job.count
+
+    def tick(self) -> None:
+        """Whose turn it is sends; what the server has sent is read, but by those who read nothing."""
+        now = time.perf_counter()
+        while self._turns and self._turns[0][0] <= now:
+            due, _, client = heapq.heappop(self._turns)
+            if client.sock is None:
+                self._connect(client)
+            if client.sock is not None and not self._send(client):
+                self._end(client)
+            if client.sock is None or client.at < len(client.script.rest):
+                self._later(client, due)
+        for number, events in self._epoll.poll(0):
+            self._ready(self._open[number], events)
+
+    def close(self) -> None:
+        """Everybody leaves."""
+        for client in self._open.values():
+            if client.sock:
+                client.sock.close()
+        self._epoll.close()
+
+    def _later(self, client: _Client, due: float) -> None:
+        self._number += 1
+        heapq.heappush(self._turns, (max(due, time.perf_counter() - self._pause) + self._pause, self._number, client))
+
+    def _connect(self, client: _Client) -> None:
+        sock = socket.socket()
+        sock.setblocking(False)
+        if client.script.over_and_over:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _DEAF_BUFFER)
+        if sock.connect_ex(("127.0.0.1", self._port)) not in (0, errno.EINPROGRESS):
+            sock.close()
+            self.seen.answers["no connection"] += 1
+            return
+        client.sock, client.at, client.waiting, client.status = sock, 0, client.script.first, ""
+        self.seen.connections += 1
+        self._open[sock.fileno()] = client
+        self._epoll.register(sock.fileno(), select.EPOLLOUT if client.script.over_and_over else select.EPOLLIN)
+
+    def _send(self, client: _Client) -> bool:
+        """Sends what is due; whether the connection is still there."""
+        assert client.sock
+        dripped = not client.waiting
+        data = client.waiting or client.script.rest[client.at : client.at + 1]
+        try:
+            sent = client.sock.send(data) if data else 0
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            return False
+        self.seen.sent += sent
+        if dripped:
+            client.at += sent
+        else:
+            client.waiting = data[sent:] or client.script.over_and_over
+        return True
+
+    def _ready(self, client: _Client, events: int) -> None:
+        assert client.sock
+        if client.script.over_and_over:
+            if events & (select.EPOLLERR | select.EPOLLHUP) or not self._send(client):
+                self._end(client)
+                self._later(client, time.perf_counter())
+            return
+        try:
+            data = client.sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        client.status = client.status or data[9:12].decode("latin-1")
+        if not data:
+            self._end(client)
+            if client.at == len(client.script.rest):
+                self._later(client, time.perf_counter())
+
+    def _end(self, client: _Client) -> None:
+        assert client.sock
+        self.seen.answers[client.status or "closed"] += 1
+        self._epoll.unregister(client.sock.fileno())
+        del self._open[client.sock.fileno()]
+        client.sock.close()
+        client.sock = None
+
+
+@contextlib.contextmanager
+def beside(job: Job, seen: Seen) -> Iterator[int]:
+    """The clients, for as long as it lasts, in a process of their own: its id. What they saw is added to ``seen``."""
+    command = [sys.executable, "-m", "benchmarks.slow.clients"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        try:
+            process.stdin.write(json.dumps(asdict(job)) + "\n")
+            process.stdin.flush()
+            yield process.pid
+        finally:
+            out, _ = process.communicate()
+    found = json.loads(out)
+    seen.add(Seen(**{**found, "answers": Counter(found["answers"])}))
+
+
+def main() -> None:
+    """Does its job until standard input ends."""
+    more_files()
+    job = Job(**json.loads(sys.stdin.readline()))
+    clients = Clients(job, KINDS[job.kind]())
+    before, began = time.process_time(), time.perf_counter()
+    while not select.select([sys.stdin], [], [], _TICK_S)[0]:
+        clients.tick()
+    clients.seen.cpu, clients.seen.seconds = time.process_time() - before, time.perf_counter() - began
+    clients.close()
+    print(json.dumps(vars(clients.seen)))
+
+
+if __name__ == "__main__":
+    main()

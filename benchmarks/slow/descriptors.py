@@ -1,0 +1,116 @@
+"""A function with few descriptors under more connections than that: whether a new client is answered, and what the log says."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import targets
+from benchmarks.markdown import table
+from benchmarks.processes import ended, free_port, spawn, wait_for
+from benchmarks.slow.clients import Job, Seen, beside
+
+#: The limit is the process's own, before the function begins; its log goes to a file.
+_LIMITED = 'ulimit -n "$1"; exec 2>"$2"; shift 2; exec "$@"'
+_BODY = json.dumps({"text": "What a lovely day"})
+_PAUSE_S = 0.1
+_TIMEOUT_S = 10.0
+_COME_S = 1.0
+_WAIT_S = 30.0
+_NAMES = {"idle": "idle; closed ones come again", "begun": "with half a head"}
+
+
+@dataclass
+class Found:
+    """``during``: new clients' status (0: none) and seconds; ``after``: seconds until one was answered, once all had left.
+
+    ``lines``: of the log a second, but those of the new clients' own requests; ``files``: descriptors in use.
+    """
+
+    kind: str
+    during: list[tuple[int, float]] = field(default_factory=list)
+    after: float = float("inf")
+    lines: float = 0.0
+    files: int = 0
+
+
+def measure(files: int, connections: int, seconds: float, say: Callable[[str], None]) -> list[Found]:
+    """So many connections, idle and begun, on a function that may open ``files``."""
+    found = []
+    with targets.agent("unix://") as (address, _):
+        for kind in _NAMES:
+            say(f"descriptors, {kind}")
+            found.append(_measure(address, kind, files, connections, seconds))
+    return found
+
+
+def markdown(found: list[Found]) -> str:
+    """A row for each kind."""
+    head = (
+        "connections", "new clients meanwhile", "answered", "refused (503)", "failed", "median, ms", "slowest, ms",
+        "answered after all had left, ms", "log lines a second", "descriptors",
+    )  # fmt: skip
+    return table(head, [_row(one) for one in found])
+
+
+def _row(one: Found) -> list[str]:
+    statuses = [status for status, _ in one.during]
+    times = [1000 * taken for _, taken in one.during]
+    failed = sum(status not in (200, 503) for status in statuses)
+    counts = [len(statuses), statuses.count(200), statuses.count(503), failed]
+    measured = [statistics.median(times), max(times), 1000 * one.after]
+    return [_NAMES[one.kind], *map(str, counts), *(f"{value:.0f}" for value in measured), f"{one.lines:.1f}", f"{one.files}"]
+
+
+def _measure(address: str, kind: str, files: int, connections: int, seconds: float) -> Found:
+    found, port = Found(kind), free_port()
+    with tempfile.TemporaryDirectory() as folder, _function(address, port, files, log := Path(folder) / "log") as pid:
+        with beside(Job(port, kind, connections, _COME_S), Seen()):
+            time.sleep(2 * _COME_S)
+            before, began = _lines(log), time.monotonic()
+            while time.monotonic() < began + seconds:
+                found.during.append(_new_client(port))
+                found.files = max(found.files, len(list(Path(f"/proc/{pid}/fd").iterdir())))
+                time.sleep(_PAUSE_S)
+            found.lines = (_lines(log) - before) / (time.monotonic() - began)
+        left = time.perf_counter()
+        while time.perf_counter() < left + _WAIT_S:
+            if _new_client(port)[0] == 200:
+                found.after = time.perf_counter() - left
+                break
+    return found
+
+
+def _new_client(port: int) -> tuple[int, float]:
+    began = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("POST", "/classify", _BODY, {"Content-Type": "application/json", "Connection": "close"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, time.perf_counter() - began
+    except (OSError, http.client.HTTPException):
+        return 0, time.perf_counter() - began
+    finally:
+        connection.close()
+
+
+def _lines(log: Path) -> int:
+    """Lines so far, but one for each request that was answered."""
+    return sum("status=200" not in line for line in log.read_text().splitlines())
+
+
+@contextlib.contextmanager
+def _function(address: str, port: int, files: int, log: Path) -> Iterator[int]:
+    env = {"VACCEL_RPC_ADDRESS": address, "PORT": str(port), "HOST": "127.0.0.1"}
+    with ended(spawn(["sh", "-c", _LIMITED, "sh", str(files), str(log), sys.executable, "-m", "function"], env)) as process:
+        wait_for(port, "/health/readiness")
+        yield process.pid

@@ -1,0 +1,116 @@
+"""What slow clients send: every route and content type by the byte, much that is never read, or nothing at all."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_TEXT = "What a lovely day for a walk in the park " * 10
+_ITEM = struct.pack("<I", len(_TEXT)) + _TEXT.encode()
+_EVENT = {"specversion": "1.0", "id": "e-1", "source": "/benchmark", "type": "text"}
+_LINES = "application/x-ndjson"
+_INFER = "/v2/models/tweets/infer"
+
+
+@dataclass(frozen=True)
+class Script:
+    """One kind of client: sends ``first`` at once and ``rest`` a byte at a time; or ``first``, then ``over_and_over`` and reads nothing."""
+
+    name: str
+    first: bytes
+    rest: bytes = b""
+    over_and_over: bytes = b""
+
+
+def dripping() -> list[Script]:
+    """A byte a second: each way in, with a length and in chunks, and heads that come so, too."""
+    bodies = [_whole(way, chunked=chunked) for way in ways() for chunked in (False, True)]
+    heads = [_whole(way, chunked=False) for way in ways() if way.name in _SLOW_HEADS]
+    return [*bodies, *(Script(f"{one.name}, from its first byte", b"", one.first + one.rest) for one in heads)]
+
+
+def deaf() -> list[Script]:
+    """Large answers that cost the model nothing, and are never read: one after the other, and a stream of lines."""
+    get = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    errors = json.dumps({"texts": [""] * 128, "errors": "item"}).encode()
+    post = _head("/classify", {"Content-Type": "application/json", "Content-Length": str(len(errors))}) + errors
+    lines = _head("/classify", {"Content-Type": _LINES, "Transfer-Encoding": "chunked"})
+    return [
+        Script("pipelined GET /openapi.json", get, over_and_over=get * 20),
+        Script("pipelined POST /classify, 128 texts", post, over_and_over=post * 2),
+        Script("a stream of lines", lines, over_and_over=_chunk(b"{}\n" * 200)),
+    ]
+
+
+def idle() -> list[Script]:
+    """Connections on which nothing is sent."""
+    return [Script("idle", b"")]
+
+
+def begun() -> list[Script]:
+    """Connections on which a request begins and does not go on."""
+    return [Script("half a head", b"POST /clas")]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way in: a route, headers and a body."""
+
+    name: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def ways() -> Sequence[Way]:
+    """Every route that takes a body, and every content type."""
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [1]}
+    infer = json.dumps({"inputs": [{**tensor, "data": [_TEXT]}]}).encode()
+    binary = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": len(_ITEM)}}]}).encode()
+    text = json.dumps({"text": _TEXT}).encode()
+    events = {f"Ce-{name}": value for name, value in _EVENT.items()}
+    form = "multipart/form-data; boundary=b"
+    parts = f'--b\r\nContent-Disposition: form-data; name="text"\r\n\r\n{_TEXT}\r\n--b--\r\n'.encode()
+    return (
+        Way("JSON", "/classify", {"Content-Type": "application/json"}, text),
+        Way("plain text", "/classify", {"Content-Type": "text/plain"}, _TEXT.encode()),
+        Way(
+            "form", "/classify", {"Content-Type": "application/x-www-form-urlencoded"}, f"text={_TEXT}".replace(" ", "+").encode()
+        ),
+        # Not taken, and gathered like any other before it is refused.
+        Way("multipart", "/classify", {"Content-Type": form}, parts),
+        Way("lines", "/classify", {"Content-Type": _LINES}, text + b"\n"),
+        # Each is whole within READ_TIMEOUT_S, so the stream goes on, with an error for each.
+        Way("short lines", "/classify", {"Content-Type": _LINES}, b"{}\n" * 100),
+        Way("event, binary", "/", {"Content-Type": "application/json", **events}, text),
+        Way("event, structured", "/", {"Content-Type": "application/cloudevents+json"}, _structured()),
+        Way("inference, JSON", _INFER, {"Content-Type": "application/json"}, infer),
+        Way("inference, binary", _INFER, {"Inference-Header-Content-Length": str(len(binary))}, binary + _ITEM),
+    )
+
+
+#: The ways whose heads come by the byte, too: one for each route.
+_SLOW_HEADS = ("JSON", "lines", "event, binary", "inference, binary")
+
+
+def _structured() -> bytes:
+    return json.dumps({**_EVENT, "datacontenttype": "application/json", "data": {"text": _TEXT}}).encode()
+
+
+def _whole(way: Way, *, chunked: bool) -> Script:
+    framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(way.body))}
+    body = _chunk(way.body) + b"0\r\n\r\n" if chunked else way.body
+    # The connection ends with the answer, wherever the client is by then: it comes again.
+    head = _head(way.path, {**way.headers, **framing, "Connection": "close"})
+    return Script(f"{way.name}, {'chunked' if chunked else 'length'}", head, body)
+
+
+def _head(path: str, headers: dict[str, str]) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
