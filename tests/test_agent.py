@@ -346,7 +346,7 @@ def test_sessions_end_when_idle_and_have_a_limit(spawn_agent: SpawnAgent) -> Non
 
 def test_sigterm_finishes_what_runs(spawn_agent: SpawnAgent) -> None:
     """A run under way is answered, idle connections delay nothing, exit code 0, the socket file is gone."""
-    agent = spawn_agent("--models", str(MODELS), "--preload", "tweets")
+    agent = spawn_agent("--models", str(MODELS), "--preload", "tweets", fresh=True)
     idle, calls = client(agent), client(agent)
     session = calls.create_session()
     model = calls.register_path(session, "tweets")
@@ -449,7 +449,7 @@ def test_metrics_and_health(agent: Server) -> None:
 @pytest.mark.parametrize("pause", [0.01, 0.05, 0.1])
 def test_it_ends_while_a_batch_runs_for_nobody(spawn_agent: SpawnAgent, pause: float) -> None:
     """SIGTERM just after a client has gone whose batches still run: exit code 0 all the same, no abort."""
-    own = spawn_agent("--models", str(MODELS), "--preload", "tweets")
+    own = spawn_agent("--models", str(MODELS), "--preload", "tweets", fresh=True)
     calls = client(own)
     session = calls.create_session()
     model = calls.register_path(session, "tweets", timeout=20)
