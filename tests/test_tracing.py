@@ -144,6 +144,47 @@ def _check_rpc(client: Any, server: Any, address: str) -> None:
     assert (server.kind, values(server.attributes), server.status.code) == (SERVER, {**names, "vaccel.batch.rows": 1}, 0)
 
 
+def test_spans_of_http_requests(collector: Collector, agent: Server, tmp_path: Path) -> None:
+    """OpenTelemetry's attributes; where no route matched, none is made up, and a method that a client makes up names nothing."""
+    server = start(tmp_path, agent.addresses["unix"], **collector.env)
+    place = server.addresses["http"].removeprefix("http://")
+    try:
+        wait_until_ready(server)
+        connection = http.client.HTTPConnection(place, timeout=20)
+        for method, path, host, proto in (
+            ("POST", "/classify?top_k=1", place, ""), ("GET", "/no%20thing/%C3%A9", "[::1]", "https"), ("PROPFIND", "/nothing", "a.example:", ""),
+            ("GET", "/v2/models/nothing", "a.example:8080", ""), ("POST", "/health/liveness", "", ""),
+        ):  # fmt: skip
+            headers = {"Host": host, "X-Request-Id": "r", "Content-Type": "application/json", "X-Forwarded-Proto": proto}
+            connection.request(method, path, b'{"text": "tea"}', headers)
+            connection.getresponse().read()
+    finally:
+        assert server.stop() == 0
+    common = {"network.protocol.version": "1.1", "request.id": "r"}
+    address, _, port = place.partition(":")
+
+    def check(name: str, status: int, path: str, *, scheme: str = "http", **more: Any) -> None:
+        spans = [span for span in collector.spans[f"function: {name}"] if values(span.attributes)["url.path"] == path]
+        own = {
+            "http.response.status_code": status,
+            "url.path": path,
+            "url.scheme": scheme,
+            "http.request.method": name.split()[0],
+        }
+        assert [(span.kind, values(span.attributes), span.status.code) for span in spans] == [
+            (SERVER, common | own | {name.replace("_", "."): value for name, value in more.items()}, 0)
+        ]
+
+    check("POST /classify", 200, "/classify", http_route="/classify", server_address=address, server_port=int(port))
+    check("GET", 404, "/no%20thing/%C3%A9", scheme="https", server_address="::1")
+    check("POST", 405, "/health/liveness")
+    route = "/v2/models/<name>"
+    check(f"GET {route}", 404, "/v2/models/nothing", http_route=route, server_address="a.example", server_port=8080)
+    unknown = values(collector.one("function: HTTP").attributes)
+    assert (unknown["http.request.method"], unknown["http.request.method_original"]) == ("_OTHER", "PROPFIND")
+    assert (unknown["server.address"], "server.port" in unknown, "http.route" in unknown) == ("a.example", False, False)
+
+
 def test_a_call_that_fails_says_how(collector: Collector, spawn_agent: SpawnAgent) -> None:
     """What its caller did wrong is an error of the client's span; only what the agent failed at is one of its own too."""
     agent = spawn_agent("--models", str(MODELS), "--preload", "tweets", env=collector.env)

@@ -47,6 +47,11 @@ class Request(_Request):
         self.span = tracing.Span()
 
     @property
+    def matched(self) -> bool:
+        """Whether there is a route for its path and method."""
+        return self.route != Request.route
+
+    @property
     def kind(self) -> str:
         """The content type without its parameters, in small letters; empty where there is none."""
         return _parsed(self.environ.get("CONTENT_TYPE", ""))[0]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from function.core.classifier import Classified
 from function.core.service import Service
 from function.telemetry.access import Access, Entry, request_id
+from function.web import spans
 from function.web.body import trace_of
 from function.web.http import Request, Response, Route
 from vaccel_common import log, tracing
@@ -33,7 +34,7 @@ class Watch:
         """Before a request is answered."""
         given.id = request_id(given.environ.get("HTTP_X_REQUEST_ID"))
         given.trace = trace_of(given)
-        given.span = tracing.start(f"{given.method} {given.route}", given.trace, server=True)
+        given.span = spans.begin(given)
         # Set where there is no trace, too: threads are reused.
         log.context.set(tracing.ids(given.span, given.trace))
 
@@ -51,22 +52,10 @@ class Watch:
                 texts=[str(text) for text in given.asked.texts] if given.asked and self._service.log_texts else None,
             )  # fmt: skip
             if tracing.on():
-                _finish(given, entry)
+                spans.end(given, entry)
             self._access.record(entry)
 
         response.call_on_close(over)
-
-
-def _finish(given: Request, entry: Entry) -> None:
-    """Ends a request's span. Source: OpenTelemetry's semantic conventions for HTTP servers."""
-    span = given.span
-    span.set("http.request.method", entry.method)
-    span.set("http.route", entry.route)
-    span.set("http.response.status_code", entry.status)
-    span.set("request.id", entry.id)
-    if entry.status >= 500:
-        span.fail("", str(entry.status))
-    span.end()
 
 
 def _timing(seconds: float, done: Classified | None, service: Service) -> str:

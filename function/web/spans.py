@@ -1,0 +1,66 @@
+"""A request's span. Source: OpenTelemetry's semantic conventions for HTTP servers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from function.telemetry.access import Entry
+from function.web.http import Request
+from vaccel_rpc import tracing
+
+if TYPE_CHECKING:
+    from vaccel_common.tracing import Span
+
+#: Those that the conventions know; a name that a client makes up would be a span and a series of its own.
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"))
+_SAFE = "/!$&'()*+,;=:@~"
+
+
+def begin(given: Request) -> Span:
+    """Its span, named by method and route, or by the method alone where no route matched."""
+    if not tracing.on():
+        return tracing.NOTHING
+    known = given.method in _METHODS
+    words = [given.method if known else "HTTP", *([given.route] if given.matched else [])]
+    return tracing.start(" ".join(words), given.trace, server=True, attributes=_attributes(given, known=known))
+
+
+def end(given: Request, entry: Entry) -> None:
+    """Ends it with the answer's status."""
+    span = given.span
+    span.set("http.response.status_code", entry.status)
+    span.set("request.id", entry.id)
+    if entry.status >= 500:
+        span.fail("", str(entry.status))
+    span.end()
+
+
+def _attributes(given: Request, *, known: bool) -> dict[str, str | int]:
+    """What is known before the request is answered, so that a sampler has it."""
+    from urllib.parse import quote
+
+    environ = given.environ
+    found: dict[str, str | int] = {
+        "http.request.method": given.method if known else "_OTHER",
+        "url.path": quote(environ["PATH_INFO"].encode("latin-1"), safe=_SAFE),
+        "url.scheme": environ["wsgi.url_scheme"],
+        "network.protocol.version": environ["SERVER_PROTOCOL"].partition("/")[2],
+    }
+    if not known:
+        found["http.request.method_original"] = given.method
+    if given.matched:
+        found["http.route"] = given.route
+    address, port = _divided(environ.get("HTTP_HOST", ""))
+    if address:
+        found["server.address"] = address
+    if port:
+        found["server.port"] = int(port)
+    return found
+
+
+def _divided(host: str) -> tuple[str, str]:
+    """A Host's name or address, and its port, if it has one."""
+    name, colon, port = host.rpartition(":")
+    if not colon or not port.isdecimal() or len(port) > 5:
+        name, port = host.removesuffix(":"), ""
+    return name.removeprefix("[").removesuffix("]"), port
