@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from function.telemetry.access import Entry
 from function.web.http import Request
-from vaccel_rpc import tracing
+from vaccel_common import tracing
 
 if TYPE_CHECKING:
     from vaccel_common.tracing import Span
