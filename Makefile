@@ -35,10 +35,11 @@ proto: .venv/installed-dev ## the generated code of the .proto files
 docs: .venv/installed-dev ## docs/options.md, from the code
 	.venv/bin/python -m scripts.options
 
-bench: .venv/installed-dev ## every figure beside torch, mosec and LitServe, half an hour; lines without end; slow clients
+bench: .venv/installed-dev .venv-servers/installed ## every figure beside torch, mosec and LitServe, half an hour; lines without end; slow clients; servers
 	.venv/bin/python -m benchmarks --peers
 	.venv/bin/python -m benchmarks.lines --lines 200000
 	.venv/bin/python -m benchmarks.slow
+	.venv/bin/python -m benchmarks.servers
 
 fuzz: .venv/installed-dev ## the agent: ten minutes of garbage beside a correct client; the function: a million mutated HTTP requests, half an hour
 	.venv/bin/python -m benchmarks.fuzz --seconds 600
@@ -76,7 +77,7 @@ parliament: .venv/bin/python ## the wheel for the legacy function root, knative/
 	$(PIP) wheel -q --no-deps -w knative/parliament .
 
 clean: ## what was installed and made
-	rm -rf .venv .venv-func .venv-parliament .venv-loadtest .venv-mosec .venv-litserve .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build docker/wheels/*/ knative/parliament/*.whl
+	rm -rf .venv .venv-func .venv-parliament .venv-loadtest .venv-servers .venv-mosec .venv-litserve .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build docker/wheels/*/ knative/parliament/*.whl
 
 .venv/bin/python:
 	@echo "Making .venv"

@@ -20,17 +20,16 @@ _PARTS = ("dripping", "deaf", "descriptors")
 @click.option("--normal", default=8, help="Clients beside them: each sends its next text when it was answered.")
 @click.option("--seconds", default=6.0, help="Of each measurement, alone and beside.")
 @click.option("--rounds", default=5, help="Times that alone and beside take turns.")
-@click.option("--over", default=10.0, help="Seconds over which the slow ones come: READ_TIMEOUT_S, and they are told 408 evenly.")
+@click.option("--read-timeout", default=10.0, help="READ_TIMEOUT_S beside the slow ones, who are told 408 then.")
+@click.option("--over", default=10.0, help="Seconds over which the slow ones come: as long as that, and their 408s come evenly.")
 @click.option("--deaf-over", default=5.0, help="Seconds over which the deaf ones come.")
-@click.option(
-    "--settle", default=5.0, help="Seconds for what was asked for to fill the deaf ones' buffers, before it is measured."
-)
+@click.option("--settle", default=10.0, help="Seconds in which what was asked for fills the deaf ones' buffers, not measured.")
 @click.option("--write-timeout", default=60.0, help="WRITE_TIMEOUT_S beside the deaf ones, who come again after it.")
 @click.option("--files", default=256, help="Descriptors that the function may open, of the last part.")
 @click.option("--connections", default=400, help="Connections that it is given.")
 def main(
-    only: str, slow: int, deaf: int, normal: int, seconds: float, rounds: int, over: float, deaf_over: float, settle: float,
-    write_timeout: float, files: int, connections: int,
+    only: str, slow: int, deaf: int, normal: int, seconds: float, rounds: int, read_timeout: float, over: float, deaf_over: float,
+    settle: float, write_timeout: float, files: int, connections: int,
 ) -> None:  # fmt: skip
     """Tables in Markdown: clients of a byte a second of every route and content type; clients that never read; few descriptors."""
     more_files()
@@ -39,7 +38,8 @@ def main(
         raise click.UsageError(f"--only {','.join(sorted(unknown))}: the parts are {', '.join(_PARTS)}")
     if "dripping" in wanted:
         plan = beside.Plan("dripping", slow, normal, seconds, rounds, over, settle=1)
-        _tell(f"{slow:,} clients that send a byte a second", beside.markdown(beside.measure(plan, _say)))
+        found = beside.measure(plan, _say, READ_TIMEOUT_S=f"{read_timeout:g}")
+        _tell(f"{slow:,} clients that send a byte a second", beside.markdown(found))
     if "deaf" in wanted:
         plan = beside.Plan("deaf", deaf, normal, seconds, rounds, deaf_over, settle)
         found = beside.measure(plan, _say, WRITE_TIMEOUT_S=f"{write_timeout:g}")
