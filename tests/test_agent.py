@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -523,18 +524,20 @@ def test_as_process_one_it_reaps_and_ends(tmp_path: Path) -> None:
         "os.waitid(os.P_PID, early.pid, os.WEXITED | os.WNOWAIT)\n"
         f"os.execv(sys.executable, [sys.executable, '-m', 'agent', '-a', 'unix://{tmp_path}/a.sock'])\n"
     )
-    process = subprocess.Popen([*unshare, sys.executable, "-c", program], stdout=log, stderr=log, cwd=ROOT)
-    server = Server(process, tmp_path / "log")
-    server.wait_for("agent ready")
-    (inner,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    children = Path(f"/proc/{inner}/task/{inner}/children")
-    # First the one that had ended before the agent began is gone, then the one that ends when it is told to.
-    for left in (1, 0):
-        end = time.monotonic() + 30
-        while len(children.read_text().split()) != left:
-            assert time.monotonic() < end, children.read_text()
-            time.sleep(0.05)
-        if left:
-            (tmp_path / "fifo").write_text("end\n")
-    os.kill(int(inner), signal.SIGTERM)
-    assert process.wait(15) == 0
+    with contextlib.ExitStack() as stack, log:
+        process = subprocess.Popen([*unshare, sys.executable, "-c", program], stdout=log, stderr=log, cwd=ROOT)
+        stack.callback(process.kill)
+        server = Server(process, tmp_path / "log")
+        server.wait_for("agent ready")
+        (inner,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = Path(f"/proc/{inner}/task/{inner}/children")
+        # First the one that had ended before the agent began is gone, then the one that ends when it is told to.
+        for left in (1, 0):
+            end = time.monotonic() + 30
+            while len(children.read_text().split()) != left:
+                assert time.monotonic() < end, children.read_text()
+                time.sleep(0.05)
+            if left:
+                (tmp_path / "fifo").write_text("end\n")
+        os.kill(int(inner), signal.SIGTERM)
+        assert process.wait(15) == 0
