@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks.plan import say
 from benchmarks.processes import ROOT
 from benchmarks.results import Results, read
 
@@ -77,7 +77,7 @@ def _measure(results: Results, out: Path, options: dict[str, Any]) -> None:
         began = time.monotonic()
         results.add(name, PARTS[name](run), machine.described(), quick=run.plan.quick)
         results.write(out)
-        _say(f"{name}: {time.monotonic() - began:.0f} s")
+        say(f"{name}: {time.monotonic() - began:.0f} s")
 
 
 def _run(options: dict[str, Any]) -> Run:
@@ -90,7 +90,7 @@ def _run(options: dict[str, Any]) -> Run:
     plan = replace(plan, repeats=options["repeats"] or plan.repeats, open_seconds=options["open_seconds"] or plan.open_seconds)
     variants = dict(given.split("=", 1) for given in options["variants"])
     rates = tuple(float(rate) for rate in options["rates"].split(",")) if options["rates"] else ()
-    return Run(plan, chosen(options["texts"], 600), options["peers"], variants, options["arrivals"], rates, _say)
+    return Run(plan, chosen(options["texts"], 600), options["peers"], variants, options["arrivals"], rates, say)
 
 
 def _lengths(texts: list[str]) -> dict[str, float]:
@@ -104,10 +104,6 @@ def _lengths(texts: list[str]) -> dict[str, float]:
         "p99": percentile(lengths, 0.99),
         "most": max(lengths),
     }
-
-
-def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +12,11 @@ from benchmarks.schedule import Arrivals
 
 #: One measurement; its keys are a part's own.
 Record = dict[str, Any]
+
+
+def say(text: str) -> None:
+    """A line of progress with the time, beside the tables."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def test_their_process(function: Server, kind: str) -> None:
 
 
 def test_the_table() -> None:
-    """The ratio is that of each median to those around it; memory stands in order."""
+    """Each ratio compares a median with its two neighbours; memory is listed in the order of the measurements."""
 
     def one(median: float, memory: float) -> Slice:
         return Slice(median, 2 * median, 100, 0, 0, 12, memory, 20, {"function": 0.2, "agent": 1.5})

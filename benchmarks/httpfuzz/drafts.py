@@ -84,7 +84,7 @@ def valid(chance: random.Random, number: int) -> Draft:
 
 
 def hidden(number: int) -> bytes:
-    """A request that stands in another's body: nobody may answer it."""
+    """A request hidden in the body of another one; the server must not answer it."""
     return b"GET /health/liveness HTTP/1.1\r\nHost: x\r\nX-Request-Id: hidden-%d\r\n\r\n" % number
 
 

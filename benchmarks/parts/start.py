@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import json
 import re
 import subprocess
@@ -11,7 +10,7 @@ import time
 
 from benchmarks import targets
 from benchmarks.plan import Record, Run
-from benchmarks.processes import ROOT, ended, first_answer, free_port, get, memory_mib, spawn, start
+from benchmarks.processes import compile_all, ended, first_answer, free_port, get, memory_mib, spawn, start
 
 _BODY = json.dumps({"text": "What a lovely day for a walk in the park"})
 _PHASE = re.compile(r'^function_start_phase_seconds\{phase="(\w+)"\} (\S+)', re.MULTILINE)
@@ -22,9 +21,7 @@ _TORCH_EVERY = 4
 def measure(run: Run) -> list[Record]:
     """Records by ``what`` (function, hello, torch): ``seconds``; of the function ``phases`` and ``memory`` too."""
     found: list[Record] = []
-    # As the images have it: what has just been edited is not to be compiled at every start.
-    for package in ("function", "vaccel_common", "vaccel_rpc"):
-        compileall.compile_dir(ROOT / package, quiet=1)
+    compile_all()
     with targets.agent("unix://") as (address, _):
         _function(address)
         for number in range(run.plan.spawns):

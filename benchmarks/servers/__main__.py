@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import subprocess
 import sys
 import time
@@ -13,7 +12,8 @@ import click
 
 from benchmarks import load
 from benchmarks.markdown import pick, shown, table
-from benchmarks.processes import ROOT, ended, first_answer, free_port, memory_mib, spawn
+from benchmarks.plan import say
+from benchmarks.processes import ROOT, compile_all, ended, first_answer, free_port, memory_mib, spawn
 from benchmarks.servers.starts import SERVERS
 from benchmarks.texts import made, single
 
@@ -39,11 +39,10 @@ def main(only: str, clients: int, seconds: float, warm: float, rounds: int, pyth
     names = [name for name in only.split(",") if _installed(runs, name)]
     if not names:
         raise click.UsageError("none of these servers is there")
-    for package in ("benchmarks", "function", "vaccel_rpc"):
-        compileall.compile_dir(ROOT / package, quiet=1)
+    compile_all("benchmarks")
     found: list[dict[str, Any]] = []
     for number in range(rounds):
-        _say(f"round {number + 1} of {rounds}")
+        say(f"round {number + 1} of {rounds}")
         # Another order each time: what drifts is not always on the same one.
         at = number % len(names)
         found += [_measure(runs, name, clients, seconds, warm) for name in names[at:] + names[:at]]
@@ -57,7 +56,7 @@ def _installed(python: str, name: str) -> bool:
     known = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({SERVERS[name].module!r}) is None)"
     if subprocess.run([python, "-c", known]).returncode == 0:
         return True
-    _say(f"{name} is left out: make .venv-servers/installed, or {python} -m pip install {SERVERS[name].needs}")
+    say(f"{name} is left out: make .venv-servers/installed, or {python} -m pip install {SERVERS[name].needs}")
     return False
 
 
@@ -77,10 +76,6 @@ def _measure(python: str, name: str, clients: int, seconds: float, warm: float) 
 
 def _row(found: list[dict[str, Any]], name: str) -> list[str]:
     return [SERVERS[name].about, *(shown(pick(found, field, name=name), 0) for field in ("us", "rate", "start_ms", "rss"))]
-
-
-def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

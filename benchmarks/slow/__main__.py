@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import time
-
 import click
 
+from benchmarks.plan import say
 from benchmarks.processes import more_files
 from benchmarks.slow import beside, descriptors
 
@@ -38,25 +36,21 @@ def main(
         raise click.UsageError(f"--only {','.join(sorted(unknown))}: the parts are {', '.join(_PARTS)}")
     if "dripping" in wanted:
         plan = beside.Plan("dripping", slow, normal, seconds, rounds, over, settle=1)
-        found = beside.measure(plan, _say, READ_TIMEOUT_S=f"{read_timeout:g}")
+        found = beside.measure(plan, say, READ_TIMEOUT_S=f"{read_timeout:g}")
         _tell(f"{slow:,} clients that send a byte a second", beside.markdown(found))
     if "deaf" in wanted:
         plan = beside.Plan("deaf", deaf, normal, seconds, rounds, deaf_over, settle)
-        found = beside.measure(plan, _say, WRITE_TIMEOUT_S=f"{write_timeout:g}")
+        found = beside.measure(plan, say, WRITE_TIMEOUT_S=f"{write_timeout:g}")
         _tell(f"{deaf:,} clients that read nothing", beside.markdown(found))
     if "descriptors" in wanted:
         _tell(
             f"{connections:,} connections, {files} descriptors",
-            descriptors.markdown(descriptors.measure(files, connections, seconds, _say)),
+            descriptors.markdown(descriptors.measure(files, connections, seconds, say)),
         )
 
 
 def _tell(title: str, text: str) -> None:
     print(f"**{title}**\n\n{text}\n", flush=True)
-
-
-def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
