@@ -65,6 +65,8 @@ POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
 LENGTH = b"Content-Length: 12\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 END = b"\r\n"
+#: The head of a stream of lines.
+LINES = POST.replace(b"text/plain", b"application/x-ndjson") + CHUNKED + END
 TEXT = b"good morning"
 CHUNKS = b"c\r\n" + TEXT + b"\r\n0\r\n\r\n"
 #: What the answer to `TEXT` contains when the whole of it was read.

@@ -13,7 +13,7 @@ import requests
 
 from tests.conftest import Server
 from tests.http.client import Answer, parse
-from tests.http.table import CHUNKED, CHUNKS, END, FIRST, GET, LENGTH, POST, TEXT
+from tests.http.table import CHUNKED, CHUNKS, END, FIRST, GET, LENGTH, LINES, POST, TEXT
 from tests.test_runtimes import start
 
 #: A request in two parts, the second of which comes after SIGTERM.
@@ -25,7 +25,6 @@ HALVES = {
     "head after a whole request": (FIRST + GET[:20], GET[20:] + END),
     "body after a whole request": (FIRST + POST + LENGTH + END + TEXT[:4], TEXT[4:]),
 }  # fmt: skip
-_LINES = POST.replace(b"text/plain", b"application/x-ndjson") + CHUNKED + END
 #: The same of lines: the first of two is cut.
 _HALF_LINE, _REST_OF_LINES = b'd\r\n{"text": "tea\r\n', b'3\r\n"}\n\r\n' + b'f\r\n{"text": "tea"}\r\n' + b"0\r\n\r\n"
 
@@ -108,7 +107,7 @@ def test_a_stream_is_answered_or_told(agent: Server, tmp_path: Path, *, goes_on:
     """Lines that go on after SIGTERM have their answers, or READ_TIMEOUT_S after it the stream is told; lines without an end always are."""
     server = start("server", tmp_path, agent.addresses["unix"], READ_TIMEOUT_S="2")
     with _connect(server) as client:
-        client.sendall(_LINES + _HALF_LINE)
+        client.sendall(LINES + _HALF_LINE)
         _terminate(server)
         with contextlib.suppress(ConnectionError):
             client.sendall(_REST_OF_LINES if goes_on else _REST_OF_LINES.removesuffix(b"0\r\n\r\n"))

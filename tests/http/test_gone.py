@@ -13,16 +13,15 @@ import pytest
 import requests
 
 from tests.conftest import Server
-from tests.http.table import CHUNKED, END, FIRST, POST, chunk
+from tests.http.table import CHUNKED, END, FIRST, LINES, POST, chunk
 from tests.test_runtimes import start
 
-_LINES = POST.replace(b"text/plain", b"application/x-ndjson") + CHUNKED + END
 #: What they send before they are gone.
 _SENT = (
     FIRST * 3 + POST,
     POST + b"Content-Length: 50\r\n\r\nhalf",
     POST + CHUNKED + END + b"20\r\nhalf",
-    _LINES + chunk(b'{"text": "tea"}\n') + b"20\r\nhalf",
+    LINES + chunk(b'{"text": "tea"}\n') + b"20\r\nhalf",
 )
 _RESET = struct.pack("ii", 1, 0)
 
