@@ -19,12 +19,12 @@ from agent.batching.packing import Limits
 from agent.config import Config
 from agent.engines.registry import EngineError, Engines
 from agent.metrics import Metrics
+from agent.monitoring import MetricsServer
 from agent.service import Service
 from agent.sessions import Sessions
 from agent.store import variants
 from agent.store.models import Store
 from agent.transports.ttrpc import Budget, Connection
-from agent.watch import MetricsServer
 from vaccel_common.modelfile import VariantOf
 from vaccel_rpc.addresses import Address, is_alive, ttrpc_socket
 from vaccel_rpc.errors import RpcError

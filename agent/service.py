@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agent import regions
+from agent import profiling
 from agent.batching.batcher import Batcher, Done
 from agent.batching.dividing import Divided
 from agent.endpoints import Buffer, Endpoint, decode, endpoints
 from agent.engines.layout import Layout, Shape
-from agent.joiner import Joiner
 from agent.metrics import Metrics
+from agent.reassembly import Joiner
 from agent.sessions import Resource, Scope, Session
 from agent.store.model import Model
 from agent.store.models import Store
@@ -216,13 +216,13 @@ class Service:
         began = time.time_ns()
         with _in_use(session):
             done = await self._outputs(call, session, resource, inputs)
-        regions.profile(session, began, done)
+        profiling.profile(session, began, done)
         if tracing.on():
-            regions.trace(call.span, done)
+            profiling.trace(call.span, done)
         reply = _reply(call, "run")()
         if call.metadata.get(TIMINGS) == "1":
-            reply.timings.queue = regions.nanoseconds(done.released - done.arrived)
-            reply.timings.forward = regions.nanoseconds(done.batch.ended - done.batch.began)
+            reply.timings.queue = profiling.nanoseconds(done.released - done.arrived)
+            reply.timings.forward = profiling.nanoseconds(done.batch.ended - done.batch.began)
             reply.timings.rows = done.rows
             if variant := resource.model.variant:
                 reply.variant.precision, reply.variant.sha256 = variant.precision, resource.model.digest

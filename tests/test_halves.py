@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from agent.engines.torch.engine import TorchEngine
-from agent.engines.torch.halves import rewrite_export, rewrite_script
+from agent.engines.torch.fp16_linear import rewrite_export, rewrite_script
 from tests.conftest import TWEETS
 from tests.torchmodels import save, signature
 from vaccel_rpc.tensors import Tensor

@@ -12,7 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from agent.endpoints import Endpoint, error_status
-from agent.joiner import Joiner
+from agent.reassembly import Joiner
 from agent.service import Service
 from agent.sessions import Scope, Sessions
 from vaccel_common.tracecontext import joined

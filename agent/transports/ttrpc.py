@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from agent.endpoints import Endpoint, error_status
-from agent.joiner import Joiner
+from agent.reassembly import Joiner
 from agent.service import Service
 from agent.sessions import Sessions
 from vaccel_common.tracecontext import joined

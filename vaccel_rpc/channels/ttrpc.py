@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from vaccel_rpc import frames
 from vaccel_rpc.addresses import Address, no_delay, ttrpc_socket
-from vaccel_rpc.channels.turns import Call, Turns
+from vaccel_rpc.channels.handoff import Call, Turns
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.status import from_status

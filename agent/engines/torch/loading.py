@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from agent.engines.torch import halves
+from agent.engines.torch import fp16_linear
 from agent.engines.torch.device import TorchDevice
+from agent.engines.torch.exceptions import is_memory, last_line
 from agent.engines.torch.program import TOLERANCE, Forward, TorchProgram
-from agent.engines.torch.reasons import is_memory, last_line
 from vaccel_common.modelfile import ModelFileError, Signature, program_kind, read_extras
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 
@@ -80,7 +80,7 @@ def _load_script(path: Path, device: TorchDevice, signature: Signature | None) -
         _log.info("The model is run as it is, not frozen: %s", last_line(error))
         return [module]
     quick = torch.jit.freeze(module) if device.is_cpu else None
-    return [plain, quick] if quick is not None and halves.rewrite_script(quick) else [plain]
+    return [plain, quick] if quick is not None and fp16_linear.rewrite_script(quick) else [plain]
 
 
 def _load_export(path: Path, device: TorchDevice, signature: Signature | None) -> list[Forward]:
@@ -89,4 +89,4 @@ def _load_export(path: Path, device: TorchDevice, signature: Signature | None) -
     if signature is None or not device.is_cpu:
         return [plain.to(device.device)]
     quick = program.module()
-    return [plain, quick] if halves.rewrite_export(quick) else [plain]
+    return [plain, quick] if fp16_linear.rewrite_export(quick) else [plain]

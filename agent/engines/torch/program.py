@@ -14,7 +14,7 @@ from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN, Cost, Point, fit
 from agent.engines.layout import Layout
 from agent.engines.torch.device import TorchDevice
-from agent.engines.torch.reasons import is_memory, last_line
+from agent.engines.torch.exceptions import is_memory, last_line
 from agent.engines.torch.tensors import difference, flat, from_torch, to_torch
 from vaccel_common.modelfile import Signature, TensorSpec
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError
