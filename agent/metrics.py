@@ -21,8 +21,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from agent.batching.batcher import Report
-from agent.store.model import Model
+from agent.batching.batcher import BatchReport
+from agent.store.model import StoredModel
 from vaccel_rpc import __version__
 
 T = TypeVar("T", Counter, Histogram)
@@ -37,7 +37,7 @@ def _child(metric: T, *labels: str) -> T:
     return metric.labels(*labels)
 
 
-class Metrics:
+class AgentMetrics:
     """Counters, histograms and gauges of one agent."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Metrics:
         _child(self._uploads, result).inc()
         self._upload_bytes.inc(size)
 
-    def batch(self, report: Report) -> None:
+    def batch(self, report: BatchReport) -> None:
         """A batch ran."""
         self._rows.observe(report.rows)
         _child(self._batches, report.reason).inc()
@@ -90,11 +90,11 @@ class Metrics:
         self._ran.observe(report.seconds)
         _child(self._model, report.model).observe(report.seconds)
 
-    def loaded(self, model: Model) -> None:
+    def loaded(self, model: StoredModel) -> None:
         """A model was loaded."""
         _child(self._loads, model.label).inc()
 
-    def models(self, models: Callable[[], Iterable[Model]]) -> None:
+    def models(self, models: Callable[[], Iterable[StoredModel]]) -> None:
         """Where the models are that are shown as loaded; what clients sent has no name of its own and is left out."""
         self.registry.register(_Loaded(models))
 
@@ -110,7 +110,7 @@ class Metrics:
 
 
 class _Loaded(Collector):
-    def __init__(self, models: Callable[[], Iterable[Model]]) -> None:
+    def __init__(self, models: Callable[[], Iterable[StoredModel]]) -> None:
         self._models = models
 
     def collect(self) -> Iterable[Metric]:

@@ -9,13 +9,13 @@ from typing import Any
 from cheroot.wsgi import Server
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from agent.metrics import Metrics
+from agent.metrics import AgentMetrics
 
 
-class MetricsServer:
+class MonitoringServer:
     """Serves the metrics and the agent's health on ``host:port``. Raises ``OSError`` where it cannot listen."""
 
-    def __init__(self, bind: tuple[str, int], metrics: Metrics, ready: Callable[[], bool]) -> None:
+    def __init__(self, bind: tuple[str, int], metrics: AgentMetrics, ready: Callable[[], bool]) -> None:
         self._metrics, self._ready = metrics, ready
         self._server = Server(bind, self._answer, numthreads=2, max=4)
         self._server.prepare()

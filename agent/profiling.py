@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from agent.batching.batcher import Done
-from agent.sessions import Session
+from agent.batching.batcher import CompletedRun
+from agent.sessions import RpcSession
 from vaccel_common import tracing
 
 
-def profile(session: Session, began: int, done: Done) -> None:
+def profile(session: RpcSession, began: int, done: CompletedRun) -> None:
     """Adds a run's regions to its session's profile; ``began``: nanoseconds of the epoch."""
     samples = session.profile
     samples["torch_run"].append((began, time.time_ns() - began))
@@ -17,7 +17,7 @@ def profile(session: Session, began: int, done: Done) -> None:
         samples[region].append((start, end - start))
 
 
-def _regions(done: Done) -> tuple[tuple[str, int, int], ...]:
+def _regions(done: CompletedRun) -> tuple[tuple[str, int, int], ...]:
     """Where a run's time went: region, begin and end; nanoseconds of the epoch."""
     zero = time.time_ns() - time.monotonic_ns()
     return (
@@ -27,7 +27,7 @@ def _regions(done: Done) -> tuple[tuple[str, int, int], ...]:
     )
 
 
-def trace(run: tracing.Span, done: Done) -> None:
+def trace(run: tracing.Span, done: CompletedRun) -> None:
     """The spans of a run's regions, within its own."""
     run.set("vaccel.batch.rows", done.rows)
     within = tracing.child_of(run, None)

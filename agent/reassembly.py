@@ -8,7 +8,7 @@ from agent.endpoints import Buffer, Endpoint, decode
 from vaccel_rpc.errors import InvalidArgument
 
 
-class Joiner:
+class GenopReassembler:
     """Joins the parts of a GenopStream's arguments. ``limit``: bytes that all of them may hold."""
 
     def __init__(self, endpoint: Endpoint, limit: int) -> None:

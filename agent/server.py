@@ -15,16 +15,16 @@ from typing import Any
 
 from agent import cpus
 from agent.batching.batcher import Batcher
-from agent.batching.packing import Limits
+from agent.batching.packing import BatchLimits
 from agent.config import Config
 from agent.engines.registry import EngineError, Engines
-from agent.metrics import Metrics
-from agent.monitoring import MetricsServer
-from agent.service import Service
+from agent.metrics import AgentMetrics
+from agent.monitoring import MonitoringServer
+from agent.service import RpcService
 from agent.sessions import Sessions
 from agent.store import variants
 from agent.store.models import Store
-from agent.transports.ttrpc import Budget, Connection
+from agent.transports.ttrpc import Budget, TtrpcConnection
 from vaccel_common.modelfile import VariantOf
 from vaccel_rpc.addresses import Address, is_alive, ttrpc_socket
 from vaccel_rpc.errors import RpcError
@@ -43,10 +43,10 @@ class Agent:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._metrics = Metrics()
+        self._metrics = AgentMetrics()
         self._ready = False
         self._ending = asyncio.Event()
-        self._connections: set[Connection] = set()
+        self._connections: set[TtrpcConnection] = set()
         self._budget = Budget(config.max_buffer)
         self._engines = Engines(config.plugins)
         self._store = Store(
@@ -82,7 +82,7 @@ class Agent:
             listening = stack.enter_context(self._bound())
             http = self._metrics_server(stack)
             await self._open_engines()
-            self._service = Service(self._store, self._batcher, self._metrics)
+            self._service = RpcService(self._store, self._batcher, self._metrics)
             await self._listen(listening)
             if http:
                 _log.info("Metrics and health on 'http://%s:%d'", *http.address)
@@ -146,7 +146,7 @@ class Agent:
             raise StartError(str(error)) from None
         self._batcher = Batcher(
             self._engines.workers,
-            Limits(self._config.max_batch),
+            BatchLimits(self._config.max_batch),
             max_queue=self._config.max_queue,
             max_queue_tokens=self._config.max_queue_tokens,
             max_delay=self._config.max_delay,
@@ -173,11 +173,11 @@ class Agent:
     def _variant(self, digest: str, found: Sequence[tuple[Path, VariantOf]]) -> Path | None:
         return variants.choose(digest, found, self._config.precision, self._engines.precisions)
 
-    def _metrics_server(self, stack: contextlib.ExitStack) -> MetricsServer | None:
+    def _metrics_server(self, stack: contextlib.ExitStack) -> MonitoringServer | None:
         if self._config.metrics is None:
             return None
         try:
-            server = MetricsServer(self._config.metrics, self._metrics, lambda: self._ready)
+            server = MonitoringServer(self._config.metrics, self._metrics, lambda: self._ready)
         except OSError as error:
             host, port = self._config.metrics
             raise StartError(f"--metrics-address {host}:{port}: {error.strerror or error}") from None
@@ -232,7 +232,7 @@ class Agent:
             _log.warning("Refusing a connection: %d are open, the limit (--max-connections)", len(self._connections))
             self._metrics.rejected("connections")
             return _Refusing()
-        return Connection(self._service, self._sessions, self._budget, self._config.max_message, self._connections)
+        return TtrpcConnection(self._service, self._sessions, self._budget, self._config.max_message, self._connections)
 
     async def _sweep(self) -> None:
         while True:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent import profiling
-from agent.batching.batcher import Batcher, Done
-from agent.batching.dividing import Divided
+from agent.batching.batcher import Batcher, CompletedRun
+from agent.batching.dividing import DividedRun
 from agent.endpoints import Buffer, Endpoint, decode, endpoints
 from agent.engines.layout import Layout, Shape
-from agent.metrics import Metrics
-from agent.reassembly import Joiner
-from agent.sessions import Resource, Scope, Session
-from agent.store.model import Model
+from agent.metrics import AgentMetrics
+from agent.reassembly import GenopReassembler
+from agent.sessions import Resource, RpcSession, Scope
+from agent.store.model import StoredModel
 from agent.store.models import Store
 from vaccel_common import log, tracing
 from vaccel_rpc import rpcspans
@@ -46,7 +46,7 @@ _NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
-class Call:
+class IncomingCall:
     """One call: who calls, the request without its large bytes, those bytes, the deadline (monotonic seconds), the metadata, its span."""
 
     dialect: Dialect
@@ -59,13 +59,13 @@ class Call:
 
 
 #: Gives the reply, or what it is sent in.
-Handler = Callable[["Service", Call], Awaitable[Any]]
+Handler = Callable[["RpcService", IncomingCall], Awaitable[Any]]
 
 
-class Service:
+class RpcService:
     """Answers calls, and has each counted."""
 
-    def __init__(self, store: Store, batcher: Batcher, metrics: Metrics) -> None:
+    def __init__(self, store: Store, batcher: Batcher, metrics: AgentMetrics) -> None:
         self._store, self._batcher, self.metrics = store, batcher, metrics
         self.endpoints = endpoints()
         self.draining = False
@@ -84,9 +84,9 @@ class Service:
         """The reply. Raises `RpcError`."""
         return await self._observed(endpoint, scope, deadline, metadata, lambda: decode(endpoint, payload))
 
-    async def call_joined(self, endpoint: Endpoint, scope: Scope, joiner: Joiner, deadline: float | None) -> Parts:
+    async def call_joined(self, endpoint: Endpoint, scope: Scope, arguments: GenopReassembler, deadline: float | None) -> Parts:
         """The reply to a call whose requests came one by one. Raises `RpcError`."""
-        return await self._observed(endpoint, scope, deadline, _NONE, lambda: (joiner.request(), []))
+        return await self._observed(endpoint, scope, deadline, _NONE, lambda: (arguments.request(), []))
 
     async def _observed(
         self,
@@ -102,7 +102,9 @@ class Service:
             with _span(endpoint, scope, metadata) as span:
                 self._check_open()
                 request, blobs = read()
-                reply = await self._limited(endpoint, Call(endpoint.dialect, scope, request, blobs, deadline, metadata, span))
+                reply = await self._limited(
+                    endpoint, IncomingCall(endpoint.dialect, scope, request, blobs, deadline, metadata, span)
+                )
             code = "OK"
             return reply if isinstance(reply, list) else [reply.SerializeToString()]
         except RpcError as error:
@@ -119,7 +121,7 @@ class Service:
             self.metrics.rejected("draining")
             raise Unavailable("the agent is shutting down")
 
-    async def _limited(self, endpoint: Endpoint, call: Call) -> Any:
+    async def _limited(self, endpoint: Endpoint, call: IncomingCall) -> Any:
         handler = _HANDLERS.get(endpoint.operation, _tensorflow)
         if call.deadline is None:
             return await handler(self, call)
@@ -129,21 +131,21 @@ class Service:
         except TimeoutError:
             raise DeadlineExceeded(f"{endpoint.method.name}: the deadline has passed; the work was dropped") from None
 
-    async def create_session(self, call: Call) -> Any:
+    async def create_session(self, call: IncomingCall) -> Any:
         """CreateSession."""
         return _reply(call, "create_session")(session_id=call.scope.create(call.request.flags).id)
 
-    async def update_session(self, call: Call) -> Any:
+    async def update_session(self, call: IncomingCall) -> Any:
         """UpdateSession."""
         call.scope.session(call.request.session_id).flags = call.request.flags
         return _reply(call, "update_session")()
 
-    async def destroy_session(self, call: Call) -> Any:
+    async def destroy_session(self, call: IncomingCall) -> Any:
         """DestroySession: drops its references too."""
         call.scope.destroy(call.request.session_id)
         return _reply(call, "destroy_session")()
 
-    async def register(self, call: Call) -> Any:
+    async def register(self, call: IncomingCall) -> Any:
         """RegisterResource: by path, by bytes, or a resource of this scope once more."""
         session = call.scope.session(call.request.session_id)
         if call.request.resource_id > 0:
@@ -160,7 +162,7 @@ class Service:
                 raise
         return _reply(call, "register")(resource_id=resource.id)
 
-    async def _model(self, call: Call) -> Model:
+    async def _model(self, call: IncomingCall) -> StoredModel:
         files, paths = getattr(call.request, call.dialect.blobs), call.request.paths
         if call.request.resource_type == _LIB:
             raise PermissionDenied("resource type LIB: this agent never runs client code; MODEL (2) is what it takes")
@@ -174,7 +176,7 @@ class Service:
             raise InvalidArgument(f"{call.dialect.blobs}[0] {files[0].name!r} holds no bytes")
         return await self._upload(files[0].name, data)
 
-    async def _upload(self, name: str, data: memoryview) -> Model:
+    async def _upload(self, name: str, data: memoryview) -> StoredModel:
         result = "failed"
         try:
             model = await self._store.by_bytes(name, data)
@@ -186,18 +188,18 @@ class Service:
         finally:
             self.metrics.uploaded(result, len(data))
 
-    async def unregister(self, call: Call) -> Any:
+    async def unregister(self, call: IncomingCall) -> Any:
         """UnregisterResource."""
         call.scope.unregister(call.scope.session(call.request.session_id), call.request.resource_id)
         return _reply(call, "unregister")()
 
-    async def sync(self, call: Call) -> Any:
+    async def sync(self, call: IncomingCall) -> Any:
         """SyncResource: gives a client back what it uploaded."""
         model = call.scope.resource(call.request.resource_id).model
         data = await asyncio.to_thread(self._store.data, model)
         return _reply(call, "sync")(blobs=[call.dialect.blob(name=model.name, data=data, size=len(data))])
 
-    async def load(self, call: Call) -> Any:
+    async def load(self, call: IncomingCall) -> Any:
         """TorchModelLoad: loads now, not at the first run."""
         session = call.scope.session(call.request.session_id)
         resource = session.resource(call.request.model_id)
@@ -205,7 +207,7 @@ class Service:
             await self._store.program(resource.model)
         return _reply(call, "load")()
 
-    async def run(self, call: Call) -> Any:
+    async def run(self, call: IncomingCall) -> Any:
         """TorchModelRun, TorchJitloadForward: loads on demand."""
         session = call.scope.session(call.request.session_id)
         resource = session.resource(call.request.model_id)
@@ -228,7 +230,7 @@ class Service:
                 reply.variant.precision, reply.variant.sha256 = variant.precision, resource.model.digest
         return encode(reply, OUT_TENSORS, call.dialect.tensor, done.outputs)
 
-    async def _outputs(self, call: Call, session: Session, resource: Resource, inputs: list[Tensor]) -> Done:
+    async def _outputs(self, call: IncomingCall, session: RpcSession, resource: Resource, inputs: list[Tensor]) -> CompletedRun:
         program = await self._store.program(resource.model)
         wanted, label = getattr(call.request, call.dialect.outputs), resource.model.label
         layout = _layout(program.signature) if program.signature is not None else None
@@ -237,14 +239,14 @@ class Service:
             _check_count(wanted, len(layout.signature.outputs))
         _log.info("session:%d PyTorch jitload forward", session.id)
         if layout and program.joinable:
-            done = await Divided(self._batcher, program, layout, inputs).run(call.deadline, label)
+            done = await DividedRun(self._batcher, program, layout, inputs).run(call.deadline, label)
         else:
             shape = replace(layout.shape(inputs), key=None) if layout and layout.joinable else Shape(None)
             (done,) = await self._batcher.run(program, [(inputs, shape)], call.deadline, label)
         _check_count(wanted, len(done.outputs))
         return done
 
-    async def genop(self, call: Call) -> Any:
+    async def genop(self, call: IncomingCall) -> Any:
         """Genop and GenopStream: NOOP alone."""
         call.scope.session(call.request.session_id)
         if not call.request.read_args:
@@ -260,12 +262,12 @@ class Service:
             raise Unimplemented(f"operation {number} (EXEC): this agent never runs client code")
         raise Unimplemented(f"operation {number}: this agent's Genop has only NOOP ({call.dialect.noop})")
 
-    async def classify_image(self, call: Call) -> Any:
+    async def classify_image(self, call: IncomingCall) -> Any:
         """ImageClassification: no plugin."""
         call.scope.session(call.request.session_id)
         raise Unimplemented("ImageClassification: no image plugin here; this agent has the torch plugin")
 
-    async def profile(self, call: Call) -> Any:
+    async def profile(self, call: IncomingCall) -> Any:
         """GetProfiler, GetTimers."""
         session = call.scope.session(call.request.session_id)
         return call.dialect.profile_reply({region: list(samples) for region, samples in session.profile.items()})
@@ -274,7 +276,7 @@ class Service:
 class _in_use:  # noqa: N801 reads as a statement
     """A session that a call works in does not idle out."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: RpcSession) -> None:
         self._session = session
 
     def __enter__(self) -> None:
@@ -302,23 +304,23 @@ def _span(endpoint: Endpoint, scope: Scope, metadata: Mapping[str, str]) -> cont
     return tracing.NOTHING
 
 
-async def _tensorflow(service: Service, call: Call) -> Any:  # noqa: ARG001 a handler like the others
+async def _tensorflow(service: RpcService, call: IncomingCall) -> Any:  # noqa: ARG001 a handler like the others
     raise Unimplemented("no tensorflow plugin here; this agent has the torch plugin")
 
 
 _HANDLERS: Mapping[str, Handler] = {
-    "create_session": Service.create_session,
-    "update_session": Service.update_session,
-    "destroy_session": Service.destroy_session,
-    "register": Service.register,
-    "unregister": Service.unregister,
-    "sync": Service.sync,
-    "load": Service.load,
-    "run": Service.run,
-    "genop": Service.genop,
-    "genop_stream": Service.genop,
-    "classify_image": Service.classify_image,
-    "profile": Service.profile,
+    "create_session": RpcService.create_session,
+    "update_session": RpcService.update_session,
+    "destroy_session": RpcService.destroy_session,
+    "register": RpcService.register,
+    "unregister": RpcService.unregister,
+    "sync": RpcService.sync,
+    "load": RpcService.load,
+    "run": RpcService.run,
+    "genop": RpcService.genop,
+    "genop_stream": RpcService.genop,
+    "classify_image": RpcService.classify_image,
+    "profile": RpcService.profile,
     **dict.fromkeys(TENSORFLOW, _tensorflow),
 }
 
@@ -326,7 +328,7 @@ _HANDLERS: Mapping[str, Handler] = {
 _layout = functools.lru_cache(64)(Layout)
 
 
-def _reply(call: Call, operation: str) -> Any:
+def _reply(call: IncomingCall, operation: str) -> Any:
     return call.dialect.methods[operation].reply
 
 

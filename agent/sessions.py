@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agent.store.model import Model
+from agent.store.model import StoredModel
 from vaccel_rpc.errors import NotFound, ResourceExhausted
 
 _log = logging.getLogger("agent.session")
@@ -31,12 +31,12 @@ class Resource:
     """A registered model, while any session of its scope refers to it."""
 
     id: int
-    model: Model
+    model: StoredModel
     sessions: set[int] = field(default_factory=set)
 
 
 @dataclass(eq=False)
-class Session:
+class RpcSession:
     """A client's session. ``busy``: calls now running in it; ``used``: when it was last used (monotonic seconds)."""
 
     id: int
@@ -57,7 +57,7 @@ class Session:
 class Sessions:
     """All sessions of the agent, by scope. ``release`` is told of each model whose last resource has gone."""
 
-    def __init__(self, limit: int, idle: float, release: Callable[[Model], None]) -> None:
+    def __init__(self, limit: int, idle: float, release: Callable[[StoredModel], None]) -> None:
         self._limit, self._idle, self._release = limit, idle, release
         self._scopes: set[Scope] = set()
         self.session_ids, self.resource_ids = itertools.count(1), itertools.count(1)
@@ -89,7 +89,7 @@ class Sessions:
             scope.destroy(session)
         self._scopes.discard(scope)
 
-    def release(self, model: Model) -> None:
+    def release(self, model: StoredModel) -> None:
         """A resource of that model has gone."""
         self._release(model)
 
@@ -107,12 +107,12 @@ class Scope:
 
     def __init__(self, all_sessions: Sessions, *, secret: bool) -> None:
         self._all, self._secret = all_sessions, secret
-        self.sessions: dict[int, Session] = {}
+        self.sessions: dict[int, RpcSession] = {}
         self.resources: dict[int, Resource] = {}
         #: What its client speaks: only gRPC's ids are secret.
         self.system: Literal["grpc", "ttrpc"] = "grpc" if secret else "ttrpc"
 
-    def session(self, session: int) -> Session:
+    def session(self, session: int) -> RpcSession:
         """The session of that id, now in use. Raises `NotFound`."""
         found = self.sessions.get(session)
         if found is None:
@@ -120,10 +120,10 @@ class Scope:
         found.used = time.monotonic()
         return found
 
-    def create(self, flags: int) -> Session:
+    def create(self, flags: int) -> RpcSession:
         """A new session. Raises `ResourceExhausted` at the limit."""
         self._all.check_limit()
-        session = Session(self._id(self._all.session_ids), flags)
+        session = RpcSession(self._id(self._all.session_ids), flags)
         self.sessions[session.id] = session
         _log.info("Created session %d", session.id)
         return session
@@ -136,7 +136,7 @@ class Scope:
         del self.sessions[session]
         _log.info("Destroyed session %d", session)
 
-    def add_resource(self, session: Session, model: Model) -> Resource:
+    def add_resource(self, session: RpcSession, model: StoredModel) -> Resource:
         """A new resource for a model (whose reference it takes over), registered with ``session``."""
         _resource_log.info("Creating new resource")
         resource = Resource(self._id(self._all.resource_ids), model)
@@ -144,7 +144,7 @@ class Scope:
         self.register(session, resource)
         return resource
 
-    def register(self, session: Session, resource: Resource) -> None:
+    def register(self, session: RpcSession, resource: Resource) -> None:
         """Registers a resource with one more session."""
         if len(session.resources) >= _MAX_RESOURCES:
             raise ResourceExhausted(f"session {session.id} has {_MAX_RESOURCES} resources, the limit")
@@ -159,7 +159,7 @@ class Scope:
             raise NotFound(f"Unknown resource {resource}")
         return found
 
-    def unregister(self, session: Session, resource: int) -> None:
+    def unregister(self, session: RpcSession, resource: int) -> None:
         """Drops a session's reference; with the last one the resource goes. Raises `NotFound`."""
         found = session.resource(resource)
         del session.resources[resource]

@@ -22,7 +22,7 @@ import click
 from benchmarks.processes import ROOT, ended, free_port, resident_mib, start, wait_for
 from vaccel_rpc.addresses import Address, no_delay, parse, ttrpc_socket
 from vaccel_rpc.channels import connect
-from vaccel_rpc.client import Client
+from vaccel_rpc.client import VaccelClient
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.frames import encode
 from vaccel_rpc.proto.dialect08 import genop_pb2, resource_pb2, session_pb2, torch_pb2
@@ -98,7 +98,7 @@ def _attack(addresses: tuple[Address, ...], seconds: float, seed: int, memory: C
 
 
 def _correct(address: Address, end: float, calls: Counter[str]) -> None:
-    client = Client(connect(address, 5))
+    client = VaccelClient(connect(address, 5))
     session = client.create_session()
     model = client.register_path(session, "tweets")
     rows = [[from_values("int64", [1, n], range(1000, 1000 + n)), from_values("int64", [1, n], [1] * n)] for n in range(2, 40)]

@@ -6,13 +6,13 @@ import sys
 
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
-from vaccel_rpc.client import Client
+from vaccel_rpc.client import VaccelClient
 
 
 def main() -> None:
     """Says ``ready`` when they are open."""
     address, connections, sessions = parse(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    clients = [Client(connect(address, 10)) for _ in range(connections)]
+    clients = [VaccelClient(connect(address, 10)) for _ in range(connections)]
     for number in range(sessions):
         clients[number % connections].create_session(timeout=10)
     print("ready", flush=True)

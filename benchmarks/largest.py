@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from agent.batching.packing import Limits
+from agent.batching.packing import BatchLimits
 from agent.cpus import available
 from agent.engines.torch.engine import TorchEngine
 from benchmarks.processes import ROOT
@@ -26,7 +26,7 @@ def measure() -> dict[str, Any]:
 
 def main() -> None:
     """Prints its ``rows``, ``length`` and ``ms``. A text of any length may run alone."""
-    program, limits = TorchEngine("cpu", available()).load(MODEL), Limits()
+    program, limits = TorchEngine("cpu", available()).load(MODEL), BatchLimits()
     shapes = [(1, _LONGEST)]
     shapes += [
         (rows, length)

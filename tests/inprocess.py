@@ -16,7 +16,7 @@ from function.telemetry.access import Access
 from function.web.app import create_app
 from tests.conftest import TWEETS
 from vaccel_common.modelfile import Extras
-from vaccel_rpc.client import Ran
+from vaccel_rpc.client import RunResult
 from vaccel_rpc.tensors import Tensor, from_values, to_values
 
 #: Token ids of a run -> logits.
@@ -35,9 +35,9 @@ class Runner:
         self._logits = logits
         self.runs = 0
 
-    def run_timed(self, requests: Sequence[Sequence[Tensor]], *_: Any, **__: Any) -> list[Ran]:
+    def run_timed(self, requests: Sequence[Sequence[Tensor]], *_: Any, **__: Any) -> list[RunResult]:
         self.runs += len(requests)
-        return [Ran([from_values("float32", (1, 3), self._logits(to_values(request[0])))]) for request in requests]
+        return [RunResult([from_values("float32", (1, 3), self._logits(to_values(request[0])))]) for request in requests]
 
 
 def service(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> Service:

@@ -23,7 +23,7 @@ from tests.conftest import MODELS, ROOT, TWEETS, Server, SpawnAgent
 from vaccel_rpc import __version__
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
-from vaccel_rpc.client import TIMINGS, Client
+from vaccel_rpc.client import TIMINGS, VaccelClient
 from vaccel_rpc.dialects import Version
 from vaccel_rpc.errors import (
     FailedPrecondition,
@@ -61,8 +61,8 @@ def saved(module: nn.Module, path: Path, extras: dict[str, str] | None = None) -
     return path.read_bytes()
 
 
-def client(agent: Server, scheme: str = "unix", version: Version = "0.8") -> Client:
-    return Client(connect(parse(agent.addresses[scheme]), 5), version)
+def client(agent: Server, scheme: str = "unix", version: Version = "0.8") -> VaccelClient:
+    return VaccelClient(connect(parse(agent.addresses[scheme]), 5), version)
 
 
 def ids(*values: int) -> list[Tensor]:
@@ -395,7 +395,7 @@ def test_a_busy_port_is_an_error(spawn_agent: SpawnAgent, scheme: str) -> None:
 @pytest.mark.parametrize("version", ["0.7", "0.8"])
 def test_a_run_tells_its_times_to_who_asks(agent: Server, scheme: str, version: Version) -> None:
     """Seconds in the queue and in the model, rows of the batch; nobody else's answer changes by a byte."""
-    calls = Client(connect(parse(agent.addresses[scheme]), 5), version)
+    calls = VaccelClient(connect(parse(agent.addresses[scheme]), 5), version)
     session = calls.create_session()
     model = calls.register_path(session, "tweets", timeout=20)
     asked = calls.start_run(session, model, ids(101, 2204, 102), 1, 20, {TIMINGS: "1", "traceparent": "x"}).result()

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from agent.batching.batcher import Batcher, Done, Part, Report
-from agent.batching.packing import Limits, pack, why
+from agent.batching.batcher import Batcher, BatchReport, CompletedRun, Part
+from agent.batching.packing import BatchLimits, pack, why
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN, Cost
 from agent.engines.layout import Shape
@@ -30,29 +30,29 @@ TOKENS = Cost(10, 0, 1, 0)
 @pytest.mark.parametrize(
     ("waiting", "limits", "cost", "chosen"),
     [
-        ([(K, 10, 1)], Limits(), UNKNOWN, [0]),
-        ([(None, 0, 1), (None, 0, 1)], Limits(), UNKNOWN, [0]),
-        ([(K, 10, 1), (None, 0, 1), (K, 10, 1)], Limits(), UNKNOWN, [0, 2]),
-        ([(K, 10, 1), ("other", 10, 1)], Limits(), UNKNOWN, [0]),
-        ([(K, 10, 1)] * 5, Limits(rows=4), UNKNOWN, [0, 1, 2, 3]),
-        ([(K, 10, 2)] * 3, Limits(rows=5), UNKNOWN, [0, 1]),
-        ([(K, 10, 9), (K, 10, 1)], Limits(rows=8), UNKNOWN, [0]),
-        ([(K, 10, 1), (K, 30, 1), (K, 20, 1)], Limits(rows=2), UNKNOWN, [0, 2]),
-        ([(K, 10, 1)] * 5, Limits(tokens=30), UNKNOWN, [0, 1, 2]),
-        ([(K, 99, 1)], Limits(tokens=30), UNKNOWN, [0]),
+        ([(K, 10, 1)], BatchLimits(), UNKNOWN, [0]),
+        ([(None, 0, 1), (None, 0, 1)], BatchLimits(), UNKNOWN, [0]),
+        ([(K, 10, 1), (None, 0, 1), (K, 10, 1)], BatchLimits(), UNKNOWN, [0, 2]),
+        ([(K, 10, 1), ("other", 10, 1)], BatchLimits(), UNKNOWN, [0]),
+        ([(K, 10, 1)] * 5, BatchLimits(rows=4), UNKNOWN, [0, 1, 2, 3]),
+        ([(K, 10, 2)] * 3, BatchLimits(rows=5), UNKNOWN, [0, 1]),
+        ([(K, 10, 9), (K, 10, 1)], BatchLimits(rows=8), UNKNOWN, [0]),
+        ([(K, 10, 1), (K, 30, 1), (K, 20, 1)], BatchLimits(rows=2), UNKNOWN, [0, 2]),
+        ([(K, 10, 1)] * 5, BatchLimits(tokens=30), UNKNOWN, [0, 1, 2]),
+        ([(K, 99, 1)], BatchLimits(tokens=30), UNKNOWN, [0]),
         # Together 10 + 2 * 20, apart 20 + 30: equal, so together. One token more is too much.
-        ([(K, 10, 1), (K, 20, 1)], Limits(), TOKENS, [0, 1]),
-        ([(K, 10, 1), (K, 21, 1)], Limits(), TOKENS, [0]),
-        ([(K, 21, 1), (K, 10, 1), (K, 12, 1)], Limits(), TOKENS, [0, 2]),
+        ([(K, 10, 1), (K, 20, 1)], BatchLimits(), TOKENS, [0, 1]),
+        ([(K, 10, 1), (K, 21, 1)], BatchLimits(), TOKENS, [0]),
+        ([(K, 21, 1), (K, 10, 1), (K, 12, 1)], BatchLimits(), TOKENS, [0, 2]),
         # A tenth of 100 is the fixed 10: 9 rows of 10 tokens, and no tenth.
-        ([(K, 10, 1)] * 12, Limits(overhead=0.1), TOKENS, [*range(9)]),
-        ([(K, 10, 9), (K, 10, 1)], Limits(overhead=0.1), TOKENS, [0]),
-        ([(K, 500, 1), (K, 500, 1)], Limits(overhead=0.1), TOKENS, [0]),
+        ([(K, 10, 1)] * 12, BatchLimits(overhead=0.1), TOKENS, [*range(9)]),
+        ([(K, 10, 9), (K, 10, 1)], BatchLimits(overhead=0.1), TOKENS, [0]),
+        ([(K, 500, 1), (K, 500, 1)], BatchLimits(overhead=0.1), TOKENS, [0]),
         # Nothing fixed: nothing to win.
-        ([(K, 10, 1)] * 2, Limits(), Cost(0, 0, 1, 0), [0]),
+        ([(K, 10, 1)] * 2, BatchLimits(), Cost(0, 0, 1, 0), [0]),
     ],
 )
-def test_pack(waiting: list[tuple[str | None, int, int]], limits: Limits, cost: Cost, chosen: list[int]) -> None:
+def test_pack(waiting: list[tuple[str | None, int, int]], limits: BatchLimits, cost: Cost, chosen: list[int]) -> None:
     """The oldest always runs; its nearest in length of the same key join while limits allow and it is quicker than apart."""
     assert pack([Shape(*shape) for shape in waiting], limits, cost) == chosen
 
@@ -72,8 +72,8 @@ def test_pack(waiting: list[tuple[str | None, int, int]], limits: Limits, cost: 
 )
 def test_why_a_batch_is_no_larger(waiting: list[tuple[str | None, int, int]], chosen: list[int], share: int, reason: str) -> None:
     """Each batch has one reason, the first that holds; the time or the memory of a larger one are both ``tokens``."""
-    limits = Limits(rows=8, overhead=0.1, tokens=100)
-    assert why([Shape(*shape) for shape in waiting], chosen, Limits(rows=share, tokens=100), limits, TOKENS) == reason
+    limits = BatchLimits(rows=8, overhead=0.1, tokens=100)
+    assert why([Shape(*shape) for shape in waiting], chosen, BatchLimits(rows=share, tokens=100), limits, TOKENS) == reason
 
 
 class Echo:
@@ -112,8 +112,8 @@ ALONE = (one(1), Shape(None))
 
 
 def batcher(
-    max_queue: int = 100, workers: int = 1, *, max_queue_tokens: int = 10_000, limits: Limits = Limits(),  # noqa: B008 frozen
-    observe: Callable[[Report], None] = lambda _: None,
+    max_queue: int = 100, workers: int = 1, *, max_queue_tokens: int = 10_000, limits: BatchLimits = BatchLimits(),  # noqa: B008 frozen
+    observe: Callable[[BatchReport], None] = lambda _: None,
 ) -> Batcher:  # fmt: skip
     return Batcher(workers, limits, max_queue=max_queue, max_queue_tokens=max_queue_tokens, max_delay=0, observe=observe)
 
@@ -126,7 +126,7 @@ def values(outcome: object) -> object:
     return [value for done in outcome for value in done.outputs[0].data]
 
 
-async def held(queue: Batcher, echo: Echo) -> asyncio.Task[list[Done]]:
+async def held(queue: Batcher, echo: Echo) -> asyncio.Task[list[CompletedRun]]:
     """A request of ``echo`` that runs, and holds the only worker until its gate opens."""
     task = asyncio.create_task(queue.run(echo, [part(1)], None))
     await asyncio.sleep(0)
@@ -165,7 +165,7 @@ def test_out_of_memory_halves_the_batch_and_is_remembered() -> None:
         assert [values(result) for result in await asyncio.gather(*tasks)] == [[value] for value in range(1, 8)]
         assert echo.batches == [1, 6, 3, 3]
         assert queue.rows(echo, 1) == 3
-        assert queue.rows(other, 1) == Limits().rows
+        assert queue.rows(other, 1) == BatchLimits().rows
         tasks = [await held(queue, other)]
         tasks += [asyncio.create_task(queue.run(echo, [part(value)], None)) for value in range(6)]
         await asyncio.sleep(0.05)
@@ -203,7 +203,7 @@ def test_programs_take_turns_by_the_time_they_take() -> None:
         ran: list[str] = []
         gate = threading.Event()
         first, slow, quick = Echo(gate), Echo(seconds=0.04), Echo(seconds=0.01)
-        queue = batcher(limits=Limits(rows=1), observe=lambda report: ran.append(report.model))
+        queue = batcher(limits=BatchLimits(rows=1), observe=lambda report: ran.append(report.model))
         tasks = [await held(queue, first)]
         tasks += [asyncio.create_task(queue.run(slow, [part(1)], None, "slow")) for _ in range(8)]
         await asyncio.sleep(0.01)
@@ -226,7 +226,7 @@ def test_a_program_that_was_idle_has_no_claim_on_the_past() -> None:
     async def main() -> None:
         ran: list[str] = []
         busy, late = Echo(seconds=0.02), Echo(seconds=0.02)
-        queue = batcher(limits=Limits(rows=1), observe=lambda report: ran.append(report.model))
+        queue = batcher(limits=BatchLimits(rows=1), observe=lambda report: ran.append(report.model))
         await asyncio.gather(*(queue.run(busy, [part(1)], None, "busy") for _ in range(10)))
         await asyncio.gather(*(queue.run(program, [part(1)], None, name) for _ in range(6)
                                for program, name in ((busy, "busy"), (late, "late"))))  # fmt: skip
@@ -284,7 +284,7 @@ def test_the_first_failure_of_a_request_in_parts_ends_it() -> None:
 
     async def main() -> None:
         gate = threading.Event()
-        echo, queue = Echo(gate), batcher(limits=Limits(rows=1))
+        echo, queue = Echo(gate), batcher(limits=BatchLimits(rows=1))
         tasks = [await held(queue, echo), asyncio.create_task(queue.run(echo, [part(13), part(2), part(3)], None))]
         await asyncio.sleep(0.01)
         assert queue.waiting == 3
@@ -316,7 +316,7 @@ def test_who_waits_for_company_keeps_no_other_program_waiting() -> None:
     """With a delay a lone request waits; one that cannot be joined runs meanwhile."""
 
     async def main() -> None:
-        queue = Batcher(1, Limits(), max_queue=9, max_queue_tokens=99, max_delay=0.5, observe=lambda _: None)
+        queue = Batcher(1, BatchLimits(), max_queue=9, max_queue_tokens=99, max_delay=0.5, observe=lambda _: None)
         patient, other = Echo(), Echo()
         waiting = asyncio.create_task(queue.run(patient, [part(1)], None))
         await asyncio.sleep(0.02)

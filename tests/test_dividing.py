@@ -19,7 +19,7 @@ from tests.conftest import Server, SpawnAgent
 from tests.test_agent import client
 from tests.torchmodels import MaskedSum, batchable_signature, save, signature
 from vaccel_common.modelfile import parse_signature
-from vaccel_rpc.client import TIMINGS, Client
+from vaccel_rpc.client import TIMINGS, VaccelClient
 from vaccel_rpc.errors import Internal, ResourceExhausted
 from vaccel_rpc.tensors import Tensor, from_values, to_values
 
@@ -63,7 +63,7 @@ def largest(agent: Server) -> float:
     return next(edge for edge, count in counts if count == total)
 
 
-def session_of(agent: Server, model: str) -> tuple[Client, int, int]:
+def session_of(agent: Server, model: str) -> tuple[VaccelClient, int, int]:
     calls = client(agent)
     session = calls.create_session()
     return calls, session, calls.register_path(session, model)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaccel_rpc.frames import DATA, HEADER, REQUEST, RESPONSE, Frame, FrameReader, ProtocolError, Refused, encode
+from vaccel_rpc.frames import DATA, HEADER, REQUEST, RESPONSE, Frame, FrameReader, ProtocolError, RefusedFrame, encode
 
 FRAMES = st.lists(
     st.builds(
@@ -58,8 +58,8 @@ def test_at_the_limit_a_frame_passes_and_one_byte_more_is_skipped() -> None:
     """An oversized frame is refused by its header, its body dropped, and the next frame found."""
     reader = FrameReader(4)
     frames = list(reader.receive(encode(1, REQUEST, 0, b"1234") + encode(3, REQUEST, 0, b"12345") + encode(5, REQUEST, 0, b"x")))
-    assert [type(frame) for frame in frames] == [Frame, Refused, Frame]
-    assert frames[1] == Refused(3, REQUEST, 5, too_large=True)
+    assert [type(frame) for frame in frames] == [Frame, RefusedFrame, Frame]
+    assert frames[1] == RefusedFrame(3, REQUEST, 5, too_large=True)
 
 
 def test_a_header_alone_reserves_nothing() -> None:
@@ -90,7 +90,7 @@ def test_what_the_budget_refuses_is_skipped() -> None:
     frames = list(reader.receive(encode(1, REQUEST, 0, b"x" * 3)[:-1])) + list(
         reader.receive(b"x" + encode(3, DATA, 0, b"y" * 9))
     )
-    assert [type(frame) for frame in frames] == [Frame, Refused]
+    assert [type(frame) for frame in frames] == [Frame, RefusedFrame]
     assert left == [2]
     assert reader.given_up == 0
 
@@ -109,7 +109,7 @@ def test_a_large_body_is_received_into_its_place(cuts: list[int]) -> None:
     """Whether it is pushed or received in place, or one after the other, the body is the same; what follows it too."""
     body = bytes(range(251)) * (LARGE // 251)
     stream = encode(7, REQUEST, 0, body) + encode(9, DATA, 1, b"next")
-    reader, found, at = FrameReader(1 << 20), list[Frame | Refused](), 0
+    reader, found, at = FrameReader(1 << 20), list[Frame | RefusedFrame](), 0
     for size in [*cuts, len(stream)]:
         place = reader.place()
         if place is None:
@@ -141,7 +141,7 @@ def test_a_large_body_that_the_budget_refuses_half_way_is_skipped() -> None:
         missing -= len(place)
         assert list(reader.placed(len(place))) == []
     (refused, after) = reader.receive(bytes(missing) + encode(5, DATA, 0, b"x"))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RefusedFrame)
     assert isinstance(after, Frame)
     assert reader.given_up + left[0] + 1 == LARGE // 2
     assert reader.held == 0

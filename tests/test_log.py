@@ -18,7 +18,7 @@ from tests.conftest import Server
 from vaccel_common import log
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
-from vaccel_rpc.client import Client
+from vaccel_rpc.client import VaccelClient
 
 #: Any string, unpaired surrogates too, with a fair share of what ends lines or moves a terminal's cursor.
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\n\r\t\x00\x1b\x7f\x85\x9b\u2028\u2029\u202e\u2066\ud800\"\\=' [")))
@@ -193,7 +193,7 @@ def test_a_clients_words_are_escaped_in_the_agents_log(agent: Server, tmp_path: 
     """The name that a client gives to its model is logged on one line, escaped, so that no terminal interprets it."""
     from tests.torchmodels import Echo, saved
 
-    caller = Client(connect(parse(agent.addresses["unix"]), 10))
+    caller = VaccelClient(connect(parse(agent.addresses["unix"]), 10))
     with contextlib.closing(caller):
         session = caller.create_session()
         name = f"tea\n{FORGED}\r\x1b[2J\u2028.pt".replace("/", "_")

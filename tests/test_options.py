@@ -187,14 +187,14 @@ def test_windows_are_averaged(agent: Server, function: Server) -> None:
     """Each window's scores, asked for one by one through the protocol, have the mean that is answered."""
     from vaccel_rpc.addresses import parse
     from vaccel_rpc.channels import connect
-    from vaccel_rpc.client import Client
+    from vaccel_rpc.client import VaccelClient
     from vaccel_rpc.tensors import to_values
 
     extras = extras_of(TWEETS)
     assert extras.tokenizer
     assert extras.signature
     (encoded,) = Encoder(extras.tokenizer, extras.signature).encode([LONG], "window")
-    calls = Client(connect(parse(agent.addresses["unix"]), 5))
+    calls = VaccelClient(connect(parse(agent.addresses["unix"]), 5))
     session = calls.create_session()
     model = calls.register_path(session, "tweets", timeout=20)
     scores = [softmax(to_values(calls.run(session, model, window, 1, 20)[0])) for window in encoded.windows]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.batching.packing import Limits
+from agent.batching.packing import BatchLimits
 from agent.engines.cost import UNKNOWN, Cost, fit
 from agent.engines.layout import Shape
 from benchmarks.simulate.cost import Machine, read
@@ -32,7 +32,7 @@ def times(served: list[Served]) -> list[tuple[float, float]]:
 
 def test_one_worker_runs_what_has_come_meanwhile_together() -> None:
     """The first runs alone for 2 s; the two that came meanwhile run together for 3 s."""
-    summary, served = simulate(Workload("", [10, 10, 10], [0, 0.5, 1]), packed(ROWS.cost, Limits()), ROWS, 1)
+    summary, served = simulate(Workload("", [10, 10, 10], [0, 0.5, 1]), packed(ROWS.cost, BatchLimits()), ROWS, 1)
     assert times(served) == [(0, 2), (2, 5), (2, 5)]
     assert [(one.ahead, one.batches) for one in served] == [(0, 1), (0, 1), (1, 1)]
     assert summary.rate == pytest.approx(3 / 5)
@@ -93,7 +93,7 @@ def test_the_bound_fails_for_a_rule_that_starves() -> None:
 def test_rules_choose() -> None:
     """What each takes of the same queue."""
     queue = waiting(20, 100, 22, 90, 5)
-    assert packed(Cost(2, 0, 0.1, 0), Limits(rows=4))(queue, 5, 1) == [0, 2, 4]
+    assert packed(Cost(2, 0, 0.1, 0), BatchLimits(rows=4))(queue, 5, 1) == [0, 2, 4]
     assert padded(4, 0.25)(queue, 5, 1) == [0, 2]
     assert arrival(3)(queue, 5, 1) == [0, 1, 2]
     assert sorted(window(5, 2)(queue, 5, 1)) == [0, 2]

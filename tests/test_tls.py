@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import SpawnAgent
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import Tls, connect
-from vaccel_rpc.client import Client
+from vaccel_rpc.client import VaccelClient
 from vaccel_rpc.errors import FailedPrecondition, Unavailable
 
 
@@ -40,12 +40,12 @@ def test_tls_and_client_certificates(spawn_agent: SpawnAgent, tmp_path: Path) ->
         agent = spawn_agent("-a", "grpc://localhost:0", *options)
         address = parse(agent.addresses["grpc"].replace("grpc://", "grpcs://"))
         if welcome:
-            client = Client(connect(address, 5, tls=tls))
+            client = VaccelClient(connect(address, 5, tls=tls))
             assert client.create_session(timeout=5) > 0
             client.close()
         else:
             with pytest.raises(Unavailable):
-                Client(connect(address, 1.5, tls=tls)).create_session(timeout=5)
+                VaccelClient(connect(address, 1.5, tls=tls)).create_session(timeout=5)
         agent.stop()
     with pytest.raises(FailedPrecondition, match=r"nowhere\.pem"):
         connect(parse("grpcs://localhost:1"), 1, tls=Tls("/nowhere.pem"))

@@ -26,13 +26,13 @@ _PROTOCOLS = {
 }
 
 
-class _Carried(dict[str, str]):
+class _SpanCarrier(dict[str, str]):
     """What goes on the wire by OTEL_PROPAGATORS, and the context that it stands for: children in this process need no propagator."""
 
     context: Context
 
 
-class _Fields:
+class _CarrierAccess:
     """How propagators read and write metadata: names in small letters, and nothing that a transport would refuse."""
 
     def get(self, carrier: Mapping[str, str], key: str) -> list[str] | None:
@@ -46,7 +46,7 @@ class _Fields:
         tracecontext.add(carrier, key.lower(), value)
 
 
-_FIELDS = _Fields()
+_ACCESS = _CarrierAccess()
 
 
 class Library:
@@ -72,11 +72,11 @@ class Library:
         self, name: str, parent: Mapping[str, str], begin: int | None, kind: Kind, attributes: Mapping[str, str | int] | None
     ) -> Span:
         """A span whose parent is what ``parent`` stands for, or names."""
-        context = parent.context if isinstance(parent, _Carried) else self.propagator.extract(parent, Context(), _FIELDS)
-        return _Recorded(self.tracer.start_span(name, context, _KINDS[kind], attributes, start_time=begin), context, self)
+        context = parent.context if isinstance(parent, _SpanCarrier) else self.propagator.extract(parent, Context(), _ACCESS)
+        return _RecordedSpan(self.tracer.start_span(name, context, _KINDS[kind], attributes, start_time=begin), context, self)
 
 
-class _Recorded(Span):
+class _RecordedSpan(Span):
     def __init__(self, span: Any, parent: Context, library: Library) -> None:
         self._span, self._parent, self._library = span, parent, library
 
@@ -89,9 +89,9 @@ class _Recorded(Span):
         return trace.format_span_id(self._span.get_span_context().span_id)  # type: ignore[no-any-return]
 
     def carried(self) -> Mapping[str, str]:
-        carried = _Carried()
+        carried = _SpanCarrier()
         carried.context = trace.set_span_in_context(self._span, self._parent)
-        self._library.propagator.inject(carried, carried.context, _FIELDS)
+        self._library.propagator.inject(carried, carried.context, _ACCESS)
         return carried
 
     def set(self, name: str, value: str | float) -> None:

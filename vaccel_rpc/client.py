@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from vaccel_rpc.channels import Channel, Reply
+from vaccel_rpc.channels import Channel, PendingReply
 from vaccel_rpc.dialects import Profile, Version, dialect
 from vaccel_rpc.errors import Internal, Unimplemented
 from vaccel_rpc.tensorfields import IN_TENSORS, OUT_TENSORS, decode, encode
@@ -29,10 +29,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Pending(Generic[T]):
+class PendingResult(Generic[T]):
     """An operation that was sent."""
 
-    reply: Reply
+    reply: PendingReply
     decode: Callable[[Any], T]
 
     def result(self) -> T:
@@ -58,7 +58,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Ran:
+class RunResult:
     """A run's outputs; where they were asked for, its times, and the variant of the model that ran, if it was one."""
 
     outputs: list[Tensor]
@@ -72,7 +72,7 @@ def run_method(version: Version = "0.8") -> tuple[str, str]:
     return next(iter(names.services)), names.methods["run"].name
 
 
-class Client:
+class VaccelClient:
     """One connection's operations. Every method takes ``timeout`` in seconds (None: no limit) and raises `RpcError`."""
 
     def __init__(self, channel: Channel, version: Version = "0.8") -> None:
@@ -141,13 +141,13 @@ class Client:
         outputs: int,
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> Pending[Ran]:
+    ) -> PendingResult[RunResult]:
         """Sends a run and does not wait for it; ``metadata`` goes with it, and `TIMINGS` in it asks for the run's times and variant."""
         method = self._dialect.methods["run"]
         request = method.request(**{"session_id": session, "model_id": model, self._dialect.outputs: outputs})
         payload = encode(request, IN_TENSORS, self._dialect.tensor, inputs)
         reply = self.channel.start(self._service, method.name, payload, timeout, metadata)
-        return Pending(reply, lambda data: _ran(method.reply, data))
+        return PendingResult(reply, lambda data: _ran(method.reply, data))
 
     def genop(self, session: int, read: Args, write: Args = (), timeout: float | None = None) -> list[bytes]:
         """Runs the generic operation whose number is the first of ``read``; what it wrote."""
@@ -189,7 +189,7 @@ class Client:
                     arg = self._arg(piece, first=i == 0, size=len(value), parts=len(pieces), part_no=number)
                     yield make(session_id=session, **{field: [arg]})
 
-    def _registered(self, sent: Pending[Any]) -> int:
+    def _registered(self, sent: PendingResult[Any]) -> int:
         resource: int = sent.result().resource_id
         return resource
 
@@ -198,17 +198,17 @@ class Client:
 
     def _start(
         self, operation: str, timeout: float | None, metadata: Mapping[str, str] | None = None, **fields: Any
-    ) -> Pending[Any]:
+    ) -> PendingResult[Any]:
         if operation not in self._dialect.methods:
             raise Unimplemented(f"dialect {self._dialect.version} has no {operation}")
         return self._send(operation, timeout, [self._dialect.methods[operation].request(**fields).SerializeToString()], metadata)
 
     def _send(
         self, operation: str, timeout: float | None, payload: Parts, metadata: Mapping[str, str] | None = None
-    ) -> Pending[Any]:
+    ) -> PendingResult[Any]:
         method = self._dialect.methods[operation]
         reply = self.channel.start(self._service, method.name, payload, timeout, metadata)
-        return Pending(reply, lambda data: _decode(method.reply, data))
+        return PendingResult(reply, lambda data: _decode(method.reply, data))
 
 
 def _decode(kind: Any, data: bytes | bytearray | memoryview) -> Any:
@@ -218,17 +218,17 @@ def _decode(kind: Any, data: bytes | bytearray | memoryview) -> Any:
         raise Internal(f"the agent's answer is no {kind.DESCRIPTOR.full_name}: {error}") from None
 
 
-def _ran(kind: Any, data: bytes | bytearray | memoryview) -> Ran:
+def _ran(kind: Any, data: bytes | bytearray | memoryview) -> RunResult:
     try:
         reply, blobs = decode(kind, OUT_TENSORS, data)
     except (DecodeError, WireError) as error:
         raise Internal(f"the agent's answer is no {kind.DESCRIPTOR.full_name}: {error}") from None
     outputs = [_tensor(tensor, blobs[i] if blobs else tensor.data) for i, tensor in enumerate(reply.out_tensors)]
     if not reply.HasField("timings"):
-        return Ran(outputs)
+        return RunResult(outputs)
     given = reply.timings
     variant = Variant(reply.variant.precision, reply.variant.sha256) if reply.HasField("variant") else None
-    return Ran(outputs, Timings(given.queue / 1e9, given.forward / 1e9, given.rows), variant)
+    return RunResult(outputs, Timings(given.queue / 1e9, given.forward / 1e9, given.rows), variant)
 
 
 def _tensor(message: Any, data: bytes | memoryview) -> Tensor:

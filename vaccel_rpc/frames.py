@@ -48,7 +48,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedFrame:
     """A frame whose body was skipped: longer than the limit, or (``too_large`` false) refused by the budget."""
 
     stream: int
@@ -97,7 +97,7 @@ class FrameReader:
         """Whether a frame has begun and not ended."""
         return self._now is not None or bool(self._head)
 
-    def receive(self, data: bytes | memoryview) -> Iterator[Frame | Refused]:
+    def receive(self, data: bytes | memoryview) -> Iterator[Frame | RefusedFrame]:
         """The frames that ``data`` completes, in order. Raises `ProtocolError` at a frame of unknown type."""
         view = memoryview(data)
         while (frame := self._whole(view)) is not None:
@@ -114,7 +114,7 @@ class FrameReader:
             return None
         return self._large[self._kept : self._kept + min(self._missing, PIECE)]
 
-    def placed(self, count: int) -> Iterator[Frame | Refused]:
+    def placed(self, count: int) -> Iterator[Frame | RefusedFrame]:
         """``count`` bytes were received into `place`: the frame, if they complete it."""
         self._grant(count)
         self._missing -= count
@@ -166,14 +166,14 @@ class FrameReader:
             self._kept += count
         return not self._skipping
 
-    def _finish(self, now: tuple[int, int, int, int]) -> Frame | Refused:
+    def _finish(self, now: tuple[int, int, int, int]) -> Frame | RefusedFrame:
         length, stream, kind, flags = now
         body: bytearray | memoryview = self._body if self._large is None else self._large
         kept, self._kept = self._kept, 0
         self._body, self._large, self._now = bytearray(), None, None
         if self._skipping:
             self.given_up = kept
-            return Refused(stream, kind, length, self._too_large)
+            return RefusedFrame(stream, kind, length, self._too_large)
         return Frame(stream, kind, flags, body)
 
 

@@ -17,7 +17,7 @@ from vaccel_common import tracing
 from vaccel_rpc import rpcspans
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import Tls, connect
-from vaccel_rpc.client import TIMINGS, Client, Pending, Ran, run_method
+from vaccel_rpc.client import TIMINGS, PendingResult, RunResult, VaccelClient, run_method
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
@@ -40,15 +40,15 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class _Link:
-    client: Client
+    client: VaccelClient
     session: int
     resource: int
     uploaded: bool
 
-    def run_all(self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str]) -> list[Ran]:
+    def run_all(self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str]) -> list[RunResult]:
         """All of them, at most `_IN_FLIGHT` at a time."""
-        done: list[Ran] = []
-        flying: deque[Pending[Ran]] = deque()
+        done: list[RunResult] = []
+        flying: deque[PendingResult[RunResult]] = deque()
         for inputs in requests:
             if len(flying) == _IN_FLIGHT:
                 done.append(flying.popleft().result())
@@ -112,7 +112,7 @@ class RemoteModel:
 
     def run_timed(
         self, requests: _Requests, outputs: int, timeout: float | None = None, *, metadata: Mapping[str, str] | None = None
-    ) -> list[Ran]:
+    ) -> list[RunResult]:
         """Runs the model on each request's inputs, in flight together; the outputs in order, and the agent's times.
 
         ``metadata``, a trace, goes with each run. A lost connection and a session that ended are made anew once. Raises the first
@@ -139,7 +139,7 @@ class RemoteModel:
 
     def _run_all(
         self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str] | None
-    ) -> list[Ran]:
+    ) -> list[RunResult]:
         sent = {**(metadata or {}), TIMINGS: "1"}
         link = self._linked(deadline)
         try:
@@ -180,7 +180,7 @@ class RemoteModel:
     def _new_link(self, deadline: float | None) -> _Link:
         left = _left(deadline)
         timeout = self._connect_timeout if left is None else min(left, self._connect_timeout)
-        client = Client(connect(self._address, timeout, tls=self._tls, on_close=self._lost.set))
+        client = VaccelClient(connect(self._address, timeout, tls=self._tls, on_close=self._lost.set))
         try:
             session = client.create_session(timeout=timeout)
             resource, uploaded = self._register(client, session, left)
@@ -191,7 +191,7 @@ class RemoteModel:
             raise
         return _Link(client, session, resource, uploaded)
 
-    def _register(self, client: Client, session: int, timeout: float | None) -> tuple[int, bool]:
+    def _register(self, client: VaccelClient, session: int, timeout: float | None) -> tuple[int, bool]:
         if self._source.path:
             try:
                 return client.register_path(session, self._source.path, timeout), False
@@ -221,6 +221,6 @@ def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
-def _upload(client: Client, session: int, file: Path, timeout: float | None) -> int:
+def _upload(client: VaccelClient, session: int, file: Path, timeout: float | None) -> int:
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
         return client.register_bytes(session, data, file.name, timeout)

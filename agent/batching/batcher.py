@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from agent.batching.packing import Limits, Reason, pack, why
+from agent.batching.packing import BatchLimits, Reason, pack, why
 from agent.engines.contract import Batch, Program
 from agent.engines.cost import Cost
 from agent.engines.layout import Shape
@@ -23,7 +23,7 @@ _log = logging.getLogger("agent.batching")
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CompletedRun:
     """A request's outputs. Monotonic seconds: it ``arrived``, its batch of ``rows`` was ``released``, the model (``batch``) ran,
     and what it made was ``split``.
     """
@@ -36,11 +36,11 @@ class Done:
     rows: int
 
 
-Outcome = Done | RpcError
+Outcome = CompletedRun | RpcError
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BatchReport:
     """A batch that ran: ``tokens`` in it and ``padding`` added to them, seconds that each request ``waited`` and that it took."""
 
     model: str
@@ -57,32 +57,32 @@ Part = tuple[Sequence[Tensor], Shape]
 
 
 @dataclass(eq=False, slots=True)
-class _Request:
+class _QueuedRequest:
     inputs: Sequence[Tensor]
     shape: Shape
     deadline: float | None
     arrived: float
-    done: asyncio.Future[Done]
+    done: asyncio.Future[CompletedRun]
 
 
 @dataclass(eq=False, slots=True)
-class _Lane:
+class _ProgramQueue:
     """What waits for one program. ``used``: seconds that it had workers for, counted from when it last began to wait."""
 
     cost: Cost
-    limits: Limits
-    waiting: list[_Request] = field(default_factory=list)
+    limits: BatchLimits
+    waiting: list[_QueuedRequest] = field(default_factory=list)
     used: float = 0.0
     model: str = ""
 
 
 @dataclass(eq=False, slots=True)
-class _Taken:
+class _ReleasedBatch:
     """Requests that a worker took out of the queue."""
 
     program: Program
-    lane: _Lane
-    requests: list[_Request]
+    lane: _ProgramQueue
+    requests: list[_QueuedRequest]
     reason: Reason
 
 
@@ -96,19 +96,19 @@ class Batcher:
     def __init__(
         self,
         workers: int,
-        limits: Limits,
+        limits: BatchLimits,
         *,
         max_queue: int,
         max_queue_tokens: int,
         max_delay: float,
-        observe: Callable[[Report], None],
+        observe: Callable[[BatchReport], None],
     ) -> None:
         self._limits, self._max_queue, self._max_tokens = limits, max_queue, max_queue_tokens
         self._max_delay, self._observe = max_delay, observe
         self._loop = asyncio.get_running_loop()
-        self._lanes: WeakKeyDictionary[Program, _Lane] = WeakKeyDictionary()
+        self._lanes: WeakKeyDictionary[Program, _ProgramQueue] = WeakKeyDictionary()
         #: Those with requests that wait.
-        self._ready: dict[Program, _Lane] = {}
+        self._ready: dict[Program, _ProgramQueue] = {}
         self._texts = self._tokens = self._running = 0
         self._clock = 0.0
         self._workers = workers
@@ -153,13 +153,13 @@ class Batcher:
         sizes = range(2, lane.limits.rows + 1)
         return 1 + bisect.bisect(sizes, False, key=lambda rows: not lane.limits.allow(lane.cost, rows, length))
 
-    async def run(self, program: Program, parts: Sequence[Part], deadline: float | None, model: str = "") -> list[Done]:
+    async def run(self, program: Program, parts: Sequence[Part], deadline: float | None, model: str = "") -> list[CompletedRun]:
         """The program's outputs for each part of one request; cancelling takes them out of the queue.
 
         Raises `ResourceExhausted` at once where the queue is full, or the first part's failure.
         """
         now = time.monotonic()
-        requests = [_Request(inputs, shape, deadline, now, self._loop.create_future()) for inputs, shape in parts]
+        requests = [_QueuedRequest(inputs, shape, deadline, now, self._loop.create_future()) for inputs, shape in parts]
         with self._lock:
             self._admit(requests)
             lane = self._lane(program)
@@ -191,13 +191,13 @@ class Batcher:
         for request in left:
             _resolve(request, Unavailable("the agent is shutting down"))
 
-    def _lane(self, program: Program) -> _Lane:
+    def _lane(self, program: Program) -> _ProgramQueue:
         lane = self._lanes.get(program)
         if lane is None:
-            lane = self._lanes[program] = _Lane(program.cost, self._limits)
+            lane = self._lanes[program] = _ProgramQueue(program.cost, self._limits)
         return lane
 
-    def _admit(self, requests: list[_Request]) -> None:
+    def _admit(self, requests: list[_QueuedRequest]) -> None:
         if self._ended:
             raise Unavailable("the agent is shutting down")
         texts, tokens = self._texts + _rows(requests), self._tokens + _tokens(requests)
@@ -212,7 +212,7 @@ class Batcher:
             )
         self._texts, self._tokens = texts, tokens
 
-    def _take(self, program: Program, lane: _Lane, requests: list[_Request]) -> None:
+    def _take(self, program: Program, lane: _ProgramQueue, requests: list[_QueuedRequest]) -> None:
         """Takes requests out of the queue."""
         gone = set(requests)
         self._texts -= _rows(requests)
@@ -249,16 +249,16 @@ class Batcher:
         self._loop.call_soon_threadsafe(self._deliver, taken, outcomes, began, seconds)
         return True
 
-    def _next(self, number: int) -> _Taken | None:
+    def _next(self, number: int) -> _ReleasedBatch | None:
         """Waits for work and takes it out of the queue; None at the end."""
         while not self._ended:
             found = self._pick() if self._ready else None
-            if isinstance(found, _Taken):
+            if isinstance(found, _ReleasedBatch):
                 return found
             self._wait(number, found)
         return None
 
-    def _pick(self) -> _Taken | float | None:
+    def _pick(self) -> _ReleasedBatch | float | None:
         """The batch that runs next: of the program that had least time. Else the seconds until there is one, if that is known."""
         now = time.monotonic()
         delays: list[float] = []
@@ -276,7 +276,7 @@ class Batcher:
             self._clock = max(self._clock, lane.used)
             requests = [lane.waiting[i] for i in chosen]
             self._take(program, lane, requests)
-            return _Taken(program, lane, requests, why(shapes, chosen, share, lane.limits, lane.cost))
+            return _ReleasedBatch(program, lane, requests, why(shapes, chosen, share, lane.limits, lane.cost))
         return min(delays, default=None)
 
     def _wait(self, number: int, seconds: float | None) -> None:
@@ -284,7 +284,7 @@ class Batcher:
         self._bells[number].wait(seconds)
         self._idle.discard(number)
 
-    def _delay(self, lane: _Lane, chosen: list[int], now: float) -> float:
+    def _delay(self, lane: _ProgramQueue, chosen: list[int], now: float) -> float:
         """Seconds for which a batch that is not full may still wait for company."""
         if not self._max_delay or lane.waiting[0].shape.key is None:
             return 0.0
@@ -292,13 +292,13 @@ class Batcher:
         full = not lane.limits.allow(lane.cost, _rows(requests) + 1, max(request.shape.length for request in requests))
         return 0.0 if full else lane.waiting[0].arrived + self._max_delay - now
 
-    def _share(self, lane: _Lane) -> Limits:
+    def _share(self, lane: _ProgramQueue) -> BatchLimits:
         """The limits, and no more rows than leave work for the other workers that are free."""
         free = max(1, self._workers - self._running)
         rows = max(1, -(-_rows(lane.waiting) // free))
         return replace(lane.limits, rows=rows) if rows < lane.limits.rows and len(lane.waiting) > 1 else lane.limits
 
-    def _outcomes(self, taken: _Taken, requests: list[_Request], released: float, *, alone: bool) -> list[Outcome]:
+    def _outcomes(self, taken: _ReleasedBatch, requests: list[_QueuedRequest], released: float, *, alone: bool) -> list[Outcome]:
         """Each request's outcome. What fails together is run again: where memory was out in halves, else one by one, so that only the
         bad request fails, or the one that has no room even alone.
         """
@@ -306,7 +306,7 @@ class Batcher:
             batch = taken.program.run([request.inputs for request in requests], alone=alone)
             rows, split = _rows(requests), time.monotonic()
             return [
-                Done(outputs, request.arrived, released, batch, split, rows)
+                CompletedRun(outputs, request.arrived, released, batch, split, rows)
                 for request, outputs in zip(requests, batch.outputs, strict=True)
             ]
         except Exception as error:  # noqa: BLE001 every failure must reach whoever waits
@@ -323,13 +323,13 @@ class Batcher:
         _log.debug("A batch of %d failed; it is run again in %d pieces", len(requests), len(pieces))
         return [done for piece in pieces for done in self._outcomes(taken, piece, released, alone=False)]
 
-    def _deliver(self, taken: _Taken, outcomes: list[Outcome], began: float, seconds: float) -> None:
+    def _deliver(self, taken: _ReleasedBatch, outcomes: list[Outcome], began: float, seconds: float) -> None:
         for request, outcome in zip(taken.requests, outcomes, strict=True):
             _resolve(request, outcome)
         # Whoever waits goes on first.
         self._loop.call_soon(self._observe, _report(taken, began, seconds))
 
-    def _lower(self, lane: _Lane, requests: list[_Request]) -> None:
+    def _lower(self, lane: _ProgramQueue, requests: list[_QueuedRequest]) -> None:
         """Memory was out: from now on a batch of the program has half of these tokens at most."""
         rows, padded = _rows(requests), _padded(requests)
         if rows == 1:
@@ -342,26 +342,26 @@ class Batcher:
         )
 
 
-def _rows(requests: Sequence[_Request]) -> int:
+def _rows(requests: Sequence[_QueuedRequest]) -> int:
     return sum(request.shape.rows for request in requests)
 
 
-def _tokens(requests: Sequence[_Request]) -> int:
+def _tokens(requests: Sequence[_QueuedRequest]) -> int:
     return sum(request.shape.rows * request.shape.length for request in requests)
 
 
-def _padded(requests: Sequence[_Request]) -> int:
+def _padded(requests: Sequence[_QueuedRequest]) -> int:
     """Tokens with padding."""
     return _rows(requests) * max(request.shape.length for request in requests)
 
 
-def _report(taken: _Taken, began: float, seconds: float) -> Report:
+def _report(taken: _ReleasedBatch, began: float, seconds: float) -> BatchReport:
     rows, tokens = _rows(taken.requests), _tokens(taken.requests)
     waited = [began - request.arrived for request in taken.requests]
-    return Report(taken.lane.model, rows, tokens, _padded(taken.requests) - tokens, taken.reason, waited, seconds)
+    return BatchReport(taken.lane.model, rows, tokens, _padded(taken.requests) - tokens, taken.reason, waited, seconds)
 
 
-def _is_over(request: _Request, now: float) -> bool:
+def _is_over(request: _QueuedRequest, now: float) -> bool:
     return request.done.done() or (request.deadline is not None and request.deadline <= now)
 
 
@@ -372,7 +372,7 @@ def _as_rpc_error(error: Exception) -> RpcError:
     return Internal(f"the run failed: {type(error).__name__}")
 
 
-def _resolve(request: _Request, outcome: Any) -> None:
+def _resolve(request: _QueuedRequest, outcome: Any) -> None:
     if request.done.done():
         return
     if isinstance(outcome, RpcError):

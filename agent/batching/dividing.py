@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agent.batching.batcher import Batcher, Done, Part
+from agent.batching.batcher import Batcher, CompletedRun, Part
 from agent.engines.contract import Batch, Program
 from agent.engines.layout import Layout
 from vaccel_rpc.errors import ResourceExhausted
 from vaccel_rpc.tensors import Tensor
 
 
-class Divided:
+class DividedRun:
     """One request to a program whose requests may be joined."""
 
     def __init__(self, batcher: Batcher, program: Program, layout: Layout, inputs: Sequence[Tensor]) -> None:
         self._batcher, self._program, self._layout = batcher, program, layout
         self._inputs, self._shape = inputs, layout.shape(inputs)
 
-    async def run(self, deadline: float | None, model: str) -> Done:
+    async def run(self, deadline: float | None, model: str) -> CompletedRun:
         """What the program made of the whole. Where memory is out for a part, once more in the parts that have been learned from that.
 
         Raises `RpcError`.
@@ -40,10 +40,10 @@ class Divided:
         divided = self._layout.divide(self._inputs, most)
         return [(inputs, replace(self._shape, rows=inputs[0].dims[0])) for inputs in divided]
 
-    def _whole(self, done: Sequence[Done]) -> Done:
+    def _whole(self, done: Sequence[CompletedRun]) -> CompletedRun:
         if len(done) == 1:
             return done[0]
-        return Done(
+        return CompletedRun(
             outputs=self._layout.unite([part.outputs for part in done]),
             arrived=done[0].arrived,
             released=min(part.released for part in done),

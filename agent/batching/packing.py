@@ -15,7 +15,7 @@ Reason = Literal["full", "tokens", "length", "drained", "shared", "single"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """What a batch may hold: ``rows`` joined, ``tokens`` after padding (None: any).
 
     ``overhead``: it grows while the part of its time that does not depend on its size is more than this: beyond, it wins nothing.
@@ -38,7 +38,7 @@ class Limits:
         )
 
 
-def pack(waiting: Sequence[Shape], limits: Limits, cost: Cost = UNKNOWN) -> list[int]:
+def pack(waiting: Sequence[Shape], limits: BatchLimits, cost: Cost = UNKNOWN) -> list[int]:
     """Indices of the requests that run next: the oldest (``waiting[0]``), and those nearest to it in length while that takes
     less time than to run each on its own.
     """
@@ -62,7 +62,7 @@ def pack(waiting: Sequence[Shape], limits: Limits, cost: Cost = UNKNOWN) -> list
     return sorted(chosen)
 
 
-def why(waiting: Sequence[Shape], chosen: Sequence[int], share: Limits, limits: Limits, cost: Cost = UNKNOWN) -> Reason:
+def why(waiting: Sequence[Shape], chosen: Sequence[int], share: BatchLimits, limits: BatchLimits, cost: Cost = UNKNOWN) -> Reason:
     """Why the batch is as it is; ``share``: the limits it was packed by, no larger than ``limits``."""
     if waiting[0].key is None:
         return "single"

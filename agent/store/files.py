@@ -15,7 +15,7 @@ _State = tuple[int, int, int]
 T = TypeVar("T")
 
 
-class Known(Generic[T]):
+class FileCache(Generic[T]):
     """What ``read`` gives for a file, kept until the file changes."""
 
     def __init__(self, read: Callable[[Path], T]) -> None:

@@ -11,7 +11,7 @@ from vaccel_common.modelfile import VariantOf
 
 
 @dataclass(eq=False)
-class Model:
+class StoredModel:
     """One content. ``path``: its file, None once an upload's file is gone; ``references``: resources that hold it.
 
     ``variant``: what the file says where it is another model's variant.

@@ -17,8 +17,8 @@ from urllib.parse import unquote
 
 from agent.config import Uploads
 from agent.engines.contract import Program
-from agent.store.files import Known, check_digest, digest_of, variant_of, write_program
-from agent.store.model import Model
+from agent.store.files import FileCache, check_digest, digest_of, variant_of, write_program
+from agent.store.model import StoredModel
 from vaccel_common.modelfile import VariantOf
 from vaccel_rpc.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
 
@@ -49,14 +49,14 @@ class Store:
         max_uploads: int,
         suffixes: Callable[[], Sequence[str]] = lambda: (".pt", ".pt2"),
         choose: Choose | None = None,
-        loaded: Callable[[Model], None] = lambda _: None,
+        loaded: Callable[[StoredModel], None] = lambda _: None,
     ) -> None:
         self._folder = folder.resolve() if folder else None
         self._policy, self._load, self._told = policy, load, loaded
         self._max_models, self._max_uploads = max_models, max_uploads
-        self._models: dict[str, Model] = {}
+        self._models: dict[str, StoredModel] = {}
         self._suffixes, self._choose = suffixes, choose
-        self._digests, self._variants = Known(digest_of), Known(variant_of)
+        self._digests, self._variants = FileCache(digest_of), FileCache(variant_of)
         self._private = Path(tempfile.mkdtemp(prefix="vaccel-agent-"))
         self._uploading = asyncio.Lock()
         self._files = ThreadPoolExecutor(2, "files")
@@ -69,7 +69,7 @@ class Store:
         shutil.rmtree(self._private, ignore_errors=True)
 
     @property
-    def models(self) -> list[Model]:
+    def models(self) -> list[StoredModel]:
         """Every model that is registered, pinned or in memory."""
         return list(self._models.values())
 
@@ -80,7 +80,7 @@ class Store:
         found = [path for path in self._folder.iterdir() if path.suffix in self._suffixes()]
         return sorted(path.name for path in found if path.resolve().is_relative_to(self._folder))
 
-    async def by_path(self, path: str) -> Model:
+    async def by_path(self, path: str) -> StoredModel:
         """The model that a client names, or the variant that runs in its place; the caller holds a reference.
 
         Raises `NotFound`, or `PermissionDenied` for what is not in the store.
@@ -89,7 +89,7 @@ class Store:
         model = await (self._by_digest(match[1]) if match else self._by_file(self._resolve(path)))
         return await self._in_place_of(model)
 
-    async def by_bytes(self, name: str, data: memoryview) -> Model:
+    async def by_bytes(self, name: str, data: memoryview) -> StoredModel:
         """The model whose file a client sends; the caller holds a reference.
 
         Raises `PermissionDenied` where the policy forbids it, `InvalidArgument` for what is no TorchScript file,
@@ -108,7 +108,7 @@ class Store:
             model.references += 1
         return await self._in_place_of(model)
 
-    def release(self, model: Model) -> None:
+    def release(self, model: StoredModel) -> None:
         """One reference less; an upload's file goes with the last."""
         model.references -= 1
         if model.references or not model.uploaded:
@@ -119,7 +119,7 @@ class Store:
         if not model.loaded:
             self._models.pop(model.digest, None)
 
-    async def program(self, model: Model) -> Program:
+    async def program(self, model: StoredModel) -> Program:
         """The model in memory, loaded now if it is not. Raises `InvalidArgument` with the reason where it cannot be loaded."""
         model.used = time.monotonic()
         if model.program is None:
@@ -133,7 +133,7 @@ class Store:
             model.program = None
             raise
 
-    async def preload(self, names: tuple[str, ...]) -> list[Model]:
+    async def preload(self, names: tuple[str, ...]) -> list[StoredModel]:
         """Loads models of the store and keeps them. Raises what `by_path` and `program` raise; `NotFound` for all of none."""
         wanted = await self._in_thread(self._originals) if "all" in names else list(names)
         if names and not wanted:
@@ -144,7 +144,7 @@ class Store:
             await self.program(model)
         return models
 
-    def data(self, model: Model) -> bytes:
+    def data(self, model: StoredModel) -> bytes:
         """An upload's bytes. Raises `PermissionDenied` for a model of the store."""
         if not model.uploaded or model.path is None:
             raise PermissionDenied("only what the client uploaded itself can be read back; this is a model of the store")
@@ -176,11 +176,11 @@ class Store:
         """The files of the store that are nobody's variant."""
         return [name for name in self.names() if self._variants.of(self._resolve(name)) is None]
 
-    async def _in_place_of(self, model: Model) -> Model:
+    async def _in_place_of(self, model: StoredModel) -> StoredModel:
         """The variant that is to run for ``model``, or itself; the caller's reference is then to that. Who names a variant gets it."""
         if self._choose is None or model.uploaded or model.variant:
             return model
-        variant: Model | None = None
+        variant: StoredModel | None = None
         try:
             path = await self._in_thread(self._chosen, self._choose, model.digest)
             variant = await self._by_file(path) if path else model
@@ -193,7 +193,7 @@ class Store:
         paths = [self._resolve(name) for name in self.names()]
         return choose(digest, [(path, variant) for path in paths if (variant := self._variants.of(path))])
 
-    async def _by_file(self, path: Path) -> Model:
+    async def _by_file(self, path: Path) -> StoredModel:
         digest = await self._in_thread(self._digests.of, path)
         model = self._models.get(digest)
         if model is None or (model.uploaded and model.path is None):
@@ -201,14 +201,14 @@ class Store:
         model.references += 1
         return model
 
-    async def _add_file(self, digest: str, path: Path) -> Model:
+    async def _add_file(self, digest: str, path: Path) -> StoredModel:
         variant = await self._in_thread(self._variants.of, path)
         known = self._models.get(digest)
         if known and known.path is not None:
             return known
-        return self._add(Model(digest, path.stem, path, uploaded=False, variant=variant, size=path.stat().st_size))
+        return self._add(StoredModel(digest, path.stem, path, uploaded=False, variant=variant, size=path.stat().st_size))
 
-    async def _by_digest(self, digest: str) -> Model:
+    async def _by_digest(self, digest: str) -> StoredModel:
         model = self._models.get(digest)
         if model is None or model.path is None:
             model = await self._stored(digest)
@@ -217,7 +217,7 @@ class Store:
         model.references += 1
         return model
 
-    async def _stored(self, digest: str) -> Model | None:
+    async def _stored(self, digest: str) -> StoredModel | None:
         """The file of the store with that content."""
         for name in self.names():
             path = self._resolve(name)
@@ -225,14 +225,14 @@ class Store:
                 return await self._add_file(digest, path)
         return None
 
-    def _add(self, model: Model) -> Model:
+    def _add(self, model: StoredModel) -> StoredModel:
         before = self._models.get(model.digest)
         if before:
             model.program, model.references, model.pinned = before.program, before.references, before.pinned
         self._models[model.digest] = model
         return model
 
-    async def _keep_upload(self, digest: str, name: str, data: memoryview) -> Model:
+    async def _keep_upload(self, digest: str, name: str, data: memoryview) -> StoredModel:
         if self._policy == "known":
             raise PermissionDenied(
                 f"sha256:{digest} is no model of this agent's store, and only those are accepted as bytes (--uploads known)"
@@ -252,16 +252,16 @@ class Store:
             writing.add_done_callback(lambda _: path.unlink(missing_ok=True))
             raise
         variant = await self._in_thread(variant_of, path)
-        return self._add(Model(digest, Path(name).stem or "model", path, uploaded=True, variant=variant, size=len(data)))
+        return self._add(StoredModel(digest, Path(name).stem or "model", path, uploaded=True, variant=variant, size=len(data)))
 
-    async def _loaded(self, model: Model) -> Program:
+    async def _loaded(self, model: StoredModel) -> Program:
         if model.path is None:
             raise NotFound(f"the file of {model} is gone")
         program = await asyncio.get_running_loop().run_in_executor(self._loader, self._read, model, model.path)
         self._told(model)
         return program
 
-    def _read(self, model: Model, path: Path) -> Program:
+    def _read(self, model: StoredModel, path: Path) -> Program:
         began = time.monotonic()
         if not model.uploaded:
             check_digest(path)

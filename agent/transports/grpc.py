@@ -12,8 +12,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from agent.endpoints import Endpoint, error_status
-from agent.reassembly import Joiner
-from agent.service import Service
+from agent.reassembly import GenopReassembler
+from agent.service import RpcService
 from agent.sessions import Scope, Sessions
 from vaccel_common.tracecontext import joined
 from vaccel_rpc.addresses import Address
@@ -33,7 +33,7 @@ _SERVICES = tuple(
 class GrpcServer:
     """One server for all gRPC addresses."""
 
-    def __init__(self, service: Service, sessions: Sessions, max_message: int) -> None:
+    def __init__(self, service: RpcService, sessions: Sessions, max_message: int) -> None:
         self._service, self._max_message = service, max_message
         self._scope = sessions.scope(secret=True)
         options = [*message_options(max_message), ("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", 1024)]
@@ -71,7 +71,7 @@ class GrpcServer:
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
-    def __init__(self, service: Service, scope: Scope, max_message: int) -> None:
+    def __init__(self, service: RpcService, scope: Scope, max_message: int) -> None:
         self._service, self._scope, self._max_message = service, scope, max_message
 
     def service(self, handler_call_details: Any) -> Any:
@@ -93,11 +93,11 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def _streamed(self, endpoint: Endpoint) -> Any:
         async def handle(payloads: Any, context: Any) -> bytes:
-            joiner = Joiner(endpoint, self._max_message)
+            arguments = GenopReassembler(endpoint, self._max_message)
             try:
                 async for payload in payloads:
-                    joiner.add(payload)
-                return b"".join(await self._service.call_joined(endpoint, self._scope, joiner, _deadline(context)))
+                    arguments.add(payload)
+                return b"".join(await self._service.call_joined(endpoint, self._scope, arguments, _deadline(context)))
             except RpcError as error:
                 return await _abort(context, endpoint, error)
 

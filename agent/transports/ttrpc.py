@@ -14,8 +14,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from agent.endpoints import Endpoint, error_status
-from agent.reassembly import Joiner
-from agent.service import Service
+from agent.reassembly import GenopReassembler
+from agent.service import RpcService
 from agent.sessions import Sessions
 from vaccel_common.tracecontext import joined
 from vaccel_rpc import frames
@@ -55,25 +55,25 @@ class Budget:
 
 
 @dataclass
-class _Stream:
+class _ArgumentStream:
     endpoint: Endpoint
-    joiner: Joiner
+    arguments: GenopReassembler
     deadline: float | None
     held: int = 0
 
 
-class Connection(asyncio.BufferedProtocol):
+class TtrpcConnection(asyncio.BufferedProtocol):
     """One client."""
 
     def __init__(
-        self, service: Service, sessions: Sessions, budget: Budget, max_message: int, open_connections: set[Connection]
+        self, service: RpcService, sessions: Sessions, budget: Budget, max_message: int, open_connections: set[TtrpcConnection]
     ) -> None:
         self._service, self._sessions, self._budget, self._max_message = service, sessions, budget, max_message
         self._open = open_connections
         self._reader = frames.FrameReader(max_message, budget.reserve)
         self._scope = sessions.scope(secret=False)
         self._calls: dict[int, asyncio.Task[None]] = {}
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, _ArgumentStream] = {}
         self._heard = time.monotonic()
         self._blocked: float | None = None
         self._transport: Any = None
@@ -136,8 +136,8 @@ class Connection(asyncio.BufferedProtocol):
         """Ends the connection after what is written has been sent."""
         self._transport.close()
 
-    def _frame(self, frame: frames.Frame | frames.Refused) -> None:
-        if isinstance(frame, frames.Refused):
+    def _frame(self, frame: frames.Frame | frames.RefusedFrame) -> None:
+        if isinstance(frame, frames.RefusedFrame):
             self._refuse(frame)
         elif frame.type == frames.REQUEST:
             self._request(frame)
@@ -147,7 +147,7 @@ class Connection(asyncio.BufferedProtocol):
             # Data of a stream that has been answered, or a response to nothing.
             self._budget.release(len(frame.data))
 
-    def _refuse(self, frame: frames.Refused) -> None:
+    def _refuse(self, frame: frames.RefusedFrame) -> None:
         self._budget.release(self._reader.given_up)
         if frame.type == frames.RESPONSE:
             return
@@ -182,8 +182,8 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(frame.stream, endpoint, error)
             return
         if endpoint.method.streams:
-            joiner = Joiner(endpoint, self._max_message)
-            self._start(frame.stream, endpoint, size, lambda: self._joined(endpoint, joiner, payload, deadline))
+            arguments = GenopReassembler(endpoint, self._max_message)
+            self._start(frame.stream, endpoint, size, lambda: self._joined(endpoint, arguments, payload, deadline))
         else:
             pairs = request.metadata
             metadata = joined((pair.key, pair.value) for pair in pairs[:_MAX_METADATA]) if pairs else {}
@@ -191,17 +191,19 @@ class Connection(asyncio.BufferedProtocol):
                 frame.stream, endpoint, size, lambda: self._service.call(endpoint, self._scope, payload, deadline, metadata)
             )
 
-    async def _joined(self, endpoint: Endpoint, joiner: Joiner, payload: bytes | memoryview, deadline: float | None) -> Parts:
+    async def _joined(
+        self, endpoint: Endpoint, arguments: GenopReassembler, payload: bytes | memoryview, deadline: float | None
+    ) -> Parts:
         if payload:
-            joiner.add(payload)
-        return await self._service.call_joined(endpoint, self._scope, joiner, deadline)
+            arguments.add(payload)
+        return await self._service.call_joined(endpoint, self._scope, arguments, deadline)
 
     def _open_stream(self, frame: frames.Frame, endpoint: Endpoint, payload: bytes | memoryview, deadline: float | None) -> None:
         if len(self._streams) >= _MAX_STREAMS:
             raise ResourceExhausted(f"{_MAX_STREAMS} streams are open on this connection, the limit", retry_after=1)
-        stream = _Stream(endpoint, Joiner(endpoint, self._max_message), deadline)
+        stream = _ArgumentStream(endpoint, GenopReassembler(endpoint, self._max_message), deadline)
         if payload:
-            stream.joiner.add(payload)
+            stream.arguments.add(payload)
         stream.held = len(frame.data)
         self._streams[frame.stream] = stream
 
@@ -210,7 +212,7 @@ class Connection(asyncio.BufferedProtocol):
         stream.held += len(frame.data)
         try:
             if not frame.flags & frames.NO_DATA:
-                stream.joiner.add(frame.data)
+                stream.arguments.add(frame.data)
         except RpcError as error:
             del self._streams[frame.stream]
             self._budget.release(stream.held)
@@ -222,7 +224,7 @@ class Connection(asyncio.BufferedProtocol):
                 frame.stream,
                 stream.endpoint,
                 stream.held,
-                lambda: self._service.call_joined(stream.endpoint, self._scope, stream.joiner, stream.deadline),
+                lambda: self._service.call_joined(stream.endpoint, self._scope, stream.arguments, stream.deadline),
             )
 
     def _start(self, stream: int, endpoint: Endpoint, held: int, call: Callable[[], Any]) -> None:

@@ -16,7 +16,7 @@ from benchmarks.processes import ROOT, cpu_seconds, ended
 from benchmarks.stats import percentile
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
-from vaccel_rpc.client import Client
+from vaccel_rpc.client import VaccelClient
 from vaccel_rpc.tensors import Tensor
 
 _SCHEMES = {"unix": "ttrpc, unix", "tcp": "ttrpc, tcp", "grpc+unix": "gRPC, unix", "grpc": "gRPC, tcp"}
@@ -42,7 +42,7 @@ def measure(run: Run) -> list[Record]:
 
 
 def _way(run: Run, place: str, pid: int) -> Iterator[Record]:
-    client = Client(connect(parse(place), 5))
+    client = VaccelClient(connect(parse(place), 5))
     session = client.create_session()
     model = client.register_path(session, "echo0")
     for name, (dtype, count, size) in SIZES.items():

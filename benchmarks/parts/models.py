@@ -13,7 +13,7 @@ from benchmarks.processes import memory_mib
 from benchmarks.stats import percentile
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
-from vaccel_rpc.client import Client
+from vaccel_rpc.client import VaccelClient
 from vaccel_rpc.tensors import Tensor
 
 #: Numbers (float32) in each model: 4 MB of weights.
@@ -33,7 +33,7 @@ def _models(run: Run, count: int) -> Record:
         names = echo.save(Path(folder), count, _WEIGHTS)
         limit = max(_LIMIT, count)
         with targets.agent("unix://", ("--max-models", str(limit)), models=folder, preload=names[0]) as (address, pid):
-            client = Client(connect(parse(address), 5))
+            client = VaccelClient(connect(parse(address), 5))
             session = client.create_session()
             turns = itertools.cycle([client.register_path(session, name) for name in names])
             tensor = Tensor("int64", (1,), bytes(8))

@@ -34,7 +34,7 @@ from function.web.app import create_app
 from function.web.http import in_json
 from vaccel_common import log
 from vaccel_rpc.addresses import parse
-from vaccel_rpc.client import Ran
+from vaccel_rpc.client import RunResult
 from vaccel_rpc.remote import ModelSource, RemoteModel
 
 Item = TypeVar("Item")
@@ -194,8 +194,8 @@ class _Turns(Generic[Item]):
 
 
 class _Instant:
-    def __init__(self, ran: list[Ran]) -> None:
+    def __init__(self, ran: list[RunResult]) -> None:
         self._ran = ran
 
-    def run_timed(self, *_: Any, **__: Any) -> list[Ran]:
+    def run_timed(self, *_: Any, **__: Any) -> list[RunResult]:
         return self._ran

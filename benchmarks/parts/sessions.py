@@ -16,7 +16,7 @@ from benchmarks.processes import ROOT, cpu_seconds, memory_mib
 from benchmarks.stats import percentile
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
-from vaccel_rpc.client import Client
+from vaccel_rpc.client import VaccelClient
 from vaccel_rpc.tensors import Tensor
 
 _CONNECTIONS = 1000
@@ -45,7 +45,7 @@ class _Active:
 
     def __init__(self, address: str, pid: int) -> None:
         self._pid = pid
-        self._client = Client(connect(parse(address), 5))
+        self._client = VaccelClient(connect(parse(address), 5))
         self._session = self._client.create_session()
         self._model = self._client.register_path(self._session, "echo0")
         self._tensor = Tensor("int64", (1,), bytes(8))

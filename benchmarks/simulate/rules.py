@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.batching.packing import Limits, pack
+from agent.batching.packing import BatchLimits, pack
 from agent.engines.cost import Cost
 from agent.engines.layout import Shape
 
@@ -22,13 +22,13 @@ class Waiting:
 Rule = Callable[[Sequence[Waiting], float, int], list[int]]
 
 
-def share(waiting: Sequence[Waiting], limits: Limits, free: int) -> Limits:
+def share(waiting: Sequence[Waiting], limits: BatchLimits, free: int) -> BatchLimits:
     """No more rows than leave work for the other workers that are free: as `agent.batching.batcher` has it."""
     rows = -(-sum(one.shape.rows for one in waiting) // max(1, free))
     return replace(limits, rows=min(limits.rows, max(1, rows)))
 
 
-def packed(cost: Cost, limits: Limits) -> Rule:
+def packed(cost: Cost, limits: BatchLimits) -> Rule:
     """The shipped rule: the oldest, and those nearest to it in length while it is quicker to run them together."""
     return lambda waiting, _, free: pack([one.shape for one in waiting], share(waiting, limits, free), cost)
 
@@ -37,7 +37,7 @@ def padded(rows: int, padding: float) -> Rule:
     """The oldest, and those nearest to it in length, while ``padding`` is no larger a part of the batch."""
 
     def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
-        most = share(waiting, Limits(rows=rows), free).rows
+        most = share(waiting, BatchLimits(rows=rows), free).rows
         chosen, longest, tokens = [0], waiting[0].shape.length, waiting[0].shape.length
         for i in sorted(range(1, len(waiting)), key=lambda i: abs(waiting[i].shape.length - waiting[0].shape.length)):
             length = waiting[i].shape.length
@@ -52,7 +52,7 @@ def padded(rows: int, padding: float) -> Rule:
 
 def arrival(rows: int) -> Rule:
     """The oldest, whatever their lengths."""
-    return lambda waiting, _, free: list(range(min(len(waiting), share(waiting, Limits(rows=rows), free).rows)))
+    return lambda waiting, _, free: list(range(min(len(waiting), share(waiting, BatchLimits(rows=rows), free).rows)))
 
 
 def window(size: int, rows: int) -> Rule:
@@ -60,7 +60,7 @@ def window(size: int, rows: int) -> Rule:
 
     def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
         ordered = _by_length(waiting, range(min(size, len(waiting))))
-        count = min(len(ordered), share(waiting, Limits(rows=rows), free).rows)
+        count = min(len(ordered), share(waiting, BatchLimits(rows=rows), free).rows)
         return min(_runs(ordered, count), key=lambda run: _padding(waiting, run))
 
     return rule
@@ -71,7 +71,7 @@ def cheapest(cost: Cost, rows: int) -> Rule:
 
     def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
         ordered = _by_length(waiting, range(len(waiting)))
-        most = min(len(ordered), share(waiting, Limits(rows=rows), free).rows)
+        most = min(len(ordered), share(waiting, BatchLimits(rows=rows), free).rows)
         runs = [run for count in range(1, most + 1) for run in _runs(ordered, count)]
         return min(runs, key=lambda run: cost.seconds(len(run), waiting[run[-1]].shape.length) / len(run))
 
@@ -82,7 +82,7 @@ def shortest(cost: Cost, rows: int, bound: float) -> Rule:
     """The shortest first; one that has waited for ``bound`` seconds goes before them, with those nearest to it."""
 
     def rule(waiting: Sequence[Waiting], now: float, free: int) -> list[int]:
-        limits = share(waiting, Limits(rows=rows), free)
+        limits = share(waiting, BatchLimits(rows=rows), free)
         if now - waiting[0].arrived >= bound:
             return pack([one.shape for one in waiting], limits, cost)
         return _by_length(waiting, range(len(waiting)))[: limits.rows]
@@ -92,7 +92,7 @@ def shortest(cost: Cost, rows: int, bound: float) -> Rule:
 
 def all_rules(cost: Cost) -> dict[str, Rule]:
     """Name -> rule; the first is what ships."""
-    shipped = Limits()
+    shipped = BatchLimits()
     return {
         f"shipped (overhead {shipped.overhead:g})": packed(cost, shipped),
         "overhead 0.02": packed(cost, replace(shipped, overhead=0.02)),

@@ -12,7 +12,7 @@ from function.core.options import Options, Unusable
 from function.core.tokens import Encoded, Encoder
 from vaccel_common import tracing
 from vaccel_common.modelfile import Extras, ModelFileError, Signature
-from vaccel_rpc.client import Ran, Variant
+from vaccel_rpc.client import RunResult, Variant
 from vaccel_rpc.errors import Internal, RpcError
 from vaccel_rpc.tensors import Tensor, to_values
 
@@ -30,7 +30,7 @@ class Runner(Protocol):
         timeout: float | None = None,
         *,
         metadata: Mapping[str, str] | None = None,
-    ) -> list[Ran]:
+    ) -> list[RunResult]:
         """Each request's outputs and the time they took at the agent. Raises `RpcError`."""
 
 
@@ -125,7 +125,7 @@ class Classifier:
 
     def _run(
         self, runs: list[list[Tensor]], timeout: float | None, metadata: Mapping[str, str] | None, spent: Spent
-    ) -> list[Ran]:
+    ) -> list[RunResult]:
         if not runs:
             return []
         began = time.perf_counter()
@@ -136,7 +136,7 @@ class Classifier:
         spent.forward = max((one.forward for one in timings), default=0.0)
         return ran
 
-    def _prediction(self, runs: list[Ran], encoded: Encoded) -> Prediction | Internal:
+    def _prediction(self, runs: list[RunResult], encoded: Encoded) -> Prediction | Internal:
         given = [to_values(ran.outputs[0]) for ran in runs]
         if any(len(values) != len(self.labels) for values in given):
             raise Internal(f"the model gave {len(given[0])} numbers for {len(self.labels)} labels")

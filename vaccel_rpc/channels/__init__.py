@@ -23,7 +23,7 @@ class Tls:
     key: str | None = None
 
 
-class Reply(Protocol):
+class PendingReply(Protocol):
     """An answer that is under way."""
 
     def result(self) -> bytes | bytearray | memoryview:
@@ -39,10 +39,10 @@ class Channel(Protocol):
 
     def start(
         self, service: str, method: str, payload: Parts, timeout: float | None = None, metadata: Mapping[str, str] | None = None
-    ) -> Reply:
+    ) -> PendingReply:
         """Sends a call; ``timeout`` in seconds becomes its deadline here and at the agent. Raises `RpcError`."""
 
-    def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> Reply:
+    def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> PendingReply:
         """Sends a call of several requests."""
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ def message_options(max_message: int) -> list[tuple[str, int]]:
     return [("grpc.max_receive_message_length", max_message), ("grpc.max_send_message_length", max_message)]
 
 
-class _Reply:
+class _GrpcReply:
     def __init__(self, call: Any) -> None:
         self._call = call
 
@@ -67,21 +67,21 @@ class GrpcChannel:
 
     def start(
         self, service: str, method: str, payload: Parts, timeout: float | None = None, metadata: Mapping[str, str] | None = None
-    ) -> _Reply:
+    ) -> _GrpcReply:
         """Sends a unary call."""
         if self._closed:
             raise self._closed
-        return _Reply(
+        return _GrpcReply(
             self._channel.unary_unary(f"/{service}/{method}").future(
                 b"".join(payload), timeout, [*metadata.items()] if metadata else None
             )
         )
 
-    def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _Reply:
+    def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _GrpcReply:
         """Sends a call of several requests."""
         if self._closed:
             raise self._closed
-        return _Reply(self._channel.stream_unary(f"/{service}/{method}").future(iter(payloads), timeout=timeout))
+        return _GrpcReply(self._channel.stream_unary(f"/{service}/{method}").future(iter(payloads), timeout=timeout))
 
     def close(self) -> None:
         """Ends the connection."""

@@ -1,7 +1,7 @@
 """Who reads a connection: of the threads that wait for an answer, the first. No thread hands a lone caller its answer.
 
 Who reads hands out the answers of the others, and passes the turn on when its own is there or its time is up. Nobody reads where nobody
-waits: whoever owns the connection looks after it then (`Turns.look`).
+waits: whoever owns the connection looks after it then (`ReaderHandoff.look`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 
 from vaccel_rpc.errors import RpcError
-from vaccel_rpc.frames import Frame, Refused
+from vaccel_rpc.frames import Frame, RefusedFrame
 
 #: What a call ends with.
-Outcome = Frame | Refused | RpcError
+Outcome = Frame | RefusedFrame | RpcError
 
 
-class Call:
+class PendingCall:
     """A call under way. One thread at a time waits for it."""
 
     __slots__ = ("bell", "deadline", "outcome", "stream")
@@ -33,19 +33,19 @@ class Call:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
 
-class Turns:
+class ReaderHandoff:
     """The calls of a connection. ``receive(seconds)`` waits at most so long, and passes what came to `answer`, or calls `end`."""
 
     def __init__(self, receive: Callable[[float | None], None]) -> None:
         self._receive = receive
         self._lock = threading.Lock()
-        self._calls: dict[int, Call] = {}
-        self._queue: dict[int, Call] = {}
-        self._reader: Call | None = None
-        self._owner = Call(0, None)
+        self._calls: dict[int, PendingCall] = {}
+        self._queue: dict[int, PendingCall] = {}
+        self._reader: PendingCall | None = None
+        self._owner = PendingCall(0, None)
         self.ended: RpcError | None = None
 
-    def add(self, call: Call) -> None:
+    def add(self, call: PendingCall) -> None:
         """One call more. Raises why the connection has ended, where it has."""
         with self._lock:
             if self.ended:
@@ -59,7 +59,7 @@ class Turns:
             if call is not None:
                 self._finish(call, outcome)
 
-    def wait(self, call: Call) -> Outcome | None:
+    def wait(self, call: PendingCall) -> Outcome | None:
         """The call's outcome; at its deadline None, and it is forgotten."""
         if call.outcome is None:
             try:
@@ -69,7 +69,7 @@ class Turns:
                 self.forget(call)
         return call.outcome
 
-    def forget(self, call: Call) -> None:
+    def forget(self, call: PendingCall) -> None:
         """Nobody waits for the call any more; the turn passes on, where its caller has it."""
         with self._lock:
             self._calls.pop(call.stream, None)
@@ -108,7 +108,7 @@ class Turns:
         self._has_turn(self._owner)
         self.forget(self._owner)
 
-    def _read_for(self, call: Call) -> None:
+    def _read_for(self, call: PendingCall) -> None:
         while call.outcome is None and self.ended is None:
             left = call.left()
             self._receive(left)
@@ -116,12 +116,12 @@ class Turns:
             if left == 0:
                 return
 
-    def _finish(self, call: Call, outcome: Outcome) -> None:
+    def _finish(self, call: PendingCall, outcome: Outcome) -> None:
         call.outcome = outcome
         if self._queue.pop(call.stream, None):
             _ring(call)
 
-    def _has_turn(self, call: Call) -> bool:
+    def _has_turn(self, call: PendingCall) -> bool:
         """Waits for the turn to read, or for the outcome, or for the deadline; whether it is the turn."""
         with self._lock:
             if call.outcome is not None:
@@ -137,6 +137,6 @@ class Turns:
         return self._reader is call
 
 
-def _ring(call: Call) -> None:
+def _ring(call: PendingCall) -> None:
     if call.bell is not None:
         call.bell.release()

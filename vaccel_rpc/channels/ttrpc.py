@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from vaccel_rpc import frames
 from vaccel_rpc.addresses import Address, no_delay, ttrpc_socket
-from vaccel_rpc.channels.handoff import Call, Turns
+from vaccel_rpc.channels.handoff import PendingCall, ReaderHandoff
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.status import from_status
@@ -33,10 +33,10 @@ _TICK_S = 1.0
 _PAUSE_S = 0.05
 
 
-class _Reply:
+class _TtrpcReply:
     """One stream's answer."""
 
-    def __init__(self, channel: TtrpcChannel, call: Call, what: str) -> None:
+    def __init__(self, channel: TtrpcChannel, call: PendingCall, what: str) -> None:
         self._channel, self._call, self._what = channel, call, what
 
     def result(self) -> _Bytes:
@@ -57,42 +57,42 @@ class TtrpcChannel:
         self._on_close = on_close
         self._send_lock = threading.Lock()
         self._streams = itertools.count(1, 2)
-        self._turns = Turns(self._receive)
+        self._handoff = ReaderHandoff(self._receive)
         self._stuck = threading.Event()
         threading.Thread(target=self._look_after, name=f"ttrpc {address}", daemon=True).start()
 
     @property
     def closed(self) -> RpcError | None:
         """Why the connection ended; None while it lives."""
-        return self._turns.ended
+        return self._handoff.ended
 
     def start(
         self, service: str, method: str, payload: Parts, timeout: float | None = None, metadata: Mapping[str, str] | None = None
-    ) -> _Reply:
+    ) -> _TtrpcReply:
         """Sends a unary call."""
         call, head = self._open(service, method, timeout, metadata)
         length = size(payload)
         head += field_head(3, length)
         self._send(call, [frames.header(call.stream, frames.REQUEST, 0, len(head) + length) + head, *payload])
-        return _Reply(self, call, method)
+        return _TtrpcReply(self, call, method)
 
-    def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _Reply:
+    def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _TtrpcReply:
         """Sends a call whose requests follow one by one."""
         call, head = self._open(service, method, timeout)
         self._send(call, [frames.encode(call.stream, frames.REQUEST, frames.REMOTE_OPEN | frames.NO_DATA, head)])
         for payload in payloads:
             self._send(call, [frames.encode(call.stream, frames.DATA, 0, payload)])
         self._send(call, [frames.encode(call.stream, frames.DATA, frames.REMOTE_CLOSED | frames.NO_DATA)])
-        return _Reply(self, call, method)
+        return _TtrpcReply(self, call, method)
 
-    def wait(self, call: Call, what: str) -> bytes | memoryview:
+    def wait(self, call: PendingCall, what: str) -> bytes | memoryview:
         """The payload of a call's answer. Raises the `RpcError` that it, or the end of the connection, means."""
-        outcome = self._turns.wait(call)
+        outcome = self._handoff.wait(call)
         if outcome is None:
             raise DeadlineExceeded(f"{what}: no answer within the time given")
         if isinstance(outcome, RpcError):
             raise outcome
-        if isinstance(outcome, frames.Refused):
+        if isinstance(outcome, frames.RefusedFrame):
             raise ResourceExhausted(f"the answer has {outcome.length} bytes, more than this client takes")
         try:
             return _payload(outcome.data)
@@ -105,23 +105,23 @@ class TtrpcChannel:
 
     def _open(
         self, service: str, method: str, timeout: float | None, metadata: Mapping[str, str] | None = None
-    ) -> tuple[Call, bytes]:
+    ) -> tuple[PendingCall, bytes]:
         deadline = None if timeout is None else time.monotonic() + timeout
         if timeout is not None and timeout <= 0:
             raise DeadlineExceeded(f"{method}: the time given was up before it was sent")
         head = Request(service=service, method=method, timeout_nano=0 if timeout is None else max(1, int(timeout * 1e9)))
         for key, value in (metadata or {}).items():
             head.metadata.add(key=key, value=value)
-        call = Call(next(self._streams), deadline)
+        call = PendingCall(next(self._streams), deadline)
         if call.stream > _LAST_STREAM:
             raise self._fail("every stream id of the connection is used")
-        self._turns.add(call)
+        self._handoff.add(call)
         return call, head.SerializeToString()
 
-    def _send(self, call: Call, parts: Parts) -> None:
+    def _send(self, call: PendingCall, parts: Parts) -> None:
         left = call.left()
         if not self._send_lock.acquire(timeout=-1 if left is None else left):
-            self._turns.forget(call)
+            self._handoff.forget(call)
             raise DeadlineExceeded("the connection was busy with another message for all of the time given")
         try:
             self._write(parts)
@@ -129,8 +129,8 @@ class TtrpcChannel:
             self._fail(error.strerror or str(error))
         finally:
             self._send_lock.release()
-        if self._turns.ended:
-            raise self._turns.ended
+        if self._handoff.ended:
+            raise self._handoff.ended
 
     def _write(self, parts: Parts) -> None:
         views = [memoryview(part) for part in parts if len(part)]
@@ -150,14 +150,14 @@ class TtrpcChannel:
     def _look_after(self) -> None:
         """Reads while no caller does: what nobody waits for, and the end. An idle connection costs nothing."""
         poll = _poll_of(self._socket)
-        while self._turns.ended is None:
+        while self._handoff.ended is None:
             poll.poll()
-            if not self._turns.look():
+            if not self._handoff.look():
                 # Callers read. To be woken by each of their answers too would cost them more than to see the end a little later.
                 self._stuck.wait(_PAUSE_S)
                 self._stuck.clear()
         # Whoever closes it under a caller's hands may have another file get its number.
-        self._turns.wait_for_the_last()
+        self._handoff.wait_for_the_last()
         with self._send_lock:
             self._socket.close()
 
@@ -167,7 +167,7 @@ class TtrpcChannel:
             place = self._reader.place()
             count = self._socket.recv_into(self._buffer if place is None else place, 0, self._flags(seconds))
             for frame in self._reader.receive(self._buffer[:count]) if place is None else self._reader.placed(count):
-                self._turns.answer(frame.stream, frame)
+                self._handoff.answer(frame.stream, frame)
             if not count:
                 self._fail("the agent closed the connection")
         except BlockingIOError:
@@ -199,11 +199,11 @@ class TtrpcChannel:
     def _fail(self, why: str) -> RpcError:
         """Ends the connection, unless it has ended; why it did."""
         error = Unavailable(f"{self._address}: {why}")
-        if self._turns.end(error):
+        if self._handoff.end(error):
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._on_close()
-        return self._turns.ended or error
+        return self._handoff.ended or error
 
 
 def _payload(response: _Bytes) -> bytes | memoryview:

@@ -160,8 +160,8 @@ spec:
 import sys
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
-from vaccel_rpc.client import Client
-client = Client(connect(parse(sys.argv[1]), 10))
+from vaccel_rpc.client import VaccelClient
+client = VaccelClient(connect(parse(sys.argv[1]), 10))
 session = client.create_session(timeout=10)
 print("session", session)
 for name in sys.argv[2:]:
