@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from knative.manifests import PARTS, ManifestError, load
-from knative.overrides import OverrideError, Overrides, changed, check
+from knative.apply.manifests import PARTS, ManifestError, load
+from knative.apply.overrides import OverrideError, Overrides, changed, check
 from tests.deploy.objects import schema_problems
 from tests.fakecluster import NAMESPACE, FakeCluster, knative, quickly
 

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
-from knative import connect
-from knative.cluster import Cluster
-from knative.errors import Forbidden, NotConfigured, Refused, Unreachable
-from knative.objects import POD
-from knative.refusals import Call, refusal
+from knative.cluster import connect
+from knative.cluster.api import Cluster
+from knative.cluster.errors import Forbidden, NotConfigured, Refused, Unreachable
+from knative.cluster.objects import POD
+from knative.cluster.refusals import Call, refusal
 from tests.fakecluster import NAMESPACE, FakeCluster, fake_cluster, knative, quickly
 from tests.test_tls import certificate
 

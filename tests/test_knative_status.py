@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from knative.agents import Model, of_log, of_metrics
-from knative.status import age
+from knative.look.agents import Model, of_log, of_metrics
+from knative.look.status import age
 from tests.conftest import MODELS, Server
 from tests.fakecluster import FakeCluster, knative, quickly, ready, stamp
 

@@ -11,10 +11,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from knative.agents import Agent, Facts, Model
-from knative.answers import different, wrong_many, wrong_one
-from knative.ingress import Site, address_of
-from knative.warm import changes, unknown
+from knative.look.agents import Agent, Facts, Model
+from knative.verify.answers import different, wrong_many, wrong_one
+from knative.verify.ingress import Site, address_of
+from knative.verify.warm import changes, unknown
 from tests.conftest import ROOT, Server
 from tests.fakecluster import NAMESPACE, FakeCluster, knative, quickly
 from tests.fakeingress import MODEL, SCORES, fake_ingress

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from knative.states import complaints, state_of
-from knative.why import crashed, reasons
+from knative.apply.states import complaints, state_of
+from knative.apply.why import crashed, reasons
 
 Json = dict[str, Any]
 

@@ -44,7 +44,7 @@ ONLY = {
     "uvicorn": ("function/server/serving.py", "function/server/connection.py", "function/server/parser.py"),
     "httptools": ("function/server/connection.py", "function/server/parser.py"),
     "opentelemetry": ("vaccel_common/otel.py",),
-    "prometheus_client": ("function/telemetry/metrics.py", "agent/monitoring.py", "agent/metrics.py", "knative/agents.py"),
+    "prometheus_client": ("function/telemetry/metrics.py", "agent/monitoring.py", "agent/metrics.py", "knative/look/agents.py"),
     "cloudevents": ("function/web/events.py",),
     "grpc": ("agent/transports/grpc.py", "vaccel_rpc/channels/grpc.py"),
     "numpy": ("export/", "training/"),
@@ -52,9 +52,9 @@ ONLY = {
     "locust": ("loadtests/",),
     "transformers": ("export/", "training/"),
     "tokenizers": ("function/core/tokens.py", "function/cli/vocab.py", "export/", "training/"),
-    "kubernetes": ("knative/cluster.py", "knative/connect.py"),
-    "rich": ("knative/output.py",),
-    "urllib3": ("knative/cluster.py", "knative/connect.py", "knative/ingress.py"),
+    "kubernetes": ("knative/cluster/api.py", "knative/cluster/connect.py"),
+    "rich": ("knative/cli/output.py",),
+    "urllib3": ("knative/cluster/api.py", "knative/cluster/connect.py", "knative/verify/ingress.py"),
 }
 #: A package, or a file of one -> what it may not import: a request goes in one direction.
 BELOW = {
@@ -92,10 +92,16 @@ BELOW = {
     "function/web/": ("function.server", "function.runtimes", "function.cli", "function.assembly", "function.config"),
     "function/server/": ("function.web", "function.runtimes", "function.cli", "function.assembly", "function.config"),
     "function/cli/": ("function.web", "function.server", "function.runtimes", "function.assembly"),
-    "knative/cluster.py": ("knative.commands", "knative.output", "knative.manifests", "click"),
+    "knative/cluster/": ("knative.apply", "knative.look", "knative.verify", "knative.cli", "click"),
+    "knative/apply/": ("knative.look", "knative.verify", "knative.cli", "click"),
+    "knative/look/": ("knative.apply", "knative.verify", "knative.cli", "click"),
+    "knative/verify/": ("knative.apply", "knative.cli", "click"),
     **dict.fromkeys(
-        [f"knative/{name}.py" for name in ("why", "states", "answers", "warm", "overrides", "manifests", "refusals", "objects")],
-        ("knative.cluster", "knative.connect", "knative.session", "knative.ingress", "urllib3", "socket"),
+        [
+            *(f"knative/apply/{name}.py" for name in ("manifests", "overrides", "states", "why")),
+            *("knative/cluster/objects.py", "knative/cluster/refusals.py", "knative/verify/answers.py", "knative/verify/warm.py"),
+        ],
+        ("knative.cluster.api", "knative.cluster.connect", "knative.verify.ingress", "urllib3", "socket"),
     ),
 }
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from knative.cluster import Cluster
-from knative.objects import MANAGER, Json, kind_of, managed_by, managers, name_of, title, uid_of
+from knative.cluster.api import Cluster
+from knative.cluster.objects import MANAGER, Json, kind_of, managed_by, managers, name_of, title, uid_of
 
 
 @dataclass(frozen=True)

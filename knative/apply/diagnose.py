@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from knative.cluster import Cluster
-from knative.errors import Forbidden, KnativeError, one_line
-from knative.objects import (
+from knative.apply.overrides import served
+from knative.apply.states import complaints
+from knative.apply.why import Reason, crashed, newest, reasons
+from knative.cluster.api import Cluster
+from knative.cluster.errors import Forbidden, KnativeError, one_line
+from knative.cluster.objects import (
     EVENT,
     KNATIVE_SERVICE,
     POD,
@@ -26,9 +29,6 @@ from knative.objects import (
     selector_text,
     status_of,
 )
-from knative.overrides import served
-from knative.states import complaints
-from knative.why import Reason, crashed, newest, reasons
 
 _MOST = 5  # pods that are looked at: the others have the same illness
 _LAST_LINES = 5

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from knative.cluster import Cluster
-from knative.errors import KnativeError, TooOld
-from knative.objects import DEPLOYMENT, KNATIVE_SERVICE, NAMESPACE, Json
+from knative.cluster.api import Cluster
+from knative.cluster.errors import KnativeError, TooOld
+from knative.cluster.objects import DEPLOYMENT, KNATIVE_SERVICE, NAMESPACE, Json
 
 #: The oldest Serving whose fields and annotations the manifests need.
 NEEDED = (1, 15)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from knative.cluster import Cluster
-from knative.errors import counted
-from knative.objects import KNATIVE_SERVICE, POD, SERVICE_LABEL, Json, name_of, status_of
+from knative.cluster.api import Cluster
+from knative.cluster.errors import counted
+from knative.cluster.objects import KNATIVE_SERVICE, POD, SERVICE_LABEL, Json, name_of, status_of
 
 _MIN_SCALE = ("autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/minScale")
 

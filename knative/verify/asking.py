@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from knative import answers
-from knative.checks import Check, Plan, judged, skipped
-from knative.ingress import Lost, Reply, Site
-from knative.objects import Json
+from knative.cluster.objects import Json
+from knative.verify import answers
+from knative.verify.check import Check, Plan, judged, skipped
+from knative.verify.ingress import Lost, Reply, Site
 
 _PATH = "/classify"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from knative.errors import KnativeError
-from knative.objects import KNATIVE_SERVICE, Json, kind_of, title
+from knative.cluster.errors import KnativeError
+from knative.cluster.objects import KNATIVE_SERVICE, Json, kind_of, title
 
-_FOLDER = Path(__file__).parent / "manifests"
+_FOLDER = Path(__file__).parent.parent / "manifests"
 #: What can be deployed by name -> its file.
 PARTS = {"agent": _FOLDER / "daemonset-agent.yaml", "function": _FOLDER / "service.yaml"}
 #: These come first, whatever file they are in.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from knative.answers import LABELS, TEXTS
-from knative.ingress import Site
-from knative.objects import SELECTOR, Json
+from knative.cluster.objects import SELECTOR, Json
+from knative.verify.answers import LABELS, TEXTS
+from knative.verify.ingress import Site
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from knative.manifests import is_function
-from knative.objects import Json, containers
+from knative.apply.manifests import is_function
+from knative.cluster.objects import Json, containers
 from vaccel_rpc.addresses import AddressError, parse
 
 _AGENT = "vaccel-agent"

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from knative.errors import one_line
-from knative.objects import DAEMON_SET, DEPLOYMENT, KNATIVE_SERVICE, Json, condition, conditions, is_current, kind_of, status_of
-from knative.why import Reason
+from knative.apply.why import Reason
+from knative.cluster.errors import one_line
+from knative.cluster.objects import (
+    DAEMON_SET,
+    DEPLOYMENT,
+    KNATIVE_SERVICE,
+    Json,
+    condition,
+    conditions,
+    is_current,
+    kind_of,
+    status_of,
+)
 
 #: The kinds whose rollout is waited for.
 ROLLED_OUT = (DAEMON_SET, DEPLOYMENT, KNATIVE_SERVICE)

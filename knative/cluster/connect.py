@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 import yaml
 
-from knative.errors import NotConfigured
+from knative.cluster.errors import NotConfigured
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration

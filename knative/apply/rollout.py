@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from knative.cluster import Cluster
-from knative.diagnose import Diagnosis
-from knative.errors import Unreachable
-from knative.objects import Json, kind_of, name_of, title
-from knative.states import ROLLED_OUT, State, state_of
-from knative.why import Reason
+from knative.apply.diagnose import Diagnosis
+from knative.apply.states import ROLLED_OUT, State, state_of
+from knative.apply.why import Reason
+from knative.cluster.api import Cluster
+from knative.cluster.errors import Unreachable
+from knative.cluster.objects import Json, kind_of, name_of, title
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from knative.errors import Forbidden, KnativeError, Refused, Unauthorized, Unreachable
+from knative.cluster.errors import Forbidden, KnativeError, Refused, Unauthorized, Unreachable
 
 _RIGHT = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import urllib3
 
-from knative.errors import KnativeError, NotInstalled, Unreachable
-from knative.objects import MANAGER, POD, Json, Kind, kind_of, name_of
-from knative.refusals import Call, message, refusal
+from knative.cluster.errors import KnativeError, NotInstalled, Unreachable
+from knative.cluster.objects import MANAGER, POD, Json, Kind, kind_of, name_of
+from knative.cluster.refusals import Call, message, refusal
 
 if TYPE_CHECKING:
-    from knative.connect import Connection
+    from knative.cluster.connect import Connection
 
 _TIMEOUT = (5.0, 30.0)  # seconds to connect, and to answer
 _POD_TIMEOUT = (5.0, 4.0)  # a pod that a NetworkPolicy hides does not answer at all

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from knative.cluster import Cluster
-from knative.errors import KnativeError
-from knative.objects import (
+from knative.cluster.api import Cluster
+from knative.cluster.errors import KnativeError
+from knative.cluster.objects import (
     KNATIVE_SERVICE,
     POD,
     POD_AUTOSCALER,

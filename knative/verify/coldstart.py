@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from statistics import median
 
-from knative import asking
-from knative.asking import Asked
-from knative.checks import Check, Plan, failed, judged, passed, skipped
-from knative.cluster import Cluster
-from knative.errors import counted
-from knative.functions import cold_start
-from knative.ingress import Site
-from knative.objects import KNATIVE_SERVICE
-from knative.scale import Scale, least, service_at
+from knative.cluster.api import Cluster
+from knative.cluster.errors import counted
+from knative.cluster.objects import KNATIVE_SERVICE
+from knative.look.functions import cold_start
+from knative.verify import asking
+from knative.verify.asking import Asked
+from knative.verify.check import Check, Plan, failed, judged, passed, skipped
+from knative.verify.ingress import Site
+from knative.verify.scale import Scale, least, service_at
 
 
 @dataclass

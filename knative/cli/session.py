@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from knative.cluster import Cluster
-from knative.connect import Connection, connection
-from knative.manifests import ManifestError, misplaced
-from knative.objects import Json
-from knative.output import Output
+from knative.apply.manifests import ManifestError, misplaced
+from knative.cli.output import Output
+from knative.cluster.api import Cluster
+from knative.cluster.connect import Connection, connection
+from knative.cluster.objects import Json
 
 
 class Session:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from knative.agents import Agent
-from knative.errors import counted
+from knative.cluster.errors import counted
+from knative.look.agents import Agent
 
 _CLOCK_S = 2.0  # the start of a process is computed from ticks and the boot time
 

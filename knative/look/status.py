@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from knative.agents import Agent, agents
-from knative.cluster import Cluster
-from knative.functions import Function, Revision, functions
-from knative.objects import KNATIVE_SERVICE, Json
+from knative.cluster.api import Cluster
+from knative.cluster.objects import KNATIVE_SERVICE, Json
+from knative.look.agents import Agent, agents
+from knative.look.functions import Function, Revision, functions
 
 AGENT_COLUMNS = ("node", "agent", "ready", "restarts", "age", "warm", "models (loads)", "image")
 FUNCTION_COLUMNS = ("function", "ready", "url", "latest revision", "traffic")

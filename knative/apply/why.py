@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from knative.errors import counted, one_line
-from knative.objects import Json, condition, is_ending, is_ready, name_of, status_of
+from knative.cluster.errors import counted, one_line
+from knative.cluster.objects import Json, condition, is_ending, is_ready, name_of, status_of
 
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable")
 _CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError")

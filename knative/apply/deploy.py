@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from knative import serving
-from knative.cluster import Cluster
-from knative.manifests import is_function
-from knative.objects import Json, kind_of, name_of, title
+from knative.apply import serving
+from knative.apply.manifests import is_function
+from knative.cluster.api import Cluster
+from knative.cluster.objects import Json, kind_of, name_of, title
 
 
 @dataclass(frozen=True)

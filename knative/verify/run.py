@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from knative import asking, coldstart, warm
-from knative.agents import Agent, agents
-from knative.checks import Check, Plan, judged, skipped
-from knative.cluster import Cluster
-from knative.errors import counted
+from knative.cluster.api import Cluster
+from knative.cluster.errors import counted
+from knative.look.agents import Agent, agents
+from knative.verify import asking, coldstart, warm
+from knative.verify.check import Check, Plan, judged, skipped
 
 _WARM = "agents stay warm"
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
-from knative import deploy as deploying
-from knative import manifests, overrides, rollout
-from knative import status as looking
-from knative import undeploy as removing
-from knative import verify as verifying
-from knative.checks import Check, Plan
-from knative.cluster import Cluster
-from knative.errors import KnativeError, Unfinished
-from knative.ingress import Site, address_of
-from knative.objects import KNATIVE_SERVICE, POD, Json, condition, status_of, title
-from knative.session import Session
+from knative.apply import deploy as deploying
+from knative.apply import manifests, overrides, rollout
+from knative.apply import undeploy as removing
+from knative.cli.session import Session
+from knative.cluster.api import Cluster
+from knative.cluster.errors import KnativeError, Unfinished
+from knative.cluster.objects import KNATIVE_SERVICE, POD, Json, condition, status_of, title
+from knative.look import status as looking
+from knative.verify import run as verifying
+from knative.verify.check import Check, Plan
+from knative.verify.ingress import Site, address_of
 
 
 def _objects(part: str, given: Sequence[Path]) -> list[Json]:

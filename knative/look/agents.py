@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from knative.cluster import Cluster
-from knative.errors import KnativeError
-from knative.objects import POD, SELECTOR, Json, containers, is_ready, moment, name_of, status_of, uid_of
+from knative.cluster.api import Cluster
+from knative.cluster.errors import KnativeError
+from knative.cluster.objects import POD, SELECTOR, Json, containers, is_ready, moment, name_of, status_of, uid_of
 
 _CONTAINER = "vaccel-agent"
 _METRICS_PORT = 9090

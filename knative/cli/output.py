@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from knative.errors import one_line
+from knative.cluster.errors import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from knative.rollout import Rollout, Watcher
+    from knative.apply.rollout import Rollout, Watcher
 
 _COLOURS = {
     "yes": "green", "passed": "green", "ready": "green", "created": "green", "no": "red", "failed": "red", "skipped": "yellow",
