@@ -1,5 +1,6 @@
-"""The vAccel RPC agent: runs models for whoever calls.
+"""The vAccel RPC agent: runs models for its clients.
 
-``transports`` -> `service` -> ``batching`` -> ``engines``, and `service` -> ``store``; each imports only what stands to its
-right, and ``vaccel_rpc``. Only ``engines.torch`` imports torch, only ``transports.grpc`` grpcio; nothing here imports ``function``.
+A call goes down through ``transports`` -> `service` -> ``operations`` -> ``batching`` and ``store`` ->
+``engines``; each imports only what stands to its right, `sessions`, and ``vaccel_rpc``. Only ``engines.torch``
+imports torch, only ``transports.grpc`` imports grpcio, and nothing here imports ``function``.
 """

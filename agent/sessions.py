@@ -53,6 +53,24 @@ class RpcSession:
             raise NotFound(f"Unknown resource {resource} in session {self.id}")
         return found
 
+    def in_use(self) -> _InUse:
+        """A context in which a call works in the session, which does not idle out meanwhile."""
+        return _InUse(self)
+
+
+class _InUse:
+    """A context manager of a class of its own: `contextlib.contextmanager` would cost each run microseconds."""
+
+    def __init__(self, session: RpcSession) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        self._session.busy += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._session.busy -= 1
+        self._session.used = time.monotonic()
+
 
 class Sessions:
     """All sessions of the agent, by scope. ``release`` is told of each model whose last resource has gone."""

@@ -154,7 +154,7 @@ def test_wrong_tensors_are_named(agent: Server, inputs: list[Tensor], says: str)
     model = calls.register_path(session, "tweets")
     with pytest.raises(InvalidArgument, match=re.escape(says)):
         calls.run(session, model, inputs, 1)
-    with pytest.raises(InvalidArgument, match="2 output tensors were asked for; the model has 1"):
+    with pytest.raises(InvalidArgument, match="2 output tensors were requested; the model has 1"):
         calls.run(session, model, ids(101, 102), 2)
     assert calls.run(session, model, ids(*[101] * 128), 1)[0].dims == (1, 3)
 

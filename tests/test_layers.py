@@ -78,8 +78,10 @@ BELOW = {
         "agent.server",
     ),
     "agent/sessions.py": ("agent.engines", "agent.batching", "agent.service", "agent.transports", "agent.server"),
-    "agent/service.py": ("agent.engines.torch", "agent.transports", "agent.server", "socket"),
-    "agent/transports/": ("agent.engines", "agent.batching", "agent.store", "agent.server"),
+    "agent/calls.py": ("agent.engines", "agent.batching", "agent.store", "agent.operations", "agent.service", "agent.transports"),
+    "agent/operations/": ("agent.engines.torch", "agent.service", "agent.transports", "agent.server", "socket"),
+    "agent/service.py": ("agent.engines", "agent.transports", "agent.server", "socket"),
+    "agent/transports/": ("agent.engines", "agent.batching", "agent.store", "agent.operations", "agent.server"),
     "function/core/": (
         *("function.web", "function.server", "function.telemetry", "function.runtimes", "function.cli", "function.assembly"),
         *("function.config", "vaccel_rpc.channels", "vaccel_rpc.remote", "http.server", "flask", "werkzeug"),

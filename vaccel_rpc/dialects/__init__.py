@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
+
+from google.protobuf.message import Message
 
 Version = Literal["0.7", "0.8"]
 
@@ -49,8 +51,18 @@ class Dialect:
     noop: int
     exec: frozenset[int]
     opcode_type: int
-    profile_reply: Callable[[Profile], Any]
+    profile_reply: Callable[[Profile], Message]
     profile_of: Callable[[Any], Profile]
+
+    def blobs_of(self, request: Any) -> Sequence[Any]:
+        """The uploaded files of a register request."""
+        blobs: Sequence[Any] = getattr(request, self.blobs)
+        return blobs
+
+    def output_count(self, request: Any) -> int:
+        """The number of outputs that a run's request expects."""
+        count: int = getattr(request, self.outputs)
+        return count
 
 
 def dialect(version: Version) -> Dialect:
@@ -59,5 +71,7 @@ def dialect(version: Version) -> Dialect:
     return found
 
 
-#: TensorFlow methods, the same in both dialects; no plugin here runs them.
-TENSORFLOW = tuple(f"Tensorflow{kind}Model{verb}" for kind in ("", "Lite") for verb in ("Load", "Unload", "Run"))
+_VERBS = ("Load", "Unload", "Run")
+#: Methods of other plugins, the same in both dialects.
+TENSORFLOW = tuple(f"TensorflowModel{verb}" for verb in _VERBS)
+TENSORFLOW_LITE = tuple(f"TensorflowLiteModel{verb}" for verb in _VERBS)

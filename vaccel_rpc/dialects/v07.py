@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vaccel_rpc.dialects import TENSORFLOW, Dialect, Method, Profile
+from vaccel_rpc.dialects import TENSORFLOW, TENSORFLOW_LITE, Dialect, Method, Profile
 from vaccel_rpc.proto.dialect07 import agent07_pb2 as pb
 
 _RAW = 0
@@ -36,7 +36,7 @@ DIALECT = Dialect(
         "genop": Method("Genop", pb.GenopRequest, pb.GenopResponse),
         "genop_stream": Method("GenopStream", pb.GenopRequest, pb.GenopResponse, streams=True),
         "profile": Method("GetTimers", pb.ProfilingRequest, pb.ProfilingResponse),
-        **{name: Method(name, pb.Empty, pb.Empty) for name in TENSORFLOW},
+        **{name: Method(name, pb.Empty, pb.Empty) for name in (*TENSORFLOW, *TENSORFLOW_LITE)},
     },
     tensor=pb.TorchTensor,
     blob=pb.File,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vaccel_rpc.dialects import TENSORFLOW, Dialect, Method, Profile
+from vaccel_rpc.dialects import TENSORFLOW, TENSORFLOW_LITE, Dialect, Method, Profile
 from vaccel_rpc.proto.dialect08 import empty_pb2, genop_pb2, image_pb2, profiling_pb2, resource_pb2, session_pb2, torch_pb2
 
 _EMPTY = empty_pb2.Empty
@@ -38,7 +38,7 @@ DIALECT = Dialect(
         "genop": Method("Genop", genop_pb2.Request, genop_pb2.Response),
         "genop_stream": Method("GenopStream", genop_pb2.Request, genop_pb2.Response, streams=True),
         "profile": Method("GetProfiler", profiling_pb2.Request, profiling_pb2.Response),
-        **{name: Method(name, _EMPTY, _EMPTY) for name in TENSORFLOW},
+        **{name: Method(name, _EMPTY, _EMPTY) for name in (*TENSORFLOW, *TENSORFLOW_LITE)},
     },
     tensor=torch_pb2.Tensor,
     blob=resource_pb2.Blob,

@@ -1,0 +1,100 @@
+"""Loads and runs registered models."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from google.protobuf.message import Message
+
+from agent import profiling
+from agent.batching.batcher import Batcher, CompletedRun
+from agent.batching.dividing import DividedRun
+from agent.calls import Handler, IncomingCall
+from agent.engines.layout import Layout, Shape
+from agent.sessions import Resource, RpcSession
+from agent.store.models import Store
+from vaccel_common import tracing
+from vaccel_rpc.client import TIMINGS
+from vaccel_rpc.errors import InvalidArgument
+from vaccel_rpc.tensorfields import OUT_TENSORS, encode
+from vaccel_rpc.tensors import Tensor, check, dtype_name
+from vaccel_rpc.wire import Parts
+
+_log = logging.getLogger("agent.ops.torch")
+
+
+class InferenceOperations:
+    """Runs models of the store in batches."""
+
+    def __init__(self, store: Store, batcher: Batcher) -> None:
+        self._store, self._batcher = store, batcher
+        self._layout = lru_cache(64)(Layout)
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """By operation."""
+        return {"load": self.load, "run": self.run}
+
+    async def load(self, call: IncomingCall) -> Message:
+        """TorchModelLoad: loads now, not at the first run."""
+        session = call.session()
+        resource = session.resource(call.request.model_id)
+        with session.in_use():
+            await self._store.program(resource.model)
+        return call.reply("load")
+
+    async def run(self, call: IncomingCall) -> Parts:
+        """TorchModelRun, TorchJitloadForward: loads on demand."""
+        session = call.session()
+        resource = session.resource(call.request.model_id)
+        inputs = [
+            _tensor(message, i, call.blobs[i] if call.blobs else message.data)
+            for i, message in enumerate(call.request.in_tensors)
+        ]
+        began = time.time_ns()
+        with session.in_use():
+            run = await self._completed(call, session, resource, inputs)
+        profiling.profile(session, began, run)
+        if tracing.on():
+            profiling.trace(call.span, run)
+        reply: Any = call.reply("run")
+        if call.metadata.get(TIMINGS) == "1":
+            reply.timings.queue = profiling.nanoseconds(run.released - run.arrived)
+            reply.timings.forward = profiling.nanoseconds(run.batch.ended - run.batch.began)
+            reply.timings.rows = run.rows
+            if variant := resource.model.variant:
+                reply.variant.precision, reply.variant.sha256 = variant.precision, resource.model.digest
+        return encode(reply, OUT_TENSORS, call.dialect.tensor, run.outputs)
+
+    async def _completed(self, call: IncomingCall, session: RpcSession, resource: Resource, inputs: list[Tensor]) -> CompletedRun:
+        program = await self._store.program(resource.model)
+        outputs, label = call.dialect.output_count(call.request), resource.model.label
+        layout = self._layout(program.signature) if program.signature is not None else None
+        if layout:
+            layout.check(inputs)
+            _check_count(outputs, len(layout.signature.outputs))
+        _log.info("session:%d PyTorch jitload forward", session.id)
+        if layout and program.joinable:
+            run = await DividedRun(self._batcher, program, layout, inputs).run(call.deadline, label)
+        else:
+            shape = replace(layout.shape(inputs), key=None) if layout and layout.joinable else Shape(None)
+            (run,) = await self._batcher.run(program, [(inputs, shape)], call.deadline, label)
+        _check_count(outputs, len(run.outputs))
+        return run
+
+
+def _tensor(message: Any, index: int, data: bytes | memoryview) -> Tensor:
+    where = f"in_tensors[{index}]"
+    tensor = Tensor(dtype_name(message.type, where), tuple(message.dims), data)
+    check(tensor, where)
+    return tensor
+
+
+def _check_count(requested: int, actual: int) -> None:
+    if requested != actual:
+        raise InvalidArgument(f"{requested} output tensors were requested; the model has {actual}")

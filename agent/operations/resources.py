@@ -1,0 +1,84 @@
+"""Registered models: by path, by bytes, or once more in another session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from google.protobuf.message import Message
+
+from agent.calls import Handler, IncomingCall
+from agent.metrics import AgentMetrics
+from agent.store.model import StoredModel
+from agent.store.models import Store
+from vaccel_rpc.errors import InvalidArgument, PermissionDenied, RpcError
+
+#: ``resource_type`` of a shared library.
+_LIB = 0
+
+
+class ResourceOperations:
+    """Registers models of the store and of clients."""
+
+    def __init__(self, store: Store, metrics: AgentMetrics) -> None:
+        self._store, self._metrics = store, metrics
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """By operation."""
+        return {"register": self.register, "unregister": self.unregister, "sync": self.sync}
+
+    async def register(self, call: IncomingCall) -> Message:
+        """RegisterResource: by path, by bytes, or a resource of this scope once more."""
+        session = call.session()
+        if call.request.resource_id > 0:
+            resource = call.scope.resource(call.request.resource_id)
+            call.scope.register(session, resource)
+        else:
+            with session.in_use():
+                model = await self._model(call)
+            try:
+                # The session may have ended while the bytes were written.
+                resource = call.scope.add_resource(call.scope.session(session.id), model)
+            except RpcError:
+                self._store.release(model)
+                raise
+        return call.reply("register", resource_id=resource.id)
+
+    async def unregister(self, call: IncomingCall) -> Message:
+        """UnregisterResource."""
+        call.scope.unregister(call.session(), call.request.resource_id)
+        return call.reply("unregister")
+
+    async def sync(self, call: IncomingCall) -> Message:
+        """SyncResource: gives a client back what it uploaded."""
+        model = call.scope.resource(call.request.resource_id).model
+        data = await asyncio.to_thread(self._store.data, model)
+        return call.reply("sync", blobs=[call.dialect.blob(name=model.name, data=data, size=len(data))])
+
+    async def _model(self, call: IncomingCall) -> StoredModel:
+        files, paths, field = call.dialect.blobs_of(call.request), call.request.paths, call.dialect.blobs
+        if call.request.resource_type == _LIB:
+            raise PermissionDenied("resource type LIB: this agent never runs client code; it accepts MODEL (2)")
+        if len(files) + len(paths) != 1:
+            raise InvalidArgument(
+                f"a resource is one model: expected one path or one of {field}, got {len(paths)} paths and {len(files)} {field}"
+            )
+        if paths:
+            return await self._store.by_path(paths[0])
+        data = call.blobs[0]
+        if not data:
+            raise InvalidArgument(f"{field}[0] {files[0].name!r} is empty")
+        return await self._upload(files[0].name, data)
+
+    async def _upload(self, name: str, data: memoryview) -> StoredModel:
+        result = "failed"
+        try:
+            model = await self._store.by_bytes(name, data)
+            result = "accepted"
+            return model
+        except PermissionDenied:
+            result = "refused"
+            raise
+        finally:
+            self._metrics.uploaded(result, len(data))

@@ -1,0 +1,40 @@
+"""Sessions, and what the agent measured for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from google.protobuf.message import Message
+
+from agent.calls import Handler, IncomingCall
+
+
+async def create_session(call: IncomingCall) -> Message:
+    """CreateSession."""
+    return call.reply("create_session", session_id=call.scope.create(call.request.flags).id)
+
+
+async def update_session(call: IncomingCall) -> Message:
+    """UpdateSession."""
+    call.session().flags = call.request.flags
+    return call.reply("update_session")
+
+
+async def destroy_session(call: IncomingCall) -> Message:
+    """DestroySession: its references to resources go too."""
+    call.scope.destroy(call.request.session_id)
+    return call.reply("destroy_session")
+
+
+async def profile(call: IncomingCall) -> Message:
+    """GetProfiler, GetTimers."""
+    samples = {region: list(samples) for region, samples in call.session().profile.items()}
+    return call.dialect.profile_reply(samples)
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "create_session": create_session,
+    "update_session": update_session,
+    "destroy_session": destroy_session,
+    "profile": profile,
+}
