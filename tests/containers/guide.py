@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 GUIDE = ROOT.parent / "shared/spec/deployment-guide.md"
 _TIME = r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO  "

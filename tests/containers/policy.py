@@ -7,8 +7,8 @@ import re
 import tomllib
 from typing import Any
 
-from tests.conftest import ROOT
 from tests.containers.bench import Container, inspect
+from tests.support.paths import ROOT
 
 USER = "65532:65532"
 LABELS = {

@@ -15,7 +15,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from scripts import requirements, sbom, wheels
 from scripts.builders import BuilderError, Docker, choose
 from scripts.images import VERSION
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 FILES = [ROOT / "docker" / name for name in ("Dockerfile", "Dockerfile.agent", "Dockerfile.hello")]
 PROJECT: dict[str, object] = {

@@ -10,11 +10,11 @@ import pytest
 import requests
 import yaml
 
-from tests.conftest import ROOT
 from tests.containers import guide
 from tests.containers.bench import AGENT, FUNCTION, Bench, Container
 from tests.containers.test_sidecar import missing_lines
 from tests.containers.waiting import answers
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.containers
 

@@ -13,9 +13,9 @@ import torch
 
 from export.tokenizer import write_tokenizer_file
 from scripts.builders import Buildah
-from tests.conftest import ROOT, TWEETS
 from tests.containers.bench import AGENT, FUNCTION, Bench
 from tests.containers.waiting import answers
+from tests.support.paths import ROOT, TWEETS
 
 pytestmark = pytest.mark.containers
 

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.conftest import ROOT
 from tests.containers.activator import Activator
 from tests.containers.bench import AGENT, FUNCTION, HELLO, Bench, Container, mib, podman
 from tests.containers.waiting import answers
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 

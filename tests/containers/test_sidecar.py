@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.containers import guide, policy
 from tests.containers.bench import Bench, Container
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.containers
 

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 TEXT = (ROOT / "docs/deploy.md").read_text()
 LINES = [line.removeprefix("$ ") for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]

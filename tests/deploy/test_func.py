@@ -19,9 +19,10 @@ import pytest
 import requests
 import yaml
 
-from tests.conftest import ROOT, Server
 from tests.deploy.objects import SCHEMAS, read
-from tests.test_runtimes import parliament
+from tests.function.test_runtimes import parliament
+from tests.support.paths import ROOT
+from tests.support.servers import Server
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 SERVICE = read((ROOT / "knative/manifests/service.yaml").read_text())[0]["spec"]["template"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.deploy.objects import Object, policy_problems, read, schema_problems, uses_host_path
+from tests.support.paths import ROOT
 
 MANIFESTS = sorted(path for path in (ROOT / "knative/manifests").glob("*.yaml") if path.name != "kustomization.yaml")
 ALL = [(path.name, made) for path in MANIFESTS for made in read(path.read_text())]

@@ -16,9 +16,10 @@ import pytest
 import requests
 import yaml
 
-from tests.conftest import ROOT, Server
 from tests.deploy.objects import closed
-from tests.test_function import post, start, wait_until_ready
+from tests.function.test_function import post, start, wait_until_ready
+from tests.support.paths import ROOT
+from tests.support.servers import Server
 
 MONITORING = ROOT / "knative/monitoring"
 SCHEMA = ROOT.parent / "shared/schemas/prometheus-operator-prometheusrules.yaml"

@@ -16,8 +16,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.conftest import MODELS, Server, SpawnAgent
-from tests.test_function import start, wait_until_ready
+from tests.function.test_function import start, wait_until_ready
+from tests.support.paths import MODELS
+from tests.support.servers import Server, SpawnAgent
 
 pytestmark = [
     pytest.mark.e2e,

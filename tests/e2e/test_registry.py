@@ -15,8 +15,8 @@ import requests
 import yaml
 
 from scripts import charts
-from tests.conftest import Server
 from tests.deploy.objects import read
+from tests.support.servers import Server
 
 helm = pytest.importorskip("helm_python", reason="needs the extra 'charts': make charts")
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not shutil.which("docker-registry"), reason="needs Debian's docker-registry")]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Server
-from tests.test_function import start, wait_until_ready
+from tests.function.test_function import start, wait_until_ready
+from tests.support.paths import ROOT
+from tests.support.servers import Server
 
 pytestmark = pytest.mark.e2e
 

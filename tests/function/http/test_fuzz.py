@@ -1,0 +1,122 @@
+"""The fuzzer of the HTTP front: it finds nothing in the function, and what is planted in others."""
+
+from __future__ import annotations
+
+import re
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.httpfuzz import oracle
+from benchmarks.httpfuzz.client import Client
+from benchmarks.httpfuzz.drafts import hidden
+from benchmarks.httpfuzz.log import Log
+from benchmarks.httpfuzz.oracle import CANARY
+from benchmarks.httpfuzz.streams import Failure, Stream, streams
+from tests.support.paths import ROOT
+
+#: A head -> the length of its body, by servers that are right, that take any spelling, that know of no bodies.
+Lengths = Callable[[bytes], int]
+
+
+def _right(head: bytes) -> int:
+    found = re.search(rb"\r\nContent-Length: (\d+)\r\n", head)
+    return int(found[1]) if found else 0
+
+
+def _lax(head: bytes) -> int:
+    found = re.search(rb"\r\nContent-Length *: *(\d+)\r\n", head)
+    return int(found[1]) if found else 0
+
+
+def _none(_: bytes) -> int:
+    return 0
+
+
+def _fuzzed(lengths: Lengths, work: Iterable[Stream], status: bytes = b"200 OK") -> list[Failure]:
+    """What the fuzzer finds in a server that answers every head alike."""
+
+    class Toy(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            data = b""
+            while more := self.request.recv(1 << 16):
+                data += more
+                while (end := data.find(b"\r\n\r\n") + 4) > 3 and len(data) >= end + lengths(data[:end]):
+                    found = re.search(rb"X-Request-Id: [-\w]+", data[:end])
+                    answer = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n%s\r\n\r\n" % (status, found[0] if found else b"X-None: 1")
+                    data = data[end + lengths(data[:end]) :]
+                    self.request.sendall(answer)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads, block_on_close, request_queue_size = True, False, 64
+
+        def handle_error(self, *_: object) -> None:
+            """Clients go away."""
+
+    with Server(("127.0.0.1", 0), Toy) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        client = Client(server.server_address[1], limit=0.5)
+        client.run(work)
+        server.shutdown()
+    return client.failures
+
+
+def _stream(data: bytes) -> Iterator[Stream]:
+    yield Stream(0, 1, data + CANARY, oracle.read(data + CANARY))
+
+
+def _post(length: bytes, body: bytes) -> bytes:
+    return b"POST / HTTP/1.1\r\nHost: x\r\nX-Request-Id: case-1\r\n%s%d\r\n\r\n%s" % (length, len(body), body)
+
+
+def test_a_function() -> None:
+    """Two thousand messages: every answer is right, no traceback, no growth."""
+    command = [sys.executable, "-m", "benchmarks.httpfuzz", "--messages", "2000", "--seed", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\n0 failures; nothing in the log, memory is flat" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("lengths", "status", "data", "wrong"),
+    [
+        (_right, b"200 OK", _post(b"Content-Length: ", hidden(1)), ""),
+        (_none, b"200 OK", _post(b"Content-Length: ", hidden(1)), "to b'hidden-1'|not the canary's"),
+        (_lax, b"200 OK", _post(b"Content-Length : ", b"text"), "a head that must be refused"),
+        (_right, b"500 Oh", _post(b"Content-Length: ", b"text"), "status 500"),
+        (_right, b"200 OK", _post(b"Transfer-Encoding: chunked\r\nContent-Length: ", b"text"), "a head that must be refused"),
+        (_right, b"404 No", _post(b"Content-Length: ", b"text"), "not the canary's"),
+    ],
+)
+def test_a_fault_is_found(lengths: Lengths, status: bytes, data: bytes, wrong: str) -> None:
+    """What a faulty server does with one request is named, and a right one has no fault."""
+    found = [failure.wrong for failure in _fuzzed(lengths, _stream(data), status)]
+    assert bool(found) == bool(wrong)
+    assert not found or re.search(wrong, found[0])
+
+
+def test_mutations_find_a_fault() -> None:
+    """A server that takes bodies for requests is found out by mutated requests alone."""
+    assert any(b"hidden-" in failure.got for failure in _fuzzed(_none, streams(1, 0, 100)))
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    """A failure can be repeated by its number alone."""
+    whole = list(streams(7, 0, 100))
+    one = whole[3]
+    assert next(streams(7, one.first, one.cases)) == one
+
+
+def test_a_log_is_looked_through(tmp_path: Path) -> None:
+    """Tracebacks and forged lines are counted, and the file stays short."""
+    log = Log(tmp_path / "log")
+    log.path.write_bytes(b"all is well\nTraceback (most recent call last):\n  File x\nhidden-0 forged=1\n\x1b[31m\n")
+    log.look()
+    log.look()
+    assert log.found == {"tracebacks": 1, "lines of a request": 1, "control characters": 1}
+    assert log.path.stat().st_size == 0

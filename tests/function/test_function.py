@@ -1,0 +1,287 @@
+"""The function over HTTP: a real server, a real agent."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from function.config import ConfigError, from_env
+from function.core.classifier import SCORES
+from tests.support.paths import ROOT, TWEETS
+from tests.support.servers import Server, SpawnAgent, spawn
+
+LABELS = ["hate-speech", "offensive-language", "neither"]
+
+
+def start(folder: Path, address: str, **env: str) -> Server:
+    server = spawn(
+        folder / "function.log", "function", env={"VACCEL_RPC_ADDRESS": address, "PORT": "0", "HOST": "127.0.0.1", **env}
+    )
+    server.addresses["http"] = server.wait_for(r"Listening on (http://[^\s\"]+)")[1]
+    return server
+
+
+def wait_until_ready(server: Server, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while requests.get(server.addresses["http"] + "/health/readiness", timeout=5).status_code != 200:
+        assert time.monotonic() < end, server.text
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start(tmp_path_factory.mktemp("function"), agent.addresses["unix"], MAX_BODY="100000")
+    wait_until_ready(server)
+    yield server
+    assert server.stop() == 0
+
+
+def post(
+    server: Server, body: str | bytes | dict[str, Any], kind: str = "application/json", path: str = "/classify"
+) -> requests.Response:
+    data = json.dumps(body) if isinstance(body, dict) else body
+    return requests.post(server.addresses["http"] + path, data=data, headers={"Content-Type": kind}, timeout=30)
+
+
+@pytest.mark.parametrize("path", ["/classify", "/"])
+def test_one_text(function: Server, path: str) -> None:
+    """A text gets a label, its score, all scores, and which model said so."""
+    answer = post(function, {"text": "What a lovely day for a walk"}, path=path).json()
+    assert answer["label"] == "neither"
+    assert answer["score"] == answer["scores"]["neither"] == max(answer["scores"].values())
+    assert list(answer["scores"]) == LABELS
+    assert math.isclose(sum(answer["scores"].values()), 1)
+    assert answer["tokens"] == 9
+    assert "truncated" not in answer
+    digest = (TWEETS.parent / "tweets.pt.sha256").read_text().split()[0]
+    assert answer["model"] == {"name": "tweets", "sha256": digest}
+
+
+def test_many_texts_keep_their_order(function: Server) -> None:
+    """Each text's prediction is what it gets alone, to 1e-4, at its own place."""
+    texts = ["good morning", "the match was on very late yesterday and I am tired", "tea " * 30, "see you"]
+    together = post(function, {"texts": texts}).json()["predictions"]
+    for text, prediction in zip(texts, together, strict=True):
+        alone = post(function, text.encode(), "text/plain; charset=utf-8").json()
+        assert alone["label"] == prediction["label"]
+        for label in LABELS:
+            assert abs(alone["scores"][label] - prediction["scores"][label]) < 1e-4
+
+
+def test_truncation_is_reported(function: Server) -> None:
+    """A text longer than the model sees says so, at the limit it does not."""
+    assert post(function, {"text": "tea " * 126}).json()["tokens"] == 128
+    assert "truncated" not in post(function, {"text": "tea " * 126}).json()
+    long = post(function, {"text": "tea " * 127}).json()
+    assert (long["tokens"], long["truncated"]) == (128, True)
+
+
+BAD: list[tuple[bytes, str, int, str]] = [
+    (b"", "application/json", 400, "not valid JSON"),
+    (b'{"text":', "application/json", 400, "not valid JSON"),
+    (b'{"text": NaN}', "application/json", 400, '"text" is NaN, which is not valid JSON'),
+    (b'{"text": "a", "top_k": -Infinity}', "application/json", 400, '"top_k" is -Infinity, which is not valid JSON'),
+    (b'{"text": "a", "top_k": 1e400}', "application/json", 422, '"top_k" is out of range: 1e400'),
+    (b'{"text": "a", "top_k": 1%s}' % (b"0" * 5000), "application/json", 422, '"top_k" is out of range: 10000'),
+    (b'{"text": "a", "threshold": -1e400}', "application/json", 422, '"threshold" is out of range: -1e400'),
+    (b'{"text": "a", "other": {"of": [1e400]}}', "application/json", 422, '"other.of.0" is out of range: 1e400'),
+    (b'{"text": "a", "top_k": 0}', "application/json", 422, '"top_k" must be a whole number'),
+    (b'{"text": "a", "topk": 1}', "application/json", 422, '"topk" is not an option; did you mean "top_k"?'),
+    (b'{"texts": ["a"], "Threshold": 1}', "application/json", 422, 'did you mean "threshold"?'),
+    (b'{"Text": "a"}', "application/json", 422, 'did you mean "text" by "Text"?'),
+    (b"text=a&top_k=1e400", "application/x-www-form-urlencoded", 422, '"top_k" is out of range: 1e400'),
+    (b"text=a&threshold=nan", "application/x-www-form-urlencoded", 422, '"threshold" must be a finite number'),
+    (b"text=a&treshold=0.5", "application/x-www-form-urlencoded", 422, 'did you mean "threshold"?'),
+    (b"txt=a", "application/x-www-form-urlencoded", 422, 'did you mean "text" by "txt"?'),
+    (
+        b'{"text": "a"}',
+        "application/x-www-form-urlencoded",
+        415,
+        "looks like JSON: it needs the header Content-Type: application/json, not",
+    ),
+    (b' [{"text": "a"}]', "text/json", 415, "looks like JSON: it needs the header Content-Type: application/json, not text/json"),
+    (b'{"text": "a"}', "", 415, "looks like JSON: it needs the header Content-Type: application/json, and none was given"),
+    (b"\xff", "application/json", 400, "byte 0"),
+    (b"[" * 50_000, "application/json", 400, "too deeply nested"),
+    (b'"text"', "application/json", 422, "must be an object"),
+    (b"{}", "application/json", 422, 'either "text" or "texts"'),
+    (b'{"text": "a", "texts": ["b"]}', "application/json", 422, 'either "text" or "texts"'),
+    (b'{"text": 7}', "application/json", 422, "must be a string"),
+    (b'{"text": "  "}', "application/json", 422, "is empty"),
+    (b'{"text": "\\u200b\\u0007"}', "application/json", 422, "the text is empty: 2 characters (U+200B, U+0007), and no token"),
+    (b'{"texts": ["a", "\\u200b"]}', "application/json", 422, "texts[1] is empty: 1 character (U+200B)"),
+    ("\u200b".encode(), "text/plain", 422, "the text is empty: 1 character (U+200B)"),
+    (b'{"text": "\\ud800"}', "application/json", 422, "surrogate"),
+    (b'{"texts": "a"}', "application/json", 422, "must be a list"),
+    (b'{"texts": []}', "application/json", 422, "at least one"),
+    (b'{"texts": ["a", null]}', "application/json", 422, "texts[1] must be a string"),
+    (json.dumps({"texts": ["a"] * 129}).encode(), "application/json", 422, "at most 128"),
+    (json.dumps({"text": "a" * 10_001}).encode(), "application/json", 422, "at most 10000"),
+    (b"", "text/plain", 422, "is empty"),
+    (b"\xff", "text/plain", 400, "byte 0"),
+    (b"a", "text/plain; charset=klingon", 415, "charset"),
+    (b"a=b", "application/xml", 415, "not application/xml"),
+    (b"a", "", 415, "none was given"),
+    (b"x" * 100_001, "text/plain", 413, "at most 100000 bytes"),
+    (b"x" * 20_000_000, "text/plain", 413, "at most 100000 bytes"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "status", "says"), BAD, ids=[f"{status}-{says}" for _, _, status, says in BAD])
+def test_bad_input(function: Server, body: bytes, kind: str, status: int, says: str) -> None:
+    """Each mistake has its code and a problem that says what would be right; the function goes on."""
+    answer = post(function, body, kind)
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert says in answer.json()["detail"]
+    assert post(function, {"text": "good morning"}).status_code == 200
+
+
+def test_at_the_limits_a_request_passes(function: Server) -> None:
+    """128 texts, and 10,000 characters."""
+    assert len(post(function, {"texts": ["tea"] * 128}).json()["predictions"]) == 128
+    assert post(function, {"text": "a" * 10_000}).status_code == 200
+
+
+def test_chunked_bodies(function: Server) -> None:
+    """A body without a length is read, and refused when it is too large."""
+    url = function.addresses["http"] + "/classify"
+    headers = {"Content-Type": "text/plain"}
+    assert requests.post(url, data=iter([b"good ", b"morning"]), headers=headers, timeout=20).json()["tokens"] == 4
+    assert requests.post(url, data=iter([b"x" * 60_000] * 2), headers=headers, timeout=20).status_code == 413
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/classify", 405), ("GET", "/nothing", 404), ("PUT", "/", 405)])
+def test_other_routes_are_problems_too(function: Server, method: str, path: str, status: int) -> None:
+    """404 and 405 have the same form; 405 says what is allowed."""
+    answer = requests.request(method, function.addresses["http"] + path, timeout=10)
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert status != 405 or "POST" in answer.headers["Allow"]
+
+
+def test_a_lost_agent_is_503_and_comes_back(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """Not ready and 503 with Retry-After while the agent is away; ready by itself when it is there again."""
+    address = f"unix://{tmp_path}/a.sock"
+    server = start(tmp_path, address)
+    try:
+        assert requests.get(server.addresses["http"] + "/health/liveness", timeout=5).status_code == 200
+        answer = post(server, {"text": "hello"})
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) >= 1
+        for _ in range(2):
+            agent = spawn_agent("-a", address, "--models", str(TWEETS.parent), "--preload", "tweets")
+            wait_until_ready(server)
+            assert post(server, {"text": "hello"}).status_code == 200
+            agent.stop(signal.SIGKILL)
+            answer = post(server, {"text": "hello"})
+            assert answer.status_code == 503
+            assert requests.get(server.addresses["http"] + "/health/readiness", timeout=5).status_code == 503
+    finally:
+        assert server.stop() == 0
+
+
+def test_sigterm_lets_requests_finish(agent: Server, tmp_path: Path) -> None:
+    """A request whose body is still coming when SIGTERM arrives is answered; then the exit code is 0."""
+    server = start(tmp_path, agent.addresses["unix"])
+    wait_until_ready(server)
+    host, port = server.addresses["http"].removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\ngood ")
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        client.sendall(b"morning")
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        assert answer.status == 200
+        assert json.loads(answer.read())["tokens"] == 4
+    assert server.process.wait(20) == 0
+
+
+def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
+    """It names the variable that changes it, and exits with 1."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        server = spawn(
+            tmp_path / "log", "function", env={"PORT": port, "HOST": "127.0.0.1", "VACCEL_RPC_ADDRESS": f"unix://{tmp_path}/a"}
+        )
+        assert server.process.wait(20) == 1
+    assert f"127.0.0.1:{port}" in server.text
+    assert "set PORT" in server.text
+    assert "Traceback" not in server.text
+
+
+def test_a_name_works_with_a_tokenizer_file(agent: Server, tmp_path: Path) -> None:
+    """The function needs no model file: the agent has the model, the tokenizer file the rest."""
+    tokenizer = tmp_path / "tweets.tokenizer"
+    subprocess.run([sys.executable, "-m", "models.export", "tokenizer", str(TWEETS), "-o", str(tokenizer)], check=True, cwd=ROOT)
+    digest = (TWEETS.parent / "tweets.pt.sha256").read_text().split()[0]
+    for model in ("tweets", f"sha256:{digest}", ""):
+        server = start(tmp_path, agent.addresses["tcp"], MODEL=model, TOKENIZER=str(tokenizer))
+        try:
+            wait_until_ready(server)
+            assert post(server, {"text": "good morning"}).json()["model"] == {"name": "tweets", "sha256": digest}
+        finally:
+            assert server.stop() == 0
+
+
+def test_a_name_that_does_not_resolve_is_named(tmp_path: Path) -> None:
+    """Not ready, and the reason holds the address; it goes on trying."""
+    server = start(tmp_path, "tcp://no-such-agent.invalid:8888")
+    try:
+        answer = requests.get(server.addresses["http"] + "/health/readiness", timeout=5)
+        while "connecting" in answer.text:
+            answer = requests.get(server.addresses["http"] + "/health/readiness", timeout=5)
+        assert answer.status_code == 503
+        assert "no-such-agent.invalid:8888" in answer.json()["detail"]
+    finally:
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("PORT", "x", "PORT=x: a whole number"),
+        ("PORT", "65536", "from 0 to 65535"),
+        ("MAX_TEXTS", "0", "from 1"),
+        ("REQUEST_TIMEOUT_S", "nan", "seconds from above 0"),
+        ("LOG_FORMAT", "xml", "text or json"),
+        ("VACCEL_RPC_ADDRESS", "localhost", "no scheme"),
+        ("VACCEL_RPC_ADDRESS", "tcp://a:1,tcp://b:1", "one address"),
+    ],
+)
+def test_a_wrong_variable_is_named(variable: str, value: str, says: str) -> None:
+    """The error holds the variable and what would be right."""
+    with pytest.raises(ConfigError, match=variable) as raised:
+        from_env({variable: value})
+    assert says in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "logits", "scores"),
+    [
+        ("single_label_classification", [1.0, 2.0, 3.0], [0.0900305732, 0.2447284711, 0.6652409558]),
+        ("single_label_classification", [1000.0, 0.0], [1.0, 0.0]),
+        ("multi_label_classification", [0.0, 2.0, -800.0, 800.0], [0.5, 0.8807970780, 0.0, 1.0]),
+        ("regression", [-3.5], [-3.5]),
+    ],
+)
+def test_scores_follow_the_problem_type(kind: str, logits: list[float], scores: list[float]) -> None:
+    """Softmax for one label, sigmoids for several, the plain number for regression."""
+    assert SCORES[kind](logits) == pytest.approx(scores, abs=1e-9)

@@ -1,0 +1,71 @@
+"""The OpenAPI document is valid, and says of the routes neither more nor less than there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from openapi_spec_validator import validate
+
+from function.core.classifier import Classifier
+from function.core.options import OPTIONS
+from function.core.request import Limits
+from function.core.service import Service, Slots
+from function.load import extras_of
+from function.telemetry.access import Access
+from function.web.app import create_app
+from tests.function.test_function import start, wait_until_ready
+from tests.support.paths import TWEETS
+from tests.support.servers import Server
+
+
+@pytest.fixture(scope="module")
+def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start(tmp_path_factory.mktemp("openapi"), agent.addresses["unix"], MAX_TEXTS="7", MAX_TEXT_CHARS="90")
+    wait_until_ready(server)
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def document(function: Server) -> Any:
+    return requests.get(function.addresses["http"] + "/openapi.json", timeout=10).json()
+
+
+def test_it_is_valid(document: Any) -> None:
+    """By OpenAPI 3.1's own schema, every reference resolved."""
+    assert document["openapi"] == "3.1.0"
+    validate(document)
+
+
+def test_it_names_every_route_and_no_other(document: Any) -> None:
+    """Paths and methods are those of the application."""
+
+    class Nobody:
+        def run_timed(self, *_: Any, **__: Any) -> Any:
+            raise NotImplementedError
+
+    service = Service(
+        Classifier.of_file(extras_of(TWEETS), Nobody()), {"name": "tweets", "sha256": None}, Limits(1, 1, 1), 1.0, Slots(1), Slots(1),
+        lambda: None, list, {},
+    )  # fmt: skip
+    rules = create_app(service, Access(service)).url_map.iter_rules()
+    there = {
+        (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method)
+        for rule in rules
+        for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}
+    }
+    said = {(path, method.upper()) for path, item in document["paths"].items() for method in item if method != "parameters"}
+    assert said == there
+
+
+def test_it_has_the_limits_and_options_of_the_service(document: Any) -> None:
+    """What it says is what this service was told."""
+    text = document["components"]["schemas"]["Text"]
+    one, many, _ = document["components"]["schemas"]["Asked"]["anyOf"]
+    assert text["maxLength"] == 90
+    assert many["properties"]["texts"]["maxItems"] == 7
+    assert {name for name, *_ in OPTIONS} == set(one["properties"]) - {"text", "texts"}

@@ -1,0 +1,197 @@
+"""One table of requests over the three runtimes, each a real process: our server, func-python, parliament."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.function.test_function import BAD
+from tests.support.paths import ROOT
+from tests.support.servers import Server
+
+RUNTIMES = ("server", "func", "parliament")
+TEXT = "What a lovely day for a walk"
+CE = {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "/tests", "ce-type": "org.example.text", "ce-subject": "s"}
+STRUCTURED = {"specversion": "1.0", "id": "7", "source": "/tests", "type": "org.example.text", "subject": "s"}
+INFER = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": [TEXT]}], "id": "q"}
+BINARY_HEAD = json.dumps(
+    {
+        "inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 4 + len(TEXT)}}],
+        "parameters": {"binary_data_output": True},
+    }
+).encode()
+BINARY = BINARY_HEAD + struct.pack("<I", len(TEXT)) + TEXT.encode()
+
+#: What parliament cannot serve: it has ``/`` alone, and health routes of its own.
+OTHER_PATHS = "parliament serves / alone"
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    path: str
+    body: bytes | None
+    headers: dict[str, str]
+    status: int
+    kind: str
+    check: Callable[[requests.Response], bool] = lambda _: True
+    not_on: dict[str, str] = field(default_factory=dict)
+
+
+def posted(
+    name: str, body: Any, kind: str, check: Callable[[requests.Response], bool], *, path: str = "/", answer: str = "application/json",
+    headers: dict[str, str] | None = None, status: int = 200,
+) -> Case:  # fmt: skip
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    sent = {**(headers or {}), **({"Content-Type": kind} if kind else {})}
+    return Case(name, path, data, sent, status, answer, check, {} if path.split("?")[0] == "/" else {"parliament": OTHER_PATHS})
+
+
+def label(answer: requests.Response) -> bool:
+    return bool(answer.json()["label"] == "neither" and answer.json()["tokens"] == 9)
+
+
+CASES = [
+    posted("one", {"text": TEXT}, "application/json", label),
+    posted("one on /classify", {"text": TEXT}, "application/json", label, path="/classify"),
+    posted("many", {"texts": [TEXT, "tea"]}, "application/json", lambda a: [p["tokens"] for p in a.json()["predictions"]] == [9, 3]),
+    posted("plain text", TEXT.encode(), "text/plain", label),
+    posted("form", ("text=" + TEXT.replace(" ", "+")).encode(), "application/x-www-form-urlencoded", label),
+    posted("options in the query", TEXT.encode(), "text/plain", lambda a: len(a.json()["scores"]) == 1, path="/?top_k=1"),
+    posted(
+        "an error for one item", {"texts": [TEXT, ""], "errors": "item"}, "application/json",
+        lambda a: a.json()["predictions"][1]["error"]["status"] == 422,
+    ),
+    posted(
+        "lines", json.dumps({"id": 1, "text": TEXT}).encode() + b"\nx\n", "application/x-ndjson",
+        lambda a: [("label" in json.loads(line)) for line in a.content.splitlines()] == [True, False], answer="application/x-ndjson",
+    ),
+    posted(
+        "event, binary", {"text": TEXT}, "application/json",
+        lambda a: label(a) and a.headers["ce-type"] == "dev.vaccel.classification" and a.headers["ce-causationid"] == "7", headers=CE,
+    ),
+    posted(
+        "event, structured", {**STRUCTURED, "data": {"text": TEXT}}, "application/cloudevents+json",
+        lambda a: a.json()["data"]["label"] == "neither" and a.json()["subject"] == "s", answer="application/cloudevents+json",
+    ),
+    posted(
+        "event of another version", {"text": TEXT}, "application/json", lambda a: "1.0" in a.json()["detail"],
+        headers={**CE, "ce-specversion": "0.1"}, status=400, answer="application/problem+json",
+    ),
+    posted("inference", INFER, "application/json", lambda a: a.json()["id"] == "q" and a.json()["outputs"][0]["data"] == ["neither"],
+           path="/v2/models/tweets/infer"),
+    posted("inference, binary", BINARY, "", lambda a: b"neither" in a.content, path="/v2/models/tweets/infer",
+           headers={"Inference-Header-Content-Length": str(len(BINARY_HEAD))}, answer="application/octet-stream"),
+    posted("inference, wrong model", INFER, "", lambda a: "nope" in a.json()["error"], path="/v2/models/nope/infer", status=404),
+    Case("about", "/", None, {"Accept": "application/json"}, 200, "application/json", lambda a: a.json()["model"]["name"] == "tweets"),
+    Case("ready", "/health/readiness", None, {}, 200, "", lambda _: True),
+    Case("alive", "/health/liveness", None, {}, 200, "", lambda _: True),
+    Case("metrics", "/metrics", None, {}, 200, "text/plain", lambda a: "function_requests_total" in a.text, {"parliament": OTHER_PATHS}),
+    Case("no route", "/nothing", None, {}, 404, "application/problem+json", lambda _: True, {"parliament": OTHER_PATHS}),
+    *(
+        posted(f"{status} {says}", body, kind, lambda a, says=says: says in a.json()["detail"], status=status, answer="application/problem+json")  # type: ignore[misc]
+        for body, kind, status, says in BAD
+    ),
+]  # fmt: skip
+
+
+def python_of(runtime: str) -> str:
+    found = ROOT / f".venv-{runtime}" / "bin" / "python"
+    assert found.exists(), f"make .venv-{runtime}/installed installs what this needs"
+    return str(found)
+
+
+def parliament(folder: str, port: int) -> str:
+    """It has no option for its port, and 8080 may be taken here: its own way of starting, with another number."""
+    return (
+        "import signal\nfrom parliament import server, __main__ as runtime\n"
+        "signal.signal(signal.SIGTERM, runtime.receive_signal)\n"
+        f"runtime.serve(server.create(server.load('{folder}')), host='127.0.0.1', port={port})"
+    )
+
+
+def command_of(runtime: str, port: int) -> list[str]:
+    if runtime == "func":
+        program = "from func_python.http import serve\nfrom function import new\nserve(new)"
+        return [python_of(runtime), "-c", program]
+    if runtime == "parliament":
+        return [python_of(runtime), "-c", parliament("function", port)]
+    return [str(ROOT / ".venv/bin/python"), "-m", "function"]
+
+
+def start(runtime: str, folder: Path, agent: str, **more: str) -> Server:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "VACCEL_RPC_ADDRESS": agent, "MAX_BODY": "100000"}
+    env |= {"PORT": str(port), "HOST": "127.0.0.1", "LISTEN_ADDRESS": f"127.0.0.1:{port}", **more}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command_of(runtime, port), cwd=ROOT, env=env, stdout=log, stderr=log)
+    server = Server(process, folder / "log", {"http": f"http://127.0.0.1:{port}"})
+    end = time.monotonic() + 30
+    while not ready(server):
+        assert process.poll() is None, server.text
+        assert time.monotonic() < end, server.text
+        time.sleep(0.05)
+    return server
+
+
+def ready(server: Server) -> bool:
+    try:
+        # Parliament's own readiness is always 200: the page says it too.
+        return bool(
+            requests.get(server.addresses["http"] + "/", headers={"Accept": "application/json"}, timeout=5).json()["ready"]
+        )
+    except (requests.ConnectionError, ValueError):
+        return False
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def runtime(
+    request: pytest.FixtureRequest, agent: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Server]]:
+    server = start(request.param, tmp_path_factory.mktemp(request.param), agent.addresses["unix"])
+    yield request.param, server
+    assert server.stop(signal.SIGTERM) == 0, server.text
+    assert "Traceback" not in server.text
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_the_contract(runtime: tuple[str, Server], case: Case) -> None:
+    """The same request has the same answer under each runtime that can serve it."""
+    name, server = runtime
+    if name in case.not_on:
+        assert requests.get(server.addresses["http"] + case.path, timeout=10).status_code == 404, (
+            "it can by now: correct the table"
+        )
+        return
+    url = server.addresses["http"] + case.path
+    if case.body is None:
+        answer = requests.get(url, headers=case.headers, timeout=20)
+    else:
+        answer = requests.post(url, data=case.body, headers=case.headers, timeout=30)
+    assert answer.status_code == case.status, answer.text
+    assert answer.headers.get("Content-Type", "").split(";")[0].startswith(case.kind)
+    assert case.check(answer), answer.text
+
+
+@pytest.mark.parametrize("runtime_name", ["func", "parliament"])
+def test_a_wrong_setting_is_one_line(runtime_name: str) -> None:
+    """Each runtime ends with a line that names the variable, and no traceback."""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LISTEN_ADDRESS": "127.0.0.1:0", "MAX_TEXTS": "none"}
+    done = subprocess.run(command_of(runtime_name, 0), cwd=ROOT, env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode != 0
+    assert "MAX_TEXTS=none" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,1 @@
+"""``python -m knative`` against a cluster that the tests play."""

@@ -1,0 +1,240 @@
+"""``python -m knative deploy`` and ``undeploy`` against a played API server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from knative.apply.manifests import PARTS, ManifestError, load
+from knative.apply.overrides import OverrideError, Overrides, changed, check
+from tests.deploy.objects import schema_problems
+from tests.support.fakecluster import NAMESPACE, FakeCluster, knative, quickly
+
+Json = dict[str, Any]
+QUICK, PATIENT = ("--poll-s", "0.05", "--timeout", "0.3"), ("--poll-s", "0.05", "--timeout", "60")
+SHA = "sha256:" + "0" * 64
+
+
+def results(text: str) -> dict[str, str]:
+    return {made["object"]: made["result"] for made in json.loads(text)["objects"]}
+
+
+def test_deploying_twice_changes_nothing(cluster: FakeCluster, config: Path) -> None:
+    """Created, then unchanged; then one override changes one object. All by server-side apply, strictly."""
+    dry = knative("deploy", "--dry-run", kubeconfig=config)
+    assert dry.returncode == 0, dry.stderr
+    assert "created daemonset.apps/vaccel-agent (dry run)" in dry.stdout
+    assert cluster.names() == {"namespaces/tweets", "deployments/controller"}
+    first = knative("deploy", *PATIENT, kubeconfig=config)
+    assert first.returncode == 0, first.stderr
+    assert "created service.serving.knative.dev/vaccel-function\n" in first.stdout
+    assert "ready daemonset.apps/vaccel-agent: 2 of 2 ready\n" in first.stdout
+    again = knative("deploy", "--json", *PATIENT, kubeconfig=config)
+    assert again.returncode == 0, again.stderr
+    assert set(results(again.stdout).values()) == {"unchanged"}
+    assert json.loads(again.stdout)["ready"] is True
+    image = knative("deploy", "--json", "--image", "r.example/f:2", "--dry-run", kubeconfig=config)
+    assert [name for name, result in results(image.stdout).items() if result != "unchanged"] == [
+        "service.serving.knative.dev/vaccel-function"
+    ]
+    for _, _, query in (request for request in cluster.requests if request[0] == "PATCH"):
+        assert (query["fieldManager"], query["fieldValidation"], query["force"]) == ("vaccel-knative", "Strict", "true")
+    (function,) = (made for made in cluster.objects.values() if made["metadata"]["name"] == "vaccel-function")
+    assert "r.example" not in json.dumps(function)
+
+
+def test_unknown_fields_are_refused(cluster: FakeCluster, config: Path, tmp_path: Path) -> None:
+    """By the cluster, and the object is named."""
+    made = next(one for one in load([PARTS["agent"]]) if one["kind"] == "DaemonSet")
+    made["spec"]["template"]["spec"]["containers"][0]["imagePulPolicy"] = "Always"
+    (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(made))
+    done = quickly("deploy", "-f", str(tmp_path / "wrong.yaml"), kubeconfig=config)
+    assert done.returncode == 1
+    assert done.stderr.startswith("knative: daemonsets.apps/vaccel-agent was refused: strict decoding error")
+    assert "imagePulPolicy" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "daemonsets/vaccel-agent" not in cluster.names()
+
+
+def starting(cluster: FakeCluster, name: str, status: Json, *, function: bool = False) -> None:
+    """A pod of the agent or the function, as a node would report it."""
+    spec = next(
+        made
+        for made in load([PARTS["function" if function else "agent"]])
+        if made["kind"] in ("DaemonSet", "Service") and "template" in made["spec"]
+    )
+    labels = dict(spec["spec"]["template"]["metadata"]["labels"])
+    labels |= (
+        {"serving.knative.dev/service": "vaccel-function", "serving.knative.dev/revision": "vaccel-function-00001"}
+        if function
+        else {}
+    )
+    cluster.add("v1", "Pod", name, labels=labels, spec=spec["spec"]["template"]["spec"], status={"phase": "Pending", **status})
+
+
+def container(state: Json, **more: Any) -> Json:
+    return {
+        "containerStatuses": [{"name": "vaccel-agent", "image": "a:1", "ready": False, "restartCount": 2, "state": state, **more}]
+    }
+
+
+UNREADY = {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 1}
+
+
+def test_it_says_why_the_agents_are_not_ready(cluster: FakeCluster, config: Path) -> None:
+    """Image, scheduling, crash with the last words: in one line, with what could not be read; and all of it in the document."""
+    cluster.statuses["DaemonSet/vaccel-agent"] = UNREADY
+    cluster.denied.add(("list", "events"))
+    starting(cluster, "a-1", container({"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}))
+    starting(
+        cluster, "a-2", {"conditions": [{"type": "PodScheduled", "status": "False", "message": "untolerated taint {gpu: x}"}]}
+    )
+    starting(cluster, "a-3", container({"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": {"exitCode": 2}}))
+    cluster.logs["a-3", "vaccel-agent", True] = "first\nvaccel-rpc-agent: no model\x1b[2J in /models\n"
+    done = knative("deploy", "agent", "--json", *QUICK, kubeconfig=config)
+    assert done.returncode == 1
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("knative: not ready after 0.3 s: daemonset.apps/vaccel-agent is not ready (1 of 2 ready): ")
+    assert "image: a-1/vaccel-agent: ErrImagePull: manifest unknown" in error
+    assert "scheduling: a-2: untolerated taint {gpu: x}" in error
+    assert "crash: a-3/vaccel-agent: exit code 2, 2 restarts; it said: first | vaccel-rpc-agent: no model [2J in /models" in error
+    assert f"it might say more: needs the right to list events in namespace {NAMESPACE}" in done.stderr
+    document = json.loads(done.stdout)
+    assert (document["ready"], document["error"]) == (False, error.removeprefix("knative: "))
+    assert {reason["kind"] for reason in document["rollouts"][0]["reasons"]} == {"image", "scheduling", "crash"}
+
+
+def test_it_says_why_the_function_is_not_ready(cluster: FakeCluster, config: Path) -> None:
+    """The probe's event, the function's own words, Knative's conditions."""
+    unmet = {"status": "False", "reason": "RevisionMissing", "message": "Revision failed"}
+    cluster.statuses["Service/vaccel-function"] = {
+        "latestCreatedRevisionName": "vaccel-function-00001", "conditions": [{"type": "Ready", **unmet}],
+    }  # fmt: skip
+    late = {"status": "Unknown", "reason": "ProgressDeadlineExceeded", "message": "too late"}
+    cluster.add("serving.knative.dev/v1", "Revision", "vaccel-function-00001", status={"conditions": [{"type": "Ready", **late}]})
+    starting(
+        cluster, "f-1", {"containerStatuses": [{"name": "queue-proxy", "ready": False, "state": {"running": {}}}]}, function=True
+    )
+    cluster.event("f-1", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
+    cluster.proxied["f-1", "/health/readiness"] = (503, json.dumps({"status": 503, "detail": "no agent: nothing listens"}))
+    done = knative("deploy", "function", *QUICK, kubeconfig=config)
+    assert done.returncode == 1
+    error = done.stderr.splitlines()[-1]
+    assert "probe: f-1/queue-proxy: Readiness probe failed: HTTP probe failed with statuscode: 503" in error
+    assert "probe: f-1: the function says: no agent: nothing listens" in error
+    assert "knative: Ready: ProgressDeadlineExceeded: too late" in error
+    assert "knative: Ready: RevisionMissing: Revision failed" in error
+
+
+def test_pods_that_are_refused_and_nodes_that_are_missing(cluster: FakeCluster, config: Path) -> None:
+    """Pod Security's words from the DaemonSet's events; no node at all is no matter of time."""
+    cluster.statuses["DaemonSet/vaccel-agent"] = {**UNREADY, "numberReady": 0}
+    cluster.event("vaccel-agent", "FailedCreate", 'pods "a" is forbidden: violates PodSecurity "restricted"')
+    done = quickly("deploy", "agent", *QUICK, kubeconfig=config)
+    assert 'admission: pods "a" is forbidden: violates PodSecurity "restricted"' in done.stderr.splitlines()[-1]
+    cluster.statuses["DaemonSet/vaccel-agent"] = {"desiredNumberScheduled": 0}
+    done = quickly("deploy", "agent", "--timeout", "90", kubeconfig=config)
+    assert done.returncode == 1
+    assert "no node has its nodeSelector kubernetes.io/os=linux" in done.stderr
+
+
+def test_what_was_applied_by_others_stays(cluster: FakeCluster, config: Path) -> None:
+    """Undeploying deletes what deploy applied, in the end only; what Helm did needs --all; what is gone is fine."""
+    assert knative("deploy", *PATIENT, kubeconfig=config).returncode == 0
+    (account,) = (made for made in cluster.objects.values() if made["kind"] == "ServiceAccount")
+    account["metadata"]["managedFields"] = [{"manager": "helm", "operation": "Update"}]
+    asked = knative("undeploy", kubeconfig=config)
+    assert (asked.returncode, "give --yes" in asked.stderr) == (2, True)
+    done = knative("undeploy", "--yes", "--json", *PATIENT, kubeconfig=config)
+    assert done.returncode == 0, done.stderr
+    assert results(done.stdout)["serviceaccount/vaccel-agent"] == "kept"
+    assert set(results(done.stdout).values()) == {"kept", "deleted"}
+    assert json.loads(done.stdout)["gone"] is True
+    assert cluster.names() == {"namespaces/tweets", "deployments/controller", "serviceaccounts/vaccel-agent"}
+    done = knative("undeploy", "--yes", "--all", *PATIENT, kubeconfig=config)
+    assert done.returncode == 0, done.stderr
+    assert "deleted serviceaccount/vaccel-agent\n" in done.stdout
+    assert "absent service.serving.knative.dev/vaccel-function\n" in done.stdout
+
+
+def test_what_does_not_go_is_named(cluster: FakeCluster, config: Path) -> None:
+    """After the time that was given."""
+    assert quickly("deploy", "agent", *PATIENT, kubeconfig=config).returncode == 0
+    cluster.lingering = 10_000
+    done = quickly("undeploy", "agent", "--yes", *QUICK, kubeconfig=config)
+    assert done.returncode == 1
+    assert "still there after 0.3 s: daemonset.apps/vaccel-agent" in done.stderr.splitlines()[-1]
+
+
+def test_overrides_reach_their_places() -> None:
+    """The function's and the agent's containers, environment and annotations; the files' objects stay as they were."""
+    objects = load(PARTS.values())
+    wanted = Overrides("f:2", "a:2", "tcp://agent:1,tcp://other:2", SHA, 1, 5)
+    check(wanted)
+    made = {one["kind"]: one["spec"]["template"] for one in changed(objects, wanted) if "template" in one.get("spec", {})}
+    function, agent = made["Service"], made["DaemonSet"]
+    env = {one["name"]: one["value"] for one in function["spec"]["containers"][0]["env"]}
+    assert (env["VACCEL_RPC_ADDRESS"], env["MODEL"]) == ("tcp://agent:1,tcp://other:2", SHA)
+    assert (function["spec"]["containers"][0]["image"], agent["spec"]["containers"][0]["image"]) == ("f:2", "a:2")
+    scale = {name: value for name, value in function["metadata"]["annotations"].items() if name.endswith("-scale")}
+    assert scale == {"autoscaling.knative.dev/min-scale": "1", "autoscaling.knative.dev/max-scale": "5"}
+    assert objects == load(PARTS.values())
+    sidecar = changed(load([PARTS["function"].with_name("service-sidecar.yaml")]), Overrides("f:2", "a:2"))[0]
+    assert sorted(one["image"] for one in sidecar["spec"]["template"]["spec"]["containers"]) == ["a:2", "f:2"]
+
+
+def test_what_is_overridden_still_fits_the_schemas() -> None:
+    """Kubernetes' own, and Knative's with unknown fields failing."""
+    objects = changed(load(PARTS.values()), Overrides("f:2", "a:2", "tcp://agent:1", SHA, 1, 5))
+    assert [problem for made in objects for problem in schema_problems(made)] == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (Overrides(address="nowhere"), "--address"),
+        (Overrides(model="sha256:12"), "--model sha256:12: a NAME or sha256: and 64"),
+        (Overrides(min_scale=3, max_scale=2), "--min-scale 3 is more than --max-scale 2"),
+    ],
+)
+def test_wrong_overrides_are_named(wanted: Overrides, says: str) -> None:
+    """Before anything is asked."""
+    with pytest.raises(OverrideError, match=says):
+        check(wanted)
+    with pytest.raises(OverrideError, match="--image: no function is deployed"):
+        changed(load([PARTS["agent"]]), Overrides(image="x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [", "is not YAML"),
+        ("kind: Pod", "no Kubernetes object"),
+        ("just text", "no Kubernetes object"),
+        (None, "No such file"),
+    ],
+)
+def test_wrong_files_are_named(text: str | None, says: str, tmp_path: Path) -> None:
+    """In one line."""
+    file = tmp_path / "objects.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ManifestError, match=says) as error:
+        load([file])
+    assert "\n" not in str(error.value)
+
+
+def test_objects_of_another_namespace(cluster: FakeCluster, config: Path, tmp_path: Path) -> None:
+    """Are not put into this one."""
+    made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "x", "namespace": "elsewhere"}}
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [made]}))
+    done = quickly("deploy", "-f", str(tmp_path / "x.yaml"), kubeconfig=config)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "knative: serviceaccount/x belongs to namespace elsewhere, not to tweets: give -n\n",
+    )
+    assert not [request for request in cluster.requests if request[0] == "PATCH"]

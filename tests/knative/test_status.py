@@ -1,0 +1,163 @@
+"""``python -m knative status``: agents with their models, functions with their revisions."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from knative.look.agents import Model, of_log, of_metrics
+from knative.look.status import age
+from tests.support.fakecluster import FakeCluster, knative, quickly, ready, stamp
+from tests.support.paths import MODELS
+from tests.support.servers import Server
+
+Json = dict[str, Any]
+DIGEST = "ab" * 32
+METRICS = f"""# TYPE vaccel_model_loads_total counter
+vaccel_model_loads_total{{model="tweets"}} 1.0
+# TYPE vaccel_model_loaded gauge
+vaccel_model_loaded{{model="tweets",sha256="{DIGEST}"}} 1
+# TYPE process_start_time_seconds gauge
+process_start_time_seconds 1.7e+09
+# TYPE vaccel_agent_info gauge
+vaccel_agent_info{{version="0.1.0",pid="1"}} 1
+"""
+LOG = f"[2026-01-01T00:00:00Z INFO  agent.store] Loaded model tweets (sha256:{DIGEST}) in 1.2 s\n"
+
+
+def add_agent(
+    cluster: FakeCluster, name: str, node: str, metrics: tuple[int, str] | None = (200, METRICS), **container: Any
+) -> Json:
+    """An agent's pod that runs since two hours."""
+    status = {
+        "name": "vaccel-agent",
+        "containerID": f"containerd://{name}",
+        "restartCount": 0,
+        "ready": True,
+        "state": {"running": {}},
+    }
+    spec = {"name": "vaccel-agent", "image": "r.example/agent:1", "ports": [{"name": "metrics", "containerPort": 9090}]}
+    made = cluster.add(
+        "v1", "Pod", name, created=7200, labels={"app.kubernetes.io/name": "vaccel-agent"}, spec={"nodeName": node, "containers": [spec]},
+        status={"phase": "Running", "conditions": [ready()], "containerStatuses": [{**status, **container}]},
+    )  # fmt: skip
+    if metrics:
+        cluster.proxied[name, "/metrics"] = metrics
+    return made
+
+
+def add_function(cluster: FakeCluster) -> None:
+    """Two revisions: one has a pod that was ready after three seconds, the other none."""
+    cluster.add("serving.knative.dev/v1", "Service", "vaccel-function", spec={}, status={})
+    cluster.statuses["Service/vaccel-function"] = {
+        "url": "http://f.example.com", "latestReadyRevisionName": "f-00002", "conditions": [ready()],
+        "traffic": [{"revisionName": "f-00001", "percent": 90}, {"revisionName": "f-00002", "percent": 10, "tag": "next"}],
+    }  # fmt: skip
+    for number in (1, 2):
+        name = f"f-0000{number}"
+        cluster.add("serving.knative.dev/v1", "Revision", name, created=600 - number, labels={"serving.knative.dev/service": "vaccel-function"},
+                    status={"conditions": [ready()]})  # fmt: skip
+        cluster.add(
+            "autoscaling.internal.knative.dev/v1alpha1",
+            "PodAutoscaler",
+            name,
+            status={"desiredScale": 3 - number, "actualScale": 2 - number},
+        )
+    when = datetime.now(UTC) - timedelta(seconds=60)
+    pod = cluster.add("v1", "Pod", "f-00001-x", labels={"serving.knative.dev/service": "vaccel-function", "serving.knative.dev/revision": "f-00001"},
+                      spec={"containers": []}, status={"conditions": [ready(when)]})  # fmt: skip
+    pod["metadata"]["creationTimestamp"] = stamp(when - timedelta(seconds=3))
+
+
+def test_the_whole_picture(cluster: FakeCluster, config: Path) -> None:
+    """As a document and as tables; an agent whose metrics are refused tells by its log, another not at all."""
+    add_agent(cluster, "a-1", "node1")
+    add_agent(cluster, "a-2", "node2", None, restartCount=2)
+    cluster.logs["a-2", "vaccel-agent", False] = LOG + LOG
+    add_function(cluster)
+    done = knative("status", "--json", kubeconfig=config)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    first, second = made["agents"]
+    assert first["models"] == [{"name": "tweets", "sha256": f"sha256:{DIGEST}", "loads": 1}]
+    assert (first["node"], first["warm"], first["source"], first["version"], first["note"]) == (
+        "node1",
+        True,
+        "metrics",
+        "0.1.0",
+        None,
+    )
+    assert 7200 <= first["age_s"] < 7300
+    assert (second["models"][0]["loads"], second["source"], second["restarts"]) == (2, "log", 2)
+    assert "metrics not read" in second["note"]
+    (function,) = made["functions"]
+    assert (function["url"], function["ready"], function["latest"]) == ("http://f.example.com", True, "f-00002")
+    assert function["traffic"][1] == {"revision": "f-00002", "percent": 10, "tag": "next"}
+    newest, older = function["revisions"]
+    assert (newest["name"], newest["desired"], newest["actual"], newest["last_cold_start"]) == ("f-00002", 1, 0, None)
+    assert (older["percent"], older["desired"], older["actual"]) == (90, 2, 1)
+    assert (older["last_cold_start"]["seconds"], older["last_cold_start"]["pod"]) == (3.0, "f-00001-x")
+    plain = knative("status", kubeconfig=config).stdout
+    assert "node1   a-1     yes     0          2h    yes    tweets (1)" in plain
+    assert "90 % f-00001, 10 % f-00002 (next)" in plain
+    assert "f-00001    yes     90 %      1 (2)             3 s, 1m ago" in plain
+    assert "\x1b" not in plain
+
+
+def test_with_few_rights(cluster: FakeCluster, config: Path) -> None:
+    """What may not be read is unknown, and said; pods are counted where the autoscaler may not be asked."""
+    add_agent(cluster, "a-1", "node1")
+    add_agent(cluster, "a-2", "node2", state={"waiting": {"reason": "CrashLoopBackOff"}})
+    add_function(cluster)
+    cluster.denied = {("get", "pods/proxy"), ("get", "pods/log"), ("list", "podautoscalers.autoscaling.internal.knative.dev")}
+    made = json.loads(quickly("status", "--json", kubeconfig=config).stdout)
+    assert [(agent["warm"], agent["models"]) for agent in made["agents"]] == [(None, None)] * 2
+    for right in ("get pods/proxy", "get pods/log", "list podautoscalers.autoscaling.internal.knative.dev"):
+        assert any(f"needs the right to {right} in namespace" in note for note in made["notes"]), made["notes"]
+    older = made["functions"][0]["revisions"][1]
+    assert (older["desired"], older["actual"]) == (None, 1)
+    assert "unknown" in quickly("status", kubeconfig=config).stdout
+
+
+def test_an_empty_namespace(config: Path) -> None:
+    """Says so."""
+    done = quickly("status", kubeconfig=config)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "no agents in namespace tweets" in done.stderr
+
+
+def test_metrics_and_logs_are_read() -> None:
+    """Without its models' metrics an agent is one that cannot say; garbage is no metrics; no model is no model."""
+    assert of_metrics(METRICS).models == (Model("tweets", f"sha256:{DIGEST}", 1),)
+    assert of_metrics("process_start_time_seconds 5\n").models is None
+    assert of_metrics("<html>{{").models is None
+    assert of_metrics("# TYPE vaccel_model_loaded gauge\nprocess_start_time_seconds 5\n").models == ()
+    assert of_log("").models is None
+    assert of_log(LOG * 3).models == (Model("tweets", f"sha256:{DIGEST}", 3),)
+
+
+def test_a_real_agent_is_understood(agent: Server) -> None:
+    """Its metrics and its log name the same model, loaded once."""
+    address = agent.wait_for(r"Metrics and health on '(http://[^']+)'")[1]
+    metrics, log = of_metrics(requests.get(f"{address}/metrics", timeout=10).text), of_log(agent.text)
+    digest = (MODELS / "tweets.pt.sha256").read_text().split()[0]
+    assert metrics.started
+    assert metrics.version
+    for facts in (metrics, log):
+        assert facts.models is not None
+        (tweets,) = (model for model in facts.models if model.name == "tweets")
+        assert tweets.loads == 1
+        assert digest.startswith(tweets.sha256.removeprefix("sha256:"))
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7300, "2h"), (200_000, "2d")])
+def test_ages(seconds: int, text: str) -> None:
+    """As kubectl writes them."""
+    now = datetime.now(UTC)
+    assert age(now - timedelta(seconds=seconds), now) == text
+    assert age(None, now) == "unknown"

@@ -1,0 +1,276 @@
+"""``python -m knative verify`` against a played ingress and cluster: what is right passes, and each thing that is wrong is found."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from knative.look.agents import Agent, Facts, Model
+from knative.verify.answers import different, wrong_many, wrong_one
+from knative.verify.ingress import Site, address_of
+from knative.verify.warm import changes, unknown
+from tests.function.test_function import start, wait_until_ready
+from tests.knative.test_status import add_agent
+from tests.support.fakecluster import NAMESPACE, FakeCluster, knative, quickly
+from tests.support.fakeingress import MODEL, SCORES, fake_ingress
+from tests.support.paths import ROOT
+from tests.support.servers import Server
+
+Json = dict[str, Any]
+QUICK = ("--poll-s", "0.02", "--idle-timeout", "20", "--cold-starts", "2", "--burst", "4", "--json")
+LABELS = tuple(SCORES)
+
+
+@pytest.fixture
+def cluster(cluster: FakeCluster) -> FakeCluster:
+    """With an agent on it."""
+    add_agent(cluster, "agent-1", "node1")
+    return cluster
+
+
+def checks(text: str) -> dict[str, Json]:
+    return {check["name"]: check for check in json.loads(text)["checks"]}
+
+
+def test_a_good_function_passes(cluster: FakeCluster, config: Path) -> None:
+    """Every check, with its figures; the baseline is measured the same way, and only reported unless a limit is given."""
+    hello = ("--baseline-url", f"http://hello.{NAMESPACE}.example.com")
+    with fake_ingress(cluster) as (ingress, address):
+        done = knative("verify", "--ingress", address, *hello, "--max-extra-s", "100", *QUICK, kubeconfig=config)
+        assert done.returncode == 0, done.stdout + done.stderr
+        made, found = json.loads(done.stdout), checks(done.stdout)
+        assert (made["passed"], made["url"]) == (True, f"http://vaccel-function.{NAMESPACE}.example.com")
+        assert {check["result"] for check in found.values()} == {"passed"}, found
+        assert list(found) == [
+            "answers one text", "answers many texts", "answers the same again", "scales to zero",
+            "cold start 1 of 2", "baseline's cold start 1 of 2", "cold start 2 of 2", "baseline's cold start 2 of 2",
+            "4 requests at once from zero", "cold start against the baseline", "agents stay warm",
+        ]  # fmt: skip
+        figures = found["cold start against the baseline"]["figures"]
+        assert figures["median_s"] >= 0.15
+        assert figures["baseline_median_s"] >= 0.05
+        assert figures["extra_s"] == pytest.approx(figures["median_s"] - figures["baseline_median_s"], abs=0.002)
+        assert found["4 requests at once from zero"]["figures"]["failed"] == 0
+        assert "no model loaded again (tweets: 1)" in found["agents stay warm"]["detail"]
+        assert ingress.services[0].starts == 4
+        plain = quickly("verify", "--ingress-host", address, *hello, "--max-extra-s", "-100", *QUICK[:-1], kubeconfig=config)
+        assert plain.returncode == 1
+        assert "passed cold start 2 of 2: answered in 0." in plain.stdout
+        assert "waiting until vaccel-function scales to zero: 1 pod left\n" in plain.stderr
+        assert plain.stderr.endswith("\nknative: 1 of 11 checks failed: cold start against the baseline\n")
+
+
+@pytest.mark.parametrize(
+    ("broken", "name", "says"),
+    [
+        ("labels", "answers one text", "its labels are hate-speech, neither, nonsense, offensive-language"),
+        ("sum", "answers one text", "its probabilities sum up to 0.55"),
+        ("error", "answers one text", "it answered 500"),
+        ("few", "answers many texts", "it has 2 predictions for 3 texts"),
+        ("moody", "answers the same again", "scores that differ by 0.0100"),
+        ("kept", "scales to zero", "its min-scale is 1"),
+        ("awake", "scales to zero", "1 pod left after 0.5 s"),
+        ("lost", "cold start 1 of 2", "the connection was lost"),
+        ("lost", "4 requests at once from zero", "4 failed"),
+        ("elsewhere", "cold start 1 of 2", "no pod of vaccel-function was started"),
+        ("restart", "agents stay warm", "agent-1 was restarted (0 restarts before, 1 after)"),
+        ("replaced", "agents stay warm", "agent-1 is gone"),
+        ("reload", "agents stay warm", "agent-1 had loaded tweets 1 time, now 2 times"),
+    ],
+)
+def test_what_is_wrong_is_found(cluster: FakeCluster, config: Path, broken: str, name: str, says: str) -> None:
+    """The check that is for it fails and says what it saw."""
+    with fake_ingress(cluster, broken) as (_, address):
+        limit = ("--idle-timeout", "0.5") if broken == "awake" else ()
+        done = quickly("verify", "--ingress", address, *QUICK, *limit, kubeconfig=config)
+    assert done.returncode == 1, done.stdout
+    assert json.loads(done.stdout)["passed"] is False
+    check = checks(done.stdout)[name]
+    assert check["result"] == "failed", check
+    assert says in check["detail"]
+
+
+def test_a_broken_function_ends_a_process_with_1(cluster: FakeCluster, config: Path) -> None:
+    """One line says which checks."""
+    with fake_ingress(cluster, "lost") as (_, address):
+        done = knative("verify", "--ingress", address, *QUICK, kubeconfig=config)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("knative: ")
+    assert "checks failed: cold start 1 of 2, cold start 2 of 2, 4 requests at once from zero" in done.stderr
+
+
+def test_a_url_alone(cluster: FakeCluster) -> None:
+    """Without a cluster the answers are checked, the rest is skipped and says why; a URL may be resolved as curl does it."""
+    with fake_ingress(cluster) as (ingress, address):
+        host, port = address.split(":")
+        name = ingress.services[0].host
+        done = knative("verify", "--url", f"http://{name}:{port}/", "--resolve", f"{name}:{port}:{host}", *QUICK, kubeconfig=None)
+        assert set(ingress.hosts) == {f"{name}:{port}"}
+    assert done.returncode == 0, done.stdout
+    found = checks(done.stdout)
+    for check in ("scales to zero", "cold starts", "agents stay warm"):
+        assert found[check]["result"] == "skipped"
+        assert "no cluster is configured" in found[check]["detail"]
+
+
+def test_the_real_function_answers_right(agent: Server, tmp_path: Path) -> None:
+    """What it answers is what the checks take for right."""
+    function = start(tmp_path, agent.addresses["unix"])
+    wait_until_ready(function)
+    done = knative("verify", "--url", function.addresses["http"], "--text", "tea", "--json", kubeconfig=None)
+    assert done.returncode == 0, done.stdout
+    assert [check["result"] for check in checks(done.stdout).values()] == ["passed"] * 3 + ["skipped"] * 3
+    assert function.stop() == 0
+
+
+def test_the_role_of_the_docs_is_enough(cluster: FakeCluster, config: Path) -> None:
+    """Everything that the commands ask for is in it; and it is a role."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/knative-cli.md").read_text(), re.DOTALL)
+    roles = [made for block in blocks for made in yaml.safe_load_all(block)]
+    for role in roles:
+        kubernetes_validate.validate(role, "1.36", strict=True)
+    allowed = {
+        (verb, f"{resource}.{group}".rstrip("."))
+        for role in roles for rule in role.get("rules", [])
+        for verb in rule["verbs"] for resource in rule["resources"] for group in rule["apiGroups"]
+    }  # fmt: skip
+    assert quickly("deploy", "--no-wait", kubeconfig=config).returncode == 0
+    cluster.statuses["DaemonSet/vaccel-agent"] = {"desiredNumberScheduled": 2}
+    cluster.statuses["Service/vaccel-function"] = {"latestCreatedRevisionName": "f-00001"}
+    add_agent(cluster, "agent-2", "node1", state={"waiting": {"reason": "CrashLoopBackOff"}})
+    assert quickly("deploy", "--timeout", "0", kubeconfig=config).returncode == 1
+    del cluster.statuses["Service/vaccel-function"]
+    with fake_ingress(cluster) as (_, address):
+        assert quickly("verify", "--ingress", address, *QUICK, "--cold-starts", "0", kubeconfig=config).returncode in (0, 1)
+        assert quickly("status", kubeconfig=config).returncode == 0
+    assert quickly("undeploy", "--yes", "--no-wait", kubeconfig=config).returncode == 0
+    assert {verb for verb, _ in cluster.used} == {"get", "list", "patch", "delete"}
+    assert cluster.used - allowed == set()
+
+
+def test_few_rights(cluster: FakeCluster, config: Path) -> None:
+    """Without the agents' metrics and logs their pods and containers are compared, and the rest is said to be unknown."""
+    cluster.denied = {("get", "pods/proxy"), ("get", "pods/log")}
+    with fake_ingress(cluster) as (_, address):
+        done = quickly("verify", "--ingress", address, *QUICK, "--cold-starts", "0", "--burst", "0", kubeconfig=config)
+    assert done.returncode == 0, done.stdout
+    check = checks(done.stdout)["agents stay warm"]
+    assert check["result"] == "passed"
+    assert "models of agent-1 unknown: metrics not read: needs the right to get pods/proxy" in check["detail"]
+
+
+def test_addresses_that_lead_nowhere(cluster: FakeCluster, config: Path) -> None:
+    """A name that does not resolve, a port where nobody is, a service that is not there, one without a URL, an unknown baseline."""
+    done = quickly("verify", "--url", "http://nowhere.invalid", *QUICK, "--cold-starts", "0", kubeconfig=config)
+    assert (
+        "nowhere.invalid does not resolve: give the ingress's address, --ingress"
+        in checks(done.stdout)["answers one text"]["detail"]
+    )
+    assert "there is no Knative Service vaccel-function in namespace tweets" in checks(done.stdout)["scales to zero"]["detail"]
+    done = quickly("verify", *QUICK, kubeconfig=config)
+    assert done.stderr == "knative: there is no Knative Service vaccel-function in namespace tweets: deploy it, or give --url\n"
+    cluster.add("serving.knative.dev/v1", "Service", "vaccel-function", spec={})
+    cluster.statuses["Service/vaccel-function"] = {"conditions": [{"type": "Ready", "status": "False", "message": "no image"}]}
+    done = quickly("verify", *QUICK, kubeconfig=config)
+    assert done.stderr == "knative: the Knative Service vaccel-function has no URL yet: no image\n"
+    del cluster.statuses["Service/vaccel-function"]
+    with fake_ingress(cluster) as (_, address):
+        other = ("--baseline-url", "http://other.example.com", "--cold-starts", "0", "--burst", "0")
+        done = quickly("verify", "--ingress", address, *QUICK, *other, kubeconfig=config)
+    assert (
+        "no Knative Service in namespace tweets has the URL http://other.example.com"
+        in checks(done.stdout)["cold start against the baseline"]["detail"]
+    )
+
+
+def test_where_to_connect() -> None:
+    """--resolve for its host and port, else --ingress, else the URL's own."""
+    url, resolve = "https://f.example.com", [("f.example.com", 443, "192.0.2.1"), ("g.example.com", 80, "192.0.2.2")]
+    assert address_of(url, None, resolve) == ("192.0.2.1", 443)
+    assert address_of("http://g.example.com/x", ("192.0.2.9", None), resolve) == ("192.0.2.2", 80)
+    assert address_of("http://h.example.com", ("192.0.2.9", None), resolve) == ("192.0.2.9", 80)
+    assert address_of("http://h.example.com", ("192.0.2.9", 8080), []) == ("192.0.2.9", 8080)
+    assert address_of(url, None, []) is None
+    assert (Site(url).host, Site(url).port) == ("f.example.com", 443)
+
+
+GOOD = {"label": "neither", "score": 0.95, "scores": SCORES, "model": MODEL}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, None),
+        ({"scores": {**SCORES, "neither": "much"}}, "no probabilities"),
+        ({"scores": {**SCORES, "neither": 1.95}}, "no probabilities"),
+        ({"scores": {**SCORES, "neither": True}}, "no probabilities"),
+        ({"scores": {}}, "its labels are none"),
+        ({"label": "hate-speech", "score": 0.01}, "is not the most probable one"),
+        ({"score": 0.5}, "its score is not its label's"),
+        ({"model": None}, "does not name its model"),
+    ],
+)
+def test_answers_are_judged(changed: Json, says: str | None) -> None:
+    """Labels, probabilities, the best one, the model."""
+    wrong = wrong_one({**GOOD, **changed}, LABELS)
+    assert wrong is None if says is None else says in str(wrong)
+    assert wrong_one([], LABELS) == "it is no JSON object"
+    assert wrong_one({**GOOD, "scores": {**SCORES, "neither": float("nan")}}, LABELS) == "its scores are no probabilities"
+
+
+def test_several_answers_are_judged() -> None:
+    """The text that is wrong is numbered."""
+    one = {key: GOOD[key] for key in ("label", "score", "scores")}
+    assert wrong_many({"predictions": [one, one], "model": MODEL}, 2, LABELS) is None
+    assert (
+        wrong_many({"predictions": [one, {**one, "score": 0}], "model": MODEL}, 2, LABELS)
+        == "text 2: its score is not its label's"
+    )
+    assert wrong_many(None, 2, LABELS) == "it has no list predictions"
+    assert different(GOOD, {**GOOD, "label": "hate-speech"}) == "neither, then hate-speech"
+    assert different(GOOD, GOOD) is None
+
+
+def agent(**changes: Any) -> Agent:
+    facts = Facts(changes.pop("models", (Model("tweets", "sha256:ab", 1),)), changes.pop("started", 5.0), source="metrics")
+    return Agent(
+        **{
+            "pod": "a",
+            "uid": "u",
+            "node": "n",
+            "container": "c",
+            "image": "i",
+            "ready": True,
+            "restarts": 0,
+            "created": None,
+            "facts": facts,
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "says"),
+    [
+        ([agent()], []),
+        ([agent(), agent(uid="new")], []),
+        ([], ["a is gone"]),
+        ([agent(container="d", restarts=1)], ["a was restarted (0 restarts before, 1 after)"]),
+        ([agent(started=9.0)], ["a has another process"]),
+        ([agent(ready=False)], ["a is not ready"]),
+        ([agent(models=())], ["a has no model loaded", "a has tweets no more"]),
+        ([agent(models=(Model("tweets", "sha256:ab", 1), Model("other", "sha256:cd", 1)))], ["a has loaded other only now"]),
+        ([agent(models=(Model("tweets", "sha256:ab", 3),))], ["a had loaded tweets 1 time, now 3 times"]),
+        ([agent(models=None)], []),
+    ],
+)
+def test_agents_are_compared(after: list[Agent], says: list[str]) -> None:
+    """Pod, container, process, models; what could not be read is unknown, and no change."""
+    assert changes([agent()], after) == says
+    assert unknown([agent()], after) == ([] if after and after[0].facts.models is not None else ["a"])

@@ -1,0 +1,1 @@
+"""The RPC as others speak it, and its client's connections."""

@@ -1,0 +1,360 @@
+"""Plays the Kubernetes API, as far as ``python -m knative`` asks it: discovery, server-side apply, objects, logs, proxies."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import ssl
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import kubernetes_validate
+import yaml
+from click.testing import CliRunner
+
+from knative.__main__ import main
+from tests.support.paths import ROOT
+
+Json = dict[str, Any]
+NAMESPACE = "tweets"
+#: Group and version -> plural, kind, whether it is namespaced.
+KINDS: dict[tuple[str, str], list[tuple[str, str, bool]]] = {
+    ("", "v1"): [
+        ("pods", "Pod", True), ("services", "Service", True), ("serviceaccounts", "ServiceAccount", True), ("events", "Event", True),
+        ("namespaces", "Namespace", False),
+    ],
+    ("apps", "v1"): [("daemonsets", "DaemonSet", True), ("deployments", "Deployment", True)],
+    ("networking.k8s.io", "v1"): [("networkpolicies", "NetworkPolicy", True)],
+    ("serving.knative.dev", "v1"): [("services", "Service", True), ("revisions", "Revision", True)],
+    ("autoscaling.internal.knative.dev", "v1alpha1"): [("podautoscalers", "PodAutoscaler", True)],
+}  # fmt: skip
+_PATH = re.compile(
+    r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>[^/]+)(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?P<rest>/.*)?)?"
+)
+
+
+class Answer(Exception):
+    """A response that is not 200: a Kubernetes Status, or what a pod answers."""
+
+    def __init__(self, code: int, message: str, *, raw: bool = False) -> None:
+        status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+        self.code, self.body = code, message if raw else json.dumps(status)
+
+
+class FakeCluster:
+    """One API server. Its fields are the script: change them before or while something asks.
+
+    ``denied``: pairs of verb and resource (``("list", "events")``). ``statuses``: title (``DaemonSet/vaccel-agent``) -> status that
+    is laid over the object. ``proxied``: pod, path -> what the pod answers. ``logs``: pod, container, previous -> text.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.objects: dict[tuple[str, str, str, str], Json] = {}
+        self.denied: set[tuple[str, str]] = set()
+        self.forbidden_by_admission: dict[str, str] = {}
+        self.unauthorized = False
+        self.missing_groups: set[str] = set()
+        self.statuses: dict[str, Json] = {}
+        self.logs: dict[tuple[str, str, bool], str] = {}
+        self.proxied: dict[tuple[str, str], tuple[int, str] | Callable[[], tuple[int, str]]] = {}
+        self.tick: Callable[[], None] = lambda: None
+        self.lingering = 1  # looks at an object that was deleted, until it is gone
+        self.used: set[tuple[str, str]] = set()  # verb and resource, as in denied
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.lock = threading.RLock()
+        self._versions = iter(range(1, 10**9))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self.address = f"http{'s' if tls else ''}://localhost:{self._server.server_address[1]}"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def kubeconfig(self, path: Path, **changes: str) -> Path:
+        """A kubeconfig file that leads here."""
+        made = {
+            "apiVersion": "v1", "kind": "Config", "current-context": "fake",
+            "clusters": [{"name": "fake", "cluster": {"server": changes.get("server", self.address)}}],
+            "users": [{"name": "fake", "user": {"token": "t"}}],
+            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake", "namespace": NAMESPACE}}],
+        }  # fmt: skip
+        path.write_text(yaml.safe_dump(made))
+        return path
+
+    def add(self, api_version: str, kind: str, name: str, *, namespace: str = NAMESPACE, **fields: Any) -> Json:
+        """Puts an object there; ``labels`` and ``created`` (seconds ago) go into its metadata."""
+        created = datetime.now(UTC) - timedelta(seconds=fields.pop("created", 0))
+        metadata = {
+            "name": name, "namespace": namespace, "uid": str(uuid.uuid4()), "labels": fields.pop("labels", {}),
+            "creationTimestamp": stamp(created), "resourceVersion": str(next(self._versions)), "generation": 1,
+        }  # fmt: skip
+        made: Json = {"apiVersion": api_version, "kind": kind, "metadata": metadata, **fields}
+        group, version = api_version.rpartition("/")[::2]
+        plural, namespaced = next((p, n) for p, k, n in KINDS[group, version] if k == kind)
+        with self.lock:
+            self.objects[group, plural, namespace if namespaced else "", name] = made
+        return made
+
+    def remove(self, plural: str, name: str, group: str = "") -> None:
+        with self.lock:
+            self.objects.pop((group, plural, NAMESPACE, name), None)
+
+    def event(self, name: str, reason: str, message: str) -> None:
+        """An event about an object of a name."""
+        self.add(
+            "v1", "Event", f"{name}.{len(self.objects)}", involvedObject={"name": name, "namespace": NAMESPACE}, reason=reason,
+            message=message, lastTimestamp=stamp(datetime.now(UTC)),
+        )  # fmt: skip
+
+    def names(self) -> set[str]:
+        """``plural/name`` of all objects."""
+        return {f"{plural}/{name}" for _, plural, _, name in self.objects}
+
+    def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Json | str:
+        """The answer to one request. Raises `Answer`."""
+        with self.lock:
+            self.requests.append((method, path, query))
+            if self.unauthorized:
+                raise Answer(401, "Unauthorized")
+            return self._discovery(path) or self._request(method, path, query, body)
+
+    def _discovery(self, path: str) -> Json | None:
+        groups = [key for key in KINDS if key[0] not in self.missing_groups]
+        if path == "/version":
+            return {"major": "1", "minor": "36", "gitVersion": "v1.36.0"}
+        if path == "/apis":
+            named = [(group, {"groupVersion": f"{group}/{version}", "version": version}) for group, version in groups if group]
+            return {"kind": "APIGroupList", "groups": [{"name": n, "versions": [v], "preferredVersion": v} for n, v in named]}
+        for group, version in groups:
+            if path == (f"/apis/{group}/{version}" if group else f"/api/{version}"):
+                resources = [
+                    {"name": p, "kind": k, "namespaced": n, "singularName": "", "verbs": ["get"]}
+                    for p, k, n in KINDS[group, version]
+                ]
+                return {"kind": "APIResourceList", "groupVersion": path, "resources": resources}
+        return None
+
+    def _request(self, method: str, path: str, query: dict[str, str], body: Any) -> Json | str:
+        found = _PATH.fullmatch(path)
+        if not found:
+            raise Answer(404, f"no path {path}")
+        group, namespace, plural, name, rest = (found[key] or "" for key in ("group", "ns", "plural", "name", "rest"))
+        verb = {"GET": "get" if name else "list", "PATCH": "patch", "DELETE": "delete"}[method]
+        resource = f"{plural}{'/' + rest.split('/')[1] if rest else ''}"
+        self.used.add((verb, f"{resource}.{group}".rstrip(".")))
+        if (verb, f"{resource}.{group}".rstrip(".")) in self.denied:
+            where = f' in the namespace "{namespace}"' if namespace else ""
+            raise Answer(
+                403,
+                f'{plural} "{name}" is forbidden: User "bob" cannot {verb} resource "{resource}" in API group "{group}"{where}',
+            )
+        if rest:
+            return self._of_pod(name, rest, query)
+        key = (group, plural, namespace, name)
+        return {"list": self._list, "get": self._get, "patch": self._patch, "delete": self._delete}[verb](key, query, body)
+
+    def _of_pod(self, name: str, rest: str, query: dict[str, str]) -> str:
+        name = name.partition(":")[0]
+        if rest == "/log":
+            text = self.logs.get((name, query["container"], query.get("previous") == "true"), "")
+            lines = text.splitlines(keepends=True)
+            return "".join(lines[-int(query["tailLines"]) :] if "tailLines" in query else lines)
+        made = self.proxied.get((name, rest.removeprefix("/proxy")), (0, ""))
+        code, text = made() if callable(made) else made
+        if code == 200:
+            return text
+        raise Answer(code, text, raw=True) if code else Answer(503, "error trying to reach service: dial tcp: i/o timeout")
+
+    def _list(self, key: tuple[str, str, str, str], query: dict[str, str], _: Any) -> Json:
+        self.tick()
+        fields, labels = _selector(query.get("fieldSelector", "")), _selector(query.get("labelSelector", ""))
+        found = [
+            self._shown(made)
+            for (group, plural, namespace, _), made in self.objects.items()
+            if (group, plural) == key[:2] and key[2] in ("", namespace)
+            if all(value in (None, made["metadata"]["labels"].get(key)) for key, value in labels.items())
+            if labels.keys() <= made["metadata"]["labels"].keys()
+            if fields.get("involvedObject.name", made.get("involvedObject", {}).get("name"))
+            == made.get("involvedObject", {}).get("name")
+        ]
+        return {"kind": "List", "apiVersion": "v1", "metadata": {}, "items": found}
+
+    def _get(self, key: tuple[str, str, str, str], _: dict[str, str], __: Any) -> Json:
+        made = self.objects.get(key)
+        if made is not None and "deletionTimestamp" in made["metadata"]:
+            made["left"] = made.get("left", self.lingering) - 1
+            if made["left"] < 0:
+                made = self.objects.pop(key) and None
+        if made is None:
+            raise Answer(404, f'{key[1]} "{key[3]}" not found')
+        return self._shown(made)
+
+    def _shown(self, made: Json) -> Json:
+        status = self.statuses.get(f"{made['kind']}/{made['metadata']['name']}") or default_status(made)
+        seen = {"observedGeneration": made["metadata"]["generation"]}
+        return {**made, "status": {**seen, **made.get("status", {}), **status}}
+
+    def _patch(self, key: tuple[str, str, str, str], query: dict[str, str], body: Json) -> Json:
+        title = f"{body['kind']}/{key[3]}"
+        if title in self.forbidden_by_admission:
+            raise Answer(403, f'{key[1]} "{key[3]}" is forbidden: {self.forbidden_by_admission[title]}')
+        if key[2] and ("", "namespaces", "", key[2]) not in self.objects:
+            raise Answer(404, f'namespaces "{key[2]}" not found')
+        if query.get("fieldValidation") == "Strict":
+            strict(body)
+        before = self.objects.get(key)
+        made = self._merged(key, before, body, query["fieldManager"])
+        if before is not None and made == before:
+            return self._shown(before)
+        if before is not None and query.get("dryRun") != "All":
+            made["metadata"]["resourceVersion"] = str(next(self._versions))
+        if before is not None and made.get("spec") != before.get("spec"):
+            made["metadata"]["generation"] += 1
+        if query.get("dryRun") != "All":
+            self.objects[key] = made
+        return self._shown(made)
+
+    def _merged(self, key: tuple[str, str, str, str], before: Json | None, body: Json, manager: str) -> Json:
+        made = copy.deepcopy(before) if before else self.add(body["apiVersion"], body["kind"], key[3], namespace=key[2])
+        if before is None:
+            self.objects.pop(key)
+        _merge(made, copy.deepcopy(body))
+        made.setdefault("spec", {}).setdefault("defaulted", True)  # the server's own doing
+        fields = made["metadata"].setdefault("managedFields", [])
+        if manager not in {field["manager"] for field in fields}:
+            fields.append({"manager": manager, "operation": "Apply"})
+        return made
+
+    def _delete(self, key: tuple[str, str, str, str], _: dict[str, str], body: Json) -> Json:
+        made = self.objects.get(key)
+        if made is None:
+            raise Answer(404, f'{key[1]} "{key[3]}" not found')
+        if (body or {}).get("preconditions", {}).get("uid") not in (None, made["metadata"]["uid"]):
+            raise Answer(409, "the uid is another one")
+        made["metadata"]["deletionTimestamp"] = stamp(datetime.now(UTC))
+        return self._shown(made)
+
+
+def _selector(text: str) -> dict[str, str | None]:
+    """None: any value will do."""
+    return {part.partition("=")[0]: part.partition("=")[2] or None for part in text.split(",") if part}
+
+
+def _merge(made: Json, body: Json) -> None:
+    """A list is replaced as a whole."""
+    for key, value in body.items():
+        if isinstance(value, dict) and isinstance(made.get(key), dict):
+            _merge(made[key], value)
+        else:
+            made[key] = value
+
+
+def strict(body: Json) -> None:
+    """As ``fieldValidation=Strict`` does it."""
+    if "knative.dev" in body["apiVersion"]:
+        unknown = set(body["spec"]) - {"template", "traffic"}
+        if unknown:
+            raise Answer(400, f'strict decoding error: unknown field "spec.{unknown.pop()}"')
+        return
+    try:
+        kubernetes_validate.validate(body, "1.36", strict=True)
+    except kubernetes_validate.ValidationError as error:
+        raise Answer(400, f"strict decoding error: {error.message}") from None
+
+
+def default_status(made: Json) -> Json:
+    """Of an object whose controller finds all well."""
+    name = made["metadata"]["name"]
+    if made["kind"] == "DaemonSet":
+        return {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 2}
+    if made["apiVersion"] == "serving.knative.dev/v1" and made["kind"] == "Service":
+        return {
+            "url": f"http://{name}.{NAMESPACE}.example.com", "latestCreatedRevisionName": f"{name}-00001",
+            "latestReadyRevisionName": f"{name}-00001", "conditions": [{"type": "Ready", "status": "True"}],
+            "traffic": [{"revisionName": f"{name}-00001", "percent": 100, "latestRevision": True}],
+        }  # fmt: skip
+    return {}
+
+
+def stamp(when: datetime) -> str:
+    """As the API writes it."""
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ready(when: datetime | None = None) -> Json:
+    """A Ready condition."""
+    return {"type": "Ready", "status": "True", "lastTransitionTime": stamp(when or datetime.now(UTC))}
+
+
+def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def _answer(self) -> None:
+            parts = urlsplit(self.path)
+            text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            try:
+                made = cluster.answer(self.command, parts.path, dict(parse_qsl(parts.query)), json.loads(text) if text else None)
+                self._send(200, made if isinstance(made, str) else json.dumps(made), isinstance(made, dict))
+            except Answer as answer:
+                self._send(answer.code, answer.body, True)
+
+        do_GET = do_PATCH = do_DELETE = do_POST = _answer  # noqa: N815 the server's names
+
+        def _send(self, code: int, text: str, is_json: bool) -> None:
+            data = text.encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json" if is_json else "text/plain")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    return Handler
+
+
+@contextmanager
+def fake_cluster(tls: ssl.SSLContext | None = None) -> Iterator[FakeCluster]:
+    """A cluster with Knative 1.19 and one namespace."""
+    cluster = FakeCluster(tls)
+    cluster.add("v1", "Namespace", NAMESPACE)
+    cluster.add(
+        "apps/v1", "Deployment", "controller", namespace="knative-serving", labels={"app.kubernetes.io/version": "1.19.0"}
+    )
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def knative(*arguments: str, kubeconfig: Path | None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs ``python -m knative`` as a process of its own; without a kubeconfig there is no cluster."""
+    ours = {"KUBECONFIG": str(kubeconfig)} if kubeconfig else {"HOME": "/nonexistent"}
+    inherited = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST")}
+    return subprocess.run(
+        [sys.executable, "-m", "knative", *arguments],
+        cwd=ROOT, env={**inherited, **ours, **(env or {})}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+
+def quickly(*arguments: str, kubeconfig: Path) -> subprocess.CompletedProcess[str]:
+    """The same in this process: for all that a process of its own would not make truer."""
+    done = CliRunner().invoke(main, [*arguments, "--kubeconfig", str(kubeconfig)])
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)

@@ -1,0 +1,148 @@
+"""Plays the ingress and two Knative Services behind it that scale to zero: the function, and a hello world."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.support.fakecluster import NAMESPACE, FakeCluster, ready
+
+Json = dict[str, Any]
+SCORES = {"hate-speech": 0.01, "offensive-language": 0.04, "neither": 0.95}
+MODEL = {"name": "tweets", "sha256": "ab" * 32}
+
+
+@dataclass
+class Service:
+    """One Knative Service. Its first request starts a pod, which takes ``start`` seconds; looked at thrice in idleness it is gone."""
+
+    name: str
+    start: float
+    looks: int = 0
+    busy: int = 0
+    starts: int = 0
+
+    @property
+    def host(self) -> str:
+        return f"{self.name}.{NAMESPACE}.example.com"
+
+
+@dataclass
+class FakeIngress:
+    """``broken``: what goes wrong, one of the words that `_broken` and `Ingress` look for."""
+
+    cluster: FakeCluster
+    services: list[Service]
+    broken: str = ""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    hosts: list[str] = field(default_factory=list)
+
+    def serve(self, host: str, body: Any) -> Json | None:
+        """The answer to one request; None: the connection is dropped."""
+        service = next(one for one in self.services if one.host == host.partition(":")[0])
+        with self.lock:
+            self.hosts.append(host)
+            service.busy += 1
+            cold = not self._pods(service)
+            if cold:
+                self._start(service)
+        time.sleep(service.start if cold else 0)
+        with self.lock:
+            service.busy -= 1
+            service.looks = 0
+        if cold and service.starts > 1 and self.broken == "lost":
+            return None
+        return self._answer(body)
+
+    def _start(self, service: Service) -> None:
+        service.starts += 1
+        if self.broken != "elsewhere":
+            labels = {"serving.knative.dev/service": service.name}
+            self.cluster.add(
+                "v1", "Pod", f"{service.name}-{service.starts}", labels=labels, spec={}, status={"conditions": [ready()]}
+            )
+        if service.starts > 1:
+            self._hurt()
+
+    def _hurt(self) -> None:
+        agent = next(made for made in self.cluster.objects.values() if made["metadata"]["name"] == "agent-1")
+        if self.broken == "restart":
+            agent["status"]["containerStatuses"][0] |= {"restartCount": 1, "containerID": "containerd://other"}
+        if self.broken == "reload":
+            code, text = self.cluster.proxied["agent-1", "/metrics"]  # type: ignore[misc] # it is a pair here
+            self.cluster.proxied["agent-1", "/metrics"] = code, text.replace('{model="tweets"} 1.0', '{model="tweets"} 2.0')
+        if self.broken == "replaced":
+            agent["metadata"]["uid"] = "another"
+
+    def _answer(self, body: Any) -> Json:
+        if not body:
+            return {"hello": "world"}
+        scores = SCORES
+        if self.broken == "labels":
+            scores = {**SCORES, "nonsense": 0.0}
+        elif self.broken == "sum":
+            scores = {**SCORES, "neither": 0.5}
+        elif self.broken == "moody":
+            shift = 0.01 * (len(self.hosts) // 2 % 2)
+            scores = {**SCORES, "neither": 0.95 - shift, "hate-speech": 0.01 + shift}
+        one = {"label": "neither", "score": scores["neither"], "scores": scores}
+        if "text" in body:
+            return {**one, "model": MODEL}
+        texts = body["texts"][1:] if self.broken == "few" else body["texts"]
+        return {"predictions": [one for _ in texts], "model": MODEL}
+
+    def _pods(self, service: Service) -> list[str]:
+        return [name for _, plural, _, name in self.cluster.objects if plural == "pods" and name.startswith(f"{service.name}-")]
+
+    def tick(self) -> None:
+        """Scales to zero what is idle."""
+        with self.lock:
+            for service in self.services:
+                service.looks += 1
+                if self.broken != "awake" and not service.busy and service.looks > 2:
+                    for name in self._pods(service):
+                        self.cluster.remove("pods", name)
+
+
+@contextmanager
+def fake_ingress(cluster: FakeCluster, broken: str = "") -> Iterator[tuple[FakeIngress, str]]:
+    """The ingress and its ``host:port``; its services are in the cluster."""
+    services = [Service("vaccel-function", 0.15), Service("hello", 0.05)]
+    for service in services:
+        spec = {
+            "template": {"metadata": {"annotations": {"autoscaling.knative.dev/min-scale": "1" if broken == "kept" else "0"}}}
+        }
+        cluster.add("serving.knative.dev/v1", "Service", service.name, spec=spec)
+    ingress = FakeIngress(cluster, services, broken)
+    cluster.lock = ingress.lock  # one lock for both, or each would wait for the other
+    cluster.tick = ingress.tick
+
+    class Ingress(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            made = ingress.serve(self.headers["Host"], json.loads(body) if body else None)
+            if made is None:
+                self.connection.close()
+                return
+            self.send_response(500 if ingress.broken == "error" and body else 200)
+            self.end_headers()
+            self.wfile.write(json.dumps(made).encode())
+
+        do_GET = do_POST  # noqa: N815 the server's name
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Ingress)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield ingress, f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()

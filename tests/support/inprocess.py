@@ -1,0 +1,54 @@
+"""The application without a server and without an agent: the shipped model's tokenizer, and logits that a test gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from werkzeug.test import Client
+
+from function.core.classifier import Classifier
+from function.core.request import Limits
+from function.core.service import Service, Slots
+from function.load import extras_of
+from function.telemetry.access import Access
+from function.web.app import create_app
+from tests.support.paths import TWEETS
+from vaccel_common.modelfile import Extras
+from vaccel_rpc.client import RunResult
+from vaccel_rpc.tensors import Tensor, from_values, to_values
+
+#: Token ids of a run -> logits.
+Logits = Callable[[list[Any]], Sequence[float]]
+
+
+@lru_cache
+def extras() -> Extras:
+    return extras_of(TWEETS)
+
+
+class Runner:
+    """Answers each run with what ``logits`` makes of its token ids; counts the runs."""
+
+    def __init__(self, logits: Logits) -> None:
+        self._logits = logits
+        self.runs = 0
+
+    def run_timed(self, requests: Sequence[Sequence[Tensor]], *_: Any, **__: Any) -> list[RunResult]:
+        self.runs += len(requests)
+        return [RunResult([from_values("float32", (1, 3), self._logits(to_values(request[0])))]) for request in requests]
+
+
+def service(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> Service:
+    """A service of the shipped model that runs nothing; bodies of 4,000 bytes, 4 texts of 100 characters."""
+    return Service(
+        Classifier.of_file(extras(), Runner(logits)), {"name": "tweets", "sha256": None}, Limits(4, 100, 4000), 1.0,
+        Slots(4), Slots(1), lambda: None, lambda: [("unix:///nowhere", True)], {},
+    )  # fmt: skip
+
+
+def client(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> Any:
+    """A client of such an application (werkzeug's)."""
+    made = service(logits)
+    return Client(create_app(made, Access(made)))

@@ -1,0 +1,1 @@
+"""Benchmarks, load tests, scripts, docs, layers and the wheel."""

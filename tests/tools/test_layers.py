@@ -1,0 +1,140 @@
+"""Which package may import which."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+OURS = {
+    "agent",
+    "function",
+    "vaccel_common",
+    "vaccel_rpc",
+    "models",
+    "export",
+    "training",
+    "knative",
+    "tests",
+    "benchmarks",
+    "scripts",
+    "loadtests",
+}
+MAY = {
+    "vaccel_common": {"vaccel_common"},
+    "vaccel_rpc": {"vaccel_rpc", "vaccel_common"},
+    "agent": {"agent", "vaccel_common", "vaccel_rpc"},
+    "function": {"function", "vaccel_common", "vaccel_rpc"},
+    "models": {"models", "export", "training"},
+    "training": {"training"},
+    "export": {"export", "training", "vaccel_common"},
+    "loadtests": {"loadtests", "function", "vaccel_common", "vaccel_rpc"},
+    "knative": {"knative", "vaccel_common", "vaccel_rpc"},
+}
+#: Third-party package -> the only files that may import it.
+ONLY = {
+    "torch": ("agent/engines/torch/", "export/", "training/"),
+    "flask": ("function/web/",),
+    "werkzeug": ("function/web/", "function/runtimes/parliament.py"),
+    "cheroot": ("agent/monitoring.py", "agent/metrics.py"),
+    "uvicorn": ("function/server/serving.py", "function/server/connection.py", "function/server/parser.py"),
+    "httptools": ("function/server/connection.py", "function/server/parser.py"),
+    "opentelemetry": ("vaccel_common/otel.py",),
+    "prometheus_client": ("function/telemetry/metrics.py", "agent/monitoring.py", "agent/metrics.py", "knative/look/agents.py"),
+    "cloudevents": ("function/web/events.py",),
+    "grpc": ("agent/transports/grpc.py", "vaccel_rpc/channels/grpc.py"),
+    "numpy": ("export/", "training/"),
+    "gevent": ("loadtests/",),
+    "locust": ("loadtests/",),
+    "transformers": ("export/", "training/"),
+    "tokenizers": ("function/core/tokens.py", "function/cli/vocab.py", "export/", "training/"),
+    "kubernetes": ("knative/cluster/api.py", "knative/cluster/connect.py"),
+    "rich": ("knative/cli/output.py",),
+    "urllib3": ("knative/cluster/api.py", "knative/cluster/connect.py", "knative/verify/ingress.py"),
+}
+#: A package, or a file of one -> what it may not import: a request goes in one direction.
+BELOW = {
+    "vaccel_rpc/frames.py": ("socket", "threading", "asyncio"),
+    "vaccel_rpc/wire.py": ("socket", "threading", "asyncio"),
+    "agent/engines/": ("agent.batching", "agent.store", "agent.service", "agent.sessions", "agent.transports", "agent.server"),
+    "agent/batching/": (
+        "agent.engines.torch",
+        "agent.service",
+        "agent.sessions",
+        "agent.store",
+        "agent.transports",
+        "agent.server",
+    ),
+    "agent/store/": (
+        "agent.engines.torch",
+        "agent.batching",
+        "agent.service",
+        "agent.sessions",
+        "agent.transports",
+        "agent.server",
+    ),
+    "agent/sessions.py": ("agent.engines", "agent.batching", "agent.service", "agent.transports", "agent.server"),
+    "agent/calls.py": ("agent.engines", "agent.batching", "agent.store", "agent.operations", "agent.service", "agent.transports"),
+    "agent/operations/": ("agent.engines.torch", "agent.service", "agent.transports", "agent.server", "socket"),
+    "agent/service.py": ("agent.engines", "agent.transports", "agent.server", "socket"),
+    "agent/transports/": ("agent.engines", "agent.batching", "agent.store", "agent.operations", "agent.server"),
+    "function/core/": (
+        *("function.web", "function.server", "function.telemetry", "function.runtimes", "function.cli", "function.assembly"),
+        *("function.config", "vaccel_rpc.channels", "vaccel_rpc.remote", "http.server", "flask", "werkzeug"),
+    ),
+    "function/core/request.py": ("http", "function.core.classifier"),
+    "function/core/openinference.py": ("http", "function.core.service"),
+    "function/core/service.py": ("http",),
+    "function/core/classifier.py": ("http", "function.core.request"),
+    "function/telemetry/": ("function.web", "function.server", "function.runtimes", "function.assembly", "function.config"),
+    "function/web/": ("function.server", "function.runtimes", "function.cli", "function.assembly", "function.config"),
+    "function/server/": ("function.web", "function.runtimes", "function.cli", "function.assembly", "function.config"),
+    "function/cli/": ("function.web", "function.server", "function.runtimes", "function.assembly"),
+    "knative/cluster/": ("knative.apply", "knative.look", "knative.verify", "knative.cli", "click"),
+    "knative/apply/": ("knative.look", "knative.verify", "knative.cli", "click"),
+    "knative/look/": ("knative.apply", "knative.verify", "knative.cli", "click"),
+    "knative/verify/": ("knative.apply", "knative.cli", "click"),
+    **dict.fromkeys(
+        [
+            *(f"knative/apply/{name}.py" for name in ("manifests", "overrides", "states", "why")),
+            *("knative/cluster/objects.py", "knative/cluster/refusals.py", "knative/verify/answers.py", "knative/verify/warm.py"),
+        ],
+        ("knative.cluster.api", "knative.cluster.connect", "knative.verify.ingress", "urllib3", "socket"),
+    ),
+}
+
+
+def within(name: str, modules: Iterable[str]) -> bool:
+    return any(name == module or name.startswith(module + ".") for module in modules)
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+#: ``models/build`` is what training writes; the legacy function root is no part of its package.
+SOURCES = sorted(
+    path for package in MAY for path in (ROOT / package).rglob("*.py") if not {"build", "parliament"} & set(path.parts)
+)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_only_what_its_layer_may(path: Path) -> None:
+    """A package imports the packages it may, and a library is known to the modules that wrap it."""
+    place = str(path.relative_to(ROOT))
+    for name in imports(path):
+        top = name.split(".")[0]
+        assert top not in OURS or top in MAY[place.split("/")[0]], f"{place} imports {name}"
+        assert top not in ONLY or place.startswith(ONLY[top]), f"{place} imports {name}"
+        for part, closed in BELOW.items():
+            assert not (place.startswith(part) and within(name, closed)), f"{place} imports {name}"

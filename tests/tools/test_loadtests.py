@@ -1,0 +1,301 @@
+"""The load tests: their shapes, texts and judgement alone, and Locust itself against real and false servers."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import re
+import statistics
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.processes import free_port
+from function.core.tokens import Encoder
+from function.load import extras_of
+from loadtests.answers import Judge, WrongAnswer, problem
+from loadtests.limits import Counts, Limits, judge, percentile, timed
+from loadtests.shapes import SHAPES, Plan
+from loadtests.texts import COUNT, texts
+from tests.function.test_function import LABELS, start, wait_until_ready
+from tests.support.paths import ROOT, TWEETS
+from tests.support.servers import Server
+
+LOCUST = ROOT / ".venv-loadtest/bin/locust"
+needs_locust = pytest.mark.skipif(not LOCUST.exists(), reason="Locust is not here: make .venv-loadtest/installed")
+
+TICKS: list[tuple[Plan, list[tuple[float, int | None]]]] = [
+    (Plan("steady", 8, 2, run_time=10), [(0, 8), (9.9, 8), (10, None), (99, None)]),
+    (Plan("step", 10, 2, run_time=50, steps=5), [(0, 2), (9.9, 2), (10, 4), (25, 6), (49.9, 10), (50, None)]),
+    (Plan("step", 3, 2, run_time=10, steps=5), [(0, 1), (2, 2), (4, 2), (6, 3), (9, 3), (10, None)]),
+    (Plan("spike", 50, 2, run_time=100), [(0, 5), (39.9, 5), (40, 50), (59.9, 50), (60, 5), (100, None)]),
+    (Plan("spike", 4, 2, run_time=100), [(0, 1), (50, 4), (99, 1)]),
+    (Plan("bursts", 9, 2, run_time=50, burst=5, gap=15), [(0, 9), (4.9, 9), (5, 0), (19.9, 0), (20, 9), (26, 0), (45, 0), (50, None)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("plan", "wanted"), TICKS, ids=[f"{plan.shape} of {plan.users}" for plan, _ in TICKS])
+def test_shapes(plan: Plan, wanted: list[tuple[float, int | None]]) -> None:
+    """So many users at that second; None at the end."""
+    found = [(second, plan.tick(second)) for second, _ in wanted]
+    assert [(second, tick and tick[0]) for second, tick in found] == wanted
+
+
+def test_what_is_sudden_comes_at_once() -> None:
+    """Whatever the spawn rate says, which holds for the others."""
+    rates = {shape: Plan(shape, 50, 2).tick(0) for shape in SHAPES}
+    assert {shape: tick and tick[1] for shape, tick in rates.items()} == {"steady": 2, "step": 2, "spike": 50, "bursts": 50}
+
+
+def test_gaps_are_longer_than_scaling_to_zero() -> None:
+    """Knative's stable window of 60 s and its grace period of 30 s."""
+    assert Plan("bursts", 1, 1).gap > 60 + 30
+
+
+def test_the_texts_are_as_long_as_short_messages_are() -> None:
+    """39 tokens on average, from a few to nearly what the model sees; each run has the same."""
+    extras = extras_of(TWEETS)
+    assert extras.tokenizer
+    assert extras.signature
+    lengths = sorted(item.whole for item in Encoder(extras.tokenizer, extras.signature).encode(texts()))
+    assert len(lengths) == COUNT
+    assert 37 <= statistics.mean(lengths) <= 41
+    assert 15 <= statistics.stdev(lengths) <= 27
+    assert lengths[COUNT // 20] < 16
+    assert 70 < lengths[-COUNT // 20] < lengths[-1] <= 140
+    assert len(set(texts())) > 0.95 * COUNT
+
+
+def test_texts_of_a_file(tmp_path: Path) -> None:
+    """One a line, or a column of a .csv; a file without a text is said to be one."""
+    (tmp_path / "a.txt").write_text("one\n\ntwo\n")
+    (tmp_path / "a.csv").write_text('id,tweet\n1,"one, two"\n')
+    (tmp_path / "empty.txt").write_text("\n \n")
+    assert texts(str(tmp_path / "a.txt")) == ("one", "two")
+    assert texts(str(tmp_path / "a.csv")) == ("one, two",)
+    with pytest.raises(ValueError, match=r"empty\.txt: there is no text"):
+        texts(str(tmp_path / "empty.txt"))
+
+
+JUDGED: list[tuple[Counts, Limits, list[str]]] = [
+    (Counts(100, 0, 0, {10: 100}), Limits(), []),
+    (Counts(100, 1, 0, {10: 100}), Limits(0.01), []),
+    (Counts(100, 2, 0, {10: 100}), Limits(0.01), ["fail ratio 0.0200 (2 of 100), limit --max-fail-ratio 0.01"]),
+    (Counts(100, 0, 0, {10: 95, 900: 5}), Limits(p95_ms=10, p99_ms=900), []),
+    (Counts(100, 0, 0, {10: 94, 900: 6}), Limits(p95_ms=100, p99_ms=500),
+     ["p95 900 ms, limit --max-p95-ms 100", "p99 900 ms, limit --max-p99-ms 500"]),
+    (Counts(0, 0, 0, {}), Limits(1), ["no request was made, which is no success"]),
+    (Counts(9, 0, 2, {1: 9}), Limits(1), ["2 exceptions in the load test itself, limit 0"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("counts", "limits", "says"), JUDGED)
+def test_limits(counts: Counts, limits: Limits, says: list[str]) -> None:
+    """A sentence for each that is passed, with the figure and the option."""
+    assert [verdict.says for verdict in judge(counts, limits) if not verdict.passed] == says
+
+
+def test_percentiles_are_of_what_the_server_was_asked() -> None:
+    """A client that is slow by intention says nothing about the server."""
+    times = timed(
+        [("one text", {10: 1, 20: 1}), ("16 texts", {20: 2}), ("misbehaving: slow", {9000: 5}), ("stream of lines", {2000: 1})]
+    )
+    assert times == {10: 1, 20: 3}
+    assert [percentile({10: 1, 20: 3}, share) for share in (0.25, 0.26, 0.95, 1)] == [10, 20, 20, 20]
+    assert percentile({}, 0.95) == 0
+
+
+def answer(scores: tuple[float, ...] = (0.1, 0.2, 0.7), **more: Any) -> dict[str, Any]:
+    best = LABELS[scores.index(max(scores))]
+    return {"label": best, "score": max(scores), "scores": dict(zip(LABELS, scores, strict=True)), "tokens": 5, **more}
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"label": "nonsense"}, "the label is not one"),
+    ({"label": "hate-speech"}, "not the one with the best score"),
+    ({"scores": {"a": 1.0}}, "labels are not the model's"),
+    ({"scores": None}, "has no scores"),
+    (answer((0.1, 0.2, 0.6)), "do not sum to 1"),
+    (answer((-0.1, 0.2, 0.9)), "not between 0 and 1"),
+    ({"score": 0.5}, "not the best one"),
+    ({"tokens": 6}, "tokens are not those"),
+    ({"tokens": None}, "tokens are not those"),
+    (answer((0.2, 0.1, 0.7)), "scores are not those"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), WRONG, ids=[says for _, says in WRONG])
+def test_a_wrong_answer_is_found(change: dict[str, Any], says: str) -> None:
+    """After the right one to the same text."""
+    known = Judge(LABELS)
+    known.one("tea", json.dumps(answer()))
+    known.one("tea", json.dumps(answer()))
+    with pytest.raises(WrongAnswer, match=says):
+        known.one("tea", json.dumps({**answer(), **change}))
+
+
+def test_many_answers_are_as_many_and_in_order() -> None:
+    """Two texts that change places are found by what they were answered before."""
+    known = Judge(LABELS)
+    right = [answer(), answer((0.7, 0.2, 0.1), tokens=9)]
+    known.many(["tea", "a longer text"], json.dumps({"predictions": right}))
+    for wrong, says in ((right[:1], "number of predictions"), (right[::-1], "another text's"), ({}, "number of predictions")):
+        with pytest.raises(WrongAnswer, match=says):
+            known.many(["tea", "a longer text"], json.dumps({"predictions": wrong}))
+
+
+def test_lines_and_logits() -> None:
+    """A line by its number, and the model's own values by what they were before."""
+    known = Judge(LABELS)
+    known.line(2, "tea", json.dumps({"line": 2, "id": 2, **answer()}).encode())
+    with pytest.raises(WrongAnswer, match="out of order"):
+        known.line(3, "tea", json.dumps({"line": 2, "id": 2, **answer()}).encode())
+    with pytest.raises(WrongAnswer, match="refused: busy"):
+        known.line(3, "tea", json.dumps({"line": 3, "error": {"detail": "busy"}}).encode())
+    known.logits("tea", [0.5, -1, 3])
+    for values, says in (([0.5, -1], "another number"), ([0.5, -1, float("nan")], "no number"), ([3, -1, 0.5], "another text's")):
+        with pytest.raises(WrongAnswer, match=says):
+            known.logits("tea", values)
+
+
+def test_a_refusal_in_a_few_words() -> None:
+    """Its status and detail, without what changes each time."""
+    assert problem(429, b'{"detail": "the agent is busy"}') == "429: the agent is busy"
+    assert problem(502, b"<html>") == "502, without a problem's detail"
+
+
+def locust(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [str(LOCUST), "-f", "loadtests/locustfile.py", "--headless", "--only-summary", *options]
+    return subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100, check=False
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start(tmp_path_factory.mktemp("loadtests"), agent.addresses["unix"], READ_TIMEOUT_S="2")
+    wait_until_ready(server)
+    yield server
+    assert server.stop() == 0
+
+
+@needs_locust
+def test_every_user_finds_the_function_right(agent: Server, function: Server, tmp_path: Path) -> None:
+    """All classes, HTTP and RPC: no failure, exit code 0, the limits named, CSV and HTML written."""
+    options = ["-u", "18", "-r", "18", "-t", "6s", "--shape", "steady", "--stop-timeout", "10", "--think", "0.2"]
+    reports = ["--csv", str(tmp_path / "run"), "--html", str(tmp_path / "run.html")]
+    done = locust(
+        *options,
+        *reports,
+        "--host",
+        function.addresses["http"],
+        "--rpc-address",
+        agent.addresses["unix"],
+        "--max-p95-ms",
+        "60000",
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"ok: fail ratio 0\.0000 \(0 of \d+\), limit --max-fail-ratio 0\n", done.stdout)
+    assert re.search(r"ok: p95 \d+ ms, limit --max-p95-ms 60000\n", done.stdout)
+    asked = (tmp_path / "run_stats.csv").read_text()
+    for name in ("one text", "16 texts", "line of a stream", "stream of lines", "event, ", "v2 infer", "misbehaving: "):
+        assert name in asked
+    assert "RPC,run," in asked
+    assert (tmp_path / "run.html").exists()
+
+
+@needs_locust
+def test_misbehaving_is_told_so(function: Server) -> None:
+    """Slow bytes get their 408, and after a hang-up the function lives."""
+    done = locust("-u", "3", "-r", "3", "-t", "5s", "--shape", "steady", "--stop-timeout", "10", "--host", function.addresses["http"],
+                  "--tags", "slow", "hang-up")  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "misbehaving: slow bytes" in done.stdout
+    assert "misbehaving: hang-up" in done.stdout
+
+
+@needs_locust
+def test_an_impossible_limit_fails(function: Server) -> None:
+    """Exit code 1, and the line that says which."""
+    done = locust("-u", "2", "-r", "2", "-t", "2s", "--host", function.addresses["http"], "--max-p99-ms", "0.001", "SingleTexts")
+    assert done.returncode == 1
+    assert re.search(r"FAILED: p99 \d+ ms, limit --max-p99-ms 0\.001\n", done.stdout)
+    assert "Traceback" not in done.stdout
+
+
+@needs_locust
+def test_a_master_decides_for_its_workers(function: Server, tmp_path: Path) -> None:
+    """It counts what they counted, and they end with 0."""
+    port = str(free_port())
+    worker = [str(LOCUST), "-f", "loadtests/locustfile.py", "--worker", "--master-host", "127.0.0.1", "--master-port", port]
+    with (tmp_path / "workers.log").open("wb") as log:
+        workers = [subprocess.Popen(worker, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log) for _ in range(2)]
+        done = locust("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2",
+                      "--expect-workers-max-wait", "60", "-u", "4", "-r", "4", "-t", "3s", "--shape", "steady", "--stop-timeout", "10",
+                      "--host", function.addresses["http"], "--max-p95-ms", "0.001", "SingleTexts", "BatchUsers")  # fmt: skip
+        codes = [process.wait(30) for process in workers]
+    assert codes == [0, 0], (tmp_path / "workers.log").read_text()
+    assert done.returncode == 1, done.stdout
+    assert re.search(r"ok: fail ratio 0\.0000 \(0 of [1-9]\d*\)", done.stdout)
+    assert "FAILED: p95 " in done.stdout
+
+
+class _Wrong(http.server.BaseHTTPRequestHandler):
+    """Gives one text a label of no model, and several texts an answer too few."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        wrong = {"predictions": [answer()] * (len(asked["texts"]) - 1)} if "texts" in asked else answer(label="nonsense")
+        body = json.dumps(wrong).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def wrong_server() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Wrong) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@needs_locust
+def test_wrong_answers_are_failures(wrong_server: str) -> None:
+    """Fast, with status 200, and wrong: counted with the reason, exit code 1."""
+    done = locust(
+        "-u", "4", "-r", "4", "-t", "3s", "--host", wrong_server, "--tags", "single", "batch", "--exclude-tags", "plain"
+    )
+    assert done.returncode == 1
+    assert re.search(r"FAILED: fail ratio 1\.0000 ", done.stdout)
+    assert "the label is not one of the model's" in done.stdout
+    assert "the number of predictions is not the number of texts" in done.stdout
+
+
+REFUSED = [
+    (["--texts", "/nowhere.txt"], "/nowhere.txt: No such file"),
+    (["--tags", "nothing"], "no user is left"),
+    (["--rpc-address", "grpc://127.0.0.1:1"], "RawRpc speaks ttrpc"),
+    (["--max-fail-ratio", "2"], "2 is not from 0 to 1"),
+    (["--shape", "waves"], "invalid choice"),
+]
+
+
+@needs_locust
+@pytest.mark.parametrize(("options", "says"), REFUSED, ids=[says for _, says in REFUSED])
+def test_what_cannot_be_is_said_first(options: list[str], says: str) -> None:
+    """Before anything is sent."""
+    done = locust("-t", "1s", "--host", "http://127.0.0.1:9", *options)
+    assert done.returncode != 0
+    assert says in done.stdout
+    assert "Traceback" not in done.stdout

@@ -1,0 +1,130 @@
+"""The slow clients of the benchmark: what they send is what a function takes, and they send it as slowly as they say."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.slow import scripts
+from benchmarks.slow.beside import Found, Plan, Slice, markdown
+from benchmarks.slow.clients import KINDS, Clients, Job, Seen, beside
+from benchmarks.slow.scripts import Script
+from tests.function.test_function import start, wait_until_ready
+from tests.support.servers import Server
+
+
+@pytest.fixture(scope="module")
+def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start(tmp_path_factory.mktemp("slow"), agent.addresses["unix"], READ_TIMEOUT_S="2")
+    wait_until_ready(server)
+    yield server
+    assert server.stop() == 0
+
+
+def port_of(function: Server) -> int:
+    return int(function.addresses["http"].rpartition(":")[2])
+
+
+@pytest.mark.parametrize("script", scripts.dripping(), ids=lambda script: script.name)
+def test_what_comes_by_the_byte_is_right(function: Server, script: Script) -> None:
+    """Sent at once, it is answered as it should be: 408 has no other reason than that it is slow."""
+    with socket.create_connection(("127.0.0.1", port_of(function)), timeout=20) as client:
+        client.sendall(script.first + script.rest)
+        answer = client.makefile("rb").read()
+    assert answer[9:12] == (b"415" if script.name.startswith("multipart") else b"200")
+
+
+@pytest.mark.parametrize("script", scripts.deaf(), ids=lambda script: script.name)
+def test_what_is_not_read_is_large(function: Server, script: Script) -> None:
+    """More comes back than was sent."""
+    asked = script.first + script.over_and_over
+    with socket.create_connection(("127.0.0.1", port_of(function)), timeout=20) as client:
+        client.sendall(asked)
+        got = b""
+        while len(got) < 4 * len(asked):
+            data = client.recv(65536)
+            assert data, got[-200:]
+            got += data
+    assert got.startswith(b"HTTP/1.1 200 ")
+
+
+def test_they_send_a_byte_at_a_time_and_come_again() -> None:
+    """Both clients say their first words at once and then a byte a turn; closed, they come again."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        clients = Clients(Job(listener.getsockname()[1], "", 2, 0.0, 0.05), [Script("a", b"first", b"12345678")])
+        over = threading.Event()
+
+        def run() -> None:
+            while not over.is_set():
+                clients.tick()
+                time.sleep(0.005)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            for _ in range(2):
+                began = time.monotonic()
+                for one in [listener.accept()[0] for _ in range(2)]:
+                    one.settimeout(5)
+                    with one.makefile("rb") as said:
+                        assert said.read(8) == b"first123"
+                    one.sendall(b"HTTP/1.1 408 late")
+                    one.close()
+                assert time.monotonic() - began > 0.09
+        finally:
+            over.set()
+            thread.join()
+    assert clients.seen.answers["408"] >= 2
+    assert clients.seen.connections >= 4
+    clients.close()
+
+
+def test_a_deaf_one_sends_until_nothing_more_is_taken() -> None:
+    """It sends over and over, and stays when its buffers are full."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        clients = Clients(Job(listener.getsockname()[1], "", 1, 0.0), [Script("a", b"first", over_and_over=b"more" * 1000)])
+        before = -1
+        while clients.seen.sent > before:
+            before = clients.seen.sent
+            for _ in range(50):
+                clients.tick()
+        assert before > 5000
+        listener.accept()[0].close()
+        end = time.monotonic() + 5
+        while not clients.seen.answers and time.monotonic() < end:
+            clients.tick()
+        assert clients.seen.answers == {"closed": 1}
+        clients.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_their_process(function: Server, kind: str) -> None:
+    """It connects them, ends when it is told, and says what it saw."""
+    seen = Seen()
+    with beside(Job(port_of(function), kind, 30, 0.1), seen):
+        time.sleep(1)
+    assert seen.connections == 30
+    assert seen.seconds > 0.5
+    assert (seen.sent > 0) == (kind != "idle")
+
+
+def test_the_table() -> None:
+    """Each ratio compares a median with its two neighbours; memory is listed in the order of the measurements."""
+
+    def one(median: float, memory: float) -> Slice:
+        return Slice(median, 2 * median, 100, 0, 0, 12, memory, 20, {"function": 0.2, "agent": 1.5})
+
+    found = Found(
+        Plan("dripping", 1000, 8, 5, 2, 10, 1), [one(10, 50), one(20, 51), one(30, 52)], [one(18, 60), one(25, 61)], Seen()
+    )
+    found.seen.add(Seen(Counter({"408": 7}), 1007, 2000, 0.5, 10))
+    assert found.ratios() == [1.2, 1.0]
+    text = markdown(found)
+    assert "| ratio | 1.10 (1.00-1.20) |" in text
+    assert "in turn: 50.0, 60.0, 51.0, 61.0, 52.0." in text
+    assert "connected 1,007 times, sent 200 bytes a second, were told 408: 7, and took 0.05 cores" in text

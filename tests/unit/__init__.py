@@ -1,0 +1,1 @@
+"""In process, without sockets: one module of the code at a time."""
