@@ -18,7 +18,7 @@ VARIABLES = (
     ("VACCEL_RPC_TLS_CA, _CERT, _KEY", "", "files (PEM) for grpcs://"),
     (
         "MODEL",
-        "TOKENIZER's, else the one models/*.pt",
+        "TOKENIZER's, else the one models/*.pt, else the model that ships",
         "path of the model file, or NAME or sha256:HEX of the agent's store (with TOKENIZER)",
     ),
     ("TOKENIZER", "", "the model's tokenizer file, where the model file itself is not here"),
@@ -50,7 +50,7 @@ class ConfigError(ValueError):
 class Config:
     """The function's settings; sizes in bytes, times in seconds.
 
-    ``model`` is a path, a name for the agent, or empty: the one that ``tokenizer`` belongs to.
+    ``model`` is a path, a name for the agent, or empty: the one that ``tokenizer``, or the tokenizer that ships, belongs to.
     """
 
     address: Address
@@ -119,13 +119,14 @@ def address_of(text: str) -> Address:
 
 
 def _only_model() -> str:
+    """The one model file beside the package or in the working directory; empty where there is none: the model that ships."""
     for folder in (Path(__file__).parent.parent / "models", Path("models")):
         found = _originals(sorted(folder.glob("*.pt")))
         if len(found) == 1:
             return str(found[0])
         if found:
             raise ConfigError(f"MODEL: {folder} holds several models ({', '.join(path.name for path in found)}); name one")
-    raise ConfigError("MODEL is not set, and no models/*.pt is beside the package or in the working directory")
+    return ""
 
 
 def _originals(files: list[Path]) -> list[Path]:

@@ -8,6 +8,8 @@ from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, read_
 from vaccel_rpc.remote import ModelSource
 
 _SUFFIXES = (".pt", ".pt2")
+#: The tokenizer file of the model that ships, for an installation without model files. It names that model by its sha256.
+SHIPPED_TOKENIZER = Path(__file__).parent / "tweets.tokenizer"
 
 
 def is_file(model: str) -> bool:
@@ -18,9 +20,11 @@ def is_file(model: str) -> bool:
 def describe(model: str, tokenizer: Path | None) -> tuple[ModelSource, dict[str, str | None], Path]:
     """How the agent is asked for the model, what answers say of it, and the file with its tokenizer.
 
-    ``model`` is a path, a name or digest for the agent, or empty: the one whose tokenizer it is. Raises `ModelFileError` where
-    neither the model file nor a tokenizer file is here.
+    ``model`` is a path, or a name or digest in the agent's store. Where it is empty, the tokenizer file names the model: the given
+    one or, without one, that of the model that ships. Raises `ModelFileError` if a name comes without a tokenizer file.
     """
+    if not model:
+        tokenizer = tokenizer or SHIPPED_TOKENIZER
     if model and is_file(model):
         path = Path(model)
         if not path.is_file():

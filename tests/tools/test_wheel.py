@@ -8,19 +8,34 @@ import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
 import requests
 
-from tests.support.paths import ROOT
+from export.tokenizer import write_tokenizer_file
+from function.load import SHIPPED_TOKENIZER
+from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import Server
+from vaccel_common.modelfile import digest_beside
 from vaccel_rpc import __version__
 
 
-def test_the_wheel_starts_in_an_empty_environment(agent: Server, tmp_path: Path) -> None:
-    """Function, agent, protocol and model are in it; the function runs with the base dependencies alone."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", str(tmp_path), str(ROOT)], check=True, timeout=100)
-    (wheel,) = tmp_path.glob("function-*.whl")
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+LARGEST_WHEEL = 2_000_000
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([*PIP, "wheel", "--no-deps", "-w", str(folder), str(ROOT)], check=True, timeout=100)
+    (path,) = folder.glob("function-*.whl")
+    return path
+
+
+def test_the_wheel_is_that_of_a_thin_client(wheel: Path) -> None:
+    """Function, agent, protocol and the tokenizer of the model that ships are in it; the model itself is not."""
     names = zipfile.ZipFile(wheel).namelist()
+    assert wheel.stat().st_size < LARGEST_WHEEL
     for name in (
         "function/web/app.py",
         "function/func.py",
@@ -28,15 +43,26 @@ def test_the_wheel_starts_in_an_empty_environment(agent: Server, tmp_path: Path)
         "function/web/page/page.js",
         "function/web/page/style.css",
         "agent/service.py",
+        "function/tweets.tokenizer",
         "vaccel_rpc/client.py",
-        "models/tweets.pt",
-        "models/tweets.pt.sha256",
     ):
         assert name in names
+    packages = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert packages == {"agent", "function", "vaccel_common", "vaccel_rpc"}
+
+
+def test_the_shipped_tokenizer_belongs_to_the_shipped_model(tmp_path: Path) -> None:
+    """`python -m models.tokenizer` writes the same bytes again, the model's sha256 among them."""
+    write_tokenizer_file(TWEETS, tmp_path / "tweets.tokenizer")
+    assert (tmp_path / "tweets.tokenizer").read_bytes() == SHIPPED_TOKENIZER.read_bytes()
+
+
+def test_the_wheel_starts_in_an_empty_environment(agent: Server, wheel: Path, tmp_path: Path) -> None:
+    """Without MODEL and without a checkout the function names the shipped model by its digest; the base dependencies are enough."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv/bin/python"
     subprocess.run(
-        [*pip, "--python", str(python), "install", "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True, timeout=100
+        [*PIP, "--python", str(python), "install", "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True, timeout=100
     )
     env = {"VACCEL_RPC_ADDRESS": agent.addresses["unix"], "PORT": "0", "HOST": "127.0.0.1"}
     log = (tmp_path / "log").open("wb")
@@ -46,7 +72,7 @@ def test_the_wheel_starts_in_an_empty_environment(agent: Server, tmp_path: Path)
     try:
         url = server.wait_for(r"Listening on (http://\S+)")[1]
         answer = requests.post(url, data="good morning", headers={"Content-Type": "text/plain"}, timeout=20)
-        assert answer.json()["model"]["name"] == "tweets"
+        assert answer.json()["model"] == {"name": "tweets", "sha256": digest_beside(TWEETS)}
     finally:
         assert server.stop() == 0
     torch = subprocess.run([str(python), "-c", "import torch"], capture_output=True, check=False)
