@@ -18,7 +18,6 @@ from tests.support.servers import Server
 from vaccel_common.modelfile import digest_beside
 from vaccel_rpc import __version__
 
-
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 LARGEST_WHEEL = 2_000_000
 
