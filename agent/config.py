@@ -1,4 +1,4 @@
-"""Everything that can be set, in one place; `agent.__main__` fills it from options and environment."""
+"""The agent's options, each declared once; `agent.__main__` makes its command line of them."""
 
 from __future__ import annotations
 
@@ -6,48 +6,145 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vaccel_rpc.addresses import DEFAULT, Address, parse
+from vaccel_common import log
+from vaccel_common.kinds import Choice, Integer, Many, Number, Parsed, PathTo, Text, seconds
+from vaccel_common.options import ConfigError, option
+from vaccel_rpc.addresses import DEFAULT, Address, AddressError, parse
 from vaccel_rpc.channels import Tls
 
 Uploads = Literal["allow", "known", "deny"]
 Precision = Literal["auto", "exact", "fast"]
 
+#: Of the variable of every option that does not name another.
+VARIABLE_PREFIX = "VACCEL_AGENT_"
 MIB = 1 << 20
+_MAX_MESSAGE_MIB = 1024  # vAccel's own limit
+#: Keys of upstream's ``--vaccel-config``; of these, log_level and log_file have an effect.
+UPSTREAM_KEYS = ("plugins", "log_level", "log_file", "profiling_enabled", "version_ignore")
 
 
-class ConfigError(ValueError):
-    """A setting, or two together, that cannot be; the message names the option and what would be right."""
+def _host_port(text: str) -> tuple[str, int]:
+    try:
+        address = parse(f"tcp://{text}")
+    except AddressError:
+        raise ValueError("expected host:port, such as 127.0.0.1:9090") from None
+    return address.host, address.port
 
 
-@dataclass(frozen=True)
-class Config:
-    """The agent's settings; `agent.__main__`'s ``--help`` says what each means. Sizes in bytes, times in seconds.
+def _upstream(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [(key, value) for key, _, value in (part.partition("=") for part in text.split(",") if part)]
+    for key, value in pairs:
+        if key not in UPSTREAM_KEYS:
+            raise ValueError(f"unknown key {key!r}; the keys are {', '.join(UPSTREAM_KEYS)}")
+        if key == "log_level":
+            try:
+                log.LEVEL.parse(value)
+            except ValueError as error:
+                raise ValueError(f"log_level={value}: {error}") from None
+    return tuple(pairs)
 
-    Raises `ConfigError` when built from what cannot be.
+
+@dataclass(frozen=True, kw_only=True)
+class AgentConfig:
+    """The agent's settings; sizes in bytes, times in seconds.
+
+    Raises `ConfigError` when built from an invalid combination.
     """
 
-    addresses: tuple[Address, ...] = (parse(DEFAULT),)
-    models: Path | None = None
-    preload: tuple[str, ...] = ()
-    uploads: Uploads | None = None
-    precision: Precision = "exact"
-    plugins: tuple[str, ...] = ()
-    device: str = "auto"
-    threads: int | None = None
-    max_batch: int = 64
-    max_delay: float = 0.0
-    max_queue: int = 1024
-    max_queue_tokens: int = 128 << 10
-    max_message: int = 1024 * MIB
-    max_buffer: int = 2048 * MIB
-    max_uploads: int = 8192 * MIB
-    max_sessions: int = 1024
-    max_connections: int = 1024
-    max_models: int = 16
-    idle_session: float = 3600.0
-    grace: float = 10.0
-    metrics: tuple[str, int] | None = None
-    tls: Tls | None = None
+    addresses: tuple[Address, ...] = option(
+        Many(Parsed(parse, "ADDRESS", "an address")), (parse(DEFAULT),), flags=("-a", "--server-address"),
+        variables=("VACCEL_RPC_LISTEN", "VACCEL_AGENT_SERVER_ADDRESS"),
+        help="Where to listen, repeatable: unix://, tcp:// and vsock:// speak ttrpc; grpc:// and grpc+unix:// speak gRPC.",
+        choose="Use unix:// beside a function in its pod, tcp:// or grpc:// for other pods.",
+    )  # fmt: skip
+    models: Path | None = option(PathTo(), help="The model store: a directory of NAME.pt and NAME.pt2.", shown="none")
+    preload: tuple[str, ...] = option(
+        Many(Text("NAME"), None), (), help="A model to load and warm up before the agent is ready; repeatable, or 'all'.",
+        choose="Without it, the first request of each model waits until it is loaded.",
+    )  # fmt: skip
+    uploads: Uploads | None = option(
+        Choice[Uploads](("allow", "known", "deny")), shown="known; allow if all addresses are unix sockets",
+        help="Model bytes from clients: run any, only those whose sha256 is a model of the store, or none.",
+        choose="A TorchScript model is a program: allow it only for clients that you trust.",
+    )  # fmt: skip
+    precision: Precision = option(
+        Choice[Precision](("auto", "exact", "fast")), "exact",
+        help="Run the model that was requested, or its fastest variant in the store; auto: bf16 alone, where it agreed on 999 of "
+        "1000 texts.",
+        choose="Take fast only after a check of its labels on texts of your own.",
+    )  # fmt: skip
+    plugins: tuple[str, ...] = option(
+        Many(Text("MODULE"), None),
+        (),
+        flags=("--plugin",),
+        variables=("VACCEL_AGENT_PLUGIN", "VACCEL_AGENT_PLUGINS"),
+        help="A module with one more engine, for files of its own suffix; repeatable.",
+    )
+    device: str = option(
+        Text("auto|cpu|cuda[:N]"),
+        "auto",
+        help="The device that engines run on; auto: a GPU if there is one.",
+        choose="cuda:1 is the second GPU.",
+    )
+    threads: int | None = option(
+        Integer(1),
+        help="Cores on a CPU.",
+        shown="all cores the process may use",
+        choose="Leave cores for what else runs in the pod.",
+    )
+    max_batch: int = option(
+        Integer(1), 64, help="Rows run together at most; the agent runs fewer where more would gain nothing.",
+        choose="It is a ceiling: the agent measures what a batch costs when a model loads.",
+    )  # fmt: skip
+    max_delay: float = option(
+        Number(minimum=0, unit=0.001, placeholder="MILLISECONDS"), 0.0, flags=("--max-delay-ms",),
+        help="How long a free worker waits for more requests to join a batch.",
+        choose="Leave it at 0 unless clients send few requests at a time and throughput matters more than latency.",
+    )  # fmt: skip
+    max_queue: int = option(
+        Integer(1), 1024, help="Texts in the queue; one more is RESOURCE_EXHAUSTED.",
+        choose="Divide by the texts per second that the agent runs: that is the longest wait.",
+    )  # fmt: skip
+    max_queue_tokens: int = option(Integer(1), 128 << 10, help="Tokens in the queue; one more is RESOURCE_EXHAUSTED.")
+    max_message: int = option(
+        Integer(1, _MAX_MESSAGE_MIB, MIB, "MiB"), _MAX_MESSAGE_MIB * MIB, help="The largest message.",
+        choose="Lower it where no client uploads a model.",
+    )  # fmt: skip
+    max_buffer: int = option(
+        Integer(1, None, MIB, "MiB"), 2048 * MIB, help="Memory for the requests of all clients together.",
+        choose="With the models it has to fit the container's memory limit.",
+    )  # fmt: skip
+    max_uploads: int = option(Integer(1, None, MIB, "MiB"), 8192 * MIB, help="Disk space for uploaded models.")
+    max_sessions: int = option(Integer(1), 1024, help="Open sessions.")
+    max_connections: int = option(Integer(1), 1024, help="Open ttrpc connections.")
+    max_models: int = option(
+        Integer(1), 16, help="Models in memory; for one more, the model unused for longest is unloaded.",
+        choose="Multiply by the models' sizes: they have to fit the device's memory.",
+    )  # fmt: skip
+    idle_session: float = option(
+        seconds(), 3600.0, flags=("--idle-session-s",), help="Seconds after which an unused session ends."
+    )
+    grace: float = option(
+        seconds(minimum=0), 10.0, flags=("--grace-s",), help="Seconds for running calls after SIGTERM.",
+        choose="Keep it below the pod's terminationGracePeriodSeconds.",
+    )  # fmt: skip
+    metrics: tuple[str, int] | None = option(
+        Parsed(_host_port, "HOST:PORT", "host:port", lambda pair: f"{pair[0]}:{pair[1]}"), flags=("--metrics-address",), shown="off",
+        help="Where to serve Prometheus' /metrics, and /healthz and /readyz.",
+    )  # fmt: skip
+    tls_cert: Path | None = option(PathTo(existing=True), help="The certificate (PEM) for TLS on the grpc:// addresses.")
+    tls_key: Path | None = option(PathTo(existing=True), help="The certificate's key (PEM).")
+    tls_ca: Path | None = option(
+        PathTo(existing=True), help="An authority (PEM): clients must present a certificate that it signed.",
+        choose="Use it wherever others share the network.",
+    )  # fmt: skip
+    log_format: log.Format = option(log.FORMAT, "text", help="Text as upstream's, or JSON lines.")
+    log_level: log.Level = option(log.LEVEL, "info", help="The least severe level to log.")
+    vaccel_config: tuple[tuple[str, str], ...] = option(
+        Parsed(_upstream, "K=V,...", "pairs", lambda pairs: ",".join(f"{key}={value}" for key, value in pairs)), (),
+        help=f"Upstream's option, a comma-separated list; keys: {', '.join(UPSTREAM_KEYS)}. log_level and log_file have an effect.",
+        shown="none",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.preload and self.models is None:
@@ -56,17 +153,32 @@ class Config:
             raise ConfigError(f"--models {self.models}: no such directory")
         if len(set(self.addresses)) != len(self.addresses):
             raise ConfigError("--server-address: the same address is given twice")
-        if self.tls and not any(address.scheme == "grpc" for address in self.addresses):
+        if (self.tls_cert or self.tls_key or self.tls_ca) and not any(address.scheme == "grpc" for address in self.addresses):
             raise ConfigError("--tls-cert, --tls-key and --tls-ca are for grpc:// addresses; none is given")
-        if self.tls and not (self.tls.cert and self.tls.key):
+        if (self.tls_cert is None) != (self.tls_key is None) or (self.tls_ca and not self.tls_cert):
             raise ConfigError("TLS needs both --tls-cert and --tls-key")
         for address in self.addresses:
             if address.scheme == "grpcs":
                 raise ConfigError(f"--server-address {address}: listen on grpc:// and give --tls-cert and --tls-key")
-        if self.max_message > 1024 * MIB:
-            raise ConfigError("--max-message: at most 1024 MiB, vAccel's own limit")
+
+    @property
+    def tls(self) -> Tls | None:
+        """The files for TLS on the gRPC addresses."""
+        if not self.tls_cert:
+            return None
+        return Tls(*(str(path) if path else None for path in (self.tls_ca, self.tls_cert, self.tls_key)))
 
     @property
     def upload_policy(self) -> Uploads:
         """``uploads`` as given, else ``allow`` where only this machine can connect, ``known`` on a network address."""
         return self.uploads or ("allow" if all(address.is_unix for address in self.addresses) else "known")
+
+    @property
+    def effective_log_level(self) -> log.Level:
+        """``log_level``, unless upstream's option sets it."""
+        return log.LEVEL.parse(dict(self.vaccel_config).get("log_level", self.log_level))
+
+    @property
+    def log_file(self) -> str | None:
+        """Where upstream's option sends the log; None is standard error."""
+        return dict(self.vaccel_config).get("log_file")

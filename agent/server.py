@@ -16,7 +16,7 @@ from typing import Any
 from agent import cpus
 from agent.batching.batcher import Batcher
 from agent.batching.packing import BatchLimits
-from agent.config import Config
+from agent.config import AgentConfig
 from agent.engines.registry import EngineError, Engines
 from agent.metrics import AgentMetrics
 from agent.monitoring import MonitoringServer
@@ -41,7 +41,7 @@ class StartError(Exception):
 class Agent:
     """One agent, from listening to the end."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: AgentConfig) -> None:
         self._config = config
         self._metrics = AgentMetrics()
         self._ready = False
@@ -283,7 +283,7 @@ def _reap() -> None:
             pass
 
 
-def serve(config: Config) -> None:
+def serve(config: AgentConfig) -> None:
     """Runs an agent until a signal ends it. Raises `StartError`."""
     agent = Agent(config)
     asyncio.run(agent.run())

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import socket
 import sys
 from typing import NoReturn
 
 from function.assembly import assemble
-from function.config import VARIABLES, Config, ConfigError, from_env
+from function.config import FunctionConfig, from_env
 from function.server.listening import listen
 from function.telemetry.phases import Phases
 from vaccel_common import log, process
 from vaccel_common.modelfile import ModelFileError
+from vaccel_common.options import ConfigError
 
 _log = logging.getLogger("function")
 
@@ -26,14 +28,14 @@ def main() -> None:
     if len(sys.argv) > 1:
         _usage()
     try:
-        config = from_env()
+        config = from_env(os.environ)
         log.configure(config.log_format, config.log_level)
         _serve(config)
     except (ConfigError, ModelFileError) as error:
         _fail(str(error), 2)
 
 
-def _serve(config: Config) -> None:
+def _serve(config: FunctionConfig) -> None:
     phases = Phases()
     function = assemble(config, phases)
     from function.server.connections import Connections, Times, allowed
@@ -57,7 +59,7 @@ def _serve(config: Config) -> None:
     _log.info("Stopped")
 
 
-def _listener(config: Config) -> socket.socket:
+def _listener(config: FunctionConfig) -> socket.socket:
     try:
         return listen(config.host, config.port)
     except OSError as error:
@@ -65,10 +67,10 @@ def _listener(config: Config) -> socket.socket:
 
 
 def _usage() -> None:
-    lines = "\n".join(f"  {name:<32} {meaning}{f' ({default})' if default else ''}" for name, default, meaning in VARIABLES)
-    text = f"Usage: python -m function\n\nServes POST /classify over HTTP. Set by the environment:\n\n{lines}"
+    from function.usage import usage
+
     wanted = sys.argv[1:] in (["--help"], ["-h"])
-    print(text, file=sys.stdout if wanted else sys.stderr)
+    print(usage(), file=sys.stdout if wanted else sys.stderr)
     sys.exit(0 if wanted else 2)
 
 

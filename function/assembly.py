@@ -6,10 +6,11 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from function.config import Config, ConfigError
+from function.config import FunctionConfig
 from function.load import describe, extras_of
 from function.telemetry.phases import Phases
 from vaccel_common import tracing
+from vaccel_common.options import ConfigError
 from vaccel_rpc.remote import RemoteModel
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Function:
     remote: RemoteModel
     draining: threading.Event
 
-    def asgi(self, config: Config) -> Application:
+    def asgi(self, config: FunctionConfig) -> Application:
         """The application for a server that speaks ASGI."""
         from function.server.application import Application, Limits
 
@@ -48,7 +49,7 @@ class Function:
         tracing.shutdown()
 
 
-def assemble(config: Config, phases: Phases | None = None) -> Function:
+def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     """The function that ``config`` describes; the agent is being connected when this returns. Raises `ModelFileError`, `ConfigError`."""
     phases = Phases() if phases is None else phases
     try:

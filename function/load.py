@@ -5,11 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 
 from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, read_extras
+from vaccel_common.options import ConfigError
 from vaccel_rpc.remote import ModelSource
 
 _SUFFIXES = (".pt", ".pt2")
 #: The tokenizer file of the model that ships, for an installation without model files. It names that model by its sha256.
 SHIPPED_TOKENIZER = Path(__file__).parent / "tweets.tokenizer"
+
+
+def only_model() -> str:
+    """The path of the only model in the checkout's or the working directory's ``models``, or empty.
+
+    Raises `ConfigError` where there are several.
+    """
+    for folder in (Path(__file__).parent.parent / "models", Path("models")):
+        originals = _originals(sorted(folder.glob("*.pt")))
+        if len(originals) == 1:
+            return str(originals[0])
+        if originals:
+            names = ", ".join(path.name for path in originals)
+            raise ConfigError(f"MODEL: {folder} holds several models ({names}); set MODEL to one of them")
+    return ""
+
+
+def _originals(files: list[Path]) -> list[Path]:
+    """Those that are not another model's variant; a single file is not looked into."""
+    return files if len(files) < 2 else [path for path in files if read_extras(path).variant is None]
 
 
 def is_file(model: str) -> bool:

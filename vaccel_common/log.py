@@ -15,6 +15,13 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Literal
 
+from vaccel_common.kinds import Choice
+
+Format = Literal["text", "json"]
+Level = Literal["debug", "info", "warn", "error"]
+FORMAT: Choice[Format] = Choice(("text", "json"))
+LEVEL: Choice[Level] = Choice(("debug", "info", "warn", "error"))
+
 _json = json.JSONEncoder(default=str).encode
 _LEVELS = {"WARNING": "WARN", "CRITICAL": "ERROR"}
 #: A field's value that needs no quotes: printable ASCII without space, quote, backslash and equals sign.
@@ -82,7 +89,7 @@ def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     return "\n".join(parts)
 
 
-def configure(kind: Literal["text", "json"], level: str, file: str | None = None) -> None:
+def configure(kind: Format, level: Level, file: str | None = None) -> None:
     """Sends everything at ``level`` (debug, info, warn, error) and above to standard error, or ``file``."""
     handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Text() if kind == "text" else _Json())

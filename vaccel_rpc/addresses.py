@@ -56,11 +56,6 @@ class Address:
         return f"unix:{self.path}" if self.is_unix else str(self).split("://", 1)[1]
 
 
-def from_environment() -> str:
-    """``VACCEL_RPC_ADDRESS``, else ``VACCEL_RPC_ADDR``, else the default; as text, unparsed."""
-    return os.environ.get("VACCEL_RPC_ADDRESS") or os.environ.get("VACCEL_RPC_ADDR") or DEFAULT
-
-
 def parse(text: str) -> Address:
     """The address that ``text`` means. Raises `AddressError`."""
     scheme, separator, rest = text.strip().partition("://")

@@ -17,17 +17,19 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
+from function.cli.config import ClassifierConfig
 from function.cli.lines import InputError, read_file, standard_input
 from function.cli.vocab import GUIDE_LABELS, VocabError, guide_signature, read_vocab, tokenizer
-from function.config import ConfigError, address_of
 from function.core.answers import shown_alone
 from function.core.classifier import Classifier, Item, Prediction
-from function.core.options import ERRORS, OPTIONS, TRUNCATIONS, Options, Unusable, named, read_options
+from function.core.options import Options, Unusable, named, read_options
 from function.core.stream import Arriving, in_order
 from function.core.tokens import Encoder
 from function.load import extras_of
+from vaccel_common import commandline
 from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, program_kind
-from vaccel_rpc.addresses import from_environment
+from vaccel_common.options import declared
+from vaccel_rpc.addresses import Address
 from vaccel_rpc.errors import RpcError, Unavailable
 from vaccel_rpc.remote import ModelSource, RemoteModel
 
@@ -41,47 +43,19 @@ _AHEAD = 4096
 Writer = Callable[[int, str, Item, float], str]
 Form = Callable[[int, str, Item, float, Options], str]
 
-_MEANING = {name: meaning[:1].upper() + meaning[1:] for name, _, _, meaning in OPTIONS}
-
 
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
-@click.option(
-    "-m", "--model", required=True, type=click.Path(path_type=Path), help="The model file (.pt), or its tokenizer file."
-)
-@click.option("-v", "--vocab", type=click.Path(path_type=Path), help="BERT vocabulary, for a model without a tokenizer.")
-@click.option(
-    "-f", "--file", "source", required=True, help="Texts, one a line; a .csv with a column 'tweet'; - is standard input."
-)
-@click.option("--batch", default=1, type=click.IntRange(1, 1024), help="Texts sent together.")
-@click.option("--jobs", default=1, type=click.IntRange(1, 64), help="Batches in flight.")
-@click.option("--truncation", default="head", type=click.Choice(TRUNCATIONS), help=f"{_MEANING['truncation']}.")
-@click.option("--top-k", type=click.IntRange(1), help=f"{_MEANING['top_k']} (jsonl).")
-@click.option("--threshold", type=float, help=f"{_MEANING['threshold']} (jsonl).")
-@click.option("--logits", is_flag=True, help=f"{_MEANING['logits']} (jsonl).")
-@click.option("--errors", default="request", type=click.Choice(ERRORS), help="A line that cannot be classified: end, or go on.")
-@click.option("--format", "form", default="text", type=click.Choice(["text", "jsonl"]), help="The guide's lines, or JSON lines.")
-@click.option("--address", help="The agent; default: VACCEL_RPC_ADDRESS.")
-@click.option("--wait", default=0.0, type=click.FloatRange(0), metavar="SECONDS", help="Wait so long for the agent to be there.")
-def main(
-    model: Path, vocab: Path | None, source: str, batch: int, jobs: int, form: str, address: str | None, wait: float, **asked: Any
-) -> None:
+@commandline.options(ClassifierConfig)
+@commandline.options(Options)
+def main(**values: Any) -> None:
     """Classifies texts with a model that an agent runs."""
     signal.signal(signal.SIGTERM, _terminate)
-    show = form == "text"
+    names = {option.name for option in declared(Options)}
+    config = ClassifierConfig(**{name: value for name, value in values.items() if name not in names})
     try:
-        options = read_options(asked)
-        lines = None if source == "-" else read_file(Path(source))
-        remote, classifier = _open(model, vocab, address)
-        if show:
-            _say(f"Processing {'' if lines is None else f'{len(lines)} '}lines from: {source}")
-            _say("== [Vocab Loaded] ==")
-        _connect(remote, wait)
-        if show:
-            _say(f"Created new model resource {remote.resource_id}")
-            _say(f"Initialized vAccel session {remote.session_id}")
-        form_of: Form = _text if show else _json
-        _classify(classifier, remote, lines, batch, jobs, lambda n, text, item, ms: form_of(n, text, item, ms, options), options)
-    except (ConfigError, InputError, ModelFileError, Unusable, VocabError) as error:
+        options = read_options({name: values[name] for name in names})
+        _run(config, options)
+    except (InputError, ModelFileError, Unusable, VocabError) as error:
         _fail(str(error))
     except RpcError as error:
         _fail(f"{error.name}: {error.message}")
@@ -94,8 +68,29 @@ def main(
         _fail(f"{error.filename}: {error.strerror}")
 
 
+def _run(config: ClassifierConfig, options: Options) -> None:
+    show = config.form == "text"
+    lines = None if config.source == "-" else read_file(Path(config.source))
+    remote, classifier = _open(config.model, config.vocab, config.address)
+    if show:
+        _say(f"Processing {'' if lines is None else f'{len(lines)} '}lines from: {config.source}")
+        _say("== [Vocab Loaded] ==")
+    _connect(remote, config.wait)
+    if show:
+        _say(f"Created new model resource {remote.resource_id}")
+        _say(f"Initialized vAccel session {remote.session_id}")
+    form: Form = _text if show else _json
+    writer: Writer = lambda number, text, item, ms: form(number, text, item, ms, options)  # noqa: E731
+    _classify(classifier, remote, lines, config, writer, options)
+
+
 def _classify(
-    classifier: Classifier, remote: RemoteModel, lines: list[str] | None, batch: int, jobs: int, writer: Writer, options: Options
+    classifier: Classifier,
+    remote: RemoteModel,
+    lines: list[str] | None,
+    config: ClassifierConfig,
+    writer: Writer,
+    options: Options,
 ) -> None:
     summary = _Summary()
     arriving = Arriving(standard_input() if lines is None else lines, _AHEAD)
@@ -107,7 +102,7 @@ def _classify(
 
     try:
         with progress:
-            for texts, items, seconds in in_order(arriving, run, size=batch, jobs=jobs):
+            for texts, items, seconds in in_order(arriving, run, size=config.batch, jobs=config.jobs):
                 for text, item in zip(texts, items, strict=True):
                     number = summary.lines + 1
                     if not isinstance(item, Prediction) and options.errors == "request":
@@ -139,9 +134,9 @@ def _connect(remote: RemoteModel, wait: float) -> None:
 _Done = tuple[list[str], list[Item], float]
 
 
-def _open(model: Path, vocab: Path | None, address: str | None) -> tuple[RemoteModel, Classifier]:
+def _open(model: Path, vocab: Path | None, address: Address) -> tuple[RemoteModel, Classifier]:
     extras = extras_of(model)
-    remote = RemoteModel(address_of(address or from_environment()), _source(model, extras))
+    remote = RemoteModel(address, _source(model, extras))
     if extras.tokenizer is not None:
         if vocab is not None:
             click.echo(f"note: {model.name} brings its tokenizer; -v {vocab} is ignored", err=True)

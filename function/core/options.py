@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from function.core.spelling import misspelt
+from vaccel_common.kinds import Choice, Flag, Integer, Kind, Number
+from vaccel_common.options import declared, option
 
 Truncation = Literal["error", "head", "tail", "window"]
 TRUNCATIONS: tuple[Truncation, ...] = ("error", "head", "tail", "window")
@@ -29,24 +31,24 @@ def named(error: Unusable, name: str = "the text") -> Unusable:
 
 @dataclass(frozen=True)
 class Options:
-    """See `OPTIONS` for what each means."""
+    """What a request may ask for besides the texts; over every way in by these names."""
 
-    truncation: Truncation = "head"
-    top_k: int | None = None
-    threshold: float | None = None
-    logits: bool = False
-    errors: Errors = "request"
-
-
-#: Name, values, default, meaning; what the docs, ``--help`` and OpenAPI say.
-OPTIONS = (
-    ("truncation", "error, head, tail, window", "head", "a text longer than the model sees: refuse it, keep its beginning or its "
-     "end, or classify overlapping windows and average their scores"),
-    ("top_k", "1 or more", "all", "only the k best labels in scores, best first"),
-    ("threshold", "a number", "none", "adds labels: every label whose score is at least this, best first"),
-    ("logits", "true, false", "false", "adds logits: what the model gave, by label"),
-    ("errors", "request, item", "request", "one bad text among many: refuse the whole request, or give that text its own error"),
-)  # fmt: skip
+    truncation: Truncation = option(
+        Choice(TRUNCATIONS), "head",
+        help="How to treat a text longer than the model sees: refuse it, keep its beginning or its end, or classify overlapping "
+        "windows and average their scores.",
+        choose="Use window where any part of the text may matter, and error where a part would mislead.",
+    )  # fmt: skip
+    top_k: int | None = option(Integer(1), shown="all", help="Answer only the k best labels in scores, best first.")
+    threshold: float | None = option(
+        Number(), shown="none", help="Add labels: every label whose score is at least this, best first.",
+        choose="Use it where a text may have several labels, or none.",
+    )  # fmt: skip
+    logits: bool = option(Flag(), default=False, help="Add logits: the model's outputs before they become scores, by label.")
+    errors: Errors = option(
+        Choice(ERRORS), "request", help="Where one text of many is wrong: refuse the whole request, or give that text its own error.",
+        choose="Use item where the other texts' predictions are wanted in any case.",
+    )  # fmt: skip
 
 
 #: Names beside the options that a request's object may have: nobody looks whether an option was meant.
@@ -103,41 +105,17 @@ def out_of_range(name: str, number: str) -> str:
     return f'"{name}" is out of range: {shown}; {most}'
 
 
-def _one_of(name: str, values: tuple[str, ...]) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if not isinstance(value, str) or value not in values:
-            raise Unusable(f'"{name}" must be one of {", ".join(values)}')
-        return value
+def _reader(name: str, kind: Kind[Any]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        try:
+            return kind.check(value)
+        except ValueError:
+            raise Unusable(f'"{name}" must be {kind.needed}') from None
 
     return read
 
 
-def _top_k(value: Any) -> int:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 1 or value % 1:
-        raise Unusable('"top_k" must be a whole number, 1 or more')
-    return int(value)
-
-
-def _threshold(value: Any) -> float:
-    # An integer may be larger than any float, and is finite.
-    if not isinstance(value, int | float) or isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
-        raise Unusable('"threshold" must be a finite number')
-    return value
-
-
-def _logits(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise Unusable('"logits" must be true or false')
-    return value
-
-
-_READ: dict[str, Callable[[Any], Any]] = {
-    "truncation": _one_of("truncation", TRUNCATIONS),
-    "top_k": _top_k,
-    "threshold": _threshold,
-    "logits": _logits,
-    "errors": _one_of("errors", ERRORS),
-}
+_READ: dict[str, Callable[[Any], Any]] = {option.name: _reader(option.name, option.kind) for option in declared(Options)}
 
 #: How a name is spelt by which an option is meant, and what means none, though it is much alike: fields of answers.
 _SPELLINGS = {name.replace("_", ""): name for name in _READ} | {"truncate": "truncation", "truncated": "", "error": ""}

@@ -7,9 +7,10 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from function.config import ConfigError, from_env
+from function.config import from_env
 from vaccel_common import log
 from vaccel_common.modelfile import ModelFileError
+from vaccel_common.options import ConfigError
 
 if TYPE_CHECKING:
     from function.assembly import Function

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
 from function.assembly import Function, assemble
-from function.config import ConfigError, from_env
+from function.config import from_env
 from vaccel_common import log
 from vaccel_common.modelfile import ModelFileError
+from vaccel_common.options import ConfigError
 
 
 class Parliament:
@@ -33,7 +35,7 @@ class Parliament:
 
 def _assembled() -> Function:
     try:
-        config = from_env()
+        config = from_env(os.environ)
         log.configure(config.log_format, config.log_level)
         return assemble(config)
     except (ConfigError, ModelFileError) as error:

@@ -471,7 +471,7 @@ def test_it_ends_while_a_batch_runs_for_nobody(spawn_agent: SpawnAgent, pause: f
         (("--models", "/nowhere"), "no such directory"),
         (("--preload", "x"), "give --models"),
         (("--vaccel-config", "colour=red"), "unknown key 'colour'"),
-        (("--max-message", "1025"), "1<=x<=1024"),
+        (("--max-message", "1025"), "a whole number of MiB from 1 to 1024"),
         (("--metrics-address", "nowhere"), "host:port"),
         (("-a", "grpcs://h:1"), "--tls-cert"),
     ],

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import requests
 
-from function.config import ConfigError, from_env
+from function.config import from_env
 from function.core.classifier import SCORES
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import Server, SpawnAgent, spawn
+from vaccel_common.options import ConfigError
 
 LABELS = ["hate-speech", "offensive-language", "neither"]
 
@@ -254,14 +255,24 @@ def test_a_name_that_does_not_resolve_is_named(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+def test_the_environment_that_is_given_is_all_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`from_env` reads its argument alone: an agent's address in the process's own environment does not count."""
+    monkeypatch.setenv("VACCEL_RPC_ADDRESS", "tcp://elsewhere:1")
+    monkeypatch.setenv("K_SERVICE", "elsewhere")
+    assert str(from_env({}).address) == "tcp://127.0.0.1:65500"
+    assert from_env({}).event_source == "/function"
+    assert str(from_env({"VACCEL_RPC_ADDR": "tcp://b:1"}).address) == "tcp://b:1"
+    assert str(from_env({"VACCEL_RPC_ADDR": "tcp://b:1", "VACCEL_RPC_ADDRESS": "tcp://a:1"}).address) == "tcp://a:1"
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
         ("PORT", "x", "PORT=x: a whole number"),
         ("PORT", "65536", "from 0 to 65535"),
         ("MAX_TEXTS", "0", "from 1"),
-        ("REQUEST_TIMEOUT_S", "nan", "seconds from above 0"),
-        ("LOG_FORMAT", "xml", "text or json"),
+        ("REQUEST_TIMEOUT_S", "nan", "a number of seconds, greater than 0"),
+        ("LOG_FORMAT", "xml", "one of text, json"),
         ("VACCEL_RPC_ADDRESS", "localhost", "no scheme"),
         ("VACCEL_RPC_ADDRESS", "tcp://a:1,tcp://b:1", "one address"),
     ],

@@ -11,7 +11,7 @@ import requests
 from openapi_spec_validator import validate
 
 from function.core.classifier import Classifier
-from function.core.options import OPTIONS
+from function.core.options import Options
 from function.core.request import Limits
 from function.core.service import Service, Slots
 from function.load import extras_of
@@ -20,6 +20,7 @@ from function.web.app import create_app
 from tests.function.test_function import start, wait_until_ready
 from tests.support.paths import TWEETS
 from tests.support.servers import Server
+from vaccel_common.options import declared
 
 
 @pytest.fixture(scope="module")
@@ -68,4 +69,4 @@ def test_it_has_the_limits_and_options_of_the_service(document: Any) -> None:
     one, many, _ = document["components"]["schemas"]["Asked"]["anyOf"]
     assert text["maxLength"] == 90
     assert many["properties"]["texts"]["maxItems"] == 7
-    assert {name for name, *_ in OPTIONS} == set(one["properties"]) - {"text", "texts"}
+    assert {option.name for option in declared(Options)} == set(one["properties"]) - {"text", "texts"}

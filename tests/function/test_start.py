@@ -22,7 +22,8 @@ PARTS = {"google.rpc", "werkzeug.debug", "werkzeug.middleware", "tokenizers.tool
 OURS = {
     *(
         "function.telemetry.metrics",
-        "function.web.document",
+        "function.web.openapi.document",
+        "function.usage",
         "function.web.page.files",
         "function.runtimes.func_python",
         "function.func",

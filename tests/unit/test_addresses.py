@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vaccel_rpc.addresses import AddressError, from_environment, parse
+from vaccel_rpc.addresses import AddressError, parse
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,3 @@ def test_a_wrong_address_says_what_would_be_right(text: str, says: str) -> None:
 def test_the_longest_unix_path_is_taken() -> None:
     """107 bytes fit."""
     assert len(parse("unix:///" + "x" * 106).path) == 107
-
-
-def test_the_environment_names_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """VACCEL_RPC_ADDRESS, else VACCEL_RPC_ADDR, else the default."""
-    monkeypatch.delenv("VACCEL_RPC_ADDRESS", raising=False)
-    monkeypatch.delenv("VACCEL_RPC_ADDR", raising=False)
-    assert from_environment() == "tcp://127.0.0.1:65500"
-    monkeypatch.setenv("VACCEL_RPC_ADDR", "tcp://b:1")
-    assert from_environment() == "tcp://b:1"
-    monkeypatch.setenv("VACCEL_RPC_ADDRESS", "tcp://a:1")
-    assert from_environment() == "tcp://a:1"

@@ -13,7 +13,7 @@ def routes(service: Service) -> Iterator[Route]:
 
     def openapi(_: Request) -> Response:
         # Made when it is asked for: it has no part in a cold start.
-        from function.web.document import document
+        from function.web.openapi.document import document
 
         return in_json(document(service))
 

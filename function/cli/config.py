@@ -1,0 +1,41 @@
+"""The options of ``vaccel-classifier``, each declared once; a request's own are in `function.core.options`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from function.config import AGENT_ADDRESS, AGENT_ADDRESS_VARIABLES
+from vaccel_common.kinds import Choice, Integer, PathTo, Text, seconds
+from vaccel_common.options import option, required
+from vaccel_rpc.addresses import DEFAULT, Address, parse
+
+OutputFormat = Literal["text", "jsonl"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierConfig:
+    """What is classified, by which model, and how the results are written; times in seconds."""
+
+    model: Path = required(PathTo(), flags=("-m", "--model"), help="The model file (.pt), or its tokenizer file.")
+    vocab: Path | None = option(PathTo(), flags=("-v", "--vocab"), help="A BERT vocabulary, for a model without a tokenizer.")
+    source: str = required(
+        Text("FILE"), flags=("-f", "--file"),
+        help="The texts: a file with one on each line, a .csv with a column 'tweet', or - for standard input.",
+    )  # fmt: skip
+    batch: int = option(
+        Integer(1, 1024),
+        1,
+        help="Texts sent together.",
+        choose="More texts in a batch take less time in all; 1 shows the time of each text.",
+    )
+    jobs: int = option(Integer(1, 64), 1, help="Batches in flight at the same time.")
+    form: OutputFormat = option(
+        Choice[OutputFormat](("text", "jsonl")), "text", flags=("--format",), help="The deployment guide's lines, or JSON lines."
+    )
+    address: Address = option(AGENT_ADDRESS, parse(DEFAULT), variables=AGENT_ADDRESS_VARIABLES, help="The agent's address.")
+    wait: float = option(
+        seconds(minimum=0), 0.0, help="Seconds to wait for an agent that does not listen yet.",
+        choose="Use it where both start together, as in a Job with a sidecar.",
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""The OpenAPI 3.1 document, made from the service's own limits, labels and options. No HTTP."""
+
+from __future__ import annotations
+
+from function import __version__
+from function.core.service import Service
+from function.web.openapi import inference
+from function.web.openapi.parts import CLASSIFYING, Json, errors, get, headers, json_content, ok, ref, responses
+from function.web.openapi.schemas import MEANINGS, OPTIONS, schemas
+
+
+def document(service: Service) -> Json:
+    """The document for a service."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Text classification",
+            "version": __version__,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": "Classifies texts by a model that an agent runs. Every answer carries X-Request-Id and Server-Timing.",
+        },
+        "paths": {**_classify(), **_watch(), **inference.paths(service)},
+        "components": {"schemas": schemas(service), "headers": headers(), "responses": responses()},
+    }
+
+
+def _classify() -> Json:
+    query = [
+        {"name": name, "in": "query", "schema": schema, "description": f"{MEANINGS[name]} A value in the body takes precedence."}
+        for name, schema in OPTIONS.items()
+    ]
+    summary = "Lines alone: adds a last line with how many there were, and how many of them with an error."
+    query.append({"name": "summary", "in": "query", "schema": {"type": "boolean", "default": False}, "description": summary})
+    form = {
+        "type": "object",
+        "required": ["text"],
+        "properties": {"text": ref("schemas/Text"), "top_k": OPTIONS["top_k"], "truncation": OPTIONS["truncation"]},
+    }
+    bodies: Json = {
+        "application/json": {"schema": ref("schemas/Asked")},
+        "text/plain": {"schema": ref("schemas/Text")},
+        "application/x-www-form-urlencoded": {"schema": form},
+        "application/x-ndjson": {
+            "schema": {
+                "description": "An object a line: a text, if you like an id, and options. A bad line has an error in its answer."
+            },
+            "examples": {"lines": {"value": '{"id": 1, "text": "good morning"}\n{"id": 2, "text": "see you"}\n'}},
+        },
+    }
+    answers: Json = {
+        "application/json": {"schema": ref("schemas/Answer")},
+        "application/x-ndjson": {"schema": {"type": "string"}},
+    }
+    event = {"application/cloudevents+json": {"schema": ref("schemas/Event")}}
+    event_answer = {"application/cloudevents+json": {"schema": ref("schemas/EventAnswer")}}
+    binary = (
+        "A CloudEvent in binary mode has its attributes in headers (ce-specversion: 1.0, ce-id, ce-source, ce-type) and the same "
+        "body; it is answered by an event of type dev.vaccel.classification in the same mode."
+    )
+
+    def post(name: str, more: str, bodies: Json, answers: Json) -> Json:
+        return {
+            "operationId": name,
+            "summary": "Classify one text or many",
+            "description": f"Bodies may be compressed (Content-Encoding: gzip or deflate). {more}".strip(),
+            "parameters": query,
+            "requestBody": {"required": True, "content": bodies},
+            "responses": {**ok("Predictions, in the order of the texts.", answers), **errors(*CLASSIFYING)},
+        }
+
+    about = {"application/json": {"schema": {"type": "object", "required": ["service", "ready", "model"]}}, "text/html": {}}
+    return {
+        "/classify": {"post": post("classify", "", bodies, answers)},
+        "/": {
+            "get": get("about", "What the service is and how it is; a page for a browser", about, 503),
+            "post": post("classifyOrEvent", binary, {**bodies, **event}, {**answers, **event_answer}),
+        },
+        "/page/{name}": {
+            "parameters": [
+                {"name": "name", "in": "path", "required": True, "schema": {"enum": ["index.html", "page.js", "style.css"]}}
+            ],
+            "get": get("asset", "A part of the page", {"text/html": {}, "text/css": {}, "text/javascript": {}}, 404, 503),
+        },
+    }
+
+
+def _watch() -> Json:
+    state = json_content({"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}})
+    return {
+        "/health/liveness": {"get": get("liveness", "The process serves", state)},
+        "/health/readiness": {"get": get("readiness", "An agent can be reached", state, 503)},
+        "/metrics": {"get": get("metrics", "Prometheus metrics", {"text/plain": {"schema": {"type": "string"}}})},
+        "/openapi.json": {"get": get("openapi", "This document", json_content({"type": "object"}), 503)},
+    }

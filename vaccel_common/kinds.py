@@ -1,0 +1,323 @@
+"""Kinds of values that options take: read from text or from JSON, with bounds, and described for people and for OpenAPI.
+
+A kind knows nothing of the option that it belongs to, nor where its text comes from. Every error is a ``ValueError`` whose message
+says what would be right.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+Value = TypeVar("Value")
+Word = TypeVar("Word", bound=str)
+
+
+class Kind(ABC, Generic[Value]):
+    """What values an option takes."""
+
+    @property
+    @abstractmethod
+    def needed(self) -> str:
+        """What is right, as the end of "... must be": ``a whole number from 1 to 1024``."""
+
+    @property
+    def metavar(self) -> str:
+        """A placeholder for a value on a command line."""
+        return "TEXT"
+
+    @property
+    def bounded(self) -> bool:
+        """Whether `needed` says more than the placeholder does."""
+        return False
+
+    @abstractmethod
+    def parse(self, text: str) -> Value:
+        """The value that a variable's or a command line's text means. Raises ``ValueError``."""
+
+    def check(self, value: Any) -> Value:
+        """The value that came as JSON. Raises ``ValueError``."""
+        if not isinstance(value, str):
+            raise self.error()
+        return self.parse(value)
+
+    def show(self, value: Value) -> str:
+        """The text that `parse` reads as ``value``."""
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of a value."""
+        return {"type": "string"}
+
+    def error(self) -> ValueError:
+        """The error that says what is right."""
+        return ValueError(f"{self.needed} is needed")
+
+
+@dataclass(frozen=True)
+class Text(Kind[str]):
+    """Any text."""
+
+    placeholder: str = "TEXT"
+    needed = "a string"
+
+    @property
+    def metavar(self) -> str:
+        """As it was declared."""
+        return self.placeholder
+
+    def parse(self, text: str) -> str:
+        """The text itself."""
+        return text
+
+
+@dataclass(frozen=True)
+class Choice(Kind[Word]):
+    """One of some words."""
+
+    words: tuple[Word, ...]
+    bounded = True
+
+    @property
+    def needed(self) -> str:
+        """All words."""
+        return f"one of {', '.join(self.words)}"
+
+    @property
+    def metavar(self) -> str:
+        """All words, as command lines show them."""
+        return f"[{'|'.join(self.words)}]"
+
+    def parse(self, text: str) -> Word:
+        """The word itself. Raises ``ValueError``."""
+        for word in self.words:
+            if word == text:
+                return word
+        raise self.error()
+
+    def schema(self) -> dict[str, Any]:
+        """An enumeration."""
+        return {"type": "string", "enum": list(self.words)}
+
+
+class Flag(Kind[bool]):
+    """Yes or no: ``1`` or ``0`` as text, ``true`` or ``false`` in JSON."""
+
+    needed = "true or false"
+    _TEXTS = {"1": True, "true": True, "0": False, "false": False}  # noqa: RUF012 nobody writes into it
+
+    @property
+    def metavar(self) -> str:
+        """Either digit."""
+        return "0|1"
+
+    def parse(self, text: str) -> bool:
+        """Also takes ``true`` and ``false``. Raises ``ValueError``."""
+        if text.lower() not in self._TEXTS:
+            raise ValueError("1 or 0 is needed")
+        return self._TEXTS[text.lower()]
+
+    def check(self, value: Any) -> bool:
+        """JSON's own ``true`` and ``false`` alone. Raises ``ValueError``."""
+        if not isinstance(value, bool):
+            raise self.error()
+        return value
+
+    def show(self, value: bool) -> str:
+        """A digit."""
+        return "1" if value else "0"
+
+    def schema(self) -> dict[str, Any]:
+        """A boolean."""
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
+class Integer(Kind[int]):
+    """A whole number within bounds, both included; ``unit`` is what one of it stands for, such as bytes in a MiB."""
+
+    minimum: int
+    maximum: int | None = None
+    unit: int = 1
+    placeholder: str = "N"
+
+    @property
+    def needed(self) -> str:
+        """With the bounds."""
+        bounds = f", {self.minimum} or more" if self.maximum is None else f" from {self.minimum} to {self.maximum}"
+        return f"a whole number{'' if self.unit == 1 else f' of {self.placeholder}'}{bounds}"
+
+    bounded = True
+
+    @property
+    def metavar(self) -> str:
+        """As it was declared."""
+        return self.placeholder
+
+    def parse(self, text: str) -> int:
+        """ASCII digits alone. Raises ``ValueError``."""
+        if not (text.isascii() and text.isdigit()) or len(text) > 20:
+            raise self.error()
+        return self.check(int(text))
+
+    def check(self, value: Any) -> int:
+        """JSON has one kind of number, so ``2.0`` is 2. Raises ``ValueError``."""
+        if not isinstance(value, int | float) or isinstance(value, bool) or not value >= self.minimum or value % 1:
+            raise self.error()
+        if self.maximum is not None and value > self.maximum:
+            raise self.error()
+        return int(value) * self.unit
+
+    def show(self, value: int) -> str:
+        """In the declared unit."""
+        return str(value // self.unit)
+
+    def schema(self) -> dict[str, Any]:
+        """An integer with its bounds."""
+        return {"type": "integer", "minimum": self.minimum} | ({} if self.maximum is None else {"maximum": self.maximum})
+
+
+@dataclass(frozen=True)
+class Number(Kind[float]):
+    """A finite number: at least ``minimum`` or greater than ``above``, and at most ``maximum``; ``unit``: what one of it stands for."""
+
+    minimum: float | None = None
+    above: float | None = None
+    maximum: float | None = None
+    unit: float = 1.0
+    placeholder: str = "NUMBER"
+
+    @property
+    def needed(self) -> str:
+        """With the bounds."""
+        bounds = [
+            *([] if self.minimum is None else [f"at least {self.minimum:g}"]),
+            *([] if self.above is None else [f"greater than {self.above:g}"]),
+            *([] if self.maximum is None else [f"at most {self.maximum:g}"]),
+        ]
+        name = "a number" if self.placeholder == "NUMBER" else f"a number of {self.placeholder.lower()}"
+        return f"{name}, {' and '.join(bounds)}" if bounds else "a finite number"
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a bound."""
+        return (self.minimum, self.above, self.maximum) != (None, None, None)
+
+    @property
+    def metavar(self) -> str:
+        """As it was declared."""
+        return self.placeholder
+
+    def parse(self, text: str) -> float:
+        """What Python reads as a finite float. Raises ``ValueError``."""
+        try:
+            value = float(text)
+        except ValueError:
+            raise self.error() from None
+        return self.check(value)
+
+    def check(self, value: Any) -> float:
+        """An integer may be larger than any float, and is finite. Raises ``ValueError``."""
+        if not isinstance(value, int | float) or isinstance(value, bool) or not self._within(value):
+            raise self.error()
+        return value if self.unit == 1 else value * self.unit
+
+    def _within(self, value: float) -> bool:
+        if isinstance(value, float) and not math.isfinite(value):
+            return False
+        return (
+            (self.minimum is None or value >= self.minimum)
+            and (self.above is None or value > self.above)
+            and (self.maximum is None or value <= self.maximum)
+        )
+
+    def show(self, value: float) -> str:
+        """In the declared unit."""
+        return f"{value / self.unit:g}"
+
+    def schema(self) -> dict[str, Any]:
+        """A number with its bounds."""
+        bounds = {"minimum": self.minimum, "exclusiveMinimum": self.above, "maximum": self.maximum}
+        return {"type": "number"} | {name: bound for name, bound in bounds.items() if bound is not None}
+
+
+def seconds(minimum: float | None = None, maximum: float | None = None) -> Number:
+    """A time: more than 0, unless ``minimum`` is given."""
+    return Number(minimum, None if minimum is not None else 0, maximum, placeholder="SECONDS")
+
+
+@dataclass(frozen=True)
+class PathTo(Kind[Path]):
+    """A path; ``existing``: of a file that must be there."""
+
+    existing: bool = False
+    needed = "a path"
+
+    @property
+    def metavar(self) -> str:
+        """A file's or any path's."""
+        return "FILE" if self.existing else "PATH"
+
+    def parse(self, text: str) -> Path:
+        """Raises ``ValueError`` where the file must be there and is not."""
+        if self.existing and not Path(text).is_file():
+            raise ValueError("no such file")
+        return Path(text)
+
+
+@dataclass(frozen=True)
+class Parsed(Kind[Value]):
+    """What a function makes of a text; it raises ``ValueError`` with what would be right. ``written`` is its reverse."""
+
+    read: Callable[[str], Value]
+    placeholder: str
+    expected: str
+    written: Callable[[Value], str] = str
+
+    @property
+    def needed(self) -> str:
+        """As it was declared."""
+        return self.expected
+
+    @property
+    def metavar(self) -> str:
+        """As it was declared."""
+        return self.placeholder
+
+    def parse(self, text: str) -> Value:
+        """Raises what the function raises."""
+        return self.read(text)
+
+    def show(self, value: Value) -> str:
+        """By the function's reverse."""
+        return self.written(value)
+
+
+@dataclass(frozen=True)
+class Many(Kind[tuple[Value, ...]]):
+    """Values of one kind: a repeatable option of a command line; as one text, separated by ``separator`` (None: white space)."""
+
+    each: Kind[Value]
+    separator: str | None = ","
+
+    @property
+    def needed(self) -> str:
+        """Of each value."""
+        return self.each.needed
+
+    @property
+    def metavar(self) -> str:
+        """Of each value."""
+        return self.each.metavar
+
+    def parse(self, text: str) -> tuple[Value, ...]:
+        """Blank parts are left out. Raises ``ValueError`` for the first wrong one."""
+        return tuple(self.each.parse(part.strip()) for part in text.split(self.separator) if part.strip())
+
+    def show(self, value: tuple[Value, ...]) -> str:
+        """Joined by the separator."""
+        return (self.separator or " ").join(self.each.show(part) for part in value)
