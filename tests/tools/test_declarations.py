@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 #: Everything that help, docs and OpenAPI are made of.
 SOURCES = ("agent", "function", "vaccel_common", "vaccel_rpc", "scripts", "benchmarks", "loadtests", "knative")
