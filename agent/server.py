@@ -24,7 +24,8 @@ from agent.service import RpcService
 from agent.sessions import Sessions
 from agent.store import variants
 from agent.store.models import Store
-from agent.transports.ttrpc import Budget, TtrpcConnection
+from agent.transports.budget import Budget
+from agent.transports.ttrpc import TtrpcConnection
 from vaccel_common.modelfile import VariantOf
 from vaccel_rpc.addresses import Address, is_alive, ttrpc_socket
 from vaccel_rpc.errors import RpcError

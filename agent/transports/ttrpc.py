@@ -17,6 +17,7 @@ from agent.endpoints import Endpoint, error_status
 from agent.reassembly import GenopReassembler
 from agent.service import RpcService
 from agent.sessions import Sessions
+from agent.transports.budget import Budget
 from vaccel_common.tracecontext import joined
 from vaccel_rpc import frames
 from vaccel_rpc.addresses import no_delay
@@ -34,24 +35,6 @@ _MAX_STREAMS = 64
 _SCRATCH = memoryview(bytearray(frames.PIECE))
 #: Pairs of metadata that are looked at.
 _MAX_METADATA = 64
-
-
-class Budget:
-    """Bytes of requests that the whole agent holds."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._held = limit, 0
-
-    def reserve(self, count: int) -> bool:
-        """Takes ``count`` bytes, if there are as many left."""
-        if self._held + count > self._limit:
-            return False
-        self._held += count
-        return True
-
-    def release(self, count: int) -> None:
-        """Gives them back."""
-        self._held -= count
 
 
 @dataclass

@@ -1,0 +1,21 @@
+"""A bound on the bytes that all requests together hold."""
+
+from __future__ import annotations
+
+
+class Budget:
+    """Bytes of requests that the whole agent holds."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held = limit, 0
+
+    def reserve(self, count: int) -> bool:
+        """Takes ``count`` bytes, if there are as many left."""
+        if self._held + count > self._limit:
+            return False
+        self._held += count
+        return True
+
+    def release(self, count: int) -> None:
+        """Gives them back."""
+        self._held -= count
