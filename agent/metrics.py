@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from functools import cache
-from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,20 +20,14 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from agent.batching.batcher import BatchReport
+from agent.batching.batcher import Batcher, BatchReport
+from agent.sessions import Sessions
 from agent.store.model import StoredModel
+from agent.store.models import Store
 from vaccel_rpc import __version__
-
-T = TypeVar("T", Counter, Histogram)
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
-
-
-@cache
-def _child(metric: T, *labels: str) -> T:
-    """A metric with its labels, kept: to look it up takes longer than to count. What stands in labels is bounded."""
-    return metric.labels(*labels)
 
 
 class AgentMetrics:
@@ -43,6 +36,9 @@ class AgentMetrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        # Looking up a metric by its labels takes longer than counting. The values of labels are bounded.
+        self._counter_of: Callable[..., Counter] = cache(Counter.labels)
+        self._histogram_of: Callable[..., Histogram] = cache(Histogram.labels)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self._requests = self._counter("vaccel_rpc_requests", "Calls answered", "method", "code")
@@ -65,41 +61,52 @@ class AgentMetrics:
 
     def call(self, method: str, code: str, seconds: float) -> None:
         """A call was answered."""
-        _child(self._requests, method, code).inc()
-        _child(self._latency, method).observe(seconds)
+        self._counter_of(self._requests, method, code).inc()
+        self._histogram_of(self._latency, method).observe(seconds)
         if code == "DEADLINE_EXCEEDED":
             self._drops.inc()
 
     def rejected(self, reason: str) -> None:
         """Something was refused for a limit: queue, memory, sessions, buffer, uploads, connections, draining."""
-        _child(self._rejections, reason).inc()
+        self._counter_of(self._rejections, reason).inc()
 
     def uploaded(self, result: str, size: int) -> None:
         """A client sent a model file of ``size`` bytes, which was accepted, refused, or failed."""
-        _child(self._uploads, result).inc()
+        self._counter_of(self._uploads, result).inc()
         self._upload_bytes.inc(size)
 
     def batch(self, report: BatchReport) -> None:
         """A batch ran."""
         self._rows.observe(report.rows)
-        _child(self._batches, report.reason).inc()
+        self._counter_of(self._batches, report.reason).inc()
         self._tokens.inc(report.tokens)
         self._padding.inc(report.padding)
         for seconds in report.waited:
             self._waited.observe(seconds)
         self._ran.observe(report.seconds)
-        _child(self._model, report.model).observe(report.seconds)
+        self._histogram_of(self._model, report.model).observe(report.seconds)
 
     def loaded(self, model: StoredModel) -> None:
         """A model was loaded."""
-        _child(self._loads, model.label).inc()
+        self._counter_of(self._loads, model.label).inc()
 
-    def models(self, models: Callable[[], Iterable[StoredModel]]) -> None:
-        """Where the models are that are shown as loaded; what clients sent has no name of its own and is left out."""
-        self.registry.register(_Loaded(models))
+    def observe(self, batcher: Batcher, sessions: Sessions, store: Store, connections: Sized) -> None:
+        """Adds the gauges, which are read when the metrics are scraped."""
+        self.registry.register(_LoadedModels(lambda: store.models))
+        for name, text, value in (
+            ("vaccel_queue_requests", "Requests waiting; of a divided one each part", lambda: batcher.waiting),
+            ("vaccel_queue_texts", "Texts waiting", lambda: batcher.texts),
+            ("vaccel_queue_tokens", "Tokens waiting", lambda: batcher.tokens),
+            ("vaccel_queue_estimated_wait_seconds", "Time that one more request would wait", lambda: batcher.wait),
+            ("vaccel_sessions", "Open sessions", lambda: len(sessions)),
+            ("vaccel_resources", "Registered resources", lambda: sessions.resources),
+            ("vaccel_models_bytes", "Bytes of the files of models in memory", lambda: store.loaded_bytes),
+            ("vaccel_connections", "Open ttrpc connections", lambda: len(connections)),
+            ("vaccel_models_loaded", "Models in memory", lambda: store.loaded),
+        ):
+            self._gauge(name, text, value)
 
-    def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """A number that is read when it is asked for."""
+    def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(name, text, registry=self.registry).set_function(value)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -109,7 +116,8 @@ class AgentMetrics:
         return Histogram(name, text, labels, buckets=_SECONDS, registry=self.registry)
 
 
-class _Loaded(Collector):
+class _LoadedModels(Collector):
+    # What clients sent has no name of its own, and is left out.
     def __init__(self, models: Callable[[], Iterable[StoredModel]]) -> None:
         self._models = models
 

@@ -36,7 +36,7 @@ class Store:
     """The models of a directory, and those that clients send.
 
     ``load`` reads a file into a program; it runs in a thread. ``suffixes()``: of the files it reads. ``choose``: the file to run in
-    place of a model of the store; None: no other ever does. ``loaded`` is told of each model that was.
+    place of a model of the store; None: no other ever does. ``on_load`` is called with each model that was loaded.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Store:
         max_uploads: int,
         suffixes: Callable[[], Sequence[str]] = lambda: (".pt", ".pt2"),
         choose: Choose | None = None,
-        loaded: Callable[[StoredModel], None] = lambda _: None,
+        on_load: Callable[[StoredModel], None] = lambda _: None,
     ) -> None:
         self._folder = folder.resolve() if folder else None
-        self._policy, self._load, self._told = policy, load, loaded
+        self._policy, self._load, self._on_load = policy, load, on_load
         self._max_models, self._max_uploads = max_models, max_uploads
         self._models: dict[str, StoredModel] = {}
         self._suffixes, self._choose = suffixes, choose
@@ -72,6 +72,16 @@ class Store:
     def models(self) -> list[StoredModel]:
         """Every model that is registered, pinned or in memory."""
         return list(self._models.values())
+
+    @property
+    def loaded(self) -> int:
+        """Models whose programs are in memory, or about to be."""
+        return sum(model.loaded for model in self._models.values())
+
+    @property
+    def loaded_bytes(self) -> int:
+        """Bytes of the files of these models."""
+        return sum(model.size for model in self._models.values() if model.loaded)
 
     def names(self) -> list[str]:
         """The files of the store; links that lead out of it are not."""
@@ -258,7 +268,7 @@ class Store:
         if model.path is None:
             raise NotFound(f"the file of {model} is gone")
         program = await asyncio.get_running_loop().run_in_executor(self._loader, self._read, model, model.path)
-        self._told(model)
+        self._on_load(model)
         return program
 
     def _read(self, model: StoredModel, path: Path) -> Program:

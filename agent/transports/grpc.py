@@ -33,8 +33,8 @@ _SERVICES = tuple(
 class GrpcServer:
     """One server for all gRPC addresses."""
 
-    def __init__(self, service: RpcService, sessions: Sessions, max_message: int) -> None:
-        self._service, self._max_message = service, max_message
+    def __init__(self, service: RpcService, sessions: Sessions, max_message: int, tls: Tls | None) -> None:
+        self._service, self._max_message, self._tls = service, max_message, tls
         self._scope = sessions.scope(secret=True)
         options = [*message_options(max_message), ("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", 1024)]
         self._server = grpc.aio.server(options=options)
@@ -43,13 +43,13 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
-    def bind(self, address: Address, tls: Tls | None) -> Address:
+    def bind(self, address: Address) -> Address:
         """Listens there (from `start` on); the address with the port it got. Raises ``OSError``."""
         try:
-            if tls is None or address.is_unix:
+            if self._tls is None or address.is_unix:
                 port = self._server.add_insecure_port(address.target)
             else:
-                port = self._server.add_secure_port(address.target, _credentials(tls))
+                port = self._server.add_secure_port(address.target, _credentials(self._tls))
         except RuntimeError as error:
             raise OSError(0, f"cannot listen: {error}") from None
         return address if address.is_unix else Address(address.scheme, address.host, port)
