@@ -1,8 +1,8 @@
-"""The handler of the parliament runtime (``python -m parliament function``), which loads this file as a module named ``func``.
+"""The handler of the parliament runtime (``python -m parliament function``), which imports this file as the module ``func``.
 
-The runtime has no call for a start: it loads the module and takes ``main``. Taking it assembles the
-function, so that a wrong setting ends the process and the agent is being connected before the first
-request; an import alone configures nothing.
+That import is the runtime's only call at a start, so it assembles the function: a wrong setting ends
+the process, and the agent is being connected before the first request. An import by the module's own
+name, ``function.func``, configures nothing until its ``main`` is taken.
 """
 
 from __future__ import annotations
@@ -25,3 +25,7 @@ def _handler() -> Callable[[Any], Any]:
 
     function = Parliament()
     return lambda context: function.answer(context.request)
+
+
+if __name__ == "func":
+    _handler()

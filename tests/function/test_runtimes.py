@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -195,3 +196,13 @@ def test_a_wrong_setting_is_one_line(runtime_name: str) -> None:
     assert done.returncode != 0
     assert "MAX_TEXTS=none" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_import_of_the_handlers_module_assembles_nothing() -> None:
+    """Without a model or an agent, and with a wrong setting, `function.func` can be imported; its handler cannot be taken."""
+    script = "import function.func as func\nprint('imported')\nfunc.main"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "THREADS": "none"}
+    run = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True)
+    assert run.stdout == "imported\n"
+    assert run.stderr == "function: THREADS=none: a whole number from 1 to 1024 is needed\n"
+    assert run.returncode == 1
