@@ -20,7 +20,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from agent.batching.batcher import Batcher, BatchReport
+from agent.batching.batcher import Batcher
+from agent.batching.requests import BatchReport
 from agent.sessions import Sessions
 from agent.store.model import StoredModel
 from agent.store.models import Store

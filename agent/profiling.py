@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from agent.batching.batcher import CompletedRun
+from agent.batching.requests import CompletedRun
 from agent.sessions import RpcSession
 from vaccel_common import tracing
 

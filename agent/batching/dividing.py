@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agent.batching.batcher import Batcher, CompletedRun, Part
+from agent.batching.batcher import Batcher
+from agent.batching.requests import CompletedRun, Part
 from agent.engines.contract import Batch, Program
 from agent.engines.layout import Layout
 from vaccel_rpc.errors import ResourceExhausted
@@ -36,7 +37,7 @@ class DividedRun:
     def _parts(self) -> list[Part]:
         if self._shape.rows == 1 or not self._layout.divisible:
             return [(self._inputs, self._shape)]
-        most = self._batcher.rows(self._program, self._shape.length)
+        most = self._batcher.largest_batch(self._program, self._shape.length)
         divided = self._layout.divide(self._inputs, most)
         return [(inputs, replace(self._shape, rows=inputs[0].dims[0])) for inputs in divided]
 

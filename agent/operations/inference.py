@@ -12,8 +12,9 @@ from typing import Any
 from google.protobuf.message import Message
 
 from agent import profiling
-from agent.batching.batcher import Batcher, CompletedRun
+from agent.batching.batcher import Batcher
 from agent.batching.dividing import DividedRun
+from agent.batching.requests import CompletedRun
 from agent.calls import Handler, IncomingCall
 from agent.engines.layout import Layout, Shape
 from agent.sessions import Resource, RpcSession

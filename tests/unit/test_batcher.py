@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from agent.batching.batcher import Batcher, BatchReport, CompletedRun, Part
+from agent.batching.batcher import Batcher
 from agent.batching.packing import BatchLimits, pack, why
+from agent.batching.requests import BatchReport, CompletedRun, Part
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN, Cost
 from agent.engines.layout import Shape
@@ -164,8 +165,8 @@ def test_out_of_memory_halves_the_batch_and_is_remembered() -> None:
         gate.set()
         assert [values(result) for result in await asyncio.gather(*tasks)] == [[value] for value in range(1, 8)]
         assert echo.batches == [1, 6, 3, 3]
-        assert queue.rows(echo, 1) == 3
-        assert queue.rows(other, 1) == BatchLimits().rows
+        assert queue.largest_batch(echo, 1) == 3
+        assert queue.largest_batch(other, 1) == BatchLimits().rows
         tasks = [await held(queue, other)]
         tasks += [asyncio.create_task(queue.run(echo, [part(value)], None)) for value in range(6)]
         await asyncio.sleep(0.05)
@@ -190,7 +191,7 @@ def test_memory_that_is_out_for_half_a_batch_too_halves_it_again() -> None:
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert [values(result) for result in results] == [[1], [2], [3], ResourceExhausted]
         assert echo.batches == [1, 4, 2, 1, 1, 2]
-        assert queue.rows(echo, 1) == 1
+        assert queue.largest_batch(echo, 1) == 1
         queue.close()
 
     asyncio.run(main())
