@@ -9,10 +9,10 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check
 PACKAGES = agent function vaccel_common vaccel_rpc export training models knative tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e lint proto docs bench fuzz loadtest variants base-image images manifests charts e2e-containers parliament clean
+.PHONY: help run test e2e lint proto docs bench fuzz loadtest variants base-image images manifests charts e2e-containers parliament version clean
 
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
 run: .venv/installed-agent ## an agent and the function on this machine; PORT=8080
 	@PORT=$(PORT) .venv/bin/python -m scripts.demo
@@ -76,6 +76,9 @@ e2e-containers: .venv/installed-dev ## images, the guide's pods and thirty cold 
 parliament: .venv/bin/python ## the wheel for the legacy function root, knative/parliament
 	$(PIP) wheel -q --no-deps -w knative/parliament .
 
+version: .venv/installed-dev ## VERSION=1.2.3 written into every file that names the version
+	.venv/bin/python -m scripts.version $(VERSION)
+
 clean: ## what was installed and made
 	rm -rf .venv .venv-func .venv-parliament .venv-loadtest .venv-servers .venv-mosec .venv-litserve .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build docker/wheels/*/ knative/parliament/*.whl
 
@@ -84,15 +87,36 @@ clean: ## what was installed and made
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON"; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; rm -rf .venv; exit 1; }
 
-.venv/installed-%: pyproject.toml constraints.txt | .venv/bin/python
-	@echo "Installing what '$*' needs; torch is about 200 MB, the first time takes some minutes"
-	$(PIP) install --progress-bar on -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[$*]'
+# Extras of pyproject.toml, and its dependency groups with the extras that each of them builds on.
+extras_agent = agent
+extras_func = func
+extras_parliament = parliament
+extras_dev = agent,otel
+extras_export = agent
+extras_train = agent
+groups = dev export train deploy images charts loadtest servers
+group = $(filter $(groups),$*)
+packages = -e '.$(if $(extras_$*),[$(extras_$*)])' $(if $(group),--group $(group))
+# `pip install --group` needs pip 25.1; Debian 12 has 23.0. Call with the environment's python.
+is_new_pip = -c 'import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) < (25, 1))'
+new_pip = $(if $(group),$(1) $(is_new_pip) || $(1) -m pip --disable-pip-version-check install -q 'pip>=25.1')
+
+install-%: .venv/installed-% ## one extra or dependency group of pyproject.toml: make install-agent, make install-deploy
+	@:
+
+.PRECIOUS: .venv/installed-%
+.venv/installed-%: pyproject.toml constraints.txt vaccel_rpc/__init__.py | .venv/bin/python
+	@echo "Installing the packages of '$*'; torch is about 200 MB, the first time takes some minutes"
+	@$(call new_pip,.venv/bin/python)
+	$(PIP) install --progress-bar on -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(packages)
 	@touch $@
 
-# The other two runtimes live in environments of their own: one needs cloudevents 2, the other version 1. Locust too: gevent patches the world.
-.venv-%/installed: pyproject.toml constraints.txt | .venv/bin/python
-	@echo "Installing '$*'"
+# Environments of their own: parliament needs cloudevents 1 and func-python needs 2; Locust's gevent
+# patches the standard library.
+.venv-%/installed: pyproject.toml constraints.txt vaccel_rpc/__init__.py | .venv/bin/python
+	@echo "Installing the packages of '$*' into .venv-$*"
 	$(PYTHON) -m venv .venv-$*
 	grep -v '^cloudevents' constraints.txt > .venv-$*/constraints.txt
-	.venv-$*/bin/python -m pip --disable-pip-version-check install -q -c .venv-$*/constraints.txt -e '.[$*]'
+	@$(call new_pip,.venv-$*/bin/python)
+	.venv-$*/bin/python -m pip --disable-pip-version-check install -q -c .venv-$*/constraints.txt $(packages)
 	@touch $@

@@ -1,6 +1,6 @@
 """``make charts``, ``make manifests``: the Helm charts checked and packaged, their READMEs, and the plain YAML made of them.
 
-Helm itself comes as a library, helm-python-sdk (extra ``charts``).
+Helm itself comes as a library, helm-python-sdk (dependency group ``charts``).
 """
 
 from __future__ import annotations

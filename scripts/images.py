@@ -6,7 +6,6 @@ import datetime
 import os
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ import click
 
 from scripts import baseimage, sbom, wheels
 from scripts.builders import Builder, BuilderError, choose
+from vaccel_rpc import __version__
 
 ROOT = Path(__file__).parent.parent
 PREFIX = "dev.local"  # Knative asks no registry for the digest of an image whose name begins so
-VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+VERSION = __version__
 PUBLIC_BASE = next(
     line.removeprefix("ARG BASE=")
     for line in (ROOT / "docker/Dockerfile").read_text().splitlines()

@@ -14,7 +14,7 @@ from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
-from scripts.requirements import name as normalized
+from scripts.requirements import package as normalized
 
 _SITE_PACKAGES = "opt/venv/lib/python3*/site-packages"
 

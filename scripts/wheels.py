@@ -1,6 +1,7 @@
-"""Downloads the wheels that the images need, by this machine's pip and whatever it is configured with, into docker/wheels.
+"""Downloads the wheels that the images need into docker/wheels, with this machine's pip and its configuration.
 
-The builds then need neither a network nor a package index. The wheels are those for the image's Python, not for this one.
+The builds then need neither a network nor a package index. The wheels are those for the image's
+Python, which may differ from this machine's.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 from scripts import requirements
@@ -24,34 +24,39 @@ _PYTHON = "3.11"
 _GLIBC = range(5, 37)
 
 
-def download(kind: str, extras: str, torch_index: str = TORCH_INDEX) -> None:
-    """Fills docker/wheels/``kind`` with what pyproject.toml and those extras ask for. Raises `BuilderError`."""
-    project = requirements.read(ROOT / "pyproject.toml")
+def download(kind: str, names: str, torch_index: str = TORCH_INDEX) -> None:
+    """Fills docker/wheels/``kind`` with the requirements of the project and of ``names``.
+
+    ``names`` are extras and dependency groups of pyproject.toml, separated by commas. Raises
+    `BuilderError` for an unknown name, and if pip fails.
+    """
+    pyproject = requirements.read(ROOT / "pyproject.toml")
     try:
-        wanted = requirements.requirements(project, [extra for extra in extras.split(",") if extra])
+        lines = requirements.requirements(pyproject, [name for name in names.split(",") if name])
     except KeyError as error:
-        raise BuilderError(f"EXTRAS={extras}: pyproject.toml has no extra {error}") from None
-    usual, alone = requirements.split(wanted)
-    torch = [line for line in usual if requirements.name(line) == "torch"]
-    folder, stamp = WHEELS / kind, _stamp(*wanted, (ROOT / "constraints.txt").read_text(), torch_index)
+        raise BuilderError(f"EXTRAS={names}: pyproject.toml has no extra {error}") from None
+    with_dependencies, alone = requirements.split(lines)
+    torch = [line for line in with_dependencies if requirements.package(line) == "torch"]
+    folder, stamp = WHEELS / kind, _stamp(*lines, (ROOT / "constraints.txt").read_text(), torch_index)
     if _is_filled(folder, stamp):
         return
     constraints = ["-c", str(ROOT / "constraints.txt")]
     if torch:
-        # First and alone, and with few tries: an index that cannot be reached must not cost minutes, nor must it be asked for the rest.
+        # First, alone and with few tries: an index that cannot be reached must not cost minutes, and
+        # the other packages are not to be looked up there.
         _pip(folder, *constraints, "--no-deps", "--retries", "0", "--timeout", "15", "--extra-index-url", torch_index, *torch)
-    _pip(folder, *constraints, *usual)
+    _pip(folder, *constraints, *with_dependencies)
     if alone:
         _pip(folder, *constraints, "--no-deps", *alone)
     (folder / "stamp").write_text(stamp)
 
 
 def download_build() -> None:
-    """Fills docker/wheels/build with what builds the project's own wheel. Raises `BuilderError`."""
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
-    folder, stamp = WHEELS / "build", _stamp(*wanted)
+    """Fills docker/wheels/build with the build system of the project's own wheel. Raises `BuilderError`."""
+    lines = requirements.read(ROOT / "pyproject.toml")["build-system"]["requires"]
+    folder, stamp = WHEELS / "build", _stamp(*lines)
     if not _is_filled(folder, stamp):
-        _pip(folder, *wanted)
+        _pip(folder, *lines)
         (folder / "stamp").write_text(stamp)
 
 
@@ -74,7 +79,7 @@ def _pip(folder: Path, *arguments: str) -> None:
         *(part for tag in tags for part in ("--platform", tag)),
     ]  # fmt: skip
     if subprocess.run([*command, *arguments], check=False, cwd=ROOT).returncode:
-        raise BuilderError("pip could not download the wheels; what it said stands above")
+        raise BuilderError("pip could not download the wheels; its messages are above")
 
 
 def _stamp(*parts: str) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _EXPORTERS = "OTEL_TRACES_EXPORTER"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_INSTALL = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
 Kind = Literal["internal", "server", "client"]
 
@@ -79,7 +80,7 @@ def configure(service: str) -> None:
 
         _library = Library(service, exporters)
     except ImportError:
-        raise TracingError(f"{wanted} is set, and OpenTelemetry is not installed: pip install 'function[otel]'") from None
+        raise TracingError(f"{wanted} is set, and OpenTelemetry is not installed: {_INSTALL}") from None
 
 
 def _wanted() -> tuple[str, list[str]]:

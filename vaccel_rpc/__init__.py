@@ -3,4 +3,4 @@
 Imports neither torch nor Flask, and grpc only for a grpc address.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -18,26 +19,32 @@ from scripts.images import VERSION
 from tests.support.paths import ROOT
 
 FILES = [ROOT / "docker" / name for name in ("Dockerfile", "Dockerfile.agent", "Dockerfile.hello")]
-PROJECT: dict[str, object] = {
-    "name": "function",
-    "dependencies": ["flask>=3", "Tokenizers>=0.2"],
-    "optional-dependencies": {"grpc": ["grpcio"], "agent": ["function[grpc,agent]", "torch==2"]},
+PYPROJECT: dict[str, Any] = {
+    "project": {
+        "dependencies": ["flask>=3", "Tokenizers>=0.2"],
+        "optional-dependencies": {"agent": ["torch==2"]},
+    },
+    "dependency-groups": {
+        "lint": [{"include-group": "types"}, "ruff"],
+        "types": ["mypy", {"include-group": "lint"}],
+    },
 }
 
 
-def test_what_an_extra_asks_for() -> None:
-    """An extra's own extras are followed, one that asks for itself too; an unknown one is an error."""
-    assert requirements.requirements(PROJECT, ["agent"]) == ["flask>=3", "Tokenizers>=0.2", "torch==2", "grpcio"]
+def test_the_requirements_of_extras_and_groups() -> None:
+    """Extras and groups are read alike, included groups are followed once, and an unknown name is an error."""
+    assert requirements.requirements(PYPROJECT, ["agent"]) == ["flask>=3", "Tokenizers>=0.2", "torch==2"]
+    assert requirements.requirements(PYPROJECT, ["lint"]) == ["flask>=3", "Tokenizers>=0.2", "ruff", "mypy"]
     assert requirements.split(["flask>=3", "Tokenizers>=0.2"]) == (["flask>=3"], ["Tokenizers>=0.2"])
     with pytest.raises(KeyError, match="gpu"):
-        requirements.requirements(PROJECT, ["gpu"])
+        requirements.requirements(PYPROJECT, ["gpu"])
 
 
 def test_the_images_requirements_are_the_projects(tmp_path: Path) -> None:
     """As the Dockerfiles run it: the function's has no torch, the agent's has."""
     for extras, torch in (("grpc,otel", False), ("agent,otel", True)):
         subprocess.run([sys.executable, "scripts/requirements.py", extras, str(tmp_path)], cwd=ROOT, check=True)
-        names = [requirements.name(line) for line in (tmp_path / "requirements.txt").read_text().splitlines()]
+        names = [requirements.package(line) for line in (tmp_path / "requirements.txt").read_text().splitlines()]
         assert {"flask", "grpcio"} <= set(names)
         assert ("torch" in names) is torch
         assert (tmp_path / "alone.txt").read_text().startswith("tokenizers")

@@ -16,6 +16,7 @@ from scripts.builders import Buildah
 from tests.containers.bench import AGENT, FUNCTION, Bench
 from tests.containers.waiting import answers
 from tests.support.paths import ROOT, TWEETS
+from vaccel_rpc import __version__
 
 pytestmark = pytest.mark.containers
 
@@ -39,7 +40,9 @@ def test_both_images_with_another_model(bench: Bench, poems: Path) -> None:
     images = []
     for block in BLOCKS:
         (poems / "Dockerfile").write_text(
-            block.replace("dev.local/vaccel-agent:0.1.0", AGENT).replace("dev.local/vaccel-function:0.1.0", FUNCTION)
+            block.replace(f"dev.local/vaccel-agent:{__version__}", AGENT).replace(
+                f"dev.local/vaccel-function:{__version__}", FUNCTION
+            )
         )
         images.append(f"localhost/{bench.name()}")
         Buildah().build(poems, poems / "Dockerfile", images[-1], {})

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from scripts.images import SBOMS
-from scripts.requirements import name as normalized
+from scripts.requirements import package as normalized
 from tests.containers import policy
 from tests.containers.bench import AGENT, FUNCTION, Bench, Container, inspect
 from tests.containers.waiting import answers

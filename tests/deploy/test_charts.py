@@ -12,7 +12,7 @@ import yaml
 from scripts import charts
 from tests.deploy.objects import Object, policy_problems, read, schema_problems
 
-helm = pytest.importorskip("helm_python", reason="needs the extra 'charts': make charts")
+helm = pytest.importorskip("helm_python", reason="needs the dependency group 'charts': make charts")
 pytestmark = pytest.mark.helm
 
 CASES = [(chart, name, values) for chart in charts.NAMES for name, values in charts.cases(chart).items()]

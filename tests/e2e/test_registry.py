@@ -17,8 +17,9 @@ import yaml
 from scripts import charts
 from tests.deploy.objects import read
 from tests.support.servers import Server
+from vaccel_rpc import __version__
 
-helm = pytest.importorskip("helm_python", reason="needs the extra 'charts': make charts")
+helm = pytest.importorskip("helm_python", reason="needs the dependency group 'charts': make charts")
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not shutil.which("docker-registry"), reason="needs Debian's docker-registry")]
 
 
@@ -67,7 +68,7 @@ def pushed(registry: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     remote = f"oci://{registry}/helm-charts"
     for chart in charts.NAMES:
         archive = helm.package(str(charts.CHARTS / chart), destination=folder)
-        assert Path(archive).name == f"{chart}-0.1.0.tgz"
+        assert Path(archive).name == f"{chart}-{__version__}.tgz"
         helm.push(archive, remote, plain_http=True)
     return remote
 
@@ -75,13 +76,13 @@ def pushed(registry: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("chart", charts.NAMES)
 def test_what_was_pushed_comes_back(pushed: str, tmp_path: Path, chart: str) -> None:
     """The chart in the registry renders as the one in the checkout does."""
-    helm.pull(f"{pushed}/{chart}", version="0.1.0", destination=tmp_path, plain_http=True)
-    with helm.Chart.load(tmp_path / f"{chart}-0.1.0.tgz") as pulled, helm.Chart.load(charts.CHARTS / chart) as own:
+    helm.pull(f"{pushed}/{chart}", version=__version__, destination=tmp_path, plain_http=True)
+    with helm.Chart.load(tmp_path / f"{chart}-{__version__}.tgz") as pulled, helm.Chart.load(charts.CHARTS / chart) as own:
         assert pulled.render({}, name=chart) == own.render({}, name=chart)
     shown = helm.show(f"{pushed}/{chart}", plain_http=True)
     assert f"name: {chart}" in shown
     with helm.RegistryClient(plain_http=True) as client:
-        assert client.tags(f"{pushed}/{chart}") == ["0.1.0"]
+        assert client.tags(f"{pushed}/{chart}") == [__version__]
 
 
 def test_the_guides_install(pushed: str) -> None:
@@ -89,7 +90,7 @@ def test_the_guides_install(pushed: str) -> None:
     values = helm.parse_set_string("rpcAddress=tcp://vaccel-agent-gpu:8888")
     with helm.Config(kubeconfig_content=charts.NO_CLUSTER) as config:
         release = config.install(
-            f"{pushed}/vaccel-client", "vaccel-client", values, namespace="default", dry_run="client", chart_version="0.1.0",
+            f"{pushed}/vaccel-client", "vaccel-client", values, namespace="default", dry_run="client", chart_version=__version__,
             plain_http=True,
         )  # fmt: skip
     (pod,) = [made for made in read(release["manifest"]) if made["kind"] == "Pod"]
@@ -106,11 +107,11 @@ def test_what_is_not_there_is_an_error(pushed: str, registry: str, tmp_path: Pat
     """A version, a chart, a registry, and a file that is no chart."""
     for reference, version in (
         (f"{pushed}/vaccel-agent", "9.9.9"),
-        (f"{pushed}/nothing", "0.1.0"),
-        ("oci://127.0.0.1:1/x/y", "0.1.0"),
+        (f"{pushed}/nothing", __version__),
+        ("oci://127.0.0.1:1/x/y", __version__),
     ):
         with pytest.raises(helm.HelmError):
             helm.pull(reference, version=version, destination=tmp_path, plain_http=True)
-    (tmp_path / "wrong-0.1.0.tgz").write_bytes(b"not a chart")
+    (tmp_path / f"wrong-{__version__}.tgz").write_bytes(b"not a chart")
     with pytest.raises(helm.HelmError):
-        helm.push(tmp_path / "wrong-0.1.0.tgz", f"oci://{registry}/helm-charts", plain_http=True)
+        helm.push(tmp_path / f"wrong-{__version__}.tgz", f"oci://{registry}/helm-charts", plain_http=True)

@@ -414,5 +414,5 @@ def test_tracing_without_its_extra_is_one_line(tmp_path: Path) -> None:
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(tmp_path), "PORT": "0"}
     server = spawn(tmp_path / "log", "function", env=env)
     assert server.process.wait(20) == 2
-    assert "pip install 'function[otel]'" in server.text
+    assert "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http" in server.text
     assert "Traceback" not in server.text

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import version
+from email.message import Message
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import requests
 
 from export.tokenizer import write_tokenizer_file
 from function.load import SHIPPED_TOKENIZER
+from scripts import requirements, version
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import Server
 from vaccel_common.modelfile import digest_beside
@@ -78,6 +81,39 @@ def test_the_wheel_starts_in_an_empty_environment(agent: Server, wheel: Path, tm
     assert torch.returncode != 0
 
 
-def test_the_version_is_said_once() -> None:
-    """What answers and metrics say is what is installed."""
-    assert version("function") == __version__
+def test_the_version_has_one_source(wheel: Path) -> None:
+    """The wheel, charts, manifests, images and docs name the version of `vaccel_rpc`: `make version` writes it there."""
+    assert wheel.name == f"function-{__version__}-py3-none-any.whl"
+    assert [f"{path}:{line}: {number}" for path, line, number in version.places() if number != __version__] == []
+
+
+def test_only_extras_that_the_wheel_can_use_are_published(wheel: Path) -> None:
+    """Tools of a checkout have dependency groups; no requirement names the project, which is another's name on the index."""
+    metadata = metadata_of(wheel)
+    assert metadata.get_all("Provides-Extra") == ["agent", "func", "grpc", "otel", "parliament"]
+    names = [requirements.package(line) for line in metadata.get_all("Requires-Dist") or []]
+    assert "function" not in names
+
+
+def test_the_metadata_describes_the_project(wheel: Path) -> None:
+    """Licence, authors, tested versions of Python; every package says that it is typed."""
+    metadata = metadata_of(wheel)
+    assert (metadata["License-Expression"], metadata["Requires-Python"]) == ("Apache-2.0", ">=3.11")
+    assert metadata["Author"]
+    assert "Programming Language :: Python :: 3.11" in metadata.get_all("Classifier", [])
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"{package}/py.typed" for package in ("agent", "function", "vaccel_common", "vaccel_rpc")} <= set(names)
+
+
+def test_no_hint_names_the_project_on_the_public_index() -> None:
+    """`pip install function` would install another project's package."""
+    paths = [path for pattern in ("[!.]*/**/*.py", "[!.]*/**/*.md", "*.md") for path in ROOT.glob(pattern)]
+    assert len(paths) > 100
+    hint = re.compile(r"pip install [^\n]*\bfunction\[")
+    assert [str(path) for path in paths if hint.search(path.read_text())] == []
+
+
+def metadata_of(wheel: Path) -> Message:
+    """The wheel's METADATA."""
+    with zipfile.ZipFile(wheel) as archive:
+        return Parser().parsestr(archive.read(f"function-{__version__}.dist-info/METADATA").decode())

@@ -49,7 +49,7 @@ class GrpcChannel:
         self, address: Address, timeout: float, *, tls: Tls | None, max_message: int, on_close: Callable[[], None]
     ) -> None:
         if grpc is None:
-            raise FailedPrecondition(f"{address} needs grpcio: install the extra 'grpc' (pip install 'function[grpc]')")
+            raise FailedPrecondition(f"{address} needs grpcio: pip install 'grpcio>=1.80'")
         self._address, self._on_close = address, on_close
         self._closed: RpcError | None = None
         self._channel = _channel(address, tls, max_message)
