@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmarks.plan import say
-from benchmarks.processes import ROOT
 from benchmarks.results import Results, read
+from loadkit.processes import ROOT
 
 if TYPE_CHECKING:
     from benchmarks.plan import Run
@@ -65,7 +65,7 @@ def main(out: Path, report: Path | None, page: Path, **options: Any) -> None:
 def _measure(results: Results, out: Path, options: dict[str, Any]) -> None:
     from benchmarks import machine
     from benchmarks.parts import EXTRA, PARTS
-    from benchmarks.processes import more_files
+    from loadkit.processes import more_files
 
     more_files()
     wanted = options["only"].split(",") if options["only"] else [name for name in PARTS if name not in EXTRA]
@@ -94,8 +94,8 @@ def _run(options: dict[str, Any]) -> Run:
 
 
 def _lengths(texts: list[str]) -> dict[str, float]:
-    from benchmarks.stats import percentile
     from benchmarks.torch_alone import tokens
+    from loadkit.stats import percentile
 
     lengths = [len(row) for row in tokens(texts)]
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks import plots
 from benchmarks.markdown import names, pick
 from benchmarks.results import Results
-from benchmarks.stats import Spread
+from loadkit.stats import Spread
 
 
 def all_figures(results: Results) -> dict[str, str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.processes import ROOT, ended, free_port, resident_mib, start, wait_for
+from loadkit.processes import ROOT, ended, free_port, resident_mib, start, wait_for
 from vaccel_rpc.addresses import Address, no_delay, parse, ttrpc_socket
 from vaccel_rpc.channels import connect
 from vaccel_rpc.client import VaccelClient

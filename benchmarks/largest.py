@@ -11,8 +11,8 @@ from typing import Any
 from agent.batching.packing import BatchLimits
 from agent.cpus import available
 from agent.engines.torch.engine import TorchEngine
-from benchmarks.processes import ROOT
 from benchmarks.torch_alone import MODEL
+from loadkit.processes import ROOT
 
 _LONGEST = 128
 

@@ -14,7 +14,7 @@ import click
 import torch
 from torch import Tensor, nn
 
-from benchmarks.processes import ROOT, ended, free_port, resident_mib, start, wait_for
+from loadkit.processes import ROOT, ended, free_port, resident_mib, start, wait_for
 from vaccel_common.modelfile import read_extras
 
 _HEAD = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"

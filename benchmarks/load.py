@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.generator import REFUSED, Answer, Generator
-from benchmarks.processes import ROOT, busy_seconds, cpu_seconds, machine_seconds
-from benchmarks.stats import percentile
+from loadkit.processes import ROOT, busy_seconds, cpu_seconds, machine_seconds
+from loadkit.stats import percentile
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from agent.cpus import available
-from benchmarks.processes import ROOT
+from loadkit.processes import ROOT
 
 _PACKAGES = ("torch", "tokenizers", "uvicorn", "httptools", "flask", "grpcio", "protobuf")
 

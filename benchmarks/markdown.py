@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.plan import Record
-from benchmarks.stats import Spread
+from loadkit.stats import Spread
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from benchmarks import load, targets
-from benchmarks.processes import ROOT
 from benchmarks.texts import made, single
+from loadkit.processes import ROOT
 
 _RATE = 100
 #: First match of a sample's frames, from the innermost, says what it was for.

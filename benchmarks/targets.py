@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from benchmarks.processes import ended, free_port, spawn, wait_for
+from loadkit.processes import ended, free_port, spawn, wait_for
 
 #: How the function reaches its agent.
 SCHEMES = ("unix", "tcp", "grpc")

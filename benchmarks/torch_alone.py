@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from benchmarks.processes import ROOT
+from loadkit.processes import ROOT
 from vaccel_common.modelfile import read_extras
 
 MODEL = ROOT / "models/tweets.pt"

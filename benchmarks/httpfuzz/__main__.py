@@ -18,8 +18,8 @@ from benchmarks.httpfuzz.client import Client
 from benchmarks.httpfuzz.log import Log
 from benchmarks.httpfuzz.streams import Failure, Stream, minimized, streams
 from benchmarks.lines import tiny
-from benchmarks.processes import ROOT, ended, free_port, more_files, resident_mib, wait_for
 from benchmarks.targets import agent
+from loadkit.processes import ROOT, ended, free_port, more_files, resident_mib, wait_for
 
 _READ_TIMEOUT_S, _KEEP_ALIVE_S = 2, 4
 #: Seconds after which a connection that should have ended is a failure: the longer of both, and a busy machine's delay.

@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmarks import echo, targets
 from benchmarks.parts.hop import repeated
 from benchmarks.plan import Record, Run
-from benchmarks.processes import memory_mib
-from benchmarks.stats import percentile
+from loadkit.processes import memory_mib
+from loadkit.stats import percentile
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
 from vaccel_rpc.client import VaccelClient

@@ -5,8 +5,8 @@ from __future__ import annotations
 from benchmarks import load, schedule, targets
 from benchmarks.plan import Record, Run
 from benchmarks.schedule import Segment
-from benchmarks.stats import percentile
 from benchmarks.texts import single
+from loadkit.stats import percentile
 
 #: Connections at most, and the clients by which capacity is measured.
 _CONNECTIONS, _CLIENTS = 256, 32

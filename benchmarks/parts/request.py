@@ -19,7 +19,6 @@ from tokenizers import Tokenizer
 from benchmarks import load, targets
 from benchmarks.lines import tiny
 from benchmarks.plan import Record, Run
-from benchmarks.processes import ended, free_port, start, wait_for
 from benchmarks.texts import single
 from function.core.answers import answer
 from function.core.classifier import Classified, Classifier
@@ -32,6 +31,7 @@ from function.telemetry.access import Access
 from function.telemetry.metrics import Metrics
 from function.web.app import create_app
 from function.web.http import in_json
+from loadkit.processes import ended, free_port, start, wait_for
 from vaccel_common import log
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.client import RunResult

@@ -10,7 +10,7 @@ import time
 
 from benchmarks import targets
 from benchmarks.plan import Record, Run
-from benchmarks.processes import compile_all, ended, first_answer, free_port, get, memory_mib, spawn, start
+from loadkit.processes import compile_all, ended, first_answer, free_port, get, memory_mib, spawn, start
 
 _BODY = json.dumps({"text": "What a lovely day for a walk in the park"})
 _PHASE = re.compile(r'^function_start_phase_seconds\{phase="(\w+)"\} (\S+)', re.MULTILINE)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from benchmarks import largest, load, targets, torch_alone
 from benchmarks.peers.environments import PEERS
 from benchmarks.plan import Record, Run
-from benchmarks.processes import memory_mib
-from benchmarks.stats import percentile
 from benchmarks.texts import MOST, mixed, several, single
+from loadkit.processes import memory_mib
+from loadkit.stats import percentile
 
 #: Clients of the loads that are measured once: many texts in a request, texts of very different length.
 _SEVERAL, _SEVERAL_CLIENTS, _MIXED_CLIENTS = 16, 8, (8, 32)

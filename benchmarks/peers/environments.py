@@ -10,8 +10,8 @@ import venv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.processes import ROOT, ended, free_port, spawn, wait_for
 from benchmarks.targets import Running
+from loadkit.processes import ROOT, ended, free_port, spawn, wait_for
 
 _TORCH = "torch==2.13.0"
 _BODY = '{"text": "What a lovely day for a walk in the park"}'

@@ -13,9 +13,9 @@ import click
 from benchmarks import load
 from benchmarks.markdown import pick, shown, table
 from benchmarks.plan import say
-from benchmarks.processes import ROOT, compile_all, ended, first_answer, free_port, memory_mib, spawn
 from benchmarks.servers.starts import SERVERS
 from benchmarks.texts import made, single
+from loadkit.processes import ROOT, compile_all, ended, first_answer, free_port, memory_mib, spawn
 
 _PATH = "/classify"
 _BODY = '{"text": "What a lovely day for a walk in the park"}'

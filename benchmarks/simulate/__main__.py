@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 from agent.cpus import available
-from benchmarks.processes import ROOT
 from benchmarks.simulate import cost as costs
 from benchmarks.simulate.engine import simulate
 from benchmarks.simulate.rules import all_rules
 from benchmarks.simulate.workload import capacity, standard
 from benchmarks.texts import chosen, lengths
+from loadkit.processes import ROOT
 
 _COST = ROOT / "build/bench/cost.json"
 

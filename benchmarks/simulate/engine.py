@@ -12,7 +12,7 @@ from agent.engines.layout import Shape
 from benchmarks.simulate.cost import Machine
 from benchmarks.simulate.rules import Rule, Waiting
 from benchmarks.simulate.workload import TURN, Workload
-from benchmarks.stats import percentile
+from loadkit.stats import percentile
 
 _KEY = "model"
 

@@ -12,8 +12,8 @@ from agent.engines.cost import fit
 from agent.engines.torch.device import TorchDevice
 from agent.engines.torch.loading import load
 from agent.engines.torch.program import TorchProgram
-from benchmarks.processes import ROOT
 from benchmarks.simulate.cost import Machine
+from loadkit.processes import ROOT
 
 _ROWS = (1, 2, 4, 8, 16)
 _LENGTHS = (8, 16, 32, 64, 96, 128)

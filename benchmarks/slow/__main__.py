@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from benchmarks.plan import say
-from benchmarks.processes import more_files
 from benchmarks.slow import beside, descriptors
+from loadkit.processes import more_files
 
 _PARTS = ("dripping", "deaf", "descriptors")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from benchmarks import load, targets
 from benchmarks.markdown import shown, table
-from benchmarks.processes import resident_mib
 from benchmarks.slow.clients import Job, Seen, beside
 from benchmarks.texts import made, single
+from loadkit.processes import resident_mib
 
 #: Seconds in which those who have left are forgotten.
 _SETTLE_S = 2.0

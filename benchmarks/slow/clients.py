@@ -18,9 +18,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
-from benchmarks.processes import ROOT, more_files
 from benchmarks.slow import scripts
 from benchmarks.slow.scripts import Script
+from loadkit.processes import ROOT, more_files
 
 KINDS = {"dripping": scripts.dripping, "deaf": scripts.deaf, "idle": scripts.idle, "begun": scripts.begun}
 #: Clients whose turn it is are served so often: each byte in its own time would cost a wake-up each.

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from benchmarks import targets
 from benchmarks.markdown import table
-from benchmarks.processes import ended, free_port, spawn, wait_for
 from benchmarks.slow.clients import Job, Seen, beside
+from loadkit.processes import ended, free_port, spawn, wait_for
 
 #: The limit is the process's own, before the function begins; its log goes to a file.
 _LIMITED = 'ulimit -n "$1"; exec 2>"$2"; shift 2; exec "$@"'

@@ -6,7 +6,7 @@ from benchmarks.markdown import names, pick, shown, table
 from benchmarks.peers.environments import PEERS
 from benchmarks.plan import Record
 from benchmarks.results import Results
-from benchmarks.stats import Spread
+from loadkit.stats import Spread
 
 #: Cores that other processes may take before figures are called a sketch.
 _QUIET = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.markdown import names, pick, shown, table
 from benchmarks.plan import Record
 from benchmarks.results import Results
-from benchmarks.stats import Spread
+from loadkit.stats import Spread
 
 
 def start(results: Results) -> str:

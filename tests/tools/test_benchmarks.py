@@ -24,12 +24,12 @@ from benchmarks.parts import EXTRA, PARTS
 from benchmarks.parts.agents import shares
 from benchmarks.parts.openloop import recovered
 from benchmarks.peers.environments import PEERS
-from benchmarks.processes import cpu_seconds, ended, memory_mib, spawn, tree
 from benchmarks.report import ReportError, fill, filled, tables, write
 from benchmarks.results import Results, read
 from benchmarks.schedule import Segment, times
-from benchmarks.stats import Spread, percentile
 from benchmarks.tables import TABLES
+from loadkit.processes import cpu_seconds, ended, memory_mib, spawn, tree
+from loadkit.stats import Spread, percentile
 from tests.support.paths import ROOT
 
 MACHINE = {"cpu": "a CPU", "cores": "2", "torch": "2.13.0", "commit": "abc1234"}

@@ -22,6 +22,7 @@ OURS = {
     "tests",
     "benchmarks",
     "scripts",
+    "loadkit",
     "loadtests",
 }
 MAY = {
@@ -32,8 +33,9 @@ MAY = {
     "models": {"models", "export", "training"},
     "training": {"training"},
     "export": {"export", "training", "vaccel_common"},
-    "loadtests": {"loadtests", "function", "vaccel_common", "vaccel_rpc"},
-    "knative": {"knative", "vaccel_common", "vaccel_rpc"},
+    "loadkit": {"loadkit"},
+    "loadtests": {"loadkit", "loadtests", "function", "vaccel_common", "vaccel_rpc"},
+    "knative": {"knative", "loadkit", "vaccel_common", "vaccel_rpc"},
 }
 #: Third-party package -> the only files that may import it.
 ONLY = {

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.processes import free_port
 from function.core.tokens import Encoder
 from function.load import extras_of
+from loadkit.processes import free_port
 from loadtests.answers import Judge, WrongAnswer, problem
 from loadtests.limits import Counts, Limits, judge, percentile, timed
 from loadtests.shapes import SHAPES, Plan
