@@ -65,9 +65,9 @@ def main(out: Path, report: Path | None, page: Path, **options: Any) -> None:
 def _measure(results: Results, out: Path, options: dict[str, Any]) -> None:
     from benchmarks import machine
     from benchmarks.parts import EXTRA, PARTS
-    from loadkit.processes import more_files
+    from loadkit.processes import raise_file_limit
 
-    more_files()
+    raise_file_limit()
     wanted = options["only"].split(",") if options["only"] else [name for name in PARTS if name not in EXTRA]
     if unknown := set(wanted) - set(PARTS):
         raise click.UsageError(f"--only {','.join(sorted(unknown))}: the parts are {', '.join(PARTS)}")

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import click
 
-from loadkit.processes import ROOT, ended, free_port, resident_mib, start, wait_for
+from benchmarks.rpc import ModelClient
+from loadkit import servers
+from loadkit.processes import free_port
+from loadkit.usage import growth, resident_mib
 from vaccel_rpc.addresses import Address, no_delay, parse, ttrpc_socket
-from vaccel_rpc.channels import connect
-from vaccel_rpc.client import VaccelClient
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.frames import encode
 from vaccel_rpc.proto.dialect08 import genop_pb2, resource_pb2, session_pb2, torch_pb2
@@ -41,38 +42,14 @@ def main(seconds: float, seed: int) -> None:
     """Attacks an agent of its own for SECONDS."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "agent.log"
-        address, metrics = parse(f"unix://{folder}/a.sock"), free_port()
         tcp = parse(f"tcp://127.0.0.1:{free_port()}")
-        options = (
-            "-a",
-            str(address),
-            "-a",
-            str(tcp),
-            "--models",
-            str(ROOT / "models"),
-            "--preload",
-            "tweets",
-            "--uploads",
-            "allow",
-        )
-        upstream = f"log_file={log}"
-        more = (
-            "--max-message",
-            "64",
-            "--metrics-address",
-            f"127.0.0.1:{metrics}",
-            "--log-level",
-            "warn",
-            "--vaccel-config",
-            upstream,
-        )
-        with ended(start("agent", *options, *more)) as process:
-            wait_for(metrics, "/readyz")
-            ok = _attack((address, tcp), seconds, seed, lambda: resident_mib(process.pid))
-            ok = process.poll() is None and ok
+        options = ("-a", str(tcp), "--uploads", "allow", "--max-message", "64", "--vaccel-config", f"log_file={log}")
+        with servers.agent(options=options) as agent:
+            passed = _attack((parse(agent.address), tcp), seconds, seed, lambda: resident_mib(agent.pid))
+            passed = agent.process.poll() is None and passed
         tracebacks = log.read_text(errors="replace").count("Traceback")
     print(f"tracebacks in the agent's log: {tracebacks}")
-    sys.exit(0 if ok and not tracebacks else 1)
+    sys.exit(0 if passed and not tracebacks else 1)
 
 
 def _attack(addresses: tuple[Address, ...], seconds: float, seed: int, memory: Callable[[], float]) -> bool:
@@ -89,24 +66,21 @@ def _attack(addresses: tuple[Address, ...], seconds: float, seed: int, memory: C
         time.sleep(min(1.0, seconds / 10))
     for thread in threads:
         thread.join()
-    # The first tenth is the agent's warming up: buffers, threads, the kinds of error.
-    settled, last = max(samples[: len(samples) // 10 + 1]), max(samples[-len(samples) // 10 :])
+    memory_text, flat = growth(samples)
     print(f"attacks: {sum(sent.values())} ({', '.join(f'{name} {count}' for name, count in sent.most_common())})")
     print(f"correct client: {calls['right']} calls right, {calls['wrong']} wrong, {calls['failed']} failed")
-    print(f"resident memory: {samples[0]:.0f} MiB at the start, {settled:.0f} after a tenth, {last:.0f} at the end")
-    return calls["right"] > 0 and not calls["wrong"] and not calls["failed"] and last < settled * 1.1 + 16
+    print(memory_text)
+    return calls["right"] > 0 and not calls["wrong"] and not calls["failed"] and flat
 
 
 def _correct(address: Address, end: float, calls: Counter[str]) -> None:
-    client = VaccelClient(connect(address, 5))
-    session = client.create_session()
-    model = client.register_path(session, "tweets")
+    client = ModelClient(str(address), "tweets")
     rows = [[from_values("int64", [1, n], range(1000, 1000 + n)), from_values("int64", [1, n], [1] * n)] for n in range(2, 40)]
-    expected = [to_values(client.run(session, model, row, 1)[0]) for row in rows]
+    expected = [to_values(client.run(row)) for row in rows]
     while time.monotonic() < end:
         for row, right in zip(rows, expected, strict=True):
             try:
-                answer = to_values(client.run(session, model, row, 1, timeout=20)[0])
+                answer = to_values(client.run(row, timeout=20))
             except RpcError as error:
                 print(f"correct client: {error.name}: {error.message}", file=sys.stderr)
                 calls["failed"] += 1

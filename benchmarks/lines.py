@@ -14,10 +14,13 @@ import click
 import torch
 from torch import Tensor, nn
 
-from loadkit.processes import ROOT, ended, free_port, resident_mib, start, wait_for
+from loadkit import servers
+from loadkit.http1 import LAST_CHUNK, chunk, head
+from loadkit.processes import ROOT
+from loadkit.usage import resident_mib
 from vaccel_common.modelfile import read_extras
 
-_HEAD = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+_HEADERS = {"Content-Type": "application/x-ndjson", "Transfer-Encoding": "chunked", "Connection": "close"}
 _EVERY = 50_000
 
 
@@ -36,19 +39,16 @@ def main(lines: int) -> None:
     """Streams LINES lines through the function to a tiny model; exit code 1 where an answer is out of order."""
     with tempfile.TemporaryDirectory() as folder:
         model = tiny(Path(folder) / "tiny.pt")
-        address, metrics, port = f"unix://{folder}/a.sock", free_port(), free_port()
-        options = ("-a", address, "--models", folder, "--preload", "tiny", "--log-level", "warn")
-        with ended(start("agent", *options, "--metrics-address", f"127.0.0.1:{metrics}")):
-            wait_for(metrics, "/readyz")
-            env = {"VACCEL_RPC_ADDRESS": address, "PORT": str(port), "HOST": "127.0.0.1", "MODEL": str(model)}
-            with ended(start("function", **env)) as function:
-                wait_for(port, "/health/readiness")
-                sys.exit(_stream(port, function.pid, lines))
+        with (
+            servers.agent(models=folder, preload="tiny") as agent,
+            servers.function(agent.address, {"MODEL": str(model)}) as function,
+        ):
+            sys.exit(_stream(function.port, function.pid, lines))
 
 
 def _stream(port: int, pid: int, lines: int) -> int:
     with socket.create_connection(("127.0.0.1", port)) as client:
-        client.sendall(_HEAD)
+        client.sendall(head("POST", "/classify", _HEADERS))
         began = time.perf_counter()
         _send(client, 0, 1)
         answers = client.makefile("rb")
@@ -84,12 +84,12 @@ def _answer(answers: object) -> dict[str, object]:
 def _send_all(client: socket.socket, lines: int) -> None:
     for at in range(1, lines, 100):
         _send(client, at, min(at + 100, lines))
-    client.sendall(b"0\r\n\r\n")
+    client.sendall(LAST_CHUNK)
 
 
 def _send(client: socket.socket, start: int, end: int) -> None:
     data = b"".join(b'{"id": %d, "text": "cup of tea number %d"}\n' % (i, i) for i in range(start, end))
-    client.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+    client.sendall(chunk(data))
 
 
 def tiny(path: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -14,8 +13,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.generator import REFUSED, Answer, Generator
-from loadkit.processes import ROOT, busy_seconds, cpu_seconds, machine_seconds
+from loadkit.processes import ROOT, raise_file_limit
 from loadkit.stats import percentile
+from loadkit.usage import busy_seconds, cpu_seconds, machine_seconds
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def run(job: Job, pids: Mapping[str, Sequence[int]] | None = None) -> Outcome:
 def main() -> None:
     """Reads a job from standard input; prints its answers and the generator's CPU seconds."""
     job = Job(**json.load(sys.stdin))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    raise_file_limit()
     requests = [(message.encode(), kind) for message, kind in job.requests]
     with contextlib.suppress(OSError):  # As root: what measures is not to wait behind what is measured.
         os.nice(-10)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from function.cli.lines import read_file
+from loadkit.http1 import post
 
 #: Each is one token of the shipped model's tokenizer.
 _WORDS = (
@@ -63,7 +64,4 @@ def several(path: str, texts: Sequence[str], size: int) -> list[tuple[str, int]]
 
 
 def _post(path: str, body: object) -> str:
-    text = json.dumps(body)
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: benchmark\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n{text}"
-    )
+    return post(path, json.dumps(body).encode()).decode()

@@ -11,6 +11,7 @@ from contextlib import suppress
 import gevent
 from locust import between, tag, task
 
+from loadkit.http1 import LAST_CHUNK, chunk
 from loadtests.answers import WrongAnswer, problem
 from loadtests.base import TextUser, dial
 
@@ -79,6 +80,6 @@ def _send(connection: http.client.HTTPConnection, chosen: Sequence[str], sent: l
         for number, text in enumerate(chosen, 1):
             line = json.dumps({"id": number, "text": text}).encode() + b"\n"
             sent.append(time.perf_counter())
-            connection.sock.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+            connection.sock.sendall(chunk(line))
             gevent.sleep(_PAUSE_S)
-        connection.sock.sendall(b"0\r\n\r\n")
+        connection.sock.sendall(LAST_CHUNK)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,8 +17,9 @@ from benchmarks.httpfuzz.client import Client
 from benchmarks.httpfuzz.log import Log
 from benchmarks.httpfuzz.streams import Failure, Stream, minimized, streams
 from benchmarks.lines import tiny
-from benchmarks.targets import agent
-from loadkit.processes import ROOT, ended, free_port, more_files, resident_mib, wait_for
+from loadkit import servers
+from loadkit.processes import raise_file_limit
+from loadkit.usage import growth, resident_mib
 
 _READ_TIMEOUT_S, _KEEP_ALIVE_S = 2, 4
 #: Seconds after which a connection that should have ended is a failure: the longer of both, and a busy machine's delay.
@@ -52,11 +52,10 @@ class Target:
         if self.process and self.process.poll() is not None:
             found.append(f"the function has ended with {self.process.returncode}")
         if self.sizes:
-            # The first tenth is the function's warming up: threads, buffers, the kinds of error.
-            settled, last = max(self.sizes[: len(self.sizes) // 10 + 1]), self.sizes[-1]
-            print(f"resident memory: {self.sizes[0]:.0f} MiB at the start, {settled:.0f} after a tenth, {last:.0f} at the end")
-            if last > settled * 1.1 + 16:
-                found.append(f"memory has grown from {settled:.0f} to {last:.0f} MiB")
+            text, flat = growth(self.sizes)
+            print(text)
+            if not flat:
+                found.append("the function's memory has grown")
         return found
 
 
@@ -70,7 +69,7 @@ class Target:
 @click.option("--port", help="Of an HTTP server that runs already; its log and memory are not looked at.", type=int)
 def main(messages: int, seconds: float, seed: int, first: int, depth: int, connections: int, port: int | None) -> None:
     """Sends mutated requests to a function and an agent of its own, and holds the answers to the oracle."""
-    more_files()
+    raise_file_limit()
     with contextlib.nullcontext(Target(port)) if port else _function() as target:
         client = Client(target.port, _LIMIT_S, connections, seconds=seconds)
         print(f"seed {seed}, messages {first} to {first + messages - 1}; {target.look()}", flush=True)
@@ -96,16 +95,15 @@ def _function() -> Iterator[Target]:
     """A function with short limits, on an agent with a model that costs nothing."""
     with tempfile.TemporaryDirectory() as folder:
         model = tiny(Path(folder) / "tiny.pt")
-        log, port = Log(Path(folder) / "function.log"), free_port()
-        env = {"PORT": str(port), "HOST": "127.0.0.1", "MODEL": str(model), "MAX_BODY": str(32 << 10)}
-        env |= {"READ_TIMEOUT_S": str(_READ_TIMEOUT_S), "KEEP_ALIVE_S": str(_KEEP_ALIVE_S), "PYTHONUNBUFFERED": "1"}
-        with agent("unix://", models=folder, preload="tiny") as (address, _), log.path.open("ab") as out:
-            env |= {**os.environ, **env, "VACCEL_RPC_ADDRESS": address}
-            command = [sys.executable, "-m", "function"]
-            process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out, start_new_session=True)
-            with ended(process):
-                wait_for(port, "/health/readiness")
-                yield Target(port, process, log)
+        log = Log(Path(folder) / "function.log")
+        env = {"MODEL": str(model), "MAX_BODY": str(32 << 10), "PYTHONUNBUFFERED": "1", "LOG_LEVEL": "info"}
+        env |= {"READ_TIMEOUT_S": str(_READ_TIMEOUT_S), "KEEP_ALIVE_S": str(_KEEP_ALIVE_S)}
+        with (
+            servers.agent(models=folder, preload="tiny") as agent,
+            log.path.open("ab") as output,
+            servers.function(agent.address, env, output=output) as function,
+        ):
+            yield Target(function.port, function.process, log)
 
 
 def _report(client: Client, target: Target, seconds: float, seed: int) -> bool:

@@ -8,7 +8,7 @@ import os
 from benchmarks import load, targets
 from benchmarks.plan import Record, Run
 from benchmarks.texts import single
-from loadkit.processes import memory_mib
+from loadkit.usage import memory_mib
 
 _CLIENTS = 32
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import subprocess
 import sys
@@ -10,13 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import echo, targets
+from benchmarks import echo
 from benchmarks.plan import Record, Run
-from loadkit.processes import ROOT, cpu_seconds, ended
-from loadkit.stats import percentile
-from vaccel_rpc.addresses import parse
-from vaccel_rpc.channels import connect
-from vaccel_rpc.client import VaccelClient
+from benchmarks.rpc import ModelClient
+from loadkit import servers
+from loadkit.processes import ROOT, ended
+from loadkit.stats import milliseconds
+from loadkit.usage import cpu_seconds
 from vaccel_rpc.tensors import Tensor
 
 _SCHEMES = {"unix": "ttrpc, unix", "tcp": "ttrpc, tcp", "grpc+unix": "gRPC, unix", "grpc": "gRPC, tcp"}
@@ -29,28 +30,27 @@ def measure(run: Run) -> list[Record]:
     """Records by ``way`` and ``size``: milliseconds, GB/s of what goes and comes together, CPU of the agent."""
     with tempfile.TemporaryDirectory() as folder:
         echo.save(Path(folder))
-        places = [f"{scheme}://{folder}/{scheme}.sock" if "unix" in scheme else targets.address(scheme) for scheme in _SCHEMES]
+        places = [
+            f"{scheme}://{folder}/{scheme}.sock" if "unix" in scheme else servers.free_address(scheme) for scheme in _SCHEMES
+        ]
         more = [part for place in places[1:] for part in ("-a", place)]
         found: list[Record] = []
-        with targets.agent(places[0], more, models=folder, preload="echo0") as (_, pid):
+        with servers.agent(places[0], more, models=folder, preload="echo0") as agent:
             for repeat in range(run.plan.repeats):
                 for place, way in zip(places, _SCHEMES.values(), strict=True):
                     run.say(f"{way}, repeat {repeat + 1} of {run.plan.repeats}")
-                    found += [{"way": way, "repeat": repeat, **record} for record in _way(run, place, pid)]
+                    found += [{"way": way, "repeat": repeat, **record} for record in _way(run, place, agent.pid)]
                 found += [{"way": "plain socket", "repeat": repeat, **record} for record in _plain(run, folder)]
     return found
 
 
 def _way(run: Run, place: str, pid: int) -> Iterator[Record]:
-    client = VaccelClient(connect(parse(place), 5))
-    session = client.create_session()
-    model = client.register_path(session, "echo0")
-    for name, (dtype, count, size) in SIZES.items():
-        tensor = Tensor(dtype, (count,), bytes(size))
-        before = cpu_seconds(pid)
-        taken = repeated(lambda tensor=tensor: client.run(session, model, [tensor], 1, timeout=30), run.plan.hop_seconds)  # type: ignore[misc]
-        yield {**_record(name, size, taken), "agent_ms": 1000 * (cpu_seconds(pid) - before) / len(taken)}
-    client.close()
+    with ModelClient(place, "echo0") as client:
+        for name, (dtype, count, size) in SIZES.items():
+            call = functools.partial(client.run, [Tensor(dtype, (count,), bytes(size))])
+            before = cpu_seconds(pid)
+            durations = repeated(call, run.plan.hop_seconds)
+            yield {**_record(name, size, durations), "agent_ms": 1000 * (cpu_seconds(pid) - before) / len(durations)}
 
 
 def _plain(run: Run, folder: str) -> Iterator[Record]:
@@ -93,7 +93,6 @@ def repeated(call: Callable[[], object], seconds: float) -> list[float]:
     return taken
 
 
-def _record(name: str, size: int, taken: list[float]) -> Record:
-    median = percentile(taken, 0.5)
-    both = {"median_ms": 1000 * median, "p99_ms": 1000 * percentile(taken, 0.99)}
-    return {"size": name, **both, "gb_s": 2 * size / median / 1e9, "count": len(taken)}
+def _record(name: str, size: int, durations: list[float]) -> Record:
+    figures = milliseconds(durations)
+    return {"size": name, **figures, "gb_s": 2 * size / figures["median_ms"] / 1e6, "count": len(durations)}

@@ -6,14 +6,13 @@ import itertools
 import tempfile
 from pathlib import Path
 
-from benchmarks import echo, targets
+from benchmarks import echo
 from benchmarks.parts.hop import repeated
 from benchmarks.plan import Record, Run
-from loadkit.processes import memory_mib
-from loadkit.stats import percentile
-from vaccel_rpc.addresses import parse
-from vaccel_rpc.channels import connect
-from vaccel_rpc.client import VaccelClient
+from benchmarks.rpc import ModelClient
+from loadkit import servers
+from loadkit.stats import milliseconds
+from loadkit.usage import memory_mib
 from vaccel_rpc.tensors import Tensor
 
 #: Numbers (float32) in each model: 4 MB of weights.
@@ -32,15 +31,15 @@ def _models(run: Run, count: int) -> Record:
     with tempfile.TemporaryDirectory() as folder:
         names = echo.save(Path(folder), count, _WEIGHTS)
         limit = max(_LIMIT, count)
-        with targets.agent("unix://", ("--max-models", str(limit)), models=folder, preload=names[0]) as (address, pid):
-            client = VaccelClient(connect(parse(address), 5))
-            session = client.create_session()
-            turns = itertools.cycle([client.register_path(session, name) for name in names])
+        options = ("--max-models", str(limit))
+        with (
+            servers.agent(options=options, models=folder, preload=names[0]) as agent,
+            ModelClient(agent.address, *names) as client,
+        ):
+            turns = itertools.cycle(range(count))
             tensor = Tensor("int64", (1,), bytes(8))
             for _ in names:
-                client.run(session, next(turns), [tensor], 1, timeout=30)
-            taken = repeated(lambda: client.run(session, next(turns), [tensor], 1, timeout=30), 2 * run.plan.hop_seconds)
-            memory = memory_mib(pid)
-            client.close()
-    times = {"median_ms": 1000 * percentile(taken, 0.5), "p99_ms": 1000 * percentile(taken, 0.99)}
-    return {"models": count, "limit": limit, **times, "memory": memory}
+                client.run([tensor], next(turns))
+            seconds = repeated(lambda: client.run([tensor], next(turns)), 2 * run.plan.hop_seconds)
+            memory = memory_mib(agent.pid)
+    return {"models": count, "limit": limit, **milliseconds(seconds), "memory": memory}

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from tokenizers import Tokenizer
 
-from benchmarks import load, targets
+from benchmarks import load
 from benchmarks.lines import tiny
 from benchmarks.plan import Record, Run
 from benchmarks.texts import single
@@ -31,7 +32,8 @@ from function.telemetry.access import Access
 from function.telemetry.metrics import Metrics
 from function.web.app import create_app
 from function.web.http import in_json
-from loadkit.processes import ended, free_port, start, wait_for
+from loadkit import servers
+from loadkit.processes import ended, free_port, spawn, wait_for
 from vaccel_common import log
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.client import RunResult
@@ -50,27 +52,24 @@ def measure(run: Run) -> list[Record]:
     found: list[Record] = []
     with tempfile.TemporaryDirectory() as folder:
         model = tiny(Path(folder) / "tiny.pt")
-        with targets.agent(f"unix://{folder}/a.sock", models=folder, preload="tiny") as (place, _):
+        with servers.agent(models=folder, preload="tiny") as agent:
             for repeat in range(run.plan.repeats):
                 run.say(f"a request, repeat {repeat + 1} of {run.plan.repeats}")
-                found.append({"what": "whole", "us": _whole(run, place, model), "repeat": repeat})
+                found.append({"what": "whole", "us": _whole(run, agent.address, model), "repeat": repeat})
                 found.append({"what": "part", "part": _SERVER, "us": _server(run), "repeat": repeat})
-                found += [{**record, "repeat": repeat} for record in _parts(run, place, model)]
+                found += [{**record, "repeat": repeat} for record in _parts(run, agent.address, model)]
                 found += [{**record, "repeat": repeat} for record in _json(run)]
     return found
 
 
 def _whole(run: Run, place: str, model: Path) -> float:
-    port = free_port()
-    env = {"VACCEL_RPC_ADDRESS": place, "PORT": str(port), "HOST": "127.0.0.1", "LOG_LEVEL": "error", "MODEL": str(model)}
-    with ended(start("function", **env)) as process:
-        wait_for(port, "/health/readiness")
-        return _loaded(run, port, process.pid)
+    with servers.function(place, {"MODEL": str(model)}) as function:
+        return _loaded(run, function.port, function.pid)
 
 
 def _server(run: Run) -> float:
     port = free_port()
-    with ended(start("benchmarks.bare", PORT=str(port))) as process:
+    with ended(spawn([sys.executable, "-m", "benchmarks.bare"], {"PORT": str(port)})) as process:
         wait_for(port, "/")
         return _loaded(run, port, process.pid)
 

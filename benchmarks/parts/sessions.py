@@ -9,14 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import echo, targets
+from benchmarks import echo
 from benchmarks.parts.hop import repeated
 from benchmarks.plan import Record, Run
-from loadkit.processes import ROOT, cpu_seconds, memory_mib
-from loadkit.stats import percentile
-from vaccel_rpc.addresses import parse
-from vaccel_rpc.channels import connect
-from vaccel_rpc.client import VaccelClient
+from benchmarks.rpc import ModelClient
+from loadkit import servers
+from loadkit.processes import ROOT
+from loadkit.stats import milliseconds
+from loadkit.usage import cpu_seconds, memory_mib
 from vaccel_rpc.tensors import Tensor
 
 _CONNECTIONS = 1000
@@ -26,39 +26,30 @@ def measure(run: Run) -> list[Record]:
     """Records by ``sessions`` (0: none but the active client's) on up to 1,000 ``connections``."""
     most = max(run.plan.sessions)
     options = ("--max-sessions", str(most + 10), "--max-connections", str(_CONNECTIONS + 10))
-    found: list[Record] = []
+    records: list[Record] = []
     with tempfile.TemporaryDirectory() as folder:
         echo.save(Path(folder))
         for repeat in range(run.plan.repeats):
-            with targets.agent("unix://", options, models=folder, preload="echo0") as (address, pid):
-                active = _Active(address, pid)
+            with (
+                servers.agent(options=options, models=folder, preload="echo0") as agent,
+                ModelClient(agent.address, "echo0") as client,
+            ):
                 for sessions in (0, *run.plan.sessions):
                     run.say(f"{sessions} idle sessions")
                     connections = min(_CONNECTIONS, sessions)
-                    with _idle(address, connections, sessions):
-                        found.append({"repeat": repeat, "sessions": sessions, "connections": connections, **active.measure(run)})
-    return found
+                    with _idle(agent.address, connections, sessions):
+                        record = _active(client, agent.pid, 2 * run.plan.hop_seconds)
+                    records.append({"repeat": repeat, "sessions": sessions, "connections": connections, **record})
+    return records
 
 
-class _Active:
-    """The client that is measured."""
-
-    def __init__(self, address: str, pid: int) -> None:
-        self._pid = pid
-        self._client = VaccelClient(connect(parse(address), 5))
-        self._session = self._client.create_session()
-        self._model = self._client.register_path(self._session, "echo0")
-        self._tensor = Tensor("int64", (1,), bytes(8))
-
-    def measure(self, run: Run) -> Record:
-        before = cpu_seconds(self._pid)
-        taken = repeated(self._call, 2 * run.plan.hop_seconds)
-        spent = 1000 * (cpu_seconds(self._pid) - before) / len(taken)
-        times = {"median_ms": 1000 * percentile(taken, 0.5), "p99_ms": 1000 * percentile(taken, 0.99)}
-        return {**times, "agent_ms": spent, "memory": memory_mib(self._pid)}
-
-    def _call(self) -> None:
-        self._client.run(self._session, self._model, [self._tensor], 1, timeout=30)
+def _active(client: ModelClient, pid: int, seconds: float) -> Record:
+    """What the active client sees, and what each of its calls costs the agent."""
+    tensor = Tensor("int64", (1,), bytes(8))
+    before = cpu_seconds(pid)
+    durations = repeated(lambda: client.run([tensor]), seconds)
+    spent = 1000 * (cpu_seconds(pid) - before) / len(durations)
+    return {**milliseconds(durations), "agent_ms": spent, "memory": memory_mib(pid)}
 
 
 @contextlib.contextmanager

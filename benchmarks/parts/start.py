@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 
-from benchmarks import targets
 from benchmarks.plan import Record, Run
-from loadkit.processes import compile_all, ended, first_answer, free_port, get, memory_mib, spawn, start
+from loadkit import servers
+from loadkit.processes import compile_all, ended, first_answer, free_port, get, spawn
+from loadkit.texts import TEXT
+from loadkit.usage import memory_mib
 
-_BODY = json.dumps({"text": "What a lovely day for a walk in the park"})
+_BODY = json.dumps({"text": TEXT})
 _PHASE = re.compile(r'^function_start_phase_seconds\{phase="(\w+)"\} (\S+)', re.MULTILINE)
 #: ``import torch`` is slow: it is measured so much more rarely.
 _TORCH_EVERY = 4
@@ -22,11 +24,11 @@ def measure(run: Run) -> list[Record]:
     """Records by ``what`` (function, hello, torch): ``seconds``; of the function ``phases`` and ``memory`` too."""
     found: list[Record] = []
     compile_all()
-    with targets.agent("unix://") as (address, _):
-        _function(address)
+    with servers.agent() as agent:
+        _function(agent.address)
         for number in range(run.plan.spawns):
             run.say(f"cold start {number + 1} of {run.plan.spawns}")
-            found += [_function(address), _hello()]
+            found += [_function(agent.address), _hello()]
             if number % _TORCH_EVERY == 0:
                 found.append(_torch())
     return found
@@ -35,7 +37,7 @@ def measure(run: Run) -> list[Record]:
 def _function(address: str) -> Record:
     port = free_port()
     began = time.perf_counter()
-    with ended(start("function", VACCEL_RPC_ADDRESS=address, PORT=str(port), HOST="127.0.0.1", LOG_LEVEL="error")) as process:
+    with ended(spawn([sys.executable, "-m", "function"], servers.function_settings(address, port))) as process:
         seconds = first_answer(port, "/classify", _BODY) - began
         memory = memory_mib(process.pid)
         phases = {name: float(value) for name, value in _PHASE.findall(get(port, "/metrics"))}

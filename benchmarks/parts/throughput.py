@@ -8,8 +8,8 @@ from benchmarks import largest, load, targets, torch_alone
 from benchmarks.peers.environments import PEERS
 from benchmarks.plan import Record, Run
 from benchmarks.texts import MOST, mixed, several, single
-from loadkit.processes import memory_mib
 from loadkit.stats import percentile
+from loadkit.usage import memory_mib
 
 #: Clients of the loads that are measured once: many texts in a request, texts of very different length.
 _SEVERAL, _SEVERAL_CLIENTS, _MIXED_CLIENTS = 16, 8, (8, 32)
@@ -21,11 +21,13 @@ def measure(run: Run) -> list[Record]:
     """
     found: list[Record] = []
     chosen = [targets.ours(scheme) for scheme in targets.SCHEMES]
-    chosen += [targets.Target(name, targets.ours("unix", options).run, about=options) for name, options in run.variants.items()]
+    chosen += [
+        targets.BenchmarkTarget(name, targets.ours("unix", options).run, about=options) for name, options in run.variants.items()
+    ]
     if run.peers:
         for peer in PEERS:
             peer.install()
-            chosen.append(targets.Target(f"{peer.name} {peer.version}", peer.run, several=False, about=peer.about))
+            chosen.append(targets.BenchmarkTarget(f"{peer.name} {peer.version}", peer.run, several=False, about=peer.about))
     for repeat in range(run.plan.repeats):
         run.say(f"plain torch, repeat {repeat + 1} of {run.plan.repeats}")
         found += [{**record, "repeat": repeat} for record in _torch(run)]
@@ -51,7 +53,7 @@ def _torch(run: Run) -> Iterator[Record]:
         yield {"target": f"torch, {order}", **common, "rate": rates[size], "size": int(size), "rates": rates}
 
 
-def _target(run: Run, target: targets.Target) -> Iterator[Record]:
+def _target(run: Run, target: targets.BenchmarkTarget) -> Iterator[Record]:
     plan = run.plan
     with target.run() as running:
         messages = single(running.path, [(text, 0) for text in run.texts])
@@ -65,7 +67,7 @@ def _target(run: Run, target: targets.Target) -> Iterator[Record]:
 
 
 def _point(
-    run: Run, target: targets.Target, running: targets.Running, kind: str, messages: list[tuple[str, int]], clients: int
+    run: Run, target: targets.BenchmarkTarget, running: targets.Running, kind: str, messages: list[tuple[str, int]], clients: int
 ) -> Record:
     end = run.plan.warm + run.plan.seconds
     outcome = load.run(load.Job(list(running.ports), messages, clients, end), running.pids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from dataclasses import dataclass, field
 
 from benchmarks.targets import Running
 from loadkit.processes import ROOT, ended, free_port, spawn, wait_for
+from loadkit.texts import TEXT
 
 _TORCH = "torch==2.13.0"
-_BODY = '{"text": "What a lovely day for a walk in the park"}'
+_BODY = json.dumps({"text": TEXT})
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
-MODEL = Path(__file__).parent.parent.parent / "models/tweets.pt"
-LABELS = ("hate-speech", "offensive-language", "neither")
+from loadkit.processes import ROOT
+from loadkit.texts import LABELS
+
+MODEL = ROOT / "models/tweets.pt"
 _MOST = 128
 
 

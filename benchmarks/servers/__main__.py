@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -15,10 +16,12 @@ from benchmarks.markdown import pick, shown, table
 from benchmarks.plan import say
 from benchmarks.servers.starts import SERVERS
 from benchmarks.texts import made, single
-from loadkit.processes import ROOT, compile_all, ended, first_answer, free_port, memory_mib, spawn
+from loadkit.processes import ROOT, compile_all, ended, first_answer, free_port, spawn
+from loadkit.texts import TEXT
+from loadkit.usage import memory_mib
 
 _PATH = "/classify"
-_BODY = '{"text": "What a lovely day for a walk in the park"}'
+_BODY = json.dumps({"text": TEXT})
 #: The environment that has them all: ``make .venv-servers/installed``.
 _OWN = ROOT / ".venv-servers/bin/python"
 

@@ -6,7 +6,7 @@ import click
 
 from benchmarks.plan import say
 from benchmarks.slow import beside, descriptors
-from loadkit.processes import more_files
+from loadkit.processes import raise_file_limit
 
 _PARTS = ("dripping", "deaf", "descriptors")
 
@@ -30,7 +30,7 @@ def main(
     settle: float, write_timeout: float, files: int, connections: int,
 ) -> None:  # fmt: skip
     """Tables in Markdown: clients of a byte a second of every route and content type; clients that never read; few descriptors."""
-    more_files()
+    raise_file_limit()
     wanted = only.split(",")
     if unknown := set(wanted) - set(_PARTS):
         raise click.UsageError(f"--only {','.join(sorted(unknown))}: the parts are {', '.join(_PARTS)}")

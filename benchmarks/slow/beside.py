@@ -6,13 +6,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks import load, targets
 from benchmarks.markdown import shown, table
 from benchmarks.slow.clients import Job, Seen, beside
 from benchmarks.texts import made, single
-from loadkit.processes import resident_mib
+from loadkit import usage
 
 #: Seconds in which those who have left are forgotten.
 _SETTLE_S = 2.0
@@ -109,12 +108,8 @@ def _slice(running: targets.Running, plan: Plan, seconds: float) -> Slice:
     cores = {name: outcome.cpu[name] / outcome.seconds for name in running.pids}
     return Slice(
         summary["p50_ms"], summary["p99_ms"], answered, summary["refused"], summary["failed"],
-        _threads(pid), resident_mib(pid), len(list(Path(f"/proc/{pid}/fd").iterdir())), cores,
+        usage.threads(pid), usage.resident_mib(pid), usage.descriptors(pid), cores,
     )  # fmt: skip
-
-
-def _threads(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def _cells(slices: Sequence[Slice]) -> list[str]:

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 
 from benchmarks.slow import scripts
 from benchmarks.slow.scripts import Script
-from loadkit.processes import ROOT, more_files
+from loadkit.processes import ROOT, raise_file_limit
 
 KINDS = {"dripping": scripts.dripping, "deaf": scripts.deaf, "idle": scripts.idle, "begun": scripts.begun}
 #: Clients whose turn it is are served so often: each byte in its own time would cost a wake-up each.
@@ -185,7 +185,7 @@ def beside(job: Job, seen: Seen) -> Iterator[int]:
 
 def main() -> None:
     """Does its job until standard input ends."""
-    more_files()
+    raise_file_limit()
     job = Job(**json.loads(sys.stdin.readline()))
     clients = Clients(job, KINDS[job.kind]())
     before, began = time.process_time(), time.perf_counter()

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import targets
 from benchmarks.markdown import table
 from benchmarks.slow.clients import Job, Seen, beside
-from loadkit.processes import ended, free_port, spawn, wait_for
+from loadkit import servers
+from loadkit.texts import TEXT
+from loadkit.usage import descriptors
 
 #: The limit is the process's own, before the function begins; its log goes to a file.
 _LIMITED = 'ulimit -n "$1"; exec 2>"$2"; shift 2; exec "$@"'
-_BODY = json.dumps({"text": "What a lovely day"})
+_BODY = json.dumps({"text": TEXT})
 _PAUSE_S = 0.1
 _TIMEOUT_S = 10.0
 _COME_S = 1.0
@@ -45,10 +44,10 @@ class Found:
 def measure(files: int, connections: int, seconds: float, say: Callable[[str], None]) -> list[Found]:
     """So many connections, idle and begun, on a function that may open ``files``."""
     found = []
-    with targets.agent("unix://") as (address, _):
+    with servers.agent() as agent:
         for kind in _NAMES:
             say(f"descriptors, {kind}")
-            found.append(_measure(address, kind, files, connections, seconds))
+            found.append(_measure(agent.address, kind, files, connections, seconds))
     return found
 
 
@@ -71,21 +70,25 @@ def _row(one: Found) -> list[str]:
 
 
 def _measure(address: str, kind: str, files: int, connections: int, seconds: float) -> Found:
-    found, port = Found(kind), free_port()
-    with tempfile.TemporaryDirectory() as folder, _function(address, port, files, log := Path(folder) / "log") as pid:
-        with beside(Job(port, kind, connections, _COME_S), Seen()):
-            time.sleep(2 * _COME_S)
-            before, began = _lines(log), time.monotonic()
-            while time.monotonic() < began + seconds:
-                found.during.append(_new_client(port))
-                found.files = max(found.files, len(list(Path(f"/proc/{pid}/fd").iterdir())))
-                time.sleep(_PAUSE_S)
-            found.lines = (_lines(log) - before) / (time.monotonic() - began)
-        left = time.perf_counter()
-        while time.perf_counter() < left + _WAIT_S:
-            if _new_client(port)[0] == 200:
-                found.after = time.perf_counter() - left
-                break
+    found = Found(kind)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        wrapper = ["sh", "-c", _LIMITED, "sh", str(files), str(log)]
+        with servers.function(address, {"LOG_LEVEL": "info"}, wrapper=wrapper) as function:
+            port, pid = function.port, function.pid
+            with beside(Job(port, kind, connections, _COME_S), Seen()):
+                time.sleep(2 * _COME_S)
+                before, began = _lines(log), time.monotonic()
+                while time.monotonic() < began + seconds:
+                    found.during.append(_new_client(port))
+                    found.files = max(found.files, descriptors(pid))
+                    time.sleep(_PAUSE_S)
+                found.lines = (_lines(log) - before) / (time.monotonic() - began)
+            left = time.perf_counter()
+            while time.perf_counter() < left + _WAIT_S:
+                if _new_client(port)[0] == 200:
+                    found.after = time.perf_counter() - left
+                    break
     return found
 
 
@@ -106,11 +109,3 @@ def _new_client(port: int) -> tuple[int, float]:
 def _lines(log: Path) -> int:
     """Lines so far, but one for each request that was answered."""
     return sum("status=200" not in line for line in log.read_text().splitlines())
-
-
-@contextlib.contextmanager
-def _function(address: str, port: int, files: int, log: Path) -> Iterator[int]:
-    env = {"VACCEL_RPC_ADDRESS": address, "PORT": str(port), "HOST": "127.0.0.1"}
-    with ended(spawn(["sh", "-c", _LIMITED, "sh", str(files), str(log), sys.executable, "-m", "function"], env)) as process:
-        wait_for(port, "/health/readiness")
-        yield process.pid

@@ -7,7 +7,10 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_TEXT = "What a lovely day for a walk in the park " * 10
+from loadkit.http1 import LAST_CHUNK, chunk, head, post
+from loadkit.texts import TEXT
+
+_TEXT = f"{TEXT} " * 10
 _ITEM = struct.pack("<I", len(_TEXT)) + _TEXT.encode()
 _EVENT = {"specversion": "1.0", "id": "e-1", "source": "/benchmark", "type": "text"}
 _LINES = "application/x-ndjson"
@@ -33,14 +36,14 @@ def dripping() -> list[Script]:
 
 def deaf() -> list[Script]:
     """Large answers that cost the model nothing, and are never read: one after the other, and a stream of lines."""
-    get = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    get = head("GET", "/openapi.json", {})
     errors = json.dumps({"texts": [""] * 128, "errors": "item"}).encode()
-    post = _head("/classify", {"Content-Type": "application/json", "Content-Length": str(len(errors))}) + errors
-    lines = _head("/classify", {"Content-Type": _LINES, "Transfer-Encoding": "chunked"})
+    refused = post("/classify", errors)
+    lines = head("POST", "/classify", {"Content-Type": _LINES, "Transfer-Encoding": "chunked"})
     return [
         Script("pipelined GET /openapi.json", get, over_and_over=get * 20),
-        Script("pipelined POST /classify, 128 texts", post, over_and_over=post * 2),
-        Script("a stream of lines", lines, over_and_over=_chunk(b"{}\n" * 200)),
+        Script("pipelined POST /classify, 128 texts", refused, over_and_over=refused * 2),
+        Script("a stream of lines", lines, over_and_over=chunk(b"{}\n" * 200)),
     ]
 
 
@@ -101,16 +104,7 @@ def _structured() -> bytes:
 
 def _whole(way: Way, *, chunked: bool) -> Script:
     framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(way.body))}
-    body = _chunk(way.body) + b"0\r\n\r\n" if chunked else way.body
+    body = chunk(way.body) + LAST_CHUNK if chunked else way.body
     # The connection ends with the answer, wherever the client is by then: it comes again.
-    head = _head(way.path, {**way.headers, **framing, "Connection": "close"})
-    return Script(f"{way.name}, {'chunked' if chunked else 'length'}", head, body)
-
-
-def _head(path: str, headers: dict[str, str]) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-    return "\r\n".join(lines).encode()
-
-
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
+    first = head("POST", way.path, {**way.headers, **framing, "Connection": "close"})
+    return Script(f"{way.name}, {'chunked' if chunked else 'length'}", first, body)

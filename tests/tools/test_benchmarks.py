@@ -28,8 +28,9 @@ from benchmarks.report import ReportError, fill, filled, tables, write
 from benchmarks.results import Results, read
 from benchmarks.schedule import Segment, times
 from benchmarks.tables import TABLES
-from loadkit.processes import cpu_seconds, ended, memory_mib, spawn, tree
+from loadkit.processes import ended, spawn
 from loadkit.stats import Spread, percentile
+from loadkit.usage import cpu_seconds, memory_mib, tree
 from tests.support.paths import ROOT
 
 MACHINE = {"cpu": "a CPU", "cores": "2", "torch": "2.13.0", "commit": "abc1234"}
