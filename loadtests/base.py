@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from locust import FastHttpUser, User
 
 from loadtests import options, texts
-from loadtests.answers import Judge, WrongAnswer, problem
+from loadtests.answers import AnswerChecker, WrongAnswer, problem
 
 JSON = {"Content-Type": "application/json"}
 #: Seconds after which a request without an answer has failed.
@@ -26,7 +26,7 @@ class TextUser(User):
     abstract = True
 
     @property
-    def judge(self) -> Judge:
+    def judge(self) -> AnswerChecker:
         """What the process's users know of right answers."""
         return options.judge(self.options.labels)
 

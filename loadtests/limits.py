@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from loadkit.stats import percentile_of_counts
+
 #: Begin the names of what takes as long as the client wants: its time says nothing about the server.
 UNTIMED = ("misbehaving", "stream")
 
@@ -46,16 +48,6 @@ def timed(entries: Iterable[tuple[str, Mapping[int, int]]]) -> Counter[int]:
     return found
 
 
-def percentile(times: Mapping[int, int], share: float) -> int:
-    """The least time within which at least ``share`` of the requests were answered; 0 where there are none."""
-    wanted, seen = share * sum(times.values()), 0
-    for time in sorted(times):
-        seen += times[time]
-        if seen >= wanted:
-            return time
-    return 0
-
-
 def judge(counts: Counts, limits: Limits) -> list[Verdict]:
     """A verdict on each limit that was set, on whether anything was asked at all, and on users that broke."""
     if not counts.requests:
@@ -69,7 +61,7 @@ def judge(counts: Counts, limits: Limits) -> list[Verdict]:
     ]
     for name, share, limit in (("p95", 0.95, limits.p95_ms), ("p99", 0.99, limits.p99_ms)):
         if limit is not None:
-            time = percentile(counts.times, share)
+            time = percentile_of_counts(counts.times, share)
             verdicts.append(Verdict(f"{name} {time} ms, limit --max-{name}-ms {limit:g}", time <= limit))
     if counts.exceptions:
         verdicts.append(Verdict(f"{counts.exceptions} exceptions in the load test itself, limit 0", passed=False))

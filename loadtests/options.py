@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from loadtests.answers import Judge
+from loadtests.answers import AnswerChecker
 from loadtests.limits import Limits
 from loadtests.shapes import RUN_TIME_S, SHAPES, Plan
 
@@ -59,9 +59,9 @@ def plan(options: argparse.Namespace) -> Plan:
 
 
 @functools.cache
-def judge(labels: str) -> Judge:
+def judge(labels: str) -> AnswerChecker:
     """The one judge of a process, so that what one user was answered is held against another's answer."""
-    return Judge(labels.split(","))
+    return AnswerChecker(labels.split(","))
 
 
 def _not_negative(text: str) -> float:

@@ -9,6 +9,7 @@ from knative.cluster.objects import Json
 from knative.verify import answers
 from knative.verify.check import Check, Plan, judged, skipped
 from knative.verify.ingress import Lost, Reply, Site
+from loadkit.texts import TEXTS
 
 _PATH = "/classify"
 
@@ -24,14 +25,14 @@ class Asked:
 
 def one(plan: Plan) -> Asked:
     """Asks for one text."""
-    return _asked(lambda: plan.site.ask(_PATH, {"text": plan.texts[0]}), lambda answer: answers.wrong_one(answer, plan.labels))
+    return _asked(lambda: plan.site.ask(_PATH, {"text": plan.texts[0]}), lambda answer: answers.fault_of_one(answer, plan.labels))
 
 
 def many(plan: Plan) -> Asked:
     """Asks for several."""
-    texts = list(plan.texts) if len(plan.texts) > 1 else [*plan.texts, *answers.TEXTS]
+    texts = list(plan.texts) if len(plan.texts) > 1 else [*plan.texts, *TEXTS]
     return _asked(
-        lambda: plan.site.ask(_PATH, {"texts": texts}), lambda answer: answers.wrong_many(answer, len(texts), plan.labels)
+        lambda: plan.site.ask(_PATH, {"texts": texts}), lambda answer: answers.fault_of_many(answer, len(texts), plan.labels)
     )
 
 
@@ -74,4 +75,4 @@ def _again(plan: Plan, first: Asked) -> Check:
     if first.wrong:
         return skipped(name, "the first answer is wrong")
     second = one(plan)
-    return judged(name, second.wrong or answers.different(first.answer, second.answer), f"{second.answer.get('label')} twice")
+    return judged(name, second.wrong or answers.difference(first.answer, second.answer), f"{second.answer.get('label')} twice")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from knative.cluster.objects import SELECTOR, Json
-from knative.verify.answers import LABELS, TEXTS
 from knative.verify.ingress import Site
+from loadkit.texts import LABELS, TEXTS
 
 
 @dataclass(frozen=True)

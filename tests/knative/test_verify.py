@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from knative.look.agents import Agent, Facts, Model
-from knative.verify.answers import different, wrong_many, wrong_one
+from knative.verify.answers import difference, fault_of_many, fault_of_one
 from knative.verify.ingress import Site, address_of
 from knative.verify.warm import changes, unknown
 from tests.function.test_function import start, wait_until_ready
@@ -69,11 +69,15 @@ def test_a_good_function_passes(cluster: FakeCluster, config: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "name", "says"),
     [
-        ("labels", "answers one text", "its labels are hate-speech, neither, nonsense, offensive-language"),
-        ("sum", "answers one text", "its probabilities sum up to 0.55"),
+        (
+            "labels",
+            "answers one text",
+            "the scores' labels are not the model's: hate-speech, neither, nonsense, offensive-language",
+        ),
+        ("sum", "answers one text", "the scores do not sum to 1: 0.55"),
         ("error", "answers one text", "it answered 500"),
-        ("few", "answers many texts", "it has 2 predictions for 3 texts"),
-        ("moody", "answers the same again", "scores that differ by 0.0100"),
+        ("few", "answers many texts", "the answer has 2 predictions for 3 texts"),
+        ("moody", "answers the same again", "the scores differ by 0.0100"),
         ("kept", "scales to zero", "its min-scale is 1"),
         ("awake", "scales to zero", "1 pod left after 0.5 s"),
         ("lost", "cold start 1 of 2", "the connection was lost"),
@@ -207,34 +211,34 @@ GOOD = {"label": "neither", "score": 0.95, "scores": SCORES, "model": MODEL}
     ("changed", "says"),
     [
         ({}, None),
-        ({"scores": {**SCORES, "neither": "much"}}, "no probabilities"),
-        ({"scores": {**SCORES, "neither": 1.95}}, "no probabilities"),
-        ({"scores": {**SCORES, "neither": True}}, "no probabilities"),
-        ({"scores": {}}, "its labels are none"),
-        ({"label": "hate-speech", "score": 0.01}, "is not the most probable one"),
-        ({"score": 0.5}, "its score is not its label's"),
+        ({"scores": {**SCORES, "neither": "much"}}, "not between 0 and 1"),
+        ({"scores": {**SCORES, "neither": 1.95}}, "not between 0 and 1"),
+        ({"scores": {**SCORES, "neither": True}}, "not between 0 and 1"),
+        ({"scores": {}}, "the scores' labels are not the model's: none"),
+        ({"label": "hate-speech", "score": 0.01}, "not the one with the best score"),
+        ({"score": 0.5}, "the score is not the best one"),
         ({"model": None}, "does not name its model"),
     ],
 )
 def test_answers_are_judged(changed: Json, says: str | None) -> None:
     """Labels, probabilities, the best one, the model."""
-    wrong = wrong_one({**GOOD, **changed}, LABELS)
+    wrong = fault_of_one({**GOOD, **changed}, LABELS)
     assert wrong is None if says is None else says in str(wrong)
-    assert wrong_one([], LABELS) == "it is no JSON object"
-    assert wrong_one({**GOOD, "scores": {**SCORES, "neither": float("nan")}}, LABELS) == "its scores are no probabilities"
+    assert fault_of_one([], LABELS) == "the prediction is not a JSON object"
+    assert fault_of_one({**GOOD, "scores": {**SCORES, "neither": float("nan")}}, LABELS) == "a score is not between 0 and 1"
 
 
 def test_several_answers_are_judged() -> None:
     """The text that is wrong is numbered."""
     one = {key: GOOD[key] for key in ("label", "score", "scores")}
-    assert wrong_many({"predictions": [one, one], "model": MODEL}, 2, LABELS) is None
+    assert fault_of_many({"predictions": [one, one], "model": MODEL}, 2, LABELS) is None
     assert (
-        wrong_many({"predictions": [one, {**one, "score": 0}], "model": MODEL}, 2, LABELS)
-        == "text 2: its score is not its label's"
+        fault_of_many({"predictions": [one, {**one, "score": 0}], "model": MODEL}, 2, LABELS)
+        == "text 2: the score is not the best one: 0, not 0.95"
     )
-    assert wrong_many(None, 2, LABELS) == "it has no list predictions"
-    assert different(GOOD, {**GOOD, "label": "hate-speech"}) == "neither, then hate-speech"
-    assert different(GOOD, GOOD) is None
+    assert fault_of_many(None, 2, LABELS) == "the answer has no list of predictions"
+    assert difference(GOOD, {**GOOD, "label": "hate-speech"}) == "the label was neither, then hate-speech"
+    assert difference(GOOD, GOOD) is None
 
 
 def agent(**changes: Any) -> Agent:

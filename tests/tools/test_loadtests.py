@@ -17,8 +17,9 @@ import pytest
 from function.core.tokens import Encoder
 from function.load import extras_of
 from loadkit.processes import free_port
-from loadtests.answers import Judge, WrongAnswer, problem
-from loadtests.limits import Counts, Limits, judge, percentile, timed
+from loadkit.stats import percentile_of_counts
+from loadtests.answers import AnswerChecker, WrongAnswer, problem
+from loadtests.limits import Counts, Limits, judge, timed
 from loadtests.shapes import SHAPES, Plan
 from loadtests.texts import COUNT, texts
 from tests.function.test_function import LABELS, start, wait_until_ready
@@ -105,8 +106,8 @@ def test_percentiles_are_of_what_the_server_was_asked() -> None:
         [("one text", {10: 1, 20: 1}), ("16 texts", {20: 2}), ("misbehaving: slow", {9000: 5}), ("stream of lines", {2000: 1})]
     )
     assert times == {10: 1, 20: 3}
-    assert [percentile({10: 1, 20: 3}, share) for share in (0.25, 0.26, 0.95, 1)] == [10, 20, 20, 20]
-    assert percentile({}, 0.95) == 0
+    assert [percentile_of_counts({10: 1, 20: 3}, share) for share in (0.25, 0.26, 0.95, 1)] == [10, 20, 20, 20]
+    assert percentile_of_counts({}, 0.95) == 0
 
 
 def answer(scores: tuple[float, ...] = (0.1, 0.2, 0.7), **more: Any) -> dict[str, Any]:
@@ -119,11 +120,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"label": "hate-speech"}, "not the one with the best score"),
     ({"scores": {"a": 1.0}}, "labels are not the model's"),
     ({"scores": None}, "has no scores"),
+    ({"scores": dict(reversed(answer()["scores"].items()))}, "not in the order of the model's labels"),
     (answer((0.1, 0.2, 0.6)), "do not sum to 1"),
     (answer((-0.1, 0.2, 0.9)), "not between 0 and 1"),
     ({"score": 0.5}, "not the best one"),
-    ({"tokens": 6}, "tokens are not those"),
-    ({"tokens": None}, "tokens are not those"),
+    ({"tokens": 6}, "number of tokens is not the one"),
+    ({"tokens": None}, "number of tokens is not the one"),
     (answer((0.2, 0.1, 0.7)), "scores are not those"),
 ]
 
@@ -131,7 +133,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("change", "says"), WRONG, ids=[says for _, says in WRONG])
 def test_a_wrong_answer_is_found(change: dict[str, Any], says: str) -> None:
     """After the right one to the same text."""
-    known = Judge(LABELS)
+    known = AnswerChecker(LABELS)
     known.one("tea", json.dumps(answer()))
     known.one("tea", json.dumps(answer()))
     with pytest.raises(WrongAnswer, match=says):
@@ -140,7 +142,7 @@ def test_a_wrong_answer_is_found(change: dict[str, Any], says: str) -> None:
 
 def test_many_answers_are_as_many_and_in_order() -> None:
     """Two texts that change places are found by what they were answered before."""
-    known = Judge(LABELS)
+    known = AnswerChecker(LABELS)
     right = [answer(), answer((0.7, 0.2, 0.1), tokens=9)]
     known.many(["tea", "a longer text"], json.dumps({"predictions": right}))
     for wrong, says in ((right[:1], "number of predictions"), (right[::-1], "another text's"), ({}, "number of predictions")):
@@ -150,14 +152,18 @@ def test_many_answers_are_as_many_and_in_order() -> None:
 
 def test_lines_and_logits() -> None:
     """A line by its number, and the model's own values by what they were before."""
-    known = Judge(LABELS)
+    known = AnswerChecker(LABELS)
     known.line(2, "tea", json.dumps({"line": 2, "id": 2, **answer()}).encode())
     with pytest.raises(WrongAnswer, match="out of order"):
         known.line(3, "tea", json.dumps({"line": 2, "id": 2, **answer()}).encode())
     with pytest.raises(WrongAnswer, match="refused: busy"):
         known.line(3, "tea", json.dumps({"line": 3, "error": {"detail": "busy"}}).encode())
     known.logits("tea", [0.5, -1, 3])
-    for values, says in (([0.5, -1], "another number"), ([0.5, -1, float("nan")], "no number"), ([3, -1, 0.5], "another text's")):
+    for values, says in (
+        ([0.5, -1], "number of logits"),
+        ([0.5, -1, float("nan")], "not a finite number"),
+        ([3, -1, 0.5], "another text's"),
+    ):
         with pytest.raises(WrongAnswer, match=says):
             known.logits("tea", values)
 
