@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from function.server.application import Application, Limits
-from function.server.connections import Connections, Times, allowed
+from function.server.application import Application, ServerLimits
+from function.server.connections import Connections, ConnectionTimeouts, allowed
 from function.server.listening import listen
-from function.server.serving import Server
+from function.server.serving import HttpServer
 from function.telemetry.access import Access
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 def application(wsgi: WSGIApplication) -> Application:
     """The ASGI application over a WSGI one, with the function's own limits."""
-    return Application(wsgi, Limits(threads=128, max_body=1 << 20, max_buffer=64 << 20, read_timeout=10))
+    return Application(wsgi, ServerLimits(threads=128, max_body=1 << 20, max_buffer=64 << 20, read_timeout=10))
 
 
 def serve(wsgi: WSGIApplication, port: int) -> None:
     """Serves it as the function is served."""
     # Nothing is refused here, so nothing is counted.
-    connections = Connections(Times(read=10, write=60, idle=75), allowed(None), cast(Access, None))
-    server = Server(application(wsgi), connections, grace=1, listening=_nothing, ending=_nothing)
+    connections = Connections(ConnectionTimeouts(read=10, write=60, idle=75), allowed(None), cast(Access, None))
+    server = HttpServer(application(wsgi), connections, grace=1, listening=_nothing, ending=_nothing)
     server.run([listen("127.0.0.1", port)])
 
 

@@ -38,10 +38,10 @@ def main() -> None:
 def _serve(config: FunctionConfig) -> None:
     phases = Phases()
     function = assemble(config, phases)
-    from function.server.connections import Connections, Times, allowed
-    from function.server.serving import Server
+    from function.server.connections import Connections, ConnectionTimeouts, allowed
+    from function.server.serving import HttpServer
 
-    times = Times(config.read_timeout, config.write_timeout, config.keep_alive)
+    times = ConnectionTimeouts(config.read_timeout, config.write_timeout, config.keep_alive)
     connections = Connections(times, allowed(config.max_connections), function.access)
     listener = _listener(config)
 
@@ -49,7 +49,7 @@ def _serve(config: FunctionConfig) -> None:
         phases.end("listen")
         _log.info("Listening on http://%s:%d", *listener.getsockname()[:2])
 
-    server = Server(
+    server = HttpServer(
         function.asgi(config), connections, grace=config.read_timeout + config.timeout, listening=listening, ending=function.drain
     )
     gc.freeze()

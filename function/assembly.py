@@ -31,9 +31,9 @@ class Function:
 
     def asgi(self, config: FunctionConfig) -> Application:
         """The application for a server that speaks ASGI."""
-        from function.server.application import Application, Limits
+        from function.server.application import Application, ServerLimits
 
-        return Application(self.app, Limits(config.threads, config.max_body, config.max_buffer, config.read_timeout))
+        return Application(self.app, ServerLimits(config.threads, config.max_body, config.max_buffer, config.read_timeout))
 
     def not_ready(self) -> str | None:
         """Why it cannot answer now, or None."""
@@ -61,8 +61,8 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     remote.start()
     # Imported only now: the agent is being connected meanwhile.
     from function.core.classifier import Classifier
-    from function.core.request import Limits
-    from function.core.service import Service, Slots
+    from function.core.request import RequestLimits
+    from function.core.service import ClassifyService, CountedSemaphore
     from function.telemetry.access import Access
     from function.web.app import create_app
 
@@ -70,13 +70,13 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     classifier = Classifier.of_file(extras_of(file), remote)
     phases.end("tokenizer")
     draining = threading.Event()
-    service = Service(
+    service = ClassifyService(
         classifier=classifier,
         model=model,
-        limits=Limits(config.max_texts, config.max_text_chars, config.max_body),
+        limits=RequestLimits(config.max_texts, config.max_text_chars, config.max_body),
         timeout=config.timeout,
-        requests=Slots(config.threads),
-        streams=Slots(config.max_streams),
+        requests=CountedSemaphore(config.threads),
+        streams=CountedSemaphore(config.max_streams),
         not_ready=lambda: _not_ready(remote, draining),
         agents=remote.agents,
         phases=phases,

@@ -22,14 +22,14 @@ from benchmarks.lines import tiny
 from benchmarks.plan import Record, Run
 from benchmarks.texts import single
 from function.core.answers import answer
-from function.core.classifier import Classified, Classifier
+from function.core.classifier import Classification, Classifier
 from function.core.options import Options
-from function.core.request import Limits, of_object, parse_json
-from function.core.service import Service, Slots
+from function.core.request import RequestLimits, of_object, parse_json
+from function.core.service import ClassifyService, CountedSemaphore
 from function.core.tokens import Encoder
 from function.load import extras_of
 from function.telemetry.access import Access
-from function.telemetry.metrics import Metrics
+from function.telemetry.metrics import FunctionMetrics
 from function.web.app import create_app
 from function.web.http import in_json
 from loadkit import servers
@@ -43,7 +43,7 @@ Item = TypeVar("Item")
 
 _CLIENTS = 32
 _BATCHES = 5
-_LIMITS = Limits(128, 10_000, 1 << 20)
+_LIMITS = RequestLimits(128, 10_000, 1 << 20)
 _SERVER, _APP = "HTTP server: frame, gather, hand-over", "application: route, request, response, headers, id, times"
 
 
@@ -96,7 +96,7 @@ def _parts(run: Run, place: str, model: Path) -> Iterator[Record]:
     service = _service(classifier)
     bodies = _Turns([json.dumps({"text": text}).encode() for text in run.texts])
     data = _Turns([{"text": text} for text in run.texts])
-    metrics = Metrics(service)
+    metrics = FunctionMetrics(service)
 
     def counted() -> None:
         metrics.request("/classify", 200, 0.01)
@@ -122,7 +122,7 @@ def _parts(run: Run, place: str, model: Path) -> Iterator[Record]:
     yield {"what": "beside", "part": "a line in the log, LOG_LEVEL=info", "us": loud - quiet}
 
 
-def _application(service: Service, bodies: Callable[[], bytes], done: Classified) -> Iterator[float]:
+def _application(service: ClassifyService, bodies: Callable[[], bytes], done: Classification) -> Iterator[float]:
     """The application with a classifier that answers at once, as the log tells errors only, and every request."""
     app: Any = create_app(service, Access(service))
     service.classifier.classify = lambda *_: done  # type: ignore[method-assign]
@@ -164,10 +164,12 @@ def _json(run: Run) -> Iterator[Record]:
     yield {"json": "orjson", "loads": _us(lambda: other.loads(bodies())), "dumps": _us(lambda: other.dumps(body))}
 
 
-def _service(classifier: Classifier) -> Service:
+def _service(classifier: Classifier) -> ClassifyService:
     agents = [("unix:///tmp/a.sock", True)]
     model: dict[str, str | None] = {"name": "tiny", "sha256": "0" * 64}
-    return Service(classifier, model, _LIMITS, 20.0, Slots(128), Slots(32), lambda: None, lambda: agents, {})
+    return ClassifyService(
+        classifier, model, _LIMITS, 20.0, CountedSemaphore(128), CountedSemaphore(32), lambda: None, lambda: agents, {}
+    )
 
 
 def _us(call: Callable[[], object], clock: Callable[[], float] = time.thread_time, count: int = 400) -> float:

@@ -56,7 +56,7 @@ Item = Prediction | Unusable | RpcError
 
 
 @dataclass
-class Spent:
+class Durations:
     """Seconds that one request took in each part; ``queue``, ``forward``: the longest of its runs at the agent."""
 
     tokenize: float = 0.0
@@ -66,11 +66,11 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Classified:
+class Classification:
     """What became of each text, in order."""
 
     items: list[Item]
-    spent: Spent = field(default_factory=Spent)
+    spent: Durations = field(default_factory=Durations)
 
 
 class Classifier:
@@ -93,9 +93,9 @@ class Classifier:
         timeout: float | None = None,
         options: Options = Options(),  # noqa: B008 frozen
         metadata: Mapping[str, str] | None = None,
-    ) -> Classified:
+    ) -> Classification:
         """A prediction for each text; an `Unusable` stays what it is, a new one names its text ``texts[i]``. Raises `RpcError`."""
-        spent = Spent()
+        spent = Durations()
         began = time.perf_counter()
         with tracing.start("tokenize", metadata):
             encoded = self._encode(texts, options)
@@ -105,7 +105,7 @@ class Classifier:
         items: list[Item] = [
             item if isinstance(item, Unusable) else self._prediction([next(done) for _ in item.windows], item) for item in encoded
         ]
-        return Classified(items, spent)
+        return Classification(items, spent)
 
     def _encode(self, texts: Sequence[str | Unusable], options: Options) -> list[Encoded | Unusable]:
         good = [text for text in texts if not isinstance(text, Unusable)]
@@ -124,7 +124,7 @@ class Classifier:
         return item
 
     def _run(
-        self, runs: list[list[Tensor]], timeout: float | None, metadata: Mapping[str, str] | None, spent: Spent
+        self, runs: list[list[Tensor]], timeout: float | None, metadata: Mapping[str, str] | None, spent: Durations
     ) -> list[RunResult]:
         if not runs:
             return []

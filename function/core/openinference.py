@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from function.core import request as asking
 from function.core.answers import ran_as, ranked
 from function.core.classifier import Item, Prediction
 from function.core.options import Options, read_options
 from function.core.problems import problem_of_text
-from function.core.request import Malformed
+from function.core.request import Malformed, decoded, parse_json
 
 VERSION = "1"
 HEAD_LENGTH = "Inference-Header-Content-Length"
@@ -83,7 +82,7 @@ def _split(body: bytes, head_length: str | None) -> tuple[dict[str, Any], memory
         if not _LENGTH.fullmatch(head_length) or int(head_length) > len(body):
             raise Malformed(f"{HEAD_LENGTH}: {head_length[:20]}: a number of bytes, at most the body's {len(body)}, is needed")
         length = int(head_length)
-    head = asking.parse_json(body[:length])
+    head = parse_json(body[:length])
     if not isinstance(head, dict):
         raise Malformed("an inference request is a JSON object")
     if not isinstance(head.get("id"), str | None):
@@ -138,7 +137,7 @@ def _from_binary(binary: memoryview, size: Any) -> list[str]:
     while at < size:
         if at + 4 > size or at + 4 + (length := struct.unpack_from("<I", binary, at)[0]) > size:
             raise Malformed(f"the binary data of text ends inside element {len(texts)}")
-        texts.append(asking.decoded(bytes(binary[at + 4 : at + 4 + length])))
+        texts.append(decoded(bytes(binary[at + 4 : at + 4 + length])))
         at += 4 + length
     return texts
 

@@ -1,4 +1,4 @@
-"""What a request asks for: texts and options, read from JSON or a plain text, checked. No HTTP."""
+"""A request of any way in: its texts and options, read from JSON or a plain text, and checked. No HTTP."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from function.core.spelling import misspelt
 from vaccel_rpc.errors import RpcError
 
 _FORM = 'send {"text": "..."} or {"texts": ["...", ...]}'
-#: How like ``text`` a name must be that is there in its place.
+#: How like ``text`` a misspelt name must be, from 0 to 1.
 _ALIKE = 0.8
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How many texts one request may hold, how many characters each, and how many bytes a body."""
+class RequestLimits:
+    """How many texts a request may hold, how many characters each text, and how many bytes the body."""
 
     texts: int
     chars: int
@@ -28,15 +28,15 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The texts of a request, a bad one as its error; ``many``: it asked for a list of predictions."""
+class ClassifyRequest:
+    """The texts of a request, in order, and its options; a bad text is its `Unusable`. ``many``: it expects a list of predictions."""
 
     texts: list[str | Unusable]
     many: bool
     options: Options
 
     def refuse_bad(self, items: Sequence[object]) -> None:
-        """Raises the first `Unusable` or `RpcError` among the items, unless each of many was to get its own error."""
+        """Raises the first `Unusable` or `RpcError` among the items, unless each of many texts is to get its own error."""
         if self.many and self.options.errors == "item":
             return
         for item in items:
@@ -46,8 +46,8 @@ class Asked:
                 raise item
 
 
-def of_object(data: Any, limits: Limits, defaults: Mapping[str, Any]) -> Asked:
-    """What ``{"text": ...}`` or ``{"texts": [...]}`` asks for; ``defaults``: options it may leave out. Raises `Unusable`."""
+def of_object(data: Any, limits: RequestLimits, defaults: Mapping[str, Any]) -> ClassifyRequest:
+    """The request in ``{"text": ...}`` or ``{"texts": [...]}``; ``defaults``: options that the object may leave out. Raises `Unusable`."""
     if not isinstance(data, dict):
         raise Unusable(f"the JSON must be an object: {_FORM}")
     if ("text" in data) == ("texts" in data):
@@ -61,40 +61,45 @@ def of_object(data: Any, limits: Limits, defaults: Mapping[str, Any]) -> Asked:
     return of_texts(data["texts"], limits, options, many=True)
 
 
-def of_line(data: Any, limits: Limits, defaults: Mapping[str, Any]) -> Asked:
-    """What one line asks for: `of_object` of a single text. Raises `Unusable`."""
+def of_line(data: Any, limits: RequestLimits, defaults: Mapping[str, Any]) -> ClassifyRequest:
+    """The request in one line: `of_object` of a single text, which may be joined with others (`joined`). Raises `Unusable`."""
     if not isinstance(data, dict) or "text" not in data:
         hint = _hint(data, "text") if isinstance(data, dict) else ""
-        raise Unusable(f'each line is an object: {{"text": "..."}}, with an "id" if you like{hint}')
-    return of_object({**data, "errors": "request"}, limits, defaults)
+        raise Unusable(f'each line is an object: {{"text": "..."}}, with an optional "id"{hint}')
+    return of_object({**data, "errors": "item"}, limits, defaults)
 
 
-def _hint(names: Iterable[str], *wanted: str) -> str:
-    """Which of the names was meant to be a wanted one, if one is like it."""
-    found = misspelt(names, {name: name for name in wanted}, _ALIKE)
-    return f'; did you mean "{found[1]}" by "{found[0]}"?' if found else ""
+def joined(requests: Sequence[ClassifyRequest]) -> ClassifyRequest:
+    """Lines with the same options as one request, in which each text gets its own error."""
+    return ClassifyRequest([text for request in requests for text in request.texts], many=True, options=requests[0].options)
 
 
-def of_texts(texts: list[Any], limits: Limits, options: Options, *, many: bool) -> Asked:
-    """Those texts, checked. Raises `Unusable` for the first bad one, unless each of ``many`` was to get its own error."""
+def _hint(names: Iterable[str], *expected: str) -> str:
+    """A question whether one of the names was meant to be an expected one, if it is like it."""
+    guess = misspelt(names, {name: name for name in expected}, _ALIKE)
+    return f'; did you mean "{guess[1]}" by "{guess[0]}"?' if guess else ""
+
+
+def of_texts(texts: list[Any], limits: RequestLimits, options: Options, *, many: bool) -> ClassifyRequest:
+    """A request for those texts. Raises `Unusable` for the first bad text, unless each of ``many`` is to get its own error."""
     if not texts:
         raise Unusable('"texts" is empty; at least one text is needed')
     if len(texts) > limits.texts:
         raise Unusable(f"{len(texts)} texts; at most {limits.texts} in one request (MAX_TEXTS)")
     checked = [checked_text(text, f"texts[{i}]" if many else "the text", limits.chars) for i, text in enumerate(texts)]
-    asked = Asked(checked, many, options)
-    asked.refuse_bad(checked)
-    return asked
+    request = ClassifyRequest(checked, many, options)
+    request.refuse_bad(checked)
+    return request
 
 
-def checked_text(text: object, where: str, most: int) -> str | Unusable:
-    """The text, or what is wrong with it; ``where`` names it, ``most`` is how many characters it may have."""
+def checked_text(text: object, where: str, limit: int) -> str | Unusable:
+    """The text, or what is wrong with it. ``where``: its name in the message; ``limit``: in characters."""
     if not isinstance(text, str):
         return Unusable(f"{where} must be a string")
     if not text.strip():
         return Unusable(f"{where} is empty")
-    if len(text) > most:
-        return Unusable(f"{where} has {len(text)} characters; at most {most} (MAX_TEXT_CHARS)")
+    if len(text) > limit:
+        return Unusable(f"{where} has {len(text)} characters; at most {limit} (MAX_TEXT_CHARS)")
     try:
         text.encode()
     except UnicodeEncodeError as error:

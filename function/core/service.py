@@ -1,4 +1,4 @@
-"""The one handler behind every way in: what was asked for -> what became of each text."""
+"""The one handler behind every way in: a request's texts in, what became of each text out."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from function.core.classifier import Classified, Classifier
-from function.core.request import Asked, Limits
+from function.core.classifier import Classification, Classifier
+from function.core.request import ClassifyRequest, RequestLimits
 
 
-class Slots:
-    """So many of something at the same time, and no more."""
+class CountedSemaphore:
+    """A semaphore that never blocks, and whose state can be read. ``limit``: how many may hold it at the same time."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._free = threading.BoundedSemaphore(most)
-        self.taken = 0
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+        self._semaphore = threading.BoundedSemaphore(limit)
 
-    def enter(self) -> bool:
-        """Whether there was room for one more."""
-        entered = self._free.acquire(blocking=False)
-        self.taken += entered
-        return entered
+    def acquire(self) -> bool:
+        """Whether the semaphore could be acquired."""
+        acquired = self._semaphore.acquire(blocking=False)
+        self.held += acquired
+        return acquired
 
-    def leave(self) -> None:
-        """One has ended."""
-        self.taken -= 1
-        self._free.release()
+    def release(self) -> None:
+        """Gives up what `acquire` took."""
+        self.held -= 1
+        self._semaphore.release()
 
 
 @dataclass(frozen=True)
-class Service:
-    """What the routes need.
+class ClassifyService:
+    """What every way in needs.
 
-    ``model``: name and digest, shown in answers. ``timeout``: seconds for one request. ``requests``, ``streams``: how many
-    requests are answered, and how many streams of lines are open, at the same time. ``not_ready()``: why it cannot answer now, or None.
-    ``agents()``: each agent's address, and whether it is reachable. ``phases``: seconds of the start, by phase. ``source``: of
-    the events it answers with.
+    ``model``: its name and digest, shown in answers. ``timeout``: seconds for one request. ``requests``, ``streams``: the limits of
+    requests and of streams of lines that are open at the same time. ``not_ready()``: why the service cannot answer now, or None.
+    ``agents()``: each agent's address, and whether it can be reached. ``phases``: seconds of each phase of the start. ``source``: of
+    the events that it answers with.
     """
 
     classifier: Classifier
     model: dict[str, str | None]
-    limits: Limits
+    limits: RequestLimits
     timeout: float
-    requests: Slots
-    streams: Slots
+    requests: CountedSemaphore
+    streams: CountedSemaphore
     not_ready: Callable[[], str | None]
     agents: Callable[[], list[tuple[str, bool]]]
     phases: Mapping[str, float]
@@ -53,8 +53,11 @@ class Service:
     cors_origins: tuple[str, ...] = ()
     source: str = "/function"
 
-    def classify(self, asked: Asked, metadata: Mapping[str, str] | None = None) -> Classified:
-        """Raises `RpcError`, and `Unusable` for a bad text, unless each text was to get its own error."""
-        classified = self.classifier.classify(asked.texts, self.timeout, asked.options, metadata)
-        asked.refuse_bad(classified.items)
-        return classified
+    def classify(self, request: ClassifyRequest, metadata: Mapping[str, str] | None = None) -> Classification:
+        """An item for each text, in order.
+
+        Raises `RpcError`, and `Unusable` for the first bad text unless each text is to get its own error.
+        """
+        classification = self.classifier.classify(request.texts, self.timeout, request.options, metadata)
+        request.refuse_bad(classification.items)
+        return classification

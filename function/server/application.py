@@ -13,10 +13,10 @@ from function.server import arrival as arriving
 from function.server.arrival import Arrival
 from function.server.gathering import Buffer, Disconnected, Gathering, Receive
 from function.server.head import Head, media_type, read_head
-from function.server.streaming import Send, Stream
+from function.server.streaming import LineStream, Send
 from function.server.strict import checked
 from function.server.threads import Threads
-from function.server.wsgi import Answer, call, environ_of
+from function.server.wsgi import WsgiResponse, call, environ_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -28,7 +28,7 @@ _LINES_PATHS = ("/classify", "/")
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServerLimits:
     """``threads``: requests at the same time. ``max_body``: bytes of a body, or of a line; ``max_buffer``: of all that arrive.
 
     ``read_timeout``: seconds for a request to arrive, or for a line.
@@ -43,7 +43,7 @@ class Limits:
 class Application:
     """Serves a WSGI application: bodies are gathered in the event loop, and a whole request takes a thread."""
 
-    def __init__(self, app: WSGIApplication, limits: Limits) -> None:
+    def __init__(self, app: WSGIApplication, limits: ServerLimits) -> None:
         self._app, self._limits = app, limits
         self._threads = Threads(limits.threads + _SPARE)
         self._turns = asyncio.Semaphore(max(1, limits.threads // 4))
@@ -90,7 +90,7 @@ class Application:
         if not taken:
             await self._send(answer, scope, send, arrival)
             return
-        stream = Stream(
+        stream = LineStream(
             receive, arrival, Splitter(self._limits.max_body), taken[0],
             threads=self._threads, turns=self._turns, buffer=self._buffer, silence=self._limits.read_timeout,
         )  # fmt: skip
@@ -104,7 +104,7 @@ class Application:
         else:
             await arrival.cut()
 
-    async def _send(self, answer: Answer, scope: Any, send: Send, arrival: Arrival, *, ends: bool = False) -> None:
+    async def _send(self, answer: WsgiResponse, scope: Any, send: Send, arrival: Arrival, *, ends: bool = False) -> None:
         """Sends a whole answer. The connection ``ends`` with it, as it does where the request's body has not been read."""
         ends = ends or not arrival.complete
         # HTTP/2 has no such header, and ends a stream otherwise.

@@ -1,6 +1,6 @@
 """A client's connection: what uvicorn's parser sees of it is counted, timed and bounded here, and nothing is parsed.
 
-A request's bytes go `Connection.data_received` -> the library's parser -> ``on_message_begin``, ``on_headers_complete``,
+A request's bytes go `HttpConnection.data_received` -> the library's parser -> ``on_message_begin``, ``on_headers_complete``,
 ``on_body``, ``on_message_complete`` -> `application`. What the parser refuses, and what does not arrive in time, becomes a
 problem, after the answers to the requests before it.
 """
@@ -31,7 +31,7 @@ _EACH = 16
 _LINGER_S = 2.0
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """A client's connection, one of ``group``."""
 
     group: ClassVar[Connections]

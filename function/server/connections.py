@@ -17,7 +17,7 @@ from function.core.problems import Problem
 from function.telemetry.access import Access, Entry, request_id
 
 if TYPE_CHECKING:
-    from function.server.connection import Connection
+    from function.server.connection import HttpConnection
 
 _log = logging.getLogger("function.server")
 
@@ -30,7 +30,7 @@ _SWEEP_S = 1.0
 
 
 @dataclass(frozen=True)
-class Times:
+class ConnectionTimeouts:
     """Seconds. ``read``: for a request's head and body to arrive; ``write``: for a client to take something of what waits for it;
     ``idle``: for a connection to have no request.
     """
@@ -43,15 +43,15 @@ class Times:
 class Connections:
     """Keeps at most ``most`` connections: where one more comes, the one that has been idle longest is closed for it."""
 
-    def __init__(self, times: Times, most: int, access: Access) -> None:
+    def __init__(self, times: ConnectionTimeouts, most: int, access: Access) -> None:
         self.times, self.most = times, most
         self._access = access
-        self._open: set[Connection] = set()
-        self._turned_away: set[Connection] = set()
-        self._idle: dict[Connection, None] = {}
+        self._open: set[HttpConnection] = set()
+        self._turned_away: set[HttpConnection] = set()
+        self._idle: dict[HttpConnection, None] = {}
         self._closed = self._refused = 0
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: HttpConnection) -> None:
         """A client has connected."""
         if len(self._open) >= self.most:
             if not self._idle:
@@ -66,21 +66,21 @@ class Connections:
         self._open.add(connection)
         self._idle[connection] = None
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: HttpConnection) -> None:
         """A connection has ended."""
         self._open.discard(connection)
         self._turned_away.discard(connection)
         self._idle.pop(connection, None)
 
-    def may_linger(self, connection: Connection) -> bool:
+    def may_linger(self, connection: HttpConnection) -> bool:
         """Whether there is a descriptor for a connection that has been given up, until its client has read why."""
         return connection not in self._turned_away or len(self._turned_away) <= _REFUSED_FILES
 
-    def busy(self, connection: Connection) -> None:
+    def busy(self, connection: HttpConnection) -> None:
         """Something arrives on a connection."""
         self._idle.pop(connection, None)
 
-    def idle(self, connection: Connection) -> None:
+    def idle(self, connection: HttpConnection) -> None:
         """A connection's requests have been answered."""
         self._idle[connection] = None
 

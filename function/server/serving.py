@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from function.server.connection import Connection
+from function.server.connection import HttpConnection
 from function.server.connections import Connections, quiet
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ BACKLOG = 1024
 _DAY_S = 86_400
 
 
-class Server(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """Serves ``app`` on a socket; ``listening`` is called when it does, ``ending`` when it is told to end.
 
     ``grace``: seconds for what has begun to arrive or to be answered, from SIGTERM or SIGINT on.
@@ -32,7 +32,7 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: Application, connections: Connections, *, grace: float, listening: Callable[[], None], ending: Callable[[], None]
     ) -> None:  # fmt: skip
-        protocol = type("Connection", (Connection,), {"group": connections})
+        protocol = type("Connection", (HttpConnection,), {"group": connections})
         # `Connections` has the times; the library's own timer never ends one.
         super().__init__(
             uvicorn.Config(

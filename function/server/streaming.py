@@ -18,7 +18,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 _JOBS = 2
 
 
-class Stream:
+class LineStream:
     """One stream of lines. ``silence``: seconds within which a line must be whole, while no answer is being made.
 
     ``turns``: how many parts of all streams are classified at the same time.

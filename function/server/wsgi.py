@@ -18,7 +18,7 @@ _SCHEMES = ("http", "https")
 
 
 @dataclass(slots=True)
-class Answer:
+class WsgiResponse:
     """A status, headers, a body; ``close`` is called once, when the answer is over."""
 
     status: int
@@ -71,7 +71,7 @@ def _key(name: bytes) -> str | None:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
 
 
-def call(app: WSGIApplication, environ: dict[str, Any]) -> Answer:
+def call(app: WSGIApplication, environ: dict[str, Any]) -> WsgiResponse:
     """The application's answer, whole."""
     told: list[Any] = []
 
@@ -85,7 +85,7 @@ def call(app: WSGIApplication, environ: dict[str, Any]) -> Answer:
     pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     if environ.get(LINES) is None and not any(name == b"content-length" for name, _ in pairs):
         pairs.append((b"content-length", b"%d" % len(body)))
-    return Answer(int(status[:3]), pairs, body, getattr(parts, "close", _nothing))
+    return WsgiResponse(int(status[:3]), pairs, body, getattr(parts, "close", _nothing))
 
 
 def _no_write(_: bytes) -> None:

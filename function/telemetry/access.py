@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from function.core.service import Service
+from function.core.service import ClassifyService
 
 if TYPE_CHECKING:
-    from function.core.classifier import Classified
-    from function.telemetry.metrics import Metrics
+    from function.core.classifier import Classification
+    from function.telemetry.metrics import FunctionMetrics
 
 _log = logging.getLogger("function.access")
 _ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
@@ -42,25 +42,25 @@ class Entry:
     id: str
     seconds: float
     trace: Mapping[str, str] = field(default_factory=dict)
-    done: Classified | None = None
+    done: Classification | None = None
     texts: list[str] | None = None
 
 
 class Access:
     """Counts and logs the requests of one service."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ClassifyService) -> None:
         self._service = service
         self._making = threading.Lock()
 
     @cached_property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> FunctionMetrics:
         """Made with the first request that is over: a cold start does not wait for it."""
         with self._making:
             if "metrics" not in self.__dict__:
-                from function.telemetry.metrics import Metrics
+                from function.telemetry.metrics import FunctionMetrics
 
-                self.__dict__["metrics"] = Metrics(self._service)
+                self.__dict__["metrics"] = FunctionMetrics(self._service)
             return self.__dict__["metrics"]  # type: ignore[no-any-return]
 
     def record(self, entry: Entry) -> None:

@@ -15,18 +15,18 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from function.core.classifier import Classified, Prediction
-from function.core.service import Service
+from function.core.classifier import Classification, Prediction
+from function.core.service import ClassifyService
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128)
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
-class Metrics:
+class FunctionMetrics:
     """Counters and gauges of one service."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ClassifyService) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -40,7 +40,7 @@ class Metrics:
         self._rpc = Histogram("function_rpc_duration_seconds", "Time from asking the agent to its last answer",
                               buckets=_SECONDS, registry=registry)  # fmt: skip
         gauges = {
-            "function_requests_in_flight": ("Requests being answered", lambda: service.requests.taken + service.streams.taken),
+            "function_requests_in_flight": ("Requests being answered", lambda: service.requests.held + service.streams.held),
             "function_agents_known": ("Agents that the address names", lambda: len(service.agents())),
             "function_agents_reachable": ("Agents that are connected", lambda: sum(up for _, up in service.agents())),
         }
@@ -58,7 +58,7 @@ class Metrics:
         count.inc()
         duration.observe(seconds)
 
-    def classified(self, done: Classified) -> None:
+    def classified(self, done: Classification) -> None:
         """Texts were classified."""
         self._texts.observe(len(done.items))
         self._tokens.inc(sum(item.tokens for item in done.items if isinstance(item, Prediction)))

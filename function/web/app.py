@@ -9,10 +9,10 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException, NotFound
 
 from function.core.problems import Problem, problem_of
-from function.core.service import Service
+from function.core.service import ClassifyService
 from function.environ import REFUSAL
 from function.telemetry.access import Access
-from function.web import health, inference, openapi, page, plain, watch
+from function.web import health, inference, middleware, openapi, page, plain
 from function.web.http import Request, Response, View, current, in_json
 
 _log = logging.getLogger("function")
@@ -21,35 +21,35 @@ _SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referre
 _CORS_SECONDS = 600
 
 
-def create_app(service: Service, access: Access) -> Flask:
+def create_app(service: ClassifyService, access: Access) -> Flask:
     """The application over ``service``; its requests go into ``access``."""
     app = Flask("function", static_folder=None)
     # A path with two slashes is another path, and not worth a redirect.
     app.url_map.merge_slashes = False
     app.request_class, app.response_class = Request, Response
-    watching = watch.Watch(service, access)
+    observing = middleware.Middleware(service, access)
     routes = *plain.routes(service), *health.routes(service), *inference.routes(service), *page.routes(service)
-    for path, view, method in (*routes, *openapi.routes(service), *watching.routes()):
+    for path, view, method in (*routes, *openapi.routes(service), *observing.routes()):
         app.add_url_rule(path, f"{method} {path}", _answering(view), methods=[method])
 
     def begin() -> None:
-        given = current()
+        request = current()
         # The library leaves slashes out that a path begins with.
-        other = given.environ["PATH_INFO"].startswith("//")
-        given.route = given.url_rule.rule if given.url_rule and not other else given.route
-        watching.begin(given)
-        refusal: Problem | None = given.environ.get(REFUSAL)
+        other = request.environ["PATH_INFO"].startswith("//")
+        request.route = request.url_rule.rule if request.url_rule and not other else request.route
+        observing.begin(request)
+        refusal: Problem | None = request.environ.get(REFUSAL)
         # A body too large for a route that is not there: the route is what is wrong.
-        if refusal and not (refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and given.routing_exception):
+        if refusal and not (refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and request.routing_exception):
             raise refusal
         if other:
             raise NotFound
-        _admit(given, service)
+        _admit(request, service)
 
     def end(response: Response) -> Response:
-        given = current()
-        _finish(given, response, service)
-        watching.end(given, response)
+        request = current()
+        _finish(request, response, service)
+        observing.end(request, response)
         return response
 
     app.before_request(begin)
@@ -62,39 +62,39 @@ def _answering(view: View) -> View:
     return lambda **parts: view(current(), **parts)
 
 
-def _admit(given: Request, service: Service) -> None:
+def _admit(request: Request, service: ClassifyService) -> None:
     """Refuses a request past the limit at once; health and metrics are always answered."""
-    if given.path.startswith(_ALWAYS):
+    if request.path.startswith(_ALWAYS):
         return
-    if not service.requests.enter():
-        detail = f"{service.requests.most} requests are being answered, the limit (THREADS)"
+    if not service.requests.acquire():
+        detail = f"{service.requests.limit} requests are being answered, the limit (THREADS)"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
-    given.admitted = True
+    request.admitted = True
 
 
-def _finish(given: Request, response: Response, service: Service) -> None:
-    if given.admitted:
-        response.call_on_close(service.requests.leave)
+def _finish(request: Request, response: Response, service: ClassifyService) -> None:
+    if request.admitted:
+        response.call_on_close(service.requests.release)
     for name, value in _SECURITY.items():
         response.headers.setdefault(name, value)
-    origin = given.headers.get("Origin")
+    origin = request.headers.get("Origin")
     if origin and ("*" in service.cors_origins or origin in service.cors_origins):
-        _allow(given, response, origin)
+        _allow(request, response, origin)
 
 
-def _allow(given: Request, response: Response, origin: str) -> None:
+def _allow(request: Request, response: Response, origin: str) -> None:
     response.headers["Access-Control-Allow-Origin"] = origin
     response.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Server-Timing, Retry-After"
     response.vary.add("Origin")
-    if given.method == "OPTIONS" and "Access-Control-Request-Method" in given.headers:
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "GET, POST")
-        response.headers["Access-Control-Allow-Headers"] = given.headers.get("Access-Control-Request-Headers", "Content-Type")
+        response.headers["Access-Control-Allow-Headers"] = request.headers.get("Access-Control-Request-Headers", "Content-Type")
         response.headers["Access-Control-Max-Age"] = str(_CORS_SECONDS)
 
 
-def _failed(given: Request, error: Exception) -> Response:
-    problem = _as_problem(given, error)
-    if given.path.startswith(inference.PREFIX + "/") or given.path == inference.PREFIX:
+def _failed(request: Request, error: Exception) -> Response:
+    problem = _as_problem(request, error)
+    if request.path.startswith(inference.PREFIX + "/") or request.path == inference.PREFIX:
         response = in_json({"error": problem.detail}, problem.status)
     else:
         response = in_json(problem.body(), problem.status, "application/problem+json")
@@ -102,12 +102,12 @@ def _failed(given: Request, error: Exception) -> Response:
     return response
 
 
-def _as_problem(given: Request, error: Exception) -> Problem:
+def _as_problem(request: Request, error: Exception) -> Problem:
     problem = problem_of(error)
     if problem:
         return problem
     if isinstance(error, HTTPException):
         headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Location")}
         return Problem(HTTPStatus(error.code or 500), error.description or "", headers)
-    _log.error("a request failed", exc_info=error, extra={"fields": {"method": given.method, "path": given.path}})
+    _log.error("a request failed", exc_info=error, extra={"fields": {"method": request.method, "path": request.path}})
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")

@@ -19,13 +19,13 @@ _WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 _MEMBERS = 128
 
 
-def read_body(asked: Request, most: int) -> bytes:
+def read_body(request: Request, most: int) -> bytes:
     """The body, of at most ``most`` bytes, inflated too. Raises `Problem` (413, 415) and `Malformed`."""
     # Not the library's stream, which limits again what every server here has limited.
-    body: bytes = asked.environ["wsgi.input"].read(most + 1)
+    body: bytes = request.environ["wsgi.input"].read(most + 1)
     if len(body) > most:
         raise _too_large(f"the body is too large; at most {most} bytes (MAX_BODY)")
-    encodings = asked.environ.get("HTTP_CONTENT_ENCODING")
+    encodings = request.environ.get("HTTP_CONTENT_ENCODING")
     return _inflated(body, encodings, most) if encodings else body
 
 
@@ -39,37 +39,37 @@ def text_of(body: bytes, charset: str) -> str:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"unknown charset {charset[:40]!r}; send UTF-8") from None
 
 
-def query_options(asked: Request) -> dict[str, Any]:
+def query_options(request: Request) -> dict[str, Any]:
     """The options in the query string; ``errors`` is about a list of texts, and goes with it. Raises `Unusable`."""
-    if not asked.query_string:
+    if not request.query_string:
         return {}
-    refuse_misspelt(asked.args)
-    summary_of(asked)
-    options = {name: value for name, value in typed(asked.args).items() if name != "errors"}
+    refuse_misspelt(request.args)
+    summary_of(request)
+    options = {name: value for name, value in typed(request.args).items() if name != "errors"}
     # A wrong one is said even where a value in the body takes precedence.
     read_options(options)
     return options
 
 
-def summary_of(asked: Request) -> bool:
+def summary_of(request: Request) -> bool:
     """Whether lines are to end with a summary, which the query string alone can say. Raises `Unusable`."""
-    value = asked.args.get("summary", "false")
+    value = request.args.get("summary", "false")
     if value not in ("true", "false"):
         raise Unusable('"summary" must be true or false')
     return value == "true"
 
 
-def trace_of(asked: Request) -> dict[str, str]:
+def trace_of(request: Request) -> dict[str, str]:
     """The trace that a request belongs to; empty where it names none, or no valid one."""
-    environ = asked.environ
+    environ = request.environ
     if "HTTP_TRACEPARENT" not in environ and not tracing.on():
         return {}
     return tracing.received(lambda name: environ.get(f"HTTP_{name.upper().replace('-', '_')}"))
 
 
-def metadata_of(asked: Request) -> Mapping[str, str]:
+def metadata_of(request: Request) -> Mapping[str, str]:
     """What goes on to the agent: the trace, with the request's own span as parent where it has one."""
-    return tracing.child_of(asked.span, asked.trace)
+    return tracing.child_of(request.span, request.trace)
 
 
 def _inflated(body: bytes, encodings: str, most: int) -> bytes:

@@ -10,12 +10,12 @@ from urllib.parse import quote, unquote_to_bytes
 
 from werkzeug.http import parse_options_header
 
-from function.core import request as asking
+from function.core import request as core_request
 from function.core.answers import answer as answer_of
 from function.core.options import Unusable, read_options
 from function.core.problems import Problem
-from function.core.request import Asked, Malformed
-from function.core.service import Service
+from function.core.request import ClassifyRequest, Malformed
+from function.core.service import ClassifyService
 from function.web.body import metadata_of, query_options, read_body, text_of
 from function.web.http import Request, Response
 from vaccel_common import log, tracing
@@ -30,34 +30,34 @@ _KEPT = ("subject", "traceparent", "tracestate")
 _SAFE = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
-def is_event(given: Request) -> bool:
+def is_event(request: Request) -> bool:
     """Whether a request holds a CloudEvent, in whatever form."""
-    return given.kind in (_STRUCTURED, _BATCH) or any(f"ce-{name}" in given.headers for name in ("specversion", *_REQUIRED))
+    return request.kind in (_STRUCTURED, _BATCH) or any(f"ce-{name}" in request.headers for name in ("specversion", *_REQUIRED))
 
 
-def answer(given: Request, service: Service) -> Response:
+def answer(request: Request, service: ClassifyService) -> Response:
     """The answering event, in the form the request has. Raises `Problem`: 400 for what will never succeed."""
-    if given.kind == _BATCH:
+    if request.kind == _BATCH:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"one event at a time is taken: {_STRUCTURED}, or ce- headers")
-    structured = given.kind == _STRUCTURED
-    body = read_body(given, service.limits.body)
+    structured = request.kind == _STRUCTURED
+    body = read_body(request, service.limits.body)
     try:
-        attributes, data = _structured(body) if structured else _binary(given, body)
-        asked = given.asked = _asked(attributes, data, given, service)
-        metadata = metadata_of(given) if given.trace or tracing.on() else _trace(attributes)
-        log.context.set(tracing.ids(given.span, metadata))
-        done = given.done = service.classify(asked, metadata)
+        attributes, data = _structured(body) if structured else _binary(request, body)
+        wanted = request.classify_request = _classify_request(attributes, data, request, service)
+        metadata = metadata_of(request) if request.trace or tracing.on() else _trace(attributes)
+        log.context.set(tracing.ids(request.span, metadata))
+        done = request.classification = service.classify(wanted, metadata)
     except (Unusable, Malformed) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
-    out = answer_of(done.items, asked.options, service.model, many=asked.many)
+    out = answer_of(done.items, wanted.options, service.model, many=wanted.many)
     return _response(attributes, out, service, structured=structured)
 
 
-def _binary(given: Request, body: bytes) -> tuple[dict[str, Any], Any]:
-    headers = ((name.lower(), value) for name, value in given.headers)
+def _binary(request: Request, body: bytes) -> tuple[dict[str, Any], Any]:
+    headers = ((name.lower(), value) for name, value in request.headers)
     attributes = {name[3:]: _unquoted(name, value) for name, value in headers if name.startswith("ce-")}
-    if given.kind:
-        attributes["datacontenttype"] = given.headers["Content-Type"]
+    if request.kind:
+        attributes["datacontenttype"] = request.headers["Content-Type"]
     return _checked(attributes), body
 
 
@@ -78,7 +78,7 @@ def _quoted(value: str) -> str:
 
 
 def _structured(body: bytes) -> tuple[dict[str, Any], Any]:
-    event = asking.parse_json(body, "the event")
+    event = core_request.parse_json(body, "the event")
     if not isinstance(event, dict):
         raise Malformed("a structured CloudEvent is a JSON object")
     data = event.pop("data", None)
@@ -104,8 +104,8 @@ def _checked(attributes: dict[str, Any]) -> dict[str, Any]:
     return attributes
 
 
-def _asked(attributes: dict[str, Any], data: Any, given: Request, service: Service) -> Asked:
-    options = query_options(given)
+def _classify_request(attributes: dict[str, Any], data: Any, request: Request, service: ClassifyService) -> ClassifyRequest:
+    options = query_options(request)
     kind, parameters = parse_options_header(attributes.get("datacontenttype", "application/json"))
     kind = kind.lower()
     if isinstance(data, bytes):
@@ -113,17 +113,17 @@ def _asked(attributes: dict[str, Any], data: Any, given: Request, service: Servi
     if data is None:
         raise Unusable('the CloudEvent has no data; {"text": "..."} or {"texts": ["...", ...]} is needed')
     if isinstance(data, str) and kind == "text/plain":
-        return asking.of_texts([data], service.limits, read_options(options), many=False)
+        return core_request.of_texts([data], service.limits, read_options(options), many=False)
     if kind != "application/json" and not kind.endswith("+json"):
         raise Unusable(f"datacontenttype must be application/json or text/plain, not {kind[:80]}")
-    return asking.of_object(data, service.limits, options)
+    return core_request.of_object(data, service.limits, options)
 
 
 def _read(data: bytes, kind: str, charset: str) -> Any:
     """Data that came as bytes: a text, or what JSON it is; None where there is nothing."""
     if kind == "text/plain":
         return text_of(data, charset)
-    return asking.parse_json(data, "the event's data") if data.strip() else None
+    return core_request.parse_json(data, "the event's data") if data.strip() else None
 
 
 def _from_base64(encoded: Any) -> bytes:
@@ -140,7 +140,7 @@ def _trace(attributes: dict[str, Any]) -> dict[str, str]:
     return tracing.context(parent, state)
 
 
-def _response(attributes: dict[str, Any], out: dict[str, Any], service: Service, *, structured: bool) -> Response:
+def _response(attributes: dict[str, Any], out: dict[str, Any], service: ClassifyService, *, structured: bool) -> Response:
     event, to_binary, to_structured = _library()
     kept = {name: value for name in _KEPT if isinstance(value := attributes.get(name), str) and value}
     made = {**kept, "type": TYPE, "source": service.source, "causationid": attributes["id"]}

@@ -7,11 +7,11 @@ from http import HTTPStatus
 from typing import Any
 
 from function.core.problems import Problem
-from function.core.service import Service
+from function.core.service import ClassifyService
 from function.web.http import Request, Response, Route, in_json
 
 
-def routes(service: Service) -> Iterator[Route]:
+def routes(service: ClassifyService) -> Iterator[Route]:
     """Its routes."""
 
     def live(_: Request) -> Response:
@@ -27,7 +27,7 @@ def routes(service: Service) -> Iterator[Route]:
     yield "/health/readiness", ready, "GET"
 
 
-def about(service: Service) -> dict[str, Any]:
+def about(service: ClassifyService) -> dict[str, Any]:
     """What ``GET /`` answers to a program."""
     from function import __version__
 

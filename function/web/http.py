@@ -18,8 +18,8 @@ from werkzeug.http import parse_options_header
 from vaccel_common import tracing
 
 if TYPE_CHECKING:
-    from function.core.classifier import Classified
-    from function.core.request import Asked
+    from function.core.classifier import Classification
+    from function.core.request import ClassifyRequest
 
 JSON = "application/json"
 
@@ -31,14 +31,14 @@ _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class Request(_Request):
-    """A request. ``route``: the pattern it matched; ``trace``: what it belongs to; ``asked``, ``done``: set by whoever classifies its texts."""
+    """A request. ``route``: the pattern it matched; ``trace``: what it belongs to; ``classify_request``, ``classification``: set by the way in."""
 
     route = "none"
     id = ""
     admitted = False
     trace: Mapping[str, str] = MappingProxyType({})
-    asked: Asked | None = None
-    done: Classified | None = None
+    classify_request: ClassifyRequest | None = None
+    classification: Classification | None = None
 
     def __init__(self, environ: dict[str, Any]) -> None:
         # Not put into its own environment: a circle would wait for the garbage collector.
@@ -64,8 +64,8 @@ class Request(_Request):
 
 def current() -> Request:
     """The request that this thread answers."""
-    given: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 Werkzeug documents it
-    return given
+    current_request: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 Werkzeug documents it
+    return current_request
 
 
 @lru_cache(maxsize=64)

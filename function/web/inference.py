@@ -7,19 +7,19 @@ from http import HTTPStatus
 from typing import Any
 
 from function import __version__
-from function.core import request as asking
+from function.core import request as core_request
 from function.core.openinference import HEAD_LENGTH, VERSION, metadata, read_request
 from function.core.options import Unusable
 from function.core.problems import Problem
 from function.core.request import Malformed
-from function.core.service import Service
+from function.core.service import ClassifyService
 from function.web.body import metadata_of, read_body
 from function.web.http import Request, Response, Route, in_json
 
 PREFIX = "/v2"
 
 
-def routes(service: Service) -> Iterator[Route]:
+def routes(service: ClassifyService) -> Iterator[Route]:
     """Its routes."""
     faces = _Inference(service)
     for path, view in (("", faces.server), ("/health/live", faces.live), ("/health/ready", faces.ready)):
@@ -32,7 +32,7 @@ def routes(service: Service) -> Iterator[Route]:
 
 
 class _Inference:
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ClassifyService) -> None:
         self._service, self._name = service, str(service.model["name"])
 
     def server(self, _: Request) -> Response:
@@ -52,12 +52,12 @@ class _Inference:
         self._check(name, version)
         return self._readiness({"name": name})
 
-    def infer(self, given: Request, name: str, version: str | None = None) -> Response:
+    def infer(self, request: Request, name: str, version: str | None = None) -> Response:
         self._check(name, version)
         try:
-            asked = read_request(read_body(given, self._service.limits.body), given.headers.get(HEAD_LENGTH))
-            given.asked = asking.of_texts(asked.texts, self._service.limits, asked.options, many=True)
-            done = given.done = self._service.classify(given.asked, metadata_of(given))
+            asked = read_request(read_body(request, self._service.limits.body), request.headers.get(HEAD_LENGTH))
+            request.classify_request = core_request.of_texts(asked.texts, self._service.limits, asked.options, many=True)
+            done = request.classification = self._service.classify(request.classify_request, metadata_of(request))
         except (Unusable, Malformed) as error:
             raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
         body, head = asked.answer(self._name, done.items, self._service.classifier.labels)

@@ -11,37 +11,37 @@ from http import HTTPStatus
 
 from function.core.jsonlines import MEDIA_TYPES, PART, Answers, Splitter
 from function.core.problems import Problem
-from function.core.service import Service
+from function.core.service import ClassifyService
 from function.environ import LINES
 from function.web.body import metadata_of, query_options, summary_of
 from function.web.http import Request, Response
 
 
-def stream(given: Request, service: Service) -> Response:
+def stream(request: Request, service: ClassifyService) -> Response:
     """The answer to such a request. Raises `Problem`, `Unusable`."""
-    if given.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
+    if request.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "lines of JSON are taken without a content encoding")
-    answers = Answers(service, query_options(given), metadata_of(given), summary=summary_of(given))
-    if not service.streams.enter():
-        detail = f"{service.streams.most} streams of lines are open, the limit (MAX_STREAMS)"
+    answers = Answers(service, query_options(request), metadata_of(request), summary=summary_of(request))
+    if not service.streams.acquire():
+        detail = f"{service.streams.limit} streams of lines are open, the limit (MAX_STREAMS)"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
-    take = given.environ.get(LINES)
+    take = request.environ.get(LINES)
     if take:
         take(answers)
         # It holds no thread while it is idle, and so no place of those that do.
-        service.requests.leave()
-        given.admitted = False
+        service.requests.release()
+        request.admitted = False
         lines: Iterator[bytes] = iter(())
     else:
         # In memory already: the limit is a line's.
-        lines = _answered(given.environ["wsgi.input"].read(), service, answers)
+        lines = _answered(request.environ["wsgi.input"].read(), service, answers)
     response = Response(lines, mimetype=MEDIA_TYPES[0])
     response.headers["X-Accel-Buffering"] = "no"
-    response.call_on_close(service.streams.leave)
+    response.call_on_close(service.streams.release)
     return response
 
 
-def _answered(body: bytes, service: Service, answers: Answers) -> Iterator[bytes]:
+def _answered(body: bytes, service: ClassifyService, answers: Answers) -> Iterator[bytes]:
     splitter = Splitter(service.limits.body)
     splitter.feed(body)
     splitter.end()

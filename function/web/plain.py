@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
-from function.core import request as asking
+from function.core import request as core_request
 from function.core.answers import answer
 from function.core.jsonlines import MEDIA_TYPES
 from function.core.options import read_options, typed
 from function.core.problems import Problem
-from function.core.request import Asked
-from function.core.service import Service
+from function.core.request import ClassifyRequest
+from function.core.service import ClassifyService
 from function.web import events, ndjson
 from function.web.body import metadata_of, query_options, read_body, text_of
 from function.web.http import JSON, Request, Response, Route, in_json
@@ -19,65 +19,65 @@ from function.web.http import JSON, Request, Response, Route, in_json
 TEXT, FORM = "text/plain", "application/x-www-form-urlencoded"
 
 
-def routes(service: Service) -> Iterator[Route]:
+def routes(service: ClassifyService) -> Iterator[Route]:
     """Its routes."""
 
-    def classify(given: Request) -> Response:
-        if given.kind in MEDIA_TYPES:
-            return ndjson.stream(given, service)
-        asked = given.asked = read_asked(given, service)
-        done = given.done = service.classify(asked, metadata_of(given))
-        return in_json(answer(done.items, asked.options, service.model, many=asked.many))
+    def classify(request: Request) -> Response:
+        if request.kind in MEDIA_TYPES:
+            return ndjson.stream(request, service)
+        wanted = request.classify_request = read_classify_request(request, service)
+        done = request.classification = service.classify(wanted, metadata_of(request))
+        return in_json(answer(done.items, wanted.options, service.model, many=wanted.many))
 
-    def root(given: Request) -> Response:
-        return events.answer(given, service) if events.is_event(given) else classify(given)
+    def root(request: Request) -> Response:
+        return events.answer(request, service) if events.is_event(request) else classify(request)
 
     yield "/classify", classify, "POST"
     yield "/", root, "POST"
 
 
-def read_asked(given: Request, service: Service) -> Asked:
+def read_classify_request(request: Request, service: ClassifyService) -> ClassifyRequest:
     """What the request asks for. Raises `Problem`, `Malformed`, `Unusable`."""
-    read = _READ.get(given.kind)
+    read = _READ.get(request.kind)
     if read is None:
-        raise _unsupported(given, _peek(given, service))
-    return read(given, service)
+        raise _unsupported(request, _peek(request, service))
+    return read(request, service)
 
 
-def _json(given: Request, service: Service) -> Asked:
-    data = asking.parse_json(read_body(given, service.limits.body))
-    return asking.of_object(data, service.limits, query_options(given))
+def _json(request: Request, service: ClassifyService) -> ClassifyRequest:
+    data = core_request.parse_json(read_body(request, service.limits.body))
+    return core_request.of_object(data, service.limits, query_options(request))
 
 
-def _text(given: Request, service: Service) -> Asked:
-    text = text_of(read_body(given, service.limits.body), given.charset)
-    return asking.of_texts([text], service.limits, read_options(query_options(given)), many=False)
+def _text(request: Request, service: ClassifyService) -> ClassifyRequest:
+    text = text_of(read_body(request, service.limits.body), request.charset)
+    return core_request.of_texts([text], service.limits, read_options(query_options(request)), many=False)
 
 
-def _form(given: Request, service: Service) -> Asked:
+def _form(request: Request, service: ClassifyService) -> ClassifyRequest:
     from urllib.parse import parse_qs
 
-    body = read_body(given, service.limits.body)
+    body = read_body(request, service.limits.body)
     if _like_json(body):
-        raise _unsupported(given, body)
-    text = asking.decoded(body)
+        raise _unsupported(request, body)
+    text = core_request.decoded(body)
     try:
         fields = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=service.limits.texts + 16)
     except ValueError as error:
-        raise asking.Malformed(f"the form cannot be read: {error}") from None
+        raise core_request.Malformed(f"the form cannot be read: {error}") from None
     last = {name: values[-1] for name, values in fields.items()}
     data = {name: last["text"] if name == "text" else fields["texts"] for name in ("text", "texts") if name in fields}
-    return asking.of_object({**last, **typed(last), **data}, service.limits, query_options(given))
+    return core_request.of_object({**last, **typed(last), **data}, service.limits, query_options(request))
 
 
-_READ: dict[str, Callable[[Request, Service], Asked]] = {JSON: _json, TEXT: _text, FORM: _form}
+_READ: dict[str, Callable[[Request, ClassifyService], ClassifyRequest]] = {JSON: _json, TEXT: _text, FORM: _form}
 
 
-def _peek(given: Request, service: Service) -> bytes:
+def _peek(request: Request, service: ClassifyService) -> bytes:
     """The body of a request that is refused anyway; none where it cannot be read."""
     try:
-        return read_body(given, service.limits.body)
-    except (Problem, asking.Malformed):
+        return read_body(request, service.limits.body)
+    except (Problem, core_request.Malformed):
         return b""
 
 
@@ -86,9 +86,9 @@ def _like_json(body: bytes) -> bool:
     return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 
 
-def _unsupported(given: Request, body: bytes) -> Problem:
+def _unsupported(request: Request, body: bytes) -> Problem:
     """415; where the body looks like JSON, it is that type that is needed: curl's -d says that it sends a form."""
-    sent = f"not {given.kind}" if given.kind else "and none was given"
+    sent = f"not {request.kind}" if request.kind else "and none was request"
     if _like_json(body):
         detail = f"the body looks like JSON: it needs the header Content-Type: {JSON}, {sent}"
     else:

@@ -16,18 +16,18 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTION
 _SAFE = "/!$&'()*+,;=:@~"
 
 
-def begin(given: Request) -> Span:
+def begin(request: Request) -> Span:
     """Its span, named by method and route, or by the method alone where no route matched."""
     if not tracing.on():
         return tracing.NOTHING
-    known = given.method in _METHODS
-    words = [given.method if known else "HTTP", *([given.route] if given.matched else [])]
-    return tracing.start(" ".join(words), given.trace, server=True, attributes=_attributes(given, known=known))
+    known = request.method in _METHODS
+    words = [request.method if known else "HTTP", *([request.route] if request.matched else [])]
+    return tracing.start(" ".join(words), request.trace, server=True, attributes=_attributes(request, known=known))
 
 
-def end(given: Request, entry: Entry) -> None:
+def end(request: Request, entry: Entry) -> None:
     """Ends it with the answer's status."""
-    span = given.span
+    span = request.span
     span.set("http.response.status_code", entry.status)
     span.set("request.id", entry.id)
     if entry.status >= 500:
@@ -35,21 +35,21 @@ def end(given: Request, entry: Entry) -> None:
     span.end()
 
 
-def _attributes(given: Request, *, known: bool) -> dict[str, str | int]:
+def _attributes(request: Request, *, known: bool) -> dict[str, str | int]:
     """What is known before the request is answered, so that a sampler has it."""
     from urllib.parse import quote
 
-    environ = given.environ
+    environ = request.environ
     found: dict[str, str | int] = {
-        "http.request.method": given.method if known else "_OTHER",
+        "http.request.method": request.method if known else "_OTHER",
         "url.path": quote(environ["PATH_INFO"].encode("latin-1"), safe=_SAFE),
         "url.scheme": environ["wsgi.url_scheme"],
         "network.protocol.version": environ["SERVER_PROTOCOL"].partition("/")[2],
     }
     if not known:
-        found["http.request.method_original"] = given.method
-    if given.matched:
-        found["http.route"] = given.route
+        found["http.request.method_original"] = request.method
+    if request.matched:
+        found["http.route"] = request.route
     address, port = _divided(environ.get("HTTP_HOST", ""))
     if address:
         found["server.address"] = address

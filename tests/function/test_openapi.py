@@ -12,8 +12,8 @@ from openapi_spec_validator import validate
 
 from function.core.classifier import Classifier
 from function.core.options import Options
-from function.core.request import Limits
-from function.core.service import Service, Slots
+from function.core.request import RequestLimits
+from function.core.service import ClassifyService, CountedSemaphore
 from function.load import extras_of
 from function.telemetry.access import Access
 from function.web.app import create_app
@@ -49,8 +49,9 @@ def test_it_names_every_route_and_no_other(document: Any) -> None:
         def run_timed(self, *_: Any, **__: Any) -> Any:
             raise NotImplementedError
 
-    service = Service(
-        Classifier.of_file(extras_of(TWEETS), Nobody()), {"name": "tweets", "sha256": None}, Limits(1, 1, 1), 1.0, Slots(1), Slots(1),
+    service = ClassifyService(
+        Classifier.of_file(extras_of(TWEETS), Nobody()), {"name": "tweets", "sha256": None}, RequestLimits(1, 1, 1), 1.0,
+        CountedSemaphore(1), CountedSemaphore(1),
         lambda: None, list, {},
     )  # fmt: skip
     rules = create_app(service, Access(service)).url_map.iter_rules()

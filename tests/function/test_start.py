@@ -60,7 +60,7 @@ def listening(self, sockets):
     print(*sys.modules, flush=True)
     os._exit(0)
 
-serving.Server.run, __main__.assemble = listening, kept
+serving.HttpServer.run, __main__.assemble = listening, kept
 sys.argv = ["function"]
 __main__.main()
 """

@@ -9,8 +9,8 @@ from typing import Any
 from werkzeug.test import Client
 
 from function.core.classifier import Classifier
-from function.core.request import Limits
-from function.core.service import Service, Slots
+from function.core.request import RequestLimits
+from function.core.service import ClassifyService, CountedSemaphore
 from function.load import extras_of
 from function.telemetry.access import Access
 from function.web.app import create_app
@@ -40,11 +40,11 @@ class Runner:
         return [RunResult([from_values("float32", (1, 3), self._logits(to_values(request[0])))]) for request in requests]
 
 
-def service(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> Service:
+def service(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> ClassifyService:
     """A service of the shipped model that runs nothing; bodies of 4,000 bytes, 4 texts of 100 characters."""
-    return Service(
-        Classifier.of_file(extras(), Runner(logits)), {"name": "tweets", "sha256": None}, Limits(4, 100, 4000), 1.0,
-        Slots(4), Slots(1), lambda: None, lambda: [("unix:///nowhere", True)], {},
+    return ClassifyService(
+        Classifier.of_file(extras(), Runner(logits)), {"name": "tweets", "sha256": None}, RequestLimits(4, 100, 4000), 1.0,
+        CountedSemaphore(4), CountedSemaphore(1), lambda: None, lambda: [("unix:///nowhere", True)], {},
     )  # fmt: skip
 
 

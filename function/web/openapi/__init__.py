@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from function.core.service import Service
+from function.core.service import ClassifyService
 from function.web.http import Request, Response, Route, in_json
 
 
-def routes(service: Service) -> Iterator[Route]:
+def routes(service: ClassifyService) -> Iterator[Route]:
     """Its route."""
 
     def openapi(_: Request) -> Response:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from function import __version__
-from function.core.service import Service
+from function.core.service import ClassifyService
 from function.web.openapi import inference
 from function.web.openapi.parts import CLASSIFYING, Json, errors, get, headers, json_content, ok, ref, responses
 from function.web.openapi.schemas import MEANINGS, OPTIONS, schemas
 
 
-def document(service: Service) -> Json:
+def document(service: ClassifyService) -> Json:
     """The document for a service."""
     return {
         "openapi": "3.1.0",
@@ -42,7 +42,7 @@ def _classify() -> Json:
         "application/x-www-form-urlencoded": {"schema": form},
         "application/x-ndjson": {
             "schema": {
-                "description": "An object a line: a text, if you like an id, and options. A bad line has an error in its answer."
+                "description": "Each line is an object: a text, optionally an id, and options. A bad line has an error in its answer."
             },
             "examples": {"lines": {"value": '{"id": 1, "text": "good morning"}\n{"id": 2, "text": "see you"}\n'}},
         },

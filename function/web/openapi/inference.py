@@ -5,12 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from function.core.openinference import VERSION
-from function.core.service import Service
+from function.core.service import ClassifyService
 from function.web.openapi import parts
 from function.web.openapi.parts import CLASSIFYING, WHY, Json, errors, json_content, ok, ref
 
 
-def paths(service: Service) -> Json:
+def paths(service: ClassifyService) -> Json:
     """Its paths for the one model of the service."""
 
     def parameter(name: str, value: str) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from function.core.openinference import metadata
 from function.core.options import Options
-from function.core.service import Service
+from function.core.service import ClassifyService
 from function.web.openapi.parts import Json, ref
 from vaccel_common.options import declared
 
@@ -20,7 +20,7 @@ MEANINGS = {name: " ".join(filter(None, (option.help, option.choose))) for name,
 _ERRORS: Json = {"enum": [*_DECLARED["errors"].kind.schema()["enum"], None]}
 
 
-def schemas(service: Service) -> Json:
+def schemas(service: ClassifyService) -> Json:
     """All schemas, by name."""
     text = {"type": "string", "minLength": 1, "maxLength": service.limits.chars, "pattern": r"\S", "examples": [EXAMPLE]}
     scores = {
@@ -103,7 +103,7 @@ def _problem() -> Json:
     }
 
 
-def _asked(service: Service) -> Json:
+def _asked(service: ClassifyService) -> Json:
     options = {name: {"description": MEANINGS[name], **schema} for name, schema in _nullable().items()}
     most = service.limits.texts
     errors = {**_ERRORS, "description": MEANINGS["errors"]}
@@ -144,7 +144,7 @@ def _event(data: Json) -> Json:
     }
 
 
-def _infer_request(service: Service) -> Json:
+def _infer_request(service: ClassifyService) -> Json:
     data = {"type": "array", "minItems": 1, "maxItems": service.limits.texts, "items": ref("schemas/Text")}
     tensor = {
         "type": "object",

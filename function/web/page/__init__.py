@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 from werkzeug.exceptions import NotFound
 
-from function.core.service import Service
+from function.core.service import ClassifyService
 from function.web.health import about
 from function.web.http import Request, Response, Route, in_json
 
 _CACHE = "public, max-age=300"
 
 
-def routes(service: Service) -> Iterator[Route]:
+def routes(service: ClassifyService) -> Iterator[Route]:
     """Its routes."""
 
-    def root(given: Request) -> Response:
-        if given.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+    def root(request: Request) -> Response:
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
             return _asset("index.html", "no-cache")
         response = in_json(about(service))
         response.vary.add("Accept")

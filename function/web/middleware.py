@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from function.core.classifier import Classified
-from function.core.service import Service
+from function.core.classifier import Classification
+from function.core.service import ClassifyService
 from function.telemetry.access import Access, Entry, request_id
 from function.web import spans
 from function.web.body import trace_of
@@ -14,10 +14,10 @@ from function.web.http import Request, Response, Route
 from vaccel_common import log, tracing
 
 
-class Watch:
+class Middleware:
     """Watches the requests of one application."""
 
-    def __init__(self, service: Service, access: Access) -> None:
+    def __init__(self, service: ClassifyService, access: Access) -> None:
         self._service, self._access = service, access
 
     def routes(self) -> Iterator[Route]:
@@ -30,35 +30,35 @@ class Watch:
 
         yield "/metrics", exposition, "GET"
 
-    def begin(self, given: Request) -> None:
+    def begin(self, request: Request) -> None:
         """Before a request is answered."""
-        given.id = request_id(given.environ.get("HTTP_X_REQUEST_ID"))
-        given.trace = trace_of(given)
-        given.span = spans.begin(given)
+        request.id = request_id(request.environ.get("HTTP_X_REQUEST_ID"))
+        request.trace = trace_of(request)
+        request.span = spans.begin(request)
         # Set where there is no trace, too: threads are reused.
-        log.context.set(tracing.ids(given.span, given.trace))
+        log.context.set(tracing.ids(request.span, request.trace))
 
-    def end(self, given: Request, response: Response) -> None:
+    def end(self, request: Request, response: Response) -> None:
         """After it; what is left is done when the answer has been sent."""
-        response.headers["X-Request-Id"] = given.id
-        response.headers["Server-Timing"] = _timing(time.perf_counter() - given.began, given.done, self._service)
+        response.headers["X-Request-Id"] = request.id
+        response.headers["Server-Timing"] = _timing(time.perf_counter() - request.began, request.classification, self._service)
 
         trace = log.context.get()
 
         def over() -> None:
             entry = Entry(
-                given.method, given.path, given.route, response.status_code, given.id, time.perf_counter() - given.began,
-                trace=trace, done=given.done,
-                texts=[str(text) for text in given.asked.texts] if given.asked and self._service.log_texts else None,
+                request.method, request.path, request.route, response.status_code, request.id, time.perf_counter() - request.began,
+                trace=trace, done=request.classification,
+                texts=[str(text) for text in request.classify_request.texts] if request.classify_request and self._service.log_texts else None,
             )  # fmt: skip
             if tracing.on():
-                spans.end(given, entry)
+                spans.end(request, entry)
             self._access.record(entry)
 
         response.call_on_close(over)
 
 
-def _timing(seconds: float, done: Classified | None, service: Service) -> str:
+def _timing(seconds: float, done: Classification | None, service: ClassifyService) -> str:
     parts = {"total": seconds}
     if done:
         spent = done.spent
