@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Echo(nn.Module):
+class EchoModel(nn.Module):
     """Any dtype and dims -> the same."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def save(folder: Path, count: int = 1, size: int = 1) -> list[str]:
     """Writes ``count`` models, no two alike, ``size`` numbers of weights in each; their names."""
     names = [f"echo{number}" for number in range(count)]
     for number, name in enumerate(names):
-        module = Echo().eval()
+        module = EchoModel().eval()
         module.register_buffer("weights", torch.full((size,), float(number)))
         torch.jit.save(torch.jit.script(module), str(folder / f"{name}.pt"))
     return names

@@ -20,7 +20,7 @@ _GRACE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TimedResponse:
     """Seconds after the start; ``status``: HTTP's, 0 where there was no whole and right answer. ``kind``: of its request."""
 
     intended: float
@@ -35,7 +35,7 @@ class Answer:
         return self.done - self.intended
 
 
-class _Connection:
+class _LoadConnection:
     __slots__ = ("got", "intended", "kind", "need", "place", "sent", "sock", "status", "waiting")
 
     def __init__(self, place: tuple[str, int]) -> None:
@@ -54,17 +54,17 @@ class Generator:
     def __init__(self, ports: list[int], requests: list[tuple[bytes, int]], expect: bytes, connections: int) -> None:
         self._requests, self._expect = requests, expect
         self._epoll = select.epoll()
-        self._open: dict[int, _Connection] = {}
-        self._idle: deque[_Connection] = deque()
+        self._open: dict[int, _LoadConnection] = {}
+        self._idle: deque[_LoadConnection] = deque()
         self._next = 0
-        self.answers: list[Answer] = []
+        self.answers: list[TimedResponse] = []
         for number in range(connections):
             self._add(("127.0.0.1", ports[number % len(ports)]))
 
     def closed(self, seconds: float) -> None:
         """Every connection is a client."""
         self._began = time.perf_counter()
-        paused: deque[tuple[float, _Connection]] = deque()
+        paused: deque[tuple[float, _LoadConnection]] = deque()
         while self._now() < seconds:
             while self._idle and self._now() < seconds:
                 self._send(self._idle.popleft(), self._now())
@@ -92,7 +92,7 @@ class Generator:
                 break
             for _ in self._receive(max(0.0, times[at] - self._now()) if at < len(times) else 0.5):
                 pass
-        self.answers += [Answer(when, self._now(), self._now(), 0, 0) for when in due]
+        self.answers += [TimedResponse(when, self._now(), self._now(), 0, 0) for when in due]
         self._finish()
 
     def _now(self) -> float:
@@ -108,14 +108,14 @@ class Generator:
                 self._answered(connection, 0)
             connection.sock.close()
 
-    def _add(self, place: tuple[str, int]) -> _Connection:
-        connection = _Connection(place)
+    def _add(self, place: tuple[str, int]) -> _LoadConnection:
+        connection = _LoadConnection(place)
         self._open[connection.sock.fileno()] = connection
         self._epoll.register(connection.sock.fileno(), select.EPOLLIN)
         self._idle.append(connection)
         return connection
 
-    def _send(self, connection: _Connection, intended: float) -> None:
+    def _send(self, connection: _LoadConnection, intended: float) -> None:
         data, connection.kind = self._requests[self._next % len(self._requests)]
         self._next += 1
         connection.intended, connection.sent, connection.waiting = intended, self._now(), True
@@ -126,7 +126,7 @@ class Generator:
         if not whole:
             self._replace(connection)
 
-    def _receive(self, timeout: float) -> list[_Connection]:
+    def _receive(self, timeout: float) -> list[_LoadConnection]:
         """Reads what has come; the connections that are idle again. select: epoll's own timeout is in whole milliseconds."""
         select.select([self._epoll], [], [], timeout)
         done = []
@@ -143,7 +143,7 @@ class Generator:
                 done.append(connection)
         return done
 
-    def _complete(self, connection: _Connection, data: bytes) -> bool:
+    def _complete(self, connection: _LoadConnection, data: bytes) -> bool:
         connection.got += data
         if not connection.need:
             head = connection.got.find(b"\r\n\r\n")
@@ -157,11 +157,11 @@ class Generator:
         self._answered(connection, status if status != 200 or self._expect in connection.got else 0)
         return True
 
-    def _answered(self, connection: _Connection, status: int) -> None:
-        self.answers.append(Answer(connection.intended, connection.sent, self._now(), status, connection.kind))
+    def _answered(self, connection: _LoadConnection, status: int) -> None:
+        self.answers.append(TimedResponse(connection.intended, connection.sent, self._now(), status, connection.kind))
         connection.got, connection.need, connection.waiting, connection.status = b"", 0, False, status
 
-    def _replace(self, connection: _Connection) -> None:
+    def _replace(self, connection: _LoadConnection) -> None:
         """The server has closed it: a failure if a request was under way."""
         if connection.waiting:
             self._answered(connection, 0)

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.generator import REFUSED, Answer, Generator
+from benchmarks.generator import REFUSED, Generator, TimedResponse
 from loadkit.processes import ROOT, raise_file_limit
 from loadkit.stats import percentile
 from loadkit.usage import busy_seconds, cpu_seconds, machine_seconds
 
 
 @dataclass(frozen=True)
-class Job:
+class LoadJob:
     """What to send: ``requests`` as (HTTP message, kind), right answers hold ``expect``. ``times``: an open loop's, else closed."""
 
     ports: list[int]
@@ -34,7 +34,7 @@ class Job:
 class Outcome:
     """All answers; CPU seconds by process (the generator's is ``load``), and of what else ran on the machine meanwhile."""
 
-    answers: list[Answer]
+    answers: list[TimedResponse]
     cpu: dict[str, float]
     others: float
     seconds: float
@@ -67,7 +67,7 @@ class Outcome:
         return {name: 1000 * seconds / count for name, seconds in self.cpu.items()}
 
 
-def run(job: Job, pids: Mapping[str, Sequence[int]] | None = None) -> Outcome:
+def run(job: LoadJob, pids: Mapping[str, Sequence[int]] | None = None) -> Outcome:
     """Runs the job; ``pids``: whose CPU time is counted, by name (with their children)."""
     pids = pids or {}
     before, machine, own = {name: cpu_seconds(*ids) for name, ids in pids.items()}, machine_seconds(), busy_seconds()
@@ -80,13 +80,17 @@ def run(job: Job, pids: Mapping[str, Sequence[int]] | None = None) -> Outcome:
     # The generator is a child of this process: its starting up, which is no part of the load, is in ``busy_seconds``.
     others = machine_seconds() - machine - (busy_seconds() - own) - sum(cpu.values())
     return Outcome(
-        [Answer(*one) for one in found["answers"]], {**cpu, "load": found["cpu"]}, max(0.0, others), seconds, bool(job.times)
+        [TimedResponse(*one) for one in found["answers"]],
+        {**cpu, "load": found["cpu"]},
+        max(0.0, others),
+        seconds,
+        bool(job.times),
     )
 
 
 def main() -> None:
     """Reads a job from standard input; prints its answers and the generator's CPU seconds."""
-    job = Job(**json.load(sys.stdin))
+    job = LoadJob(**json.load(sys.stdin))
     raise_file_limit()
     requests = [(message.encode(), kind) for message, kind in job.requests]
     with contextlib.suppress(OSError):  # As root: what measures is not to wait behind what is measured.

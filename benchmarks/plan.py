@@ -20,7 +20,7 @@ def say(text: str) -> None:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchmarkPlan:
     """Times in seconds. ``fractions``: open-loop rates as parts of the measured capacity."""
 
     quick: bool
@@ -38,11 +38,11 @@ class Plan:
     agents: tuple[int, ...]
 
 
-QUICK = Plan(
+QUICK = BenchmarkPlan(
     quick=True, repeats=1, clients=(1, 32), seconds=2.5, warm=0.5, alone=80, open_seconds=4, fractions=(0.7,), spawns=3,
     hop_seconds=0.4, sessions=(1, 1000), models=(1, 4), agents=(1, 2),
 )  # fmt: skip
-FULL = Plan(
+FULL = BenchmarkPlan(
     quick=False, repeats=3, clients=(1, 8, 32, 128), seconds=7, warm=1, alone=240, open_seconds=15, fractions=(0.3, 0.5, 0.7, 0.9),
     spawns=20, hop_seconds=2, sessions=(1, 100, 1000, 10_000), models=(1, 5, 10, 20), agents=(1, 2, 4),
 )  # fmt: skip
@@ -52,7 +52,7 @@ FULL = Plan(
 class Run:
     """What every part is given. ``variants``: name -> more options for the agent; ``rates``: of the open loop, not fractions."""
 
-    plan: Plan
+    plan: BenchmarkPlan
     texts: list[str]
     peers: bool = False
     variants: dict[str, str] = field(default_factory=dict)

@@ -37,7 +37,7 @@ def main(clients: int, seconds: int, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with targets.ours("unix").run() as running:
         messages = single(running.path, [(text, 0) for text in made(600)])
-        job = load.Job(list(running.ports), messages, clients, 4 * seconds + 10)
+        job = load.LoadJob(list(running.ports), messages, clients, 4 * seconds + 10)
         sender = threading.Thread(target=load.run, args=(job,))
         sender.start()
         for name, (pid, *_) in running.pids.items():

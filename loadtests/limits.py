@@ -13,7 +13,7 @@ UNTIMED = ("misbehaving", "stream")
 
 
 @dataclass(frozen=True)
-class Limits:
+class PassCriteria:
     """What is still good; times in milliseconds, None: no limit."""
 
     fail_ratio: float = 0.0
@@ -22,7 +22,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CriterionResult:
     """One figure against its limit, as a sentence."""
 
     says: str
@@ -30,7 +30,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Counts:
+class RequestCounts:
     """What a test has counted. ``times``: milliseconds -> requests that took so long, without the `UNTIMED`."""
 
     requests: int
@@ -48,13 +48,13 @@ def timed(entries: Iterable[tuple[str, Mapping[int, int]]]) -> Counter[int]:
     return found
 
 
-def judge(counts: Counts, limits: Limits) -> list[Verdict]:
+def judge(counts: RequestCounts, limits: PassCriteria) -> list[CriterionResult]:
     """A verdict on each limit that was set, on whether anything was asked at all, and on users that broke."""
     if not counts.requests:
-        return [Verdict("no request was made, which is no success", passed=False)]
+        return [CriterionResult("no request was made, which is no success", passed=False)]
     ratio = counts.failures / counts.requests
     verdicts = [
-        Verdict(
+        CriterionResult(
             f"fail ratio {ratio:.4f} ({counts.failures} of {counts.requests}), limit --max-fail-ratio {limits.fail_ratio:g}",
             ratio <= limits.fail_ratio,
         )
@@ -62,7 +62,7 @@ def judge(counts: Counts, limits: Limits) -> list[Verdict]:
     for name, share, limit in (("p95", 0.95, limits.p95_ms), ("p99", 0.99, limits.p99_ms)):
         if limit is not None:
             time = percentile_of_counts(counts.times, share)
-            verdicts.append(Verdict(f"{name} {time} ms, limit --max-{name}-ms {limit:g}", time <= limit))
+            verdicts.append(CriterionResult(f"{name} {time} ms, limit --max-{name}-ms {limit:g}", time <= limit))
     if counts.exceptions:
-        verdicts.append(Verdict(f"{counts.exceptions} exceptions in the load test itself, limit 0", passed=False))
+        verdicts.append(CriterionResult(f"{counts.exceptions} exceptions in the load test itself, limit 0", passed=False))
     return verdicts

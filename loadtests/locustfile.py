@@ -12,7 +12,7 @@ from locust import LoadTestShape, events
 from locust.runners import WorkerRunner
 
 from loadtests import limits, options, rpc, texts
-from loadtests.limits import Counts
+from loadtests.limits import RequestCounts
 from loadtests.misbehaving import Misbehaving
 from loadtests.rpc import RawRpc
 from loadtests.streams import NdjsonStream
@@ -94,7 +94,7 @@ def _decide(environment: Any, **_: Any) -> None:
         return
     stats = environment.runner.stats
     times = limits.timed((name, entry.response_times) for (name, _), entry in stats.entries.items())
-    counts = Counts(stats.total.num_requests, stats.total.num_failures, len(environment.runner.exceptions), times)
+    counts = RequestCounts(stats.total.num_requests, stats.total.num_failures, len(environment.runner.exceptions), times)
     verdicts = limits.judge(counts, options.limits(environment.parsed_options))
     for verdict in verdicts:
         log.log(logging.INFO if verdict.passed else logging.ERROR, "%s: %s", "ok" if verdict.passed else "FAILED", verdict.says)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.answers import AnswerChecker
-from loadtests.limits import Limits
-from loadtests.shapes import RUN_TIME_S, SHAPES, Plan
+from loadtests.limits import PassCriteria
+from loadtests.shapes import RUN_TIME_S, SHAPES, LoadShape
 
 NO_SHAPE = "none"
 _TOKENIZER = str(Path(__file__).parent.parent / "models/tweets.pt")
@@ -32,22 +32,22 @@ def add(parser: Any) -> None:
     option("--rpc-address", "an agent for RawRpc: unix:///PATH or tcp://HOST:PORT; without it there are no such users")
     option("--tokenizer", "the model's file, or its tokenizer file, for RawRpc", default=_TOKENIZER, env_var="TOKENIZER")
     option("--shape", "how the users come and go", choices=[NO_SHAPE, *SHAPES], default=NO_SHAPE)
-    option("--steps", "steps of --shape step", type=_at_least_one, default=Plan.steps)
-    option("--burst-seconds", "seconds of load of --shape bursts", type=_positive, default=Plan.burst)
-    option("--gap-seconds", "seconds without any, longer than it takes to scale to zero", type=_positive, default=Plan.gap)
+    option("--steps", "steps of --shape step", type=_at_least_one, default=LoadShape.steps)
+    option("--burst-seconds", "seconds of load of --shape bursts", type=_positive, default=LoadShape.burst)
+    option("--gap-seconds", "seconds without any, longer than it takes to scale to zero", type=_positive, default=LoadShape.gap)
     option("--max-fail-ratio", "failed requests of all, 0 to 1; more: exit code 1", type=_ratio, default=0.0)
     option("--max-p95-ms", "milliseconds for 95 of 100 requests; more: exit code 1", type=_positive)
     option("--max-p99-ms", "milliseconds for 99 of 100 requests; more: exit code 1", type=_positive)
 
 
-def limits(options: argparse.Namespace) -> Limits:
+def limits(options: argparse.Namespace) -> PassCriteria:
     """What the options say is still good."""
-    return Limits(options.max_fail_ratio, options.max_p95_ms, options.max_p99_ms)
+    return PassCriteria(options.max_fail_ratio, options.max_p95_ms, options.max_p99_ms)
 
 
-def plan(options: argparse.Namespace) -> Plan:
+def plan(options: argparse.Namespace) -> LoadShape:
     """The shape that the options ask for, with Locust's own ``--users``, ``--spawn-rate`` and ``--run-time`` in it."""
-    return Plan(
+    return LoadShape(
         options.shape,
         options.num_users or 1,
         options.spawn_rate or 1.0,

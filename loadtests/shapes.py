@@ -11,7 +11,7 @@ RUN_TIME_S = 300.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadShape:
     """``users``: the most; ``rate``: users started a second; times in seconds."""
 
     shape: str
@@ -32,24 +32,24 @@ class Plan:
         return users, max(self.rate, self.users) if sudden else self.rate
 
 
-def _steady(plan: Plan, _: float) -> int:
+def _steady(plan: LoadShape, _: float) -> int:
     return plan.users
 
 
-def _step(plan: Plan, second: float) -> int:
+def _step(plan: LoadShape, second: float) -> int:
     number = int(second / plan.run_time * plan.steps) + 1
     return max(1, math.ceil(plan.users * number / plan.steps))
 
 
-def _spike(plan: Plan, second: float) -> int:
+def _spike(plan: LoadShape, second: float) -> int:
     """A tenth of the users, and all of them for the fifth of the time in the middle."""
     return plan.users if 0.4 <= second / plan.run_time < 0.6 else max(1, plan.users // 10)
 
 
-def _bursts(plan: Plan, second: float) -> int:
+def _bursts(plan: LoadShape, second: float) -> int:
     """All, then nobody for long enough that Knative takes the last pod away, and again."""
     return plan.users if second % (plan.burst + plan.gap) < plan.burst else 0
 
 
 #: Name -> users at a second.
-SHAPES: dict[str, Callable[[Plan, float], int]] = {"steady": _steady, "step": _step, "spike": _spike, "bursts": _bursts}
+SHAPES: dict[str, Callable[[LoadShape, float], int]] = {"steady": _steady, "step": _step, "spike": _spike, "bursts": _bursts}

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 
-from benchmarks.httpfuzz.client import Client
+from benchmarks.httpfuzz.client import FuzzClient
 from benchmarks.httpfuzz.log import Log
-from benchmarks.httpfuzz.streams import Failure, Stream, minimized, streams
+from benchmarks.httpfuzz.streams import Failure, FuzzStream, minimized, streams
 from benchmarks.lines import tiny
 from loadkit import servers
 from loadkit.processes import raise_file_limit
@@ -28,7 +28,7 @@ _SHOWN = 12
 
 
 @dataclass
-class Target:
+class FuzzTarget:
     """A server that is fuzzed; its process and its log, if they are ours; its memory so far in MiB."""
 
     port: int
@@ -70,8 +70,8 @@ class Target:
 def main(messages: int, seconds: float, seed: int, first: int, depth: int, connections: int, port: int | None) -> None:
     """Sends mutated requests to a function and an agent of its own, and holds the answers to the oracle."""
     raise_file_limit()
-    with contextlib.nullcontext(Target(port)) if port else _function() as target:
-        client = Client(target.port, _LIMIT_S, connections, seconds=seconds)
+    with contextlib.nullcontext(FuzzTarget(port)) if port else _function() as target:
+        client = FuzzClient(target.port, _LIMIT_S, connections, seconds=seconds)
         print(f"seed {seed}, messages {first} to {first + messages - 1}; {target.look()}", flush=True)
         began, every = time.monotonic(), max(1000, messages // 50)
         following = every
@@ -91,7 +91,7 @@ def main(messages: int, seconds: float, seed: int, first: int, depth: int, conne
 
 
 @contextlib.contextmanager
-def _function() -> Iterator[Target]:
+def _function() -> Iterator[FuzzTarget]:
     """A function with short limits, on an agent with a model that costs nothing."""
     with tempfile.TemporaryDirectory() as folder:
         model = tiny(Path(folder) / "tiny.pt")
@@ -103,10 +103,10 @@ def _function() -> Iterator[Target]:
             log.path.open("ab") as output,
             servers.function(agent.address, env, output=output) as function,
         ):
-            yield Target(function.port, function.process, log)
+            yield FuzzTarget(function.port, function.process, log)
 
 
-def _report(client: Client, target: Target, seconds: float, seed: int) -> bool:
+def _report(client: FuzzClient, target: FuzzTarget, seconds: float, seed: int) -> bool:
     """Says what happened; whether the process or its log have something wrong."""
     counts = client.counts
     print(f"{counts['messages']} messages in {seconds:.0f} s, {counts['messages'] / seconds:.0f}/s")
@@ -124,10 +124,10 @@ def _report(client: Client, target: Target, seconds: float, seed: int) -> bool:
     return bool(wrong)
 
 
-def _show(failure: Failure, client: Client, seed: int) -> None:
-    again = Client(client.port, client.limit)
+def _show(failure: Failure, client: FuzzClient, seed: int) -> None:
+    again = FuzzClient(client.port, client.limit)
 
-    def fails(stream: Stream) -> bool:
+    def fails(stream: FuzzStream) -> bool:
         again.failures.clear()
         again.run([stream])
         return any(found.kind == failure.kind for found in again.failures)

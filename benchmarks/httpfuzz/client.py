@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from benchmarks.httpfuzz import answers as reading
-from benchmarks.httpfuzz.answers import Garbled
+from benchmarks.httpfuzz import responses as reading
 from benchmarks.httpfuzz.judge import judged
 from benchmarks.httpfuzz.oracle import Tail
-from benchmarks.httpfuzz.streams import Failure, Stream
+from benchmarks.httpfuzz.responses import Garbled
+from benchmarks.httpfuzz.streams import Failure, FuzzStream
 
 #: Seconds without a byte after which a client that is not answered sends its end; one of so many such clients waits for
 #: the server's time limit instead; streams that wait for their end at the same time.
@@ -23,7 +23,7 @@ _WAITING = (Tail.PARTIAL, Tail.WAITING)
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
-class _Connection:
+class _FuzzConnection:
     """A connection to a server; ``before``: the stream that it carried last."""
 
     def __init__(self, place: tuple[str, int]) -> None:
@@ -32,7 +32,7 @@ class _Connection:
         self.sock.setblocking(False)
         self.before = b""
 
-    def begin(self, stream: Stream, limit: float) -> None:
+    def begin(self, stream: FuzzStream, limit: float) -> None:
         self.stream, self.got, self.left, self.sent_end = stream, b"", memoryview(stream.data), False
         self.parked = stream.verdict.tail in _WAITING
         self.last = time.monotonic()
@@ -67,7 +67,7 @@ class _Connection:
 
 
 @dataclass
-class Client:
+class FuzzClient:
     """Sends streams to a server. ``limit``: seconds after which a connection that should have ended is a failure.
 
     Nothing more is sent after so many failures as ``most``, nor after so many ``seconds``. ``progress`` is told how many cases are done.
@@ -83,11 +83,11 @@ class Client:
     counts: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
 
-    def run(self, work: Iterable[Stream]) -> None:
+    def run(self, work: Iterable[FuzzStream]) -> None:
         """Until every stream is judged."""
         self._epoll = select.epoll()
-        self._open: dict[int, _Connection] = {}
-        self._idle: list[_Connection] = []
+        self._open: dict[int, _FuzzConnection] = {}
+        self._idle: list[_FuzzConnection] = []
         self._parked = 0
         left, more, swept = iter(work), True, time.monotonic()
         end = swept + self.seconds
@@ -106,14 +106,14 @@ class Client:
             connection.sock.close()
         self._epoll.close()
 
-    def _start(self, stream: Stream) -> None:
-        connection = self._idle.pop() if self._idle else _Connection(("127.0.0.1", self.port))
+    def _start(self, stream: FuzzStream) -> None:
+        connection = self._idle.pop() if self._idle else _FuzzConnection(("127.0.0.1", self.port))
         connection.begin(stream, self.limit)
         self._open[connection.sock.fileno()] = connection
         self._epoll.register(connection.sock.fileno(), select.EPOLLIN | select.EPOLLOUT)
         self._parked += connection.parked
 
-    def _step(self, connection: _Connection, events: int) -> None:
+    def _step(self, connection: _FuzzConnection, events: int) -> None:
         if events & select.EPOLLOUT and connection.left:
             try:
                 connection.send()
@@ -124,7 +124,7 @@ class Client:
         if events & ~select.EPOLLOUT:
             self._receive(connection)
 
-    def _receive(self, connection: _Connection) -> None:
+    def _receive(self, connection: _FuzzConnection) -> None:
         try:
             data = connection.sock.recv(1 << 18)
         except BlockingIOError:
@@ -147,7 +147,7 @@ class Client:
                 except OSError:
                     pass  # The server's end comes with the next look.
 
-    def _done(self, connection: _Connection, *, ended: bool) -> None:
+    def _done(self, connection: _FuzzConnection, *, ended: bool) -> None:
         stream = connection.stream
         self._epoll.unregister(connection.sock.fileno())
         del self._open[connection.sock.fileno()]

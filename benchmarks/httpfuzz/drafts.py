@@ -13,7 +13,7 @@ _MUTATIONS = (0, 1, 1, 1, 1, 2, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class FuzzCase:
     """The bytes of one request; ``ends``: they are cut off and the client sends its end behind them."""
 
     number: int
@@ -54,7 +54,7 @@ class Draft:
         return head + b"".join(map(b"".join, self.chunks)) + b"".join(self.last)
 
 
-def case(seed: int, number: int) -> Case:
+def case(seed: int, number: int) -> FuzzCase:
     """A request, most of the time mutated."""
     chance = random.Random(seed << 40 | number)
     draft = valid(chance, number)
@@ -64,7 +64,7 @@ def case(seed: int, number: int) -> Case:
     if chance.random() < _BYTEWISE:
         data = _bytewise(data, chance)
     ends = chance.random() < _CUT_OFF
-    return Case(number, data[: chance.randrange(1, len(data) + 1)] if ends else data, ends)
+    return FuzzCase(number, data[: chance.randrange(1, len(data) + 1)] if ends else data, ends)
 
 
 def valid(chance: random.Random, number: int) -> Draft:

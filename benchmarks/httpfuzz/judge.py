@@ -7,15 +7,15 @@ from http import HTTPStatus
 
 from benchmarks.httpfuzz import oracle
 from benchmarks.httpfuzz.allowances import CLOSING_TRAILER, READINGS, Lenient
-from benchmarks.httpfuzz.answers import Answer, Garbled, read
-from benchmarks.httpfuzz.oracle import Tail, Verdict, Want
+from benchmarks.httpfuzz.oracle import Expectation, ExpectedResponse, Tail
+from benchmarks.httpfuzz.responses import Garbled, ParsedResponse, read
 
 _ALLOWED_5XX = (HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
 #: What a head alone may be answered with.
 _BEFORE_THE_BODY = (404, 405, 413, 415, 422)
 
 
-def judged(data: bytes, verdict: Verdict, got: bytes, *, ended: bool, cut: bool) -> tuple[str, str]:
+def judged(data: bytes, verdict: Expectation, got: bytes, *, ended: bool, cut: bool) -> tuple[str, str]:
     """What is wrong, and the allowance that was used; either may be empty. ``cut``: the client sent its end behind the bytes."""
     wrong, used = _by(verdict, got, ended=ended, cut=cut)
     if not wrong:
@@ -29,7 +29,7 @@ def judged(data: bytes, verdict: Verdict, got: bytes, *, ended: bool, cut: bool)
     return wrong, ""
 
 
-def _by(verdict: Verdict, got: bytes, *, ended: bool, cut: bool) -> tuple[str, str]:
+def _by(verdict: Expectation, got: bytes, *, ended: bool, cut: bool) -> tuple[str, str]:
     try:
         answers = read(got, [want.method for want in verdict.wants])
     except Garbled as error:
@@ -37,7 +37,7 @@ def _by(verdict: Verdict, got: bytes, *, ended: bool, cut: bool) -> tuple[str, s
     return compared(verdict, answers, ended=ended, cut=cut)
 
 
-def compared(verdict: Verdict, answers: Sequence[Answer], *, ended: bool, cut: bool) -> tuple[str, str]:
+def compared(verdict: Expectation, answers: Sequence[ParsedResponse], *, ended: bool, cut: bool) -> tuple[str, str]:
     """As `judged`, by one verdict and the answers that were read by it."""
     for answer in answers:
         if answer.status >= 500 and answer.status not in _ALLOWED_5XX:
@@ -56,7 +56,7 @@ def compared(verdict: Verdict, answers: Sequence[Answer], *, ended: bool, cut: b
     return _tail(verdict, answers[len(verdict.wants) :], ended=ended, cut=cut), ""
 
 
-def _unlike(want: Want, answer: Answer) -> str:
+def _unlike(want: ExpectedResponse, answer: ParsedResponse) -> str:
     """What shows that it is not the answer to this request."""
     if want.canary and (answer.status, answer.id) != (200, b"canary"):
         return f"not the canary's: {answer.status} {answer.id!r}"
@@ -68,7 +68,7 @@ def _unlike(want: Want, answer: Answer) -> str:
     return "" if answer.whole else "it is not whole"
 
 
-def _early_end(want: Want, answer: Answer, number: int) -> tuple[str, str]:
+def _early_end(want: ExpectedResponse, answer: ParsedResponse, number: int) -> tuple[str, str]:
     """The connection ended behind an answer, though the request did not ask for that."""
     if want.refusable and (answer.status >= HTTPStatus.BAD_REQUEST or want.refusable == CLOSING_TRAILER):
         return "", want.refusable
@@ -77,7 +77,7 @@ def _early_end(want: Want, answer: Answer, number: int) -> tuple[str, str]:
     return f"answer {number + 1}: a valid request is refused or its connection ended: {answer.status}", ""
 
 
-def _tail(verdict: Verdict, answers: Sequence[Answer], *, ended: bool, cut: bool) -> str:
+def _tail(verdict: Expectation, answers: Sequence[ParsedResponse], *, ended: bool, cut: bool) -> str:
     """What is wrong behind the last whole request."""
     tail = verdict.tail
     if tail in (Tail.OPEN, Tail.CLOSED):

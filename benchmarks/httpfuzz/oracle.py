@@ -40,7 +40,7 @@ class Tail(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class ExpectedResponse:
     """A whole request. ``id``: that its answer must carry, if it is known; ``refusable``: the allowance by which it may be refused."""
 
     method: bytes
@@ -52,10 +52,10 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Expectation:
     """What has to be answered, and how the connection goes on; ``reason``: why not; ``head``: that must be refused."""
 
-    wants: tuple[Want, ...]
+    wants: tuple[ExpectedResponse, ...]
     tail: Tail
     reason: str = ""
     head: bytes = b""
@@ -66,16 +66,16 @@ class Verdict:
         return self.tail is Tail.OPEN and bool(self.wants) and self.wants[-1].canary
 
 
-_CANARY = Want(b"GET", b"canary", canary=True)
+_CANARY = ExpectedResponse(b"GET", b"canary", canary=True)
 
 
-class _Refused(Exception):
+class _RuleBroken(Exception):
     """A rule that h11 does not hold is broken."""
 
 
-def read(data: bytes, lenient: Lenient = Lenient.NOTHING) -> Verdict:
+def read(data: bytes, lenient: Lenient = Lenient.NOTHING) -> Expectation:
     """The verdict on a connection's bytes."""
-    wants: list[Want] = []
+    wants: list[ExpectedResponse] = []
     while data := rewritten(data, lenient):
         if data == CANARY:
             wants.append(_CANARY)
@@ -84,12 +84,12 @@ def read(data: bytes, lenient: Lenient = Lenient.NOTHING) -> Verdict:
         if want:
             wants.append(want)
         if tail is not Tail.OPEN:
-            return Verdict(tuple(wants), tail, reason, _head(data) if tail is Tail.REFUSED else b"")
+            return Expectation(tuple(wants), tail, reason, _head(data) if tail is Tail.REFUSED else b"")
         data = rest
-    return Verdict(tuple(wants), Tail.OPEN)
+    return Expectation(tuple(wants), Tail.OPEN)
 
 
-def _one(data: bytes, lenient: Lenient) -> tuple[Want | None, Tail, str, bytes]:
+def _one(data: bytes, lenient: Lenient) -> tuple[ExpectedResponse | None, Tail, str, bytes]:
     """The first request, what comes of the connection, why, and the bytes behind it."""
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST)
     parser.receive_data(data)
@@ -103,7 +103,7 @@ def _one(data: bytes, lenient: Lenient) -> tuple[Want | None, Tail, str, bytes]:
         tail = Tail.BROKEN
         if not _read_body(parser, data):
             return None, Tail.WAITING, "the body is not whole", b""
-    except (h11.RemoteProtocolError, _Refused) as error:
+    except (h11.RemoteProtocolError, _RuleBroken) as error:
         return None, tail, str(error), b""
     rest = parser.trailing_data[0]
     want = _want(request, head, data[len(head) : len(data) - len(rest)])
@@ -132,30 +132,30 @@ def _read_body(parser: h11.Connection, data: bytes) -> bool:
 def _check(request: h11.Request, head: bytes) -> None:
     """Source: RFC 9112, 2.3, 3.2, 5.2, 6.1."""
     if request.http_version not in (b"1.0", b"1.1"):
-        raise _Refused("a version that is not 1.0 or 1.1")
+        raise _RuleBroken("a version that is not 1.0 or 1.1")
     _check_lines(request.headers, head)
     hosts = [value for name, value in request.headers if name == b"host"]
     if len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
-        raise _Refused("several Hosts, or one that is not valid")
+        raise _RuleBroken("several Hosts, or one that is not valid")
     names = {name for name, _ in request.headers}
     if b"transfer-encoding" in names and (b"content-length" in names or request.http_version == b"1.0"):
-        raise _Refused("Transfer-Encoding beside Content-Length, or in HTTP/1.0")
+        raise _RuleBroken("Transfer-Encoding beside Content-Length, or in HTTP/1.0")
 
 
 def _check_lines(headers: Iterable[tuple[bytes, bytes]], lines: bytes) -> None:
     """Source: RFC 9112, 5.2; RFC 9110, 5.5."""
     if _FOLDED.search(lines):
-        raise _Refused("a folded line")
+        raise _RuleBroken("a folded line")
     if any(_CONTROL.search(value) for _, value in headers):
-        raise _Refused("a control character in a value")
+        raise _RuleBroken("a control character in a value")
 
 
-def _want(request: h11.Request, head: bytes, body: bytes) -> Want:
+def _want(request: h11.Request, head: bytes, body: bytes) -> ExpectedResponse:
     names = [name for name, _ in request.headers]
     ids = [value for name, value in request.headers if name == b"x-request-id"]
     known = ids[0] if len(ids) == 1 and ID.fullmatch(ids[0]) else b""
     reason = (refusable_chunks(body) if b"transfer-encoding" in names else "") or refusable(request, head)
-    return Want(request.method, known, request.http_version, bool(body), refusable=reason)
+    return ExpectedResponse(request.method, known, request.http_version, bool(body), refusable=reason)
 
 
 def _closes(request: h11.Request, lenient: Lenient) -> bool:

@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from benchmarks.httpfuzz import drafts, oracle
-from benchmarks.httpfuzz.oracle import CANARY, Verdict, Want
+from benchmarks.httpfuzz.oracle import CANARY, Expectation, ExpectedResponse
 
 _SPLIT = 0.15
 _DETAIL = re.compile(r"\d+|\b(?:bytearray\()?b(['\"]).*")
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class FuzzStream:
     """The bytes of one connection, or of a while of it. ``cut``: the client's end is behind them. ``split``: sent in two parts."""
 
     first: int
     cases: int
     data: bytes
-    verdict: Verdict
+    verdict: Expectation
     cut: bool = False
     split: int = 0
 
@@ -32,7 +32,7 @@ class Stream:
 class Failure:
     """What went wrong with which bytes; ``before``: what the connection had carried before them."""
 
-    stream: Stream
+    stream: FuzzStream
     wrong: str
     got: bytes
     before: bytes = b""
@@ -43,14 +43,14 @@ class Failure:
         return _DETAIL.sub("", self.wrong)
 
 
-def streams(seed: int, first: int, count: int, most: int = 6) -> Iterator[Stream]:
+def streams(seed: int, first: int, count: int, most: int = 6) -> Iterator[FuzzStream]:
     """The cases from ``first`` on, in streams: up to ``most`` clean ones, or to the first that is not, and a canary."""
     number, last = first, first + count
     while number < last:
         chance, begun = random.Random(seed << 41 | number), number
         depth = chance.randint(1, most)
         parts: list[bytes] = []
-        wants: list[Want] = []
+        wants: list[ExpectedResponse] = []
         while True:
             case = drafts.case(seed, number)
             number += 1
@@ -62,11 +62,11 @@ def streams(seed: int, first: int, count: int, most: int = 6) -> Iterator[Stream
             wants += verdict.wants[:-1]
         whole = b"".join((*parts, data))
         split = chance.randrange(len(whole)) if chance.random() < _SPLIT else 0
-        verdict = Verdict((*wants, *verdict.wants), verdict.tail, verdict.reason, verdict.head)
-        yield Stream(begun, number - begun, whole, verdict, case.ends, split)
+        verdict = Expectation((*wants, *verdict.wants), verdict.tail, verdict.reason, verdict.head)
+        yield FuzzStream(begun, number - begun, whole, verdict, case.ends, split)
 
 
-def minimized(failure: Failure, fails: Callable[[Stream], bool], tries: int = 250, seconds: float = 15.0) -> bytes:
+def minimized(failure: Failure, fails: Callable[[FuzzStream], bool], tries: int = 250, seconds: float = 15.0) -> bytes:
     """Fewer bytes that still fail, on a connection of their own; the canary stays behind them. As they are if they do not fail so."""
     stream, end = failure.stream, time.monotonic() + seconds
     canary = CANARY if stream.data.endswith(CANARY) else b""
@@ -76,7 +76,7 @@ def minimized(failure: Failure, fails: Callable[[Stream], bool], tries: int = 25
     def still(less: bytes) -> bool:
         within = next(budget) < tries and time.monotonic() < end
         whole = less + canary
-        return within and fails(Stream(0, 1, whole, oracle.read(whole), stream.cut))
+        return within and fails(FuzzStream(0, 1, whole, oracle.read(whole), stream.cut))
 
     size = len(data) if still(data) else 0
     while size := size // 2:

@@ -34,7 +34,7 @@ def _agents(run: Run, count: int) -> Record:
         pids = {f"{name} {number}": ids for number, running in enumerate(pairs) for name, ids in running.pids.items()}
         messages = single(pairs[0].path, [(text, 0) for text in run.texts])
         end = run.plan.warm + run.plan.seconds
-        outcome = load.run(load.Job(ports, messages, _CLIENTS, end), pids)
+        outcome = load.run(load.LoadJob(ports, messages, _CLIENTS, end), pids)
         memory = memory_mib(*(pid for ids in pids.values() for pid in ids))
     cores = len(os.sched_getaffinity(0)) / count
     return {"agents": count, "cores": cores, "clients": _CLIENTS, **outcome.summary(run.plan.warm, end), "memory": memory}

@@ -34,7 +34,7 @@ def measure(run: Run) -> list[Record]:
 
 def _capacity(run: Run, running: targets.Running, messages: list[tuple[str, int]]) -> float:
     end = run.plan.warm + run.plan.seconds
-    rate: float = load.run(load.Job(list(running.ports), messages, _CLIENTS, end)).summary(run.plan.warm, end)["rate"]
+    rate: float = load.run(load.LoadJob(list(running.ports), messages, _CLIENTS, end)).summary(run.plan.warm, end)["rate"]
     run.say(f"capacity at {_CLIENTS} clients: {rate:.0f} requests/s")
     return rate
 
@@ -69,4 +69,4 @@ def recovered(answers: list[tuple[float, float]], most_ms: float) -> float | Non
 
 def _send(run: Run, running: targets.Running, messages: list[tuple[str, int]], segments: list[Segment]) -> load.Outcome:
     times = schedule.times(segments, run.arrivals)
-    return load.run(load.Job(list(running.ports), messages, _CONNECTIONS, 0, times), running.pids)
+    return load.run(load.LoadJob(list(running.ports), messages, _CONNECTIONS, 0, times), running.pids)

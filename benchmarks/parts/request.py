@@ -76,8 +76,8 @@ def _server(run: Run) -> float:
 
 def _loaded(run: Run, port: int, pid: int) -> float:
     messages = single("/classify", [(text, 0) for text in run.texts])
-    load.run(load.Job([port], messages, _CLIENTS, run.plan.warm))
-    return 1000 * load.run(load.Job([port], messages, _CLIENTS, run.plan.seconds), {"function": [pid]}).cpu_ms()["function"]
+    load.run(load.LoadJob([port], messages, _CLIENTS, run.plan.warm))
+    return 1000 * load.run(load.LoadJob([port], messages, _CLIENTS, run.plan.seconds), {"function": [pid]}).cpu_ms()["function"]
 
 
 def _parts(run: Run, place: str, model: Path) -> Iterator[Record]:

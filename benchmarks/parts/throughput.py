@@ -70,7 +70,7 @@ def _point(
     run: Run, target: targets.BenchmarkTarget, running: targets.Running, kind: str, messages: list[tuple[str, int]], clients: int
 ) -> Record:
     end = run.plan.warm + run.plan.seconds
-    outcome = load.run(load.Job(list(running.ports), messages, clients, end), running.pids)
+    outcome = load.run(load.LoadJob(list(running.ports), messages, clients, end), running.pids)
     texts = _SEVERAL if kind == "several" else 1
     record = {
         "target": target.name,

@@ -24,7 +24,7 @@ def measure(run: Run) -> list[Record]:
                 messages = single(running.path, [(text, 0) for text in run.texts])
                 for clients in _CLIENTS:
                     end = run.plan.warm + run.plan.seconds
-                    outcome = load.run(load.Job(list(running.ports), messages, clients, end))
+                    outcome = load.run(load.LoadJob(list(running.ports), messages, clients, end))
                     found.append(
                         {
                             "peer": f"{peer.name} {peer.version}",

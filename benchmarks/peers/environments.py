@@ -20,7 +20,7 @@ _BODY = json.dumps({"text": TEXT})
 
 
 @dataclass(frozen=True)
-class Peer:
+class PeerServer:
     """A model server; ``settings``: workers, threads of torch in each, rows of a batch, milliseconds that a batch waits."""
 
     name: str
@@ -66,8 +66,8 @@ class Peer:
 
 #: ``python -m benchmarks --only tune --peers`` measures the alternatives.
 PEERS = (
-    Peer("mosec", "0.9.8", "/inference", {"workers": 2, "threads": 1, "batch": 1, "wait_ms": 0}),
-    Peer("litserve", "0.2.19", "/predict", {"workers": 2, "threads": 1, "batch": 1, "wait_ms": 0}),
+    PeerServer("mosec", "0.9.8", "/inference", {"workers": 2, "threads": 1, "batch": 1, "wait_ms": 0}),
+    PeerServer("litserve", "0.2.19", "/predict", {"workers": 2, "threads": 1, "batch": 1, "wait_ms": 0}),
 )
 #: What is tried: one process with both cores or one for each; no batches, small, large; a short and a long wait.
 TRIED = tuple(

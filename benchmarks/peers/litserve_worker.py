@@ -7,15 +7,15 @@ from typing import Any
 
 import litserve  # type: ignore[import-not-found,unused-ignore] # in .venv-litserve
 
-from benchmarks.peers.model import Classifier, setting
+from benchmarks.peers.model import PeerClassifier, setting
 
 
-class Classify(litserve.LitAPI):  # type: ignore[misc,unused-ignore]
+class LitServeWorker(litserve.LitAPI):  # type: ignore[misc,unused-ignore]
     """What a worker process does."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 the library's signature
         """Loads the model."""
-        self._classifier = Classifier()
+        self._classifier = PeerClassifier()
 
     def decode_request(self, request):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 the library reads the annotation
         """The text."""
@@ -31,6 +31,6 @@ class Classify(litserve.LitAPI):  # type: ignore[misc,unused-ignore]
 
 
 if __name__ == "__main__":
-    api = Classify(max_batch_size=setting("BATCH"), batch_timeout=setting("WAIT_MS") / 1000)
+    api = LitServeWorker(max_batch_size=setting("BATCH"), batch_timeout=setting("WAIT_MS") / 1000)
     server = litserve.LitServer(api, accelerator="cpu", devices=1, workers_per_device=setting("WORKERS"), timeout=30)
     server.run(host="127.0.0.1", port=int(os.environ["PORT"]), generate_client_file=False, log_level="error")

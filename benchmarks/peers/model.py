@@ -21,7 +21,7 @@ def setting(name: str) -> int:
     return int(os.environ[f"PEER_{name}"])
 
 
-class Classifier:
+class PeerClassifier:
     """Texts in, answers out; a batch is padded to its longest text."""
 
     def __init__(self) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 from mosec import Server, Worker  # type: ignore[import-not-found,unused-ignore] # in .venv-mosec
 
-from benchmarks.peers.model import Classifier, setting
+from benchmarks.peers.model import PeerClassifier, setting
 
 
-class Classify(Worker):  # type: ignore[misc,unused-ignore]
+class MosecWorker(Worker):  # type: ignore[misc,unused-ignore]
     """A worker process."""
 
     def __init__(self) -> None:
-        self._classifier = Classifier()
+        self._classifier = PeerClassifier()
 
     def forward(self, data: Any) -> Any:
         """A batch, or one request where batches are of one."""
@@ -30,6 +30,6 @@ if __name__ == "__main__":
     sys.argv += ["--port", os.environ["PORT"], "--address", "127.0.0.1", "--log-level", "error"]
     server = Server()
     server.append_worker(
-        Classify, num=setting("WORKERS"), max_batch_size=setting("BATCH"), max_wait_time=setting("WAIT_MS"), timeout=30
+        MosecWorker, num=setting("WORKERS"), max_batch_size=setting("BATCH"), max_wait_time=setting("WAIT_MS"), timeout=30
     )
     server.run()

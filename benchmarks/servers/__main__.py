@@ -69,8 +69,8 @@ def _measure(python: str, name: str, clients: int, seconds: float, warm: float) 
     with ended(spawn([python, "-m", "benchmarks.servers.starts", name, str(port)], {})) as process:
         start = first_answer(port, _PATH, _BODY) - began
         messages = single(_PATH, [(text, 0) for text in made(200)])
-        load.run(load.Job([port], messages, clients, warm))
-        outcome = load.run(load.Job([port], messages, clients, seconds), {"server": [process.pid]})
+        load.run(load.LoadJob([port], messages, clients, warm))
+        outcome = load.run(load.LoadJob([port], messages, clients, seconds), {"server": [process.pid]})
         assert all(one.status == 200 for one in outcome.answers), f"{name} answers wrongly"
         rate = outcome.summary(0, seconds)["rate"]
         rss = memory_mib(process.pid)["rss"]

@@ -83,7 +83,7 @@ def _application() -> Application:
 
 
 @dataclass(frozen=True)
-class Served:
+class ComparedServer:
     """A server; ``about`` is for the table, ``needs`` what pip calls what it imports."""
 
     about: str
@@ -93,12 +93,12 @@ class Served:
 
 
 SERVERS = {
-    "ours": Served("uvicorn, httptools, uvloop: ours", "httptools", "httptools", _ours),
-    "h11": Served("uvicorn, h11, uvloop; our application", "h11", "h11", _h11),
-    "hypercorn": Served("hypercorn; our application", "hypercorn", "hypercorn", _hypercorn),
-    "granian-asgi": Served("granian, embedded, uvloop; our application", "granian", "granian", _granian_asgi),
-    "granian-wsgi": Served("granian, WSGI, threads", "granian", "granian", _granian_wsgi),
-    "cheroot": Served("cheroot, WSGI, threads", "cheroot", "cheroot", _cheroot),
+    "ours": ComparedServer("uvicorn, httptools, uvloop: ours", "httptools", "httptools", _ours),
+    "h11": ComparedServer("uvicorn, h11, uvloop; our application", "h11", "h11", _h11),
+    "hypercorn": ComparedServer("hypercorn; our application", "hypercorn", "hypercorn", _hypercorn),
+    "granian-asgi": ComparedServer("granian, embedded, uvloop; our application", "granian", "granian", _granian_asgi),
+    "granian-wsgi": ComparedServer("granian, WSGI, threads", "granian", "granian", _granian_wsgi),
+    "cheroot": ComparedServer("cheroot, WSGI, threads", "cheroot", "cheroot", _cheroot),
 }
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ _KEY = "model"
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class SimulatedRequest:
     """A request's times in seconds; ``ahead``: those that waited when it came; ``batches``: begun while it waited, its own too."""
 
     length: int
@@ -30,7 +30,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Summary:
+class RuleSummary:
     """A rule's figures under a workload; ``short_p99_ms``: of the requests no longer than the median one."""
 
     p50_ms: float
@@ -54,11 +54,11 @@ class Simulation:
         self._left = iter(workload.lengths)
         self._closed = bool(workload.clients)
         self._order = itertools.count()
-        self._events: list[tuple[float, int, int | None, list[Served]]] = []
+        self._events: list[tuple[float, int, int | None, list[SimulatedRequest]]] = []
         self._waiting: list[tuple[Waiting, int, int]] = []
         self._free = list(range(workers))
         self._begun = 0
-        self.served: list[Served] = []
+        self.served: list[SimulatedRequest] = []
         self.batches: list[tuple[int, int]] = []
         for at in workload.times or (number * TURN for number in range(workload.clients)):
             self._come(at)
@@ -80,7 +80,7 @@ class Simulation:
     def _come(self, at: float) -> None:
         length = next(self._left, None)
         if length is not None:
-            heapq.heappush(self._events, (at, next(self._order), None, [Served(length, at, at, at, 0, 0)]))
+            heapq.heappush(self._events, (at, next(self._order), None, [SimulatedRequest(length, at, at, at, 0, 0)]))
 
     def _start(self, now: float) -> None:
         chosen = sorted(self._rule([one for one, _, _ in self._waiting], now, len(self._free)))
@@ -92,23 +92,25 @@ class Simulation:
         longest = max(one.shape.length for one, _, _ in taken)
         alone = worker == 0 and len(self._free) == self._workers - 1 and not self._waiting
         end = now + self._machine.seconds(len(taken), longest, alone=alone)
-        batch = [Served(one.shape.length, one.arrived, now, end, ahead, self._begun - begun) for one, ahead, begun in taken]
+        batch = [
+            SimulatedRequest(one.shape.length, one.arrived, now, end, ahead, self._begun - begun) for one, ahead, begun in taken
+        ]
         self.batches.append((len(taken), len(taken) * longest))
         heapq.heappush(self._events, (end, next(self._order), worker, batch))
 
 
-def simulate(workload: Workload, rule: Rule, machine: Machine, workers: int) -> tuple[Summary, list[Served]]:
+def simulate(workload: Workload, rule: Rule, machine: Machine, workers: int) -> tuple[RuleSummary, list[SimulatedRequest]]:
     """The figures, and every request."""
     simulation = Simulation(workload, rule, machine, workers)
     simulation.run()
     return _summary(simulation), simulation.served
 
 
-def _summary(simulation: Simulation) -> Summary:
+def _summary(simulation: Simulation) -> RuleSummary:
     served = simulation.served
     middle = percentile((one.length for one in served), 0.5)
     padded, tokens = sum(size for _, size in simulation.batches), sum(one.length for one in served)
-    return Summary(
+    return RuleSummary(
         p50_ms=_ms(served, 0.5),
         p99_ms=_ms(served, 0.99),
         short_p99_ms=_ms([one for one in served if one.length <= middle], 0.99),
@@ -119,5 +121,5 @@ def _summary(simulation: Simulation) -> Summary:
     )
 
 
-def _ms(served: Sequence[Served], part: float) -> float:
+def _ms(served: Sequence[SimulatedRequest], part: float) -> float:
     return 1000 * percentile((one.ended - one.arrived for one in served), part)

@@ -35,11 +35,11 @@ def main(
     if unknown := set(wanted) - set(_PARTS):
         raise click.UsageError(f"--only {','.join(sorted(unknown))}: the parts are {', '.join(_PARTS)}")
     if "dripping" in wanted:
-        plan = beside.Plan("dripping", slow, normal, seconds, rounds, over, settle=1)
+        plan = beside.SlowPlan("dripping", slow, normal, seconds, rounds, over, settle=1)
         found = beside.measure(plan, say, READ_TIMEOUT_S=f"{read_timeout:g}")
         _tell(f"{slow:,} clients that send a byte a second", beside.markdown(found))
     if "deaf" in wanted:
-        plan = beside.Plan("deaf", deaf, normal, seconds, rounds, deaf_over, settle)
+        plan = beside.SlowPlan("deaf", deaf, normal, seconds, rounds, deaf_over, settle)
         found = beside.measure(plan, say, WRITE_TIMEOUT_S=f"{write_timeout:g}")
         _tell(f"{deaf:,} clients that read nothing", beside.markdown(found))
     if "descriptors" in wanted:

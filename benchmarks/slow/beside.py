@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks import load, targets
 from benchmarks.markdown import shown, table
-from benchmarks.slow.clients import Job, Seen, beside
+from benchmarks.slow.clients import SlowCounts, SlowJob, beside
 from benchmarks.texts import made, single
 from loadkit import usage
 
@@ -19,7 +19,7 @@ _WARM_S = 1.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class SlowPlan:
     """``rounds`` of alone and beside, so many seconds each; ``settle``: seconds after the last slow client has come."""
 
     kind: str
@@ -32,7 +32,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Slice:
+class Measurement:
     """One measurement. ``cores``: what function and agent took of the machine."""
 
     median: float
@@ -47,13 +47,13 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Found:
+class SlowResult:
     """Slices in their order: one more alone than beside."""
 
-    plan: Plan
-    alone: list[Slice]
-    beside: list[Slice]
-    seen: Seen
+    plan: SlowPlan
+    alone: list[Measurement]
+    beside: list[Measurement]
+    seen: SlowCounts
 
     def ratios(self) -> list[float]:
         """Each median beside the slow ones over the mean of those before and after: what drifts is in both."""
@@ -61,15 +61,15 @@ class Found:
         return [2 * one.median / (before.median + after.median) for one, (before, after) in zip(self.beside, around, strict=True)]
 
 
-def measure(plan: Plan, say: Callable[[str], None], **env: str) -> Found:
+def measure(plan: SlowPlan, say: Callable[[str], None], **env: str) -> SlowResult:
     """A function with these variables and an agent, the shipped model."""
-    found = Found(plan, [], [], Seen())
+    found = SlowResult(plan, [], [], SlowCounts())
     with targets.pair("unix", (), (), **env) as running:
         _slice(running, plan, _WARM_S)
         for number in range(plan.rounds):
             say(f"{plan.kind}, round {number + 1} of {plan.rounds}")
             found.alone.append(_slice(running, plan, plan.seconds))
-            with beside(Job(running.ports[0], plan.kind, plan.slow, plan.over), found.seen):
+            with beside(SlowJob(running.ports[0], plan.kind, plan.slow, plan.over), found.seen):
                 time.sleep(plan.over + plan.settle)
                 found.beside.append(_slice(running, plan, plan.seconds))
             time.sleep(_SETTLE_S)
@@ -77,7 +77,7 @@ def measure(plan: Plan, say: Callable[[str], None], **env: str) -> Found:
     return found
 
 
-def markdown(found: Found) -> str:
+def markdown(found: SlowResult) -> str:
     """A table, and what the slow clients saw."""
     plan = found.plan
     after = found.alone[-1:]
@@ -99,20 +99,20 @@ def markdown(found: Found) -> str:
     return f"{table(head, made)}\n\n{_memory(found)} {_told(found.seen)}"
 
 
-def _slice(running: targets.Running, plan: Plan, seconds: float) -> Slice:
+def _slice(running: targets.Running, plan: SlowPlan, seconds: float) -> Measurement:
     pid = running.pids["function"][0]
-    job = load.Job(list(running.ports), single(running.path, [(text, 0) for text in made(200)]), plan.normal, seconds)
+    job = load.LoadJob(list(running.ports), single(running.path, [(text, 0) for text in made(200)]), plan.normal, seconds)
     outcome = load.run(job, running.pids)
     summary = outcome.summary(0, float("inf"))
     answered = sum(one.status == 200 for one in outcome.answers)
     cores = {name: outcome.cpu[name] / outcome.seconds for name in running.pids}
-    return Slice(
+    return Measurement(
         summary["p50_ms"], summary["p99_ms"], answered, summary["refused"], summary["failed"],
         usage.threads(pid), usage.resident_mib(pid), usage.descriptors(pid), cores,
     )  # fmt: skip
 
 
-def _cells(slices: Sequence[Slice]) -> list[str]:
+def _cells(slices: Sequence[Measurement]) -> list[str]:
     cores = [statistics.median(one.cores[name] for one in slices) for name in slices[0].cores]
     return [
         shown([one.median for one in slices]),
@@ -127,12 +127,12 @@ def _cells(slices: Sequence[Slice]) -> list[str]:
     ]
 
 
-def _memory(found: Found) -> str:
+def _memory(found: SlowResult) -> str:
     sizes = [size for pair in zip(found.alone, found.beside, strict=False) for size in (pair[0].memory, pair[1].memory)]
     return f"Resident MiB, alone and beside in turn: {', '.join(f'{size:.1f}' for size in [*sizes, found.alone[-1].memory])}."
 
 
-def _told(seen: Seen) -> str:
+def _told(seen: SlowCounts) -> str:
     ends = ", ".join(f"{name}: {count:,}" for name, count in sorted(seen.answers.items()))
     return (
         f"The slow clients connected {seen.connections:,} times, sent {seen.sent / seen.seconds:,.0f} bytes a second, "

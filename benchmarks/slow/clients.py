@@ -1,6 +1,6 @@
 """The process that has the slow clients: one thread, raw sockets, epoll. It shares the cores with what is measured, so it must cost little.
 
-``python -m benchmarks.slow.clients`` reads a `Job` from standard input, and ends with it; then it prints what it saw.
+``python -m benchmarks.slow.clients`` reads a `SlowJob` from standard input, and ends with it; then it prints what it saw.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DEAF_BUFFER = 4096
 
 
 @dataclass(frozen=True)
-class Job:
+class SlowJob:
     """``count`` clients of a kind, which come over so many seconds; each sends a byte every ``pause`` seconds."""
 
     port: int
@@ -41,7 +41,7 @@ class Job:
 
 
 @dataclass
-class Seen:
+class SlowCounts:
     """``answers``: connections by the status that came first, or by how they ended without any."""
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -50,7 +50,7 @@ class Seen:
     cpu: float = 0.0
     seconds: float = 0.0
 
-    def add(self, other: Seen) -> None:
+    def add(self, other: SlowCounts) -> None:
         """Another process's, too."""
         self.answers += other.answers
         self.connections += other.connections
@@ -59,7 +59,7 @@ class Seen:
         self.seconds += other.seconds
 
 
-class _Client:
+class _SlowClient:
     __slots__ = ("at", "script", "sock", "status", "waiting")
 
     def __init__(self, script: Script) -> None:
@@ -68,15 +68,15 @@ class _Client:
         self.at, self.waiting, self.status = 0, script.first, ""
 
 
-class Clients:
+class SlowClients:
     """So many clients; one that the server has answered or closed comes again."""
 
-    def __init__(self, job: Job, kinds: Sequence[Script]) -> None:
+    def __init__(self, job: SlowJob, kinds: Sequence[Script]) -> None:
         self._port, self._pause = job.port, job.pause
         self._epoll = select.epoll()
-        self._open: dict[int, _Client] = {}
-        self.seen = Seen()
-        clients = (_Client(kinds[number % len(kinds)]) for number in range(job.count))
+        self._open: dict[int, _SlowClient] = {}
+        self.seen = SlowCounts()
+        clients = (_SlowClient(kinds[number % len(kinds)]) for number in range(job.count))
         now = time.perf_counter()
         #: When it is whose turn; the number decides between two of the same time.
         self._turns = [(now + number * job.over / job.count, number, client) for number, client in enumerate(clients)]
@@ -103,11 +103,11 @@ class Clients:
                 client.sock.close()
         self._epoll.close()
 
-    def _later(self, client: _Client, due: float) -> None:
+    def _later(self, client: _SlowClient, due: float) -> None:
         self._number += 1
         heapq.heappush(self._turns, (max(due, time.perf_counter() - self._pause) + self._pause, self._number, client))
 
-    def _connect(self, client: _Client) -> None:
+    def _connect(self, client: _SlowClient) -> None:
         sock = socket.socket()
         sock.setblocking(False)
         if client.script.over_and_over:
@@ -121,7 +121,7 @@ class Clients:
         self._open[sock.fileno()] = client
         self._epoll.register(sock.fileno(), select.EPOLLOUT if client.script.over_and_over else select.EPOLLIN)
 
-    def _send(self, client: _Client) -> bool:
+    def _send(self, client: _SlowClient) -> bool:
         """Sends what is due; whether the connection is still there."""
         assert client.sock
         dripped = not client.waiting
@@ -139,7 +139,7 @@ class Clients:
             client.waiting = data[sent:] or client.script.over_and_over
         return True
 
-    def _ready(self, client: _Client, events: int) -> None:
+    def _ready(self, client: _SlowClient, events: int) -> None:
         assert client.sock
         if client.script.over_and_over:
             if events & (select.EPOLLERR | select.EPOLLHUP) or not self._send(client):
@@ -158,7 +158,7 @@ class Clients:
             if client.at == len(client.script.rest):
                 self._later(client, time.perf_counter())
 
-    def _end(self, client: _Client) -> None:
+    def _end(self, client: _SlowClient) -> None:
         assert client.sock
         self.seen.answers[client.status or "closed"] += 1
         self._epoll.unregister(client.sock.fileno())
@@ -168,7 +168,7 @@ class Clients:
 
 
 @contextlib.contextmanager
-def beside(job: Job, seen: Seen) -> Iterator[int]:
+def beside(job: SlowJob, seen: SlowCounts) -> Iterator[int]:
     """The clients, for as long as it lasts, in a process of their own: its id. What they saw is added to ``seen``."""
     command = [sys.executable, "-m", "benchmarks.slow.clients"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -180,14 +180,14 @@ def beside(job: Job, seen: Seen) -> Iterator[int]:
         finally:
             out, _ = process.communicate()
     found = json.loads(out)
-    seen.add(Seen(**{**found, "answers": Counter(found["answers"])}))
+    seen.add(SlowCounts(**{**found, "answers": Counter(found["answers"])}))
 
 
 def main() -> None:
     """Does its job until standard input ends."""
     raise_file_limit()
-    job = Job(**json.loads(sys.stdin.readline()))
-    clients = Clients(job, KINDS[job.kind]())
+    job = SlowJob(**json.loads(sys.stdin.readline()))
+    clients = SlowClients(job, KINDS[job.kind]())
     before, began = time.process_time(), time.perf_counter()
     while not select.select([sys.stdin], [], [], _TICK_S)[0]:
         clients.tick()

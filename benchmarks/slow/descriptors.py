@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.markdown import table
-from benchmarks.slow.clients import Job, Seen, beside
+from benchmarks.slow.clients import SlowCounts, SlowJob, beside
 from loadkit import servers
 from loadkit.texts import TEXT
 from loadkit.usage import descriptors
@@ -28,7 +28,7 @@ _NAMES = {"idle": "idle; closed ones come again", "begun": "with half a head"}
 
 
 @dataclass
-class Found:
+class DescriptorResult:
     """``during``: new clients' status (0: none) and seconds; ``after``: seconds until one was answered, once all had left.
 
     ``lines``: of the log a second, but those of the new clients' own requests; ``files``: descriptors in use.
@@ -41,7 +41,7 @@ class Found:
     files: int = 0
 
 
-def measure(files: int, connections: int, seconds: float, say: Callable[[str], None]) -> list[Found]:
+def measure(files: int, connections: int, seconds: float, say: Callable[[str], None]) -> list[DescriptorResult]:
     """So many connections, idle and begun, on a function that may open ``files``."""
     found = []
     with servers.agent() as agent:
@@ -51,7 +51,7 @@ def measure(files: int, connections: int, seconds: float, say: Callable[[str], N
     return found
 
 
-def markdown(found: list[Found]) -> str:
+def markdown(found: list[DescriptorResult]) -> str:
     """A row for each kind."""
     head = (
         "connections", "new clients meanwhile", "answered", "refused (503)", "failed", "median, ms", "slowest, ms",
@@ -60,7 +60,7 @@ def markdown(found: list[Found]) -> str:
     return table(head, [_row(one) for one in found])
 
 
-def _row(one: Found) -> list[str]:
+def _row(one: DescriptorResult) -> list[str]:
     statuses = [status for status, _ in one.during]
     times = [1000 * taken for _, taken in one.during]
     failed = sum(status not in (200, 503) for status in statuses)
@@ -69,14 +69,14 @@ def _row(one: Found) -> list[str]:
     return [_NAMES[one.kind], *map(str, counts), *(f"{value:.0f}" for value in measured), f"{one.lines:.1f}", f"{one.files}"]
 
 
-def _measure(address: str, kind: str, files: int, connections: int, seconds: float) -> Found:
-    found = Found(kind)
+def _measure(address: str, kind: str, files: int, connections: int, seconds: float) -> DescriptorResult:
+    found = DescriptorResult(kind)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         wrapper = ["sh", "-c", _LIMITED, "sh", str(files), str(log)]
         with servers.function(address, {"LOG_LEVEL": "info"}, wrapper=wrapper) as function:
             port, pid = function.port, function.pid
-            with beside(Job(port, kind, connections, _COME_S), Seen()):
+            with beside(SlowJob(port, kind, connections, _COME_S), SlowCounts()):
                 time.sleep(2 * _COME_S)
                 before, began = _lines(log), time.monotonic()
                 while time.monotonic() < began + seconds:

@@ -11,14 +11,14 @@ import click
 from knative.apply import deploy as deploying
 from knative.apply import manifests, overrides, rollout
 from knative.apply import undeploy as removing
-from knative.cli.session import Session
+from knative.cli.session import CommandSession
 from knative.cluster.api import Cluster
 from knative.cluster.errors import KnativeError, Unfinished
 from knative.cluster.objects import KNATIVE_SERVICE, POD, Json, condition, status_of, title
 from knative.look import status as looking
 from knative.verify import run as verifying
-from knative.verify.check import Check, Plan
-from knative.verify.ingress import Site, address_of
+from knative.verify.check import Check, VerifyPlan
+from knative.verify.ingress import Endpoint, address_of
 
 
 def _objects(part: str, given: Sequence[Path]) -> list[Json]:
@@ -28,7 +28,7 @@ def _objects(part: str, given: Sequence[Path]) -> list[Json]:
 
 
 def deploy(
-    session: Session,
+    session: CommandSession,
     *,
     part: str,
     given: Sequence[Path],
@@ -53,7 +53,7 @@ def deploy(
         _roll_out(session, rollout.awaited(objects), timeout, poll)
 
 
-def _roll_out(session: Session, objects: Sequence[Json], timeout: float, poll: float) -> None:
+def _roll_out(session: CommandSession, objects: Sequence[Json], timeout: float, poll: float) -> None:
     with session.output.progress() as watcher:
         found, unread = rollout.wait(session.cluster, objects, timeout=timeout, poll=poll, watcher=watcher)
     late = [one for one in found if not one.state.ready]
@@ -69,7 +69,7 @@ def _roll_out(session: Session, objects: Sequence[Json], timeout: float, poll: f
         raise Unfinished(f"not ready after {timeout:g} s: {'; '.join(one.complaint for one in late)}")
 
 
-def status(session: Session, *, agent_selector: str) -> None:
+def status(session: CommandSession, *, agent_selector: str) -> None:
     """Shows what runs."""
     found, now = looking.read(session.cluster, agent_selector), looking.now()
     session.document |= looking.document(found, now)
@@ -84,7 +84,7 @@ def status(session: Session, *, agent_selector: str) -> None:
 
 
 def undeploy(
-    session: Session,
+    session: CommandSession,
     *,
     part: str,
     given: Sequence[Path],
@@ -115,7 +115,7 @@ def undeploy(
         raise Unfinished(f"still there after {timeout:g} s: {', '.join(left)}; see their finalizers: kubectl get -o yaml")
 
 
-def verify(session: Session, *, url: str | None, **options: Any) -> None:
+def verify(session: CommandSession, *, url: str | None, **options: Any) -> None:
     """Checks, and tells of each."""
     cluster, absent = _seen(session, url)
     plan = _plan(url or _own_url(session, options["service"]), **options)
@@ -128,14 +128,14 @@ def verify(session: Session, *, url: str | None, **options: Any) -> None:
     _judge(session, found)
 
 
-def _judge(session: Session, found: Sequence[Check]) -> None:
+def _judge(session: CommandSession, found: Sequence[Check]) -> None:
     wrong = [check.name for check in found if check.result == "failed"]
     session.document["passed"] = not wrong
     if wrong:
         raise Unfinished(f"{len(wrong)} of {len(found)} checks failed: {', '.join(wrong)}")
 
 
-def _seen(session: Session, url: str | None) -> tuple[Cluster | None, str]:
+def _seen(session: CommandSession, url: str | None) -> tuple[Cluster | None, str]:
     """The cluster; or, where a URL is enough to begin with, why it cannot be seen."""
     try:
         session.cluster.resource(KNATIVE_SERVICE)
@@ -148,7 +148,7 @@ def _seen(session: Session, url: str | None) -> tuple[Cluster | None, str]:
     return session.cluster, ""
 
 
-def _own_url(session: Session, service: str) -> str:
+def _own_url(session: CommandSession, service: str) -> str:
     found = session.cluster.get(KNATIVE_SERVICE, service)
     if found is None:
         raise KnativeError(
@@ -161,13 +161,13 @@ def _own_url(session: Session, service: str) -> str:
     return str(address)
 
 
-def _plan(url: str, **options: Any) -> Plan:
-    def site(url: str) -> Site:
+def _plan(url: str, **options: Any) -> VerifyPlan:
+    def site(url: str) -> Endpoint:
         address = address_of(url, options["ingress"], options["resolve"])
-        return Site(url, address, options["ca"], options["request_timeout"])
+        return Endpoint(url, address, options["ca"], options["request_timeout"])
 
     texts = {"texts": options["texts"]} if options["texts"] else {}
-    return Plan(
+    return VerifyPlan(
         site(url),
         options["service"],
         baseline=site(options["baseline_url"]) if options["baseline_url"] else None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from knative.cli.params import SETTINGS, Address, Resolve, Url, common, poll, waiting
+from knative.cli.params import SETTINGS, HostParam, ResolveParam, UrlParam, common, poll, waiting
 from knative.cluster.objects import SELECTOR
 
 # What a command needs is imported when it runs: --help is there at once.
@@ -61,16 +61,18 @@ def status(**options: Any) -> None:
 
 
 @main.command()
-@click.option("--url", type=Url(), default=None, show_default="the Knative Service's own", help="The function's URL.")
+@click.option("--url", type=UrlParam(), default=None, show_default="the Knative Service's own", help="The function's URL.")
 @click.option(
-    "--ingress", "--ingress-host", "ingress", type=Address(), default=None, help="Connect to this address, with the URL's Host."
+    "--ingress", "--ingress-host", "ingress", type=HostParam(), default=None, help="Connect to this address, with the URL's Host."
 )
-@click.option("--resolve", type=Resolve(), multiple=True, help="Connect to ADDR for HOST:PORT, as curl does; repeatable.")
+@click.option("--resolve", type=ResolveParam(), multiple=True, help="Connect to ADDR for HOST:PORT, as curl does; repeatable.")
 @click.option(
     "--ca", type=click.Path(exists=True, dir_okay=False), default=None, help="PEM of who signed an https URL's certificate."
 )
 @click.option("--service", default="vaccel-function", help="The Knative Service whose pods are watched.")
-@click.option("--baseline-url", type=Url(), default=None, help="A hello-world Knative Service of the namespace to compare with.")
+@click.option(
+    "--baseline-url", type=UrlParam(), default=None, help="A hello-world Knative Service of the namespace to compare with."
+)
 @click.option(
     "--max-extra-s",
     type=float,
@@ -121,11 +123,11 @@ def _run(command: Any, options: Json) -> None:
     """Runs a command of `commands`: its document on standard output, its error on standard error."""
     from knative.apply.overrides import OverrideError
     from knative.cli.output import Output
-    from knative.cli.session import Session
+    from knative.cli.session import CommandSession
     from knative.cluster.errors import KnativeError
 
     output = Output(as_json=options.pop("as_json"), verbose=options.pop("verbose"))
-    session = Session(output, *(options.pop(name) for name in ("kubeconfig", "context", "namespace")))
+    session = CommandSession(output, *(options.pop(name) for name in ("kubeconfig", "context", "namespace")))
     try:
         command(session, **options)
     except OverrideError as error:

@@ -14,7 +14,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 SETTINGS = {"show_default": True, "max_content_width": 120, "help_option_names": ["-h", "--help"]}
 
 
-class Address(click.ParamType[tuple[str, int | None]]):
+class HostParam(click.ParamType[tuple[str, int | None]]):
     """``HOST`` or ``HOST:PORT``, an IPv6 address in brackets."""
 
     name = "HOST[:PORT]"
@@ -31,7 +31,7 @@ class Address(click.ParamType[tuple[str, int | None]]):
         return host, port
 
 
-class Resolve(click.ParamType[tuple[str, int, str]]):
+class ResolveParam(click.ParamType[tuple[str, int, str]]):
     """curl's ``HOST:PORT:ADDR``."""
 
     name = "HOST:PORT:ADDR"
@@ -45,7 +45,7 @@ class Resolve(click.ParamType[tuple[str, int, str]]):
         return host.lower(), int(port), address.strip("[]")
 
 
-class Url(click.ParamType[str]):
+class UrlParam(click.ParamType[str]):
     """An ``http://`` or ``https://`` URL."""
 
     name = "URL"

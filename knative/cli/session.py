@@ -7,11 +7,11 @@ from functools import cached_property
 from knative.apply.manifests import ManifestError, misplaced
 from knative.cli.output import Output
 from knative.cluster.api import Cluster
-from knative.cluster.connect import Connection, connection
+from knative.cluster.connect import ClusterConnection, connection
 from knative.cluster.objects import Json
 
 
-class Session:
+class CommandSession:
     """Connects when the cluster is first needed. ``document`` is what ``--json`` shows, of a command that failed too."""
 
     def __init__(self, output: Output, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
@@ -19,7 +19,7 @@ class Session:
         self._kubeconfig, self._context, self._namespace = kubeconfig, context, namespace
 
     @cached_property
-    def connection(self) -> Connection:
+    def connection(self) -> ClusterConnection:
         """Raises `NotConfigured`."""
         return connection(self._kubeconfig, self._context)
 

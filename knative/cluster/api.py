@@ -9,10 +9,10 @@ import urllib3
 
 from knative.cluster.errors import KnativeError, NotInstalled, Unreachable
 from knative.cluster.objects import MANAGER, POD, Json, Kind, kind_of, name_of
-from knative.cluster.refusals import Call, message, refusal
+from knative.cluster.refusals import ApiCall, message, refusal
 
 if TYPE_CHECKING:
-    from knative.cluster.connect import Connection
+    from knative.cluster.connect import ClusterConnection
 
 _TIMEOUT = (5.0, 30.0)  # seconds to connect, and to answer
 _POD_TIMEOUT = (5.0, 4.0)  # a pod that a NetworkPolicy hides does not answer at all
@@ -23,21 +23,23 @@ _NO_CACHE = f"{os.devnull}/none"
 class Cluster:
     """One cluster and one namespace. Objects are dicts. Every method raises `KnativeError`."""
 
-    def __init__(self, made: Connection, namespace: str | None = None) -> None:
+    def __init__(self, made: ClusterConnection, namespace: str | None = None) -> None:
         self.namespace = namespace or made.namespace
         self._server, self._who = made.configuration.host, made.who
         self._client = self._connected(made)
 
-    def _connected(self, made: Connection) -> Any:
+    def _connected(self, made: ClusterConnection) -> Any:
         from kubernetes import client, dynamic
 
-        class Client(dynamic.DynamicClient):  # type: ignore[misc, name-defined] # it has no types
+        class _ClientWithTimeout(dynamic.DynamicClient):  # type: ignore[misc, name-defined] # it has no types
             def request(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
                 params.setdefault("_request_timeout", _TIMEOUT)
                 return super().request(method, path, body, **params)
 
         try:
-            found = self._asked(Call("get", "/apis"), lambda: Client(client.ApiClient(made.configuration), cache_file=_NO_CACHE))
+            found = self._asked(
+                ApiCall("get", "/apis"), lambda: _ClientWithTimeout(client.ApiClient(made.configuration), cache_file=_NO_CACHE)
+            )
         except (ValueError, AttributeError, TypeError):  # what the client does with a web page
             found = None
         if found is None:
@@ -117,7 +119,7 @@ class Cluster:
         """A container's log; ``previous``: of the one before its last restart."""
         query = [("container", container), ("previous", "true" if previous else "false")]
         query += [("tailLines", str(lines))] if lines else []
-        call = Call("get", "pods/log", self.namespace, pod)
+        call = ApiCall("get", "pods/log", self.namespace, pod)
         return self._asked(call, lambda: self._raw(f"{pod}/log", query)) or ""
 
     def through(self, pod: str, port: int, path: str) -> str:
@@ -133,7 +135,7 @@ class Cluster:
                     raise  # the API server's own words
                 return body
 
-        return self._asked(Call("get", "pods/proxy", self.namespace, pod), ask) or ""
+        return self._asked(ApiCall("get", "pods/proxy", self.namespace, pod), ask) or ""
 
     def _raw(self, path: str, query: list[tuple[str, str]]) -> str:
         path = f"{self.resource(POD).path(namespace=self.namespace)}/{path}"
@@ -158,15 +160,15 @@ class Cluster:
             except (ResourceNotFoundError, ResourceNotUniqueError):
                 return None
 
-        return self._asked(Call("get", f"/apis/{kind.api_version}"), search)
+        return self._asked(ApiCall("get", f"/apis/{kind.api_version}"), search)
 
     def _place(self, resource: Any, namespace: str | None) -> str | None:
         return (namespace or self.namespace) if resource.namespaced else None
 
-    def _call(self, verb: str, resource: Any, namespace: str | None, name: str = "") -> Call:
-        return Call(verb, f"{resource.name}.{resource.group}" if resource.group else resource.name, namespace or "", name)
+    def _call(self, verb: str, resource: Any, namespace: str | None, name: str = "") -> ApiCall:
+        return ApiCall(verb, f"{resource.name}.{resource.group}" if resource.group else resource.name, namespace or "", name)
 
-    def _asked(self, call: Call, ask: Any) -> Any:
+    def _asked(self, call: ApiCall, ask: Any) -> Any:
         """What ``ask`` returns; None where there is no such object."""
         from kubernetes.client import ApiException
 
@@ -182,7 +184,7 @@ class Cluster:
                 raise Unreachable(f"{self._server} did not answer in time to {call.verb} {call.what}") from None
             raise Unreachable(f"the cluster cannot be reached at {self._server}: {reason_of(error)}; {_REACH}") from None
 
-    def _refusal(self, call: Call, status: int, body: str) -> KnativeError:
+    def _refusal(self, call: ApiCall, status: int, body: str) -> KnativeError:
         if not status:
             return Unreachable(f"the cluster cannot be reached at {self._server}: {body}; {_REACH}")
         return refusal(call, status, body, self._server, self._who)

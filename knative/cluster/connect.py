@@ -25,7 +25,7 @@ _HOME = Path("~/.kube/config")
 
 
 @dataclass(frozen=True)
-class Connection:
+class ClusterConnection:
     """``who`` is asking, for messages; ``namespace`` is the one that the kubeconfig's context or the pod is in."""
 
     configuration: Configuration
@@ -33,7 +33,7 @@ class Connection:
     who: str
 
 
-def connection(kubeconfig: str | None = None, context: str | None = None) -> Connection:
+def connection(kubeconfig: str | None = None, context: str | None = None) -> ClusterConnection:
     """A kubeconfig where there is one, else the pod's service account. Raises `NotConfigured`."""
     _import_client()
     if kubeconfig or context or os.environ.get("KUBECONFIG") or _HOME.expanduser().exists():
@@ -61,7 +61,7 @@ def _import_client() -> None:
             del modules["kubernetes_validate"]
 
 
-def _from_kubeconfig(path: str | None, context: str | None) -> Connection:
+def _from_kubeconfig(path: str | None, context: str | None) -> ClusterConnection:
     from kubernetes import client, config
 
     configuration = client.Configuration()
@@ -77,7 +77,9 @@ def _from_kubeconfig(path: str | None, context: str | None) -> Connection:
             f"the kubeconfig {named} cannot be used: {str(error).rstrip('.')}; {_advice(path, context)}"
         ) from None
     chosen: Any = next((found for found in contexts if found["name"] == context), active)
-    return Connection(configuration, chosen["context"].get("namespace") or "default", f"context {chosen['name']} of {named}")
+    return ClusterConnection(
+        configuration, chosen["context"].get("namespace") or "default", f"context {chosen['name']} of {named}"
+    )
 
 
 @contextlib.contextmanager
@@ -99,7 +101,7 @@ def _advice(path: str | None, context: str | None) -> str:
     return "give another file" if path else "give --kubeconfig FILE or --context NAME"
 
 
-def _from_pod() -> Connection:
+def _from_pod() -> ClusterConnection:
     from kubernetes import client, config
 
     configuration = client.Configuration()
@@ -117,4 +119,4 @@ def _from_pod() -> Connection:
         namespace = (_ACCOUNT / "namespace").read_text().strip()
     except OSError:
         namespace = "default"
-    return Connection(configuration, namespace, "this pod's service account")
+    return ClusterConnection(configuration, namespace, "this pod's service account")

@@ -26,7 +26,7 @@ class Forbidden(KnativeError):
     """A right is missing."""
 
 
-class Refused(KnativeError):
+class Rejected(KnativeError):
     """The cluster does not take what was sent: a wrong field, an admission rule."""
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from knative.cluster.errors import Forbidden, KnativeError, Refused, Unauthorized, Unreachable
+from knative.cluster.errors import Forbidden, KnativeError, Rejected, Unauthorized, Unreachable
 
 _RIGHT = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
@@ -17,7 +17,7 @@ _ADVICE = "docs/knative-cli.md has the role that gives it"
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiCall:
     """What was asked: a verb of RBAC, a resource such as ``daemonsets.apps``, in a namespace or, empty, in none; on what."""
 
     verb: str
@@ -37,7 +37,7 @@ class Call:
         return f"{self.resource}/{self.name}" if self.name else self.resource
 
 
-def refusal(call: Call, status: int, body: str, server: str, who: str) -> KnativeError:
+def refusal(call: ApiCall, status: int, body: str, server: str, who: str) -> KnativeError:
     """The error for an answer of ``status``; ``body`` is a Kubernetes Status, or whatever stands between has sent."""
     said = message(body)
     if status == 401:
@@ -45,22 +45,22 @@ def refusal(call: Call, status: int, body: str, server: str, who: str) -> Knativ
     if status == 403:
         return _forbidden(call, said)
     if status == 404 and (missing := re.search(r'namespaces "([^"]+)" not found', said)):
-        return Refused(f"there is no namespace {missing[1]}: kubectl create namespace {missing[1]}")
+        return Rejected(f"there is no namespace {missing[1]}: kubectl create namespace {missing[1]}")
     if status in (400, 409, 422):
-        return Refused(f"{call.what} was refused: {said}")
+        return Rejected(f"{call.what} was refused: {said}")
     if status >= 500 or status == 429:
         return Unreachable(f"{server} could not {call.verb} {call.what} ({status}): {said or 'no reason given'}; try again")
-    return Refused(f"{server} answered {status} to {call.verb} {call.what}: {said or 'no reason given'}")
+    return Rejected(f"{server} answered {status} to {call.verb} {call.what}: {said or 'no reason given'}")
 
 
-def _forbidden(call: Call, said: str) -> Forbidden | Refused:
+def _forbidden(call: ApiCall, said: str) -> Forbidden | Rejected:
     found = _RIGHT.search(said)
     if found:
         resource = f"{found['resource']}.{found['group']}" if found["group"] else found["resource"]
-        call = Call(found["verb"], resource, found["namespace"] or "", call.name)
+        call = ApiCall(found["verb"], resource, found["namespace"] or "", call.name)
         return Forbidden(f'needs {call.right} (as "{found["user"]}"); {_ADVICE}')
     if "is forbidden:" in said and "cannot" not in said:  # admission: Pod Security, a quota, a policy
-        return Refused(f"{call.what} was refused: {said}")
+        return Rejected(f"{call.what} was refused: {said}")
     return Forbidden(f"needs {call.right}; {_ADVICE}")
 
 

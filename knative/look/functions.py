@@ -50,7 +50,7 @@ class Revision:
 
 
 @dataclass(frozen=True)
-class Function:
+class KnativeFunction:
     """One Knative Service; ``traffic``: revision, percent, tag."""
 
     name: str
@@ -62,7 +62,7 @@ class Function:
     revisions: list[Revision] = field(default_factory=list)
 
 
-def functions(cluster: Cluster, unread: list[str]) -> list[Function]:
+def functions(cluster: Cluster, unread: list[str]) -> list[KnativeFunction]:
     """Every Knative Service of the namespace. What may not be read is appended to ``unread``."""
     services = cluster.find(KNATIVE_SERVICE)
     revisions = _by(SERVICE_LABEL, _optional(cluster, REVISION, unread)) if services else {}
@@ -86,7 +86,7 @@ def _by(key: str, found: list[Json]) -> dict[str, list[Json]]:
     return groups
 
 
-def _function(service: Json, revisions: list[Json], pods: dict[str, list[Json]], scalers: dict[str, Json]) -> Function:
+def _function(service: Json, revisions: list[Json], pods: dict[str, list[Json]], scalers: dict[str, Json]) -> KnativeFunction:
     status = status_of(service)
     traffic = [
         (str(target.get("revisionName", "")), int(target.get("percent") or 0), str(target.get("tag", "")))
@@ -95,7 +95,7 @@ def _function(service: Json, revisions: list[Json], pods: dict[str, list[Json]],
     newest_first = sorted(
         revisions, key=lambda one: (str(one["metadata"].get("creationTimestamp", "")), name_of(one)), reverse=True
     )
-    return Function(
+    return KnativeFunction(
         name=name_of(service),
         url=status.get("url", ""),
         ready=is_ready(service),

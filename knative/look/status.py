@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from knative.cluster.api import Cluster
 from knative.cluster.objects import KNATIVE_SERVICE, Json
-from knative.look.agents import Agent, agents
-from knative.look.functions import Function, Revision, functions
+from knative.look.agents import AgentPod, agents
+from knative.look.functions import KnativeFunction, Revision, functions
 
 AGENT_COLUMNS = ("node", "agent", "ready", "restarts", "age", "warm", "models (loads)", "image")
 FUNCTION_COLUMNS = ("function", "ready", "url", "latest revision", "traffic")
@@ -20,8 +20,8 @@ class Status:
     """``notes``: what could not be read, and why."""
 
     namespace: str
-    agents: list[Agent]
-    functions: list[Function]
+    agents: list[AgentPod]
+    functions: list[KnativeFunction]
     notes: list[str]
 
 
@@ -53,7 +53,7 @@ def agent_rows(status: Status, now: datetime) -> list[tuple[str, ...]]:
     ]
 
 
-def _models(agent: Agent) -> str:
+def _models(agent: AgentPod) -> str:
     if agent.facts.models is None:
         return "unknown"
     return ", ".join(f"{model.name} ({model.loads})" for model in agent.facts.models) or "none"
@@ -67,7 +67,7 @@ def function_rows(status: Status) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
-def _traffic(function: Function) -> str:
+def _traffic(function: KnativeFunction) -> str:
     shares = (f"{percent} % {name}{f' ({tag})' if tag else ''}" for name, percent, tag in function.traffic)
     return ", ".join(shares) or "none"
 
@@ -103,7 +103,7 @@ def document(status: Status, now: datetime) -> Json:
     }
 
 
-def _agent(agent: Agent, now: datetime) -> Json:
+def _agent(agent: AgentPod, now: datetime) -> Json:
     facts = agent.facts
     return {
         "node": agent.node,
@@ -121,7 +121,7 @@ def _agent(agent: Agent, now: datetime) -> Json:
     }
 
 
-def _function(function: Function) -> Json:
+def _function(function: KnativeFunction) -> Json:
     traffic = [{"revision": name, "percent": percent, "tag": tag or None} for name, percent, tag in function.traffic]
     return {**vars(function), "traffic": traffic, "revisions": [_revision(one) for one in function.revisions]}
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from knative.cluster.objects import Json
 from knative.verify import answers
-from knative.verify.check import Check, Plan, judged, skipped
-from knative.verify.ingress import Lost, Reply, Site
+from knative.verify.check import Check, VerifyPlan, judged, skipped
+from knative.verify.ingress import Endpoint, HttpResponse, RequestLost
 from loadkit.texts import TEXTS
 
 _PATH = "/classify"
 
 
 @dataclass(frozen=True)
-class Asked:
+class CheckedResponse:
     """``answer`` is a right one, empty where something is ``wrong``."""
 
     answer: Json
@@ -23,12 +23,12 @@ class Asked:
     seconds: float
 
 
-def one(plan: Plan) -> Asked:
+def one(plan: VerifyPlan) -> CheckedResponse:
     """Asks for one text."""
     return _asked(lambda: plan.site.ask(_PATH, {"text": plan.texts[0]}), lambda answer: answers.fault_of_one(answer, plan.labels))
 
 
-def many(plan: Plan) -> Asked:
+def many(plan: VerifyPlan) -> CheckedResponse:
     """Asks for several."""
     texts = list(plan.texts) if len(plan.texts) > 1 else [*plan.texts, *TEXTS]
     return _asked(
@@ -36,29 +36,29 @@ def many(plan: Plan) -> Asked:
     )
 
 
-def hello(site: Site) -> Asked:
+def hello(site: Endpoint) -> CheckedResponse:
     """Asks a service that is not ours: any 200 is right."""
     return _asked(site.ask, lambda _: None)
 
 
-def _asked(ask: Callable[[], Reply], wrong: Callable[[Json | None], str | None]) -> Asked:
+def _asked(ask: Callable[[], HttpResponse], wrong: Callable[[Json | None], str | None]) -> CheckedResponse:
     try:
         reply = ask()
-    except Lost as error:
-        return Asked({}, str(error), 0.0)
+    except RequestLost as error:
+        return CheckedResponse({}, str(error), 0.0)
     if reply.status != 200:
-        return Asked({}, _status(reply), reply.seconds)
+        return CheckedResponse({}, _status(reply), reply.seconds)
     found = wrong(reply.json())
-    return Asked({} if found else reply.json() or {}, found, reply.seconds)
+    return CheckedResponse({} if found else reply.json() or {}, found, reply.seconds)
 
 
-def _status(reply: Reply) -> str:
+def _status(reply: HttpResponse) -> str:
     if reply.location:
         return f"{reply.status}: it sends on to {reply.location}; give that --url"
     return f"it answered {reply.said()}"
 
 
-def checks(plan: Plan) -> Iterator[Check]:
+def checks(plan: VerifyPlan) -> Iterator[Check]:
     """One text, several, and the first one again."""
     first = one(plan)
     label = first.answer.get("label")
@@ -70,7 +70,7 @@ def checks(plan: Plan) -> Iterator[Check]:
     yield _again(plan, first)
 
 
-def _again(plan: Plan, first: Asked) -> Check:
+def _again(plan: VerifyPlan, first: CheckedResponse) -> Check:
     name = "answers the same again"
     if first.wrong:
         return skipped(name, "the first answer is wrong")

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from knative.cluster.objects import SELECTOR, Json
-from knative.verify.ingress import Site
+from knative.verify.ingress import Endpoint
 from loadkit.texts import LABELS, TEXTS
 
 
 @dataclass(frozen=True)
-class Plan:
+class VerifyPlan:
     """``service``: the function's Knative Service; ``rounds`` of cold starts, then one of ``burst`` requests at once; ``idle`` seconds
     to scale to zero in, looked at every ``poll``; ``max_extra``: seconds that a cold start may take longer than the baseline's.
     """
 
-    site: Site
+    site: Endpoint
     service: str
-    baseline: Site | None = None
+    baseline: Endpoint | None = None
     texts: Sequence[str] = TEXTS
     labels: Sequence[str] = LABELS
     rounds: int = 3

@@ -12,21 +12,21 @@ from knative.cluster.errors import counted
 from knative.cluster.objects import KNATIVE_SERVICE
 from knative.look.functions import cold_start
 from knative.verify import asking
-from knative.verify.asking import Asked
-from knative.verify.check import Check, Plan, failed, judged, passed, skipped
-from knative.verify.ingress import Site
+from knative.verify.asking import CheckedResponse
+from knative.verify.check import Check, VerifyPlan, failed, judged, passed, skipped
+from knative.verify.ingress import Endpoint
 from knative.verify.scale import Scale, least, service_at
 
 
 @dataclass
-class Times:
+class ColdStartTimes:
     """Seconds of the cold starts that were answered; ``baseline`` those of the service compared with."""
 
     ours: list[float] = field(default_factory=list)
     baseline: list[float] = field(default_factory=list)
 
 
-def checks(plan: Plan, cluster: Cluster, tell: Callable[[str], None]) -> Iterator[Check]:
+def checks(plan: VerifyPlan, cluster: Cluster, tell: Callable[[str], None]) -> Iterator[Check]:
     """Scales to zero; then each cold start, a burst, and what they took."""
     scale, hello = Scale(cluster, plan.service, plan.idle, plan.poll, tell), _baseline(plan, cluster, tell)
     zero = _to_zero(plan, scale)
@@ -34,7 +34,7 @@ def checks(plan: Plan, cluster: Cluster, tell: Callable[[str], None]) -> Iterato
     if zero.result != "passed":
         yield skipped("cold starts", "it does not scale to zero")
         return
-    times = Times()
+    times = ColdStartTimes()
     for number in range(1, plan.rounds + 1):
         yield _round(plan, scale, f"cold start {number} of {plan.rounds}", times)
         if isinstance(hello, Scale) and plan.baseline:
@@ -44,7 +44,7 @@ def checks(plan: Plan, cluster: Cluster, tell: Callable[[str], None]) -> Iterato
     yield hello if isinstance(hello, Check) else _summary(plan, times)
 
 
-def _baseline(plan: Plan, cluster: Cluster, tell: Callable[[str], None]) -> Scale | Check | None:
+def _baseline(plan: VerifyPlan, cluster: Cluster, tell: Callable[[str], None]) -> Scale | Check | None:
     if plan.baseline is None:
         return None
     name = service_at(cluster, plan.baseline.url)
@@ -54,7 +54,7 @@ def _baseline(plan: Plan, cluster: Cluster, tell: Callable[[str], None]) -> Scal
     return Scale(cluster, name, plan.idle, plan.poll, tell)
 
 
-def _to_zero(plan: Plan, scale: Scale) -> Check:
+def _to_zero(plan: VerifyPlan, scale: Scale) -> Check:
     name, made = "scales to zero", scale.cluster.get(KNATIVE_SERVICE, plan.service)
     if made is None:
         return failed(name, f"there is no Knative Service {plan.service} in namespace {scale.cluster.namespace}; see --service")
@@ -70,7 +70,7 @@ def _left(scale: Scale) -> str:
     return f"{counted(len(scale.pods()), 'pod')} left after {scale.limit:g} s; see --idle-timeout, and the pods' other callers"
 
 
-def _round(plan: Plan, scale: Scale, name: str, times: Times) -> Check:
+def _round(plan: VerifyPlan, scale: Scale, name: str, times: ColdStartTimes) -> Check:
     if scale.until_none() is None:
         return failed(name, _left(scale))
     asked = asking.one(plan)
@@ -84,7 +84,7 @@ def _round(plan: Plan, scale: Scale, name: str, times: Times) -> Check:
     return judged(name, asked.wrong, f"answered in {asked.seconds:.3f} s{pod}", seconds=round(asked.seconds, 3))
 
 
-def _baseline_round(site: Site, scale: Scale, name: str, times: Times) -> Check:
+def _baseline_round(site: Endpoint, scale: Scale, name: str, times: ColdStartTimes) -> Check:
     if scale.until_none() is None:
         return failed(name, _left(scale))
     asked = asking.hello(site)
@@ -93,12 +93,12 @@ def _baseline_round(site: Site, scale: Scale, name: str, times: Times) -> Check:
     return judged(name, asked.wrong, f"answered in {asked.seconds:.3f} s", seconds=round(asked.seconds, 3))
 
 
-def _burst(plan: Plan, scale: Scale) -> Check:
+def _burst(plan: VerifyPlan, scale: Scale) -> Check:
     name = f"{plan.burst} requests at once from zero"
     if scale.until_none() is None:
         return failed(name, _left(scale))
     with ThreadPoolExecutor(plan.burst) as pool:
-        found: list[Asked] = list(pool.map(lambda _: asking.one(plan), range(plan.burst)))
+        found: list[CheckedResponse] = list(pool.map(lambda _: asking.one(plan), range(plan.burst)))
     wrong = [asked.wrong for asked in found if asked.wrong]
     slowest = max(asked.seconds for asked in found)
     pods = len(scale.pods())
@@ -107,7 +107,7 @@ def _burst(plan: Plan, scale: Scale) -> Check:
     return judged(name, told, f"all answered, the slowest in {slowest:.3f} s, by {counted(pods, 'pod')}", **figures)
 
 
-def _summary(plan: Plan, times: Times) -> Check:
+def _summary(plan: VerifyPlan, times: ColdStartTimes) -> Check:
     name = "cold start against the baseline" if plan.baseline else "cold start"
     if not times.ours or (plan.baseline and not times.baseline):
         return skipped(name, "no cold start was measured")

@@ -14,12 +14,12 @@ import urllib3
 _SAID = 200  # characters of a wrong answer that are repeated
 
 
-class Lost(Exception):
+class RequestLost(Exception):
     """A request that got no answer; the message says why."""
 
 
 @dataclass(frozen=True)
-class Reply:
+class HttpResponse:
     """An answer, and the seconds from asking until all of it was here."""
 
     status: int
@@ -40,7 +40,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Site:
+class Endpoint:
     """A URL; ``address``: host and port to connect to instead of those in it; ``ca``: a PEM file of who signed its certificate."""
 
     url: str
@@ -59,8 +59,8 @@ class Site:
         parts = urlsplit(self.url)
         return parts.port or (443 if parts.scheme == "https" else 80)
 
-    def ask(self, path: str = "", made: Any = None) -> Reply:
-        """GETs a path below the URL, or POSTs ``made`` as JSON; on a connection of its own. Raises `Lost`."""
+    def ask(self, path: str = "", made: Any = None) -> HttpResponse:
+        """GETs a path below the URL, or POSTs ``made`` as JSON; on a connection of its own. Raises `RequestLost`."""
         body = None if made is None else json.dumps(made).encode()
         headers = {"Host": urlsplit(self.url).netloc, "Accept": "application/json"}
         headers |= {"Content-Type": "application/json"} if body else {}
@@ -71,9 +71,9 @@ class Site:
                     "POST" if body else "GET", urlsplit(self.url).path.rstrip("/") + (path or "/"), body, headers,
                     retries=False, redirect=False, timeout=urllib3.Timeout(total=self.timeout),
                 )  # fmt: skip
-                return Reply(answer.status, answer.data, time.monotonic() - began, answer.headers.get("Location", ""))
+                return HttpResponse(answer.status, answer.data, time.monotonic() - began, answer.headers.get("Location", ""))
         except urllib3.exceptions.HTTPError as error:
-            raise Lost(self._told(error)) from None
+            raise RequestLost(self._told(error)) from None
 
     def _pool(self) -> urllib3.HTTPConnectionPool:
         host, port = self.address or (self.host, self.port)
@@ -99,7 +99,7 @@ def address_of(
     url: str, ingress: tuple[str, int | None] | None, resolve: Sequence[tuple[str, int, str]]
 ) -> tuple[str, int] | None:
     """Where to connect to for a URL, as ``--ingress`` and curl's ``--resolve`` say; None: to the URL's own."""
-    site = Site(url)
+    site = Endpoint(url)
     for host, port, address in resolve:
         if (host, port) == (site.host, site.port):
             return address, port

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 from knative.cluster.api import Cluster
 from knative.cluster.errors import counted
-from knative.look.agents import Agent, agents
+from knative.look.agents import AgentPod, agents
 from knative.verify import asking, coldstart, warm
-from knative.verify.check import Check, Plan, judged, skipped
+from knative.verify.check import Check, VerifyPlan, judged, skipped
 
 _WARM = "agents stay warm"
 
 
-def verify(plan: Plan, cluster: Cluster | None, absent: str, tell: Callable[[str], None]) -> Iterator[Check]:
+def verify(plan: VerifyPlan, cluster: Cluster | None, absent: str, tell: Callable[[str], None]) -> Iterator[Check]:
     """All checks; those that need the cluster are skipped where there is none, for the reason ``absent``. ``tell``: what it waits for."""
     before = agents(cluster, plan.selector) if cluster else []
     yield from asking.checks(plan)
@@ -25,7 +25,7 @@ def verify(plan: Plan, cluster: Cluster | None, absent: str, tell: Callable[[str
     yield _stayed_warm(plan, before, agents(cluster, plan.selector))
 
 
-def _stayed_warm(plan: Plan, before: Sequence[Agent], after: Sequence[Agent]) -> Check:
+def _stayed_warm(plan: VerifyPlan, before: Sequence[AgentPod], after: Sequence[AgentPod]) -> Check:
     if not before:
         return skipped(_WARM, f"there is no pod with {plan.selector}; see --agent-selector")
     wrong = "; ".join(warm.changes(before, after)) or None

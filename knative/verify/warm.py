@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from knative.cluster.errors import counted
-from knative.look.agents import Agent
+from knative.look.agents import AgentPod
 
 _CLOCK_S = 2.0  # the start of a process is computed from ticks and the boot time
 
 
-def changes(before: Sequence[Agent], after: Sequence[Agent]) -> list[str]:
+def changes(before: Sequence[AgentPod], after: Sequence[AgentPod]) -> list[str]:
     """What happened to the agents that were there before; a further one is no change."""
     now = {agent.uid: agent for agent in after}
     return [change for agent in before for change in _changes(agent, now.get(agent.uid))]
 
 
-def _changes(before: Agent, after: Agent | None) -> list[str]:
+def _changes(before: AgentPod, after: AgentPod | None) -> list[str]:
     if after is None:
         return [f"{before.pod} is gone"]
     found = []
@@ -31,7 +31,7 @@ def _changes(before: Agent, after: Agent | None) -> list[str]:
     return found + _models(before, after)
 
 
-def _models(before: Agent, after: Agent) -> list[str]:
+def _models(before: AgentPod, after: AgentPod) -> list[str]:
     if before.facts.models is None or after.facts.models is None or before.facts.source != after.facts.source:
         return []
     loads = {(model.name, model.sha256): model.loads for model in after.facts.models}
@@ -45,7 +45,7 @@ def _models(before: Agent, after: Agent) -> list[str]:
     return found + [f"{after.pod} has loaded {name} only now" for name, _ in loads]
 
 
-def unknown(before: Sequence[Agent], after: Sequence[Agent]) -> list[str]:
+def unknown(before: Sequence[AgentPod], after: Sequence[AgentPod]) -> list[str]:
     """The agents whose models could not be compared."""
     seen = {agent.uid for agent in after if agent.facts.models is not None}
     return [agent.pod for agent in before if agent.facts.models is None or agent.uid not in seen]

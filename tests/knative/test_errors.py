@@ -18,9 +18,9 @@ import yaml
 
 from knative.cluster import connect
 from knative.cluster.api import Cluster
-from knative.cluster.errors import Forbidden, NotConfigured, Refused, Unreachable
+from knative.cluster.errors import Forbidden, NotConfigured, Rejected, Unreachable
 from knative.cluster.objects import POD
-from knative.cluster.refusals import Call, refusal
+from knative.cluster.refusals import ApiCall, refusal
 from tests.rpc.test_tls import certificate
 from tests.support.fakecluster import NAMESPACE, FakeCluster, fake_cluster, knative, quickly
 
@@ -190,16 +190,16 @@ def test_in_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (403, '{"message": "nodes is forbidden: User \\"x\\" cannot list resource \\"nodes\\" in API group \\"\\" at the cluster scope"}',
          Forbidden, "needs the right to list nodes in the whole cluster"),
         (403, "<html>proxy</html>", Forbidden, "needs the right to patch services.serving.knative.dev in namespace n"),
-        (422, '{"message": "spec: Invalid value"}', Refused, "services.serving.knative.dev/f was refused: spec: Invalid value"),
-        (400, '{"message": "admission webhook denied the request: validation\\nfailed"}', Refused, "denied the request: validation failed"),
+        (422, '{"message": "spec: Invalid value"}', Rejected, "services.serving.knative.dev/f was refused: spec: Invalid value"),
+        (400, '{"message": "admission webhook denied the request: validation\\nfailed"}', Rejected, "denied the request: validation failed"),
         (503, "no endpoints", Unreachable, r"could not patch services.serving.knative.dev/f \(503\): no endpoints"),
         (429, '{"message": "slow down"}', Unreachable, "slow down"),
-        (405, "[]", Refused, "answered 405"),
+        (405, "[]", Rejected, "answered 405"),
     ],
 )  # fmt: skip
 def test_what_the_api_refuses(status: int, body: str, kind: type[Exception], says: str) -> None:
     """Rights by name, objects by name, in one line."""
-    error = refusal(Call("patch", "services.serving.knative.dev", "n", "f"), status, body, "https://c", "me")
+    error = refusal(ApiCall("patch", "services.serving.knative.dev", "n", "f"), status, body, "https://c", "me")
     assert isinstance(error, kind)
     assert re.search(says, str(error))
     assert "\n" not in str(error)

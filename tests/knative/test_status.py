@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from knative.look.agents import Model, of_log, of_metrics
+from knative.look.agents import LoadedModel, of_log, of_metrics
 from knative.look.status import age
 from tests.support.fakecluster import FakeCluster, knative, quickly, ready, stamp
 from tests.support.paths import MODELS
@@ -133,12 +133,12 @@ def test_an_empty_namespace(config: Path) -> None:
 
 def test_metrics_and_logs_are_read() -> None:
     """Without its models' metrics an agent is one that cannot say; garbage is no metrics; no model is no model."""
-    assert of_metrics(METRICS).models == (Model("tweets", f"sha256:{DIGEST}", 1),)
+    assert of_metrics(METRICS).models == (LoadedModel("tweets", f"sha256:{DIGEST}", 1),)
     assert of_metrics("process_start_time_seconds 5\n").models is None
     assert of_metrics("<html>{{").models is None
     assert of_metrics("# TYPE vaccel_model_loaded gauge\nprocess_start_time_seconds 5\n").models == ()
     assert of_log("").models is None
-    assert of_log(LOG * 3).models == (Model("tweets", f"sha256:{DIGEST}", 3),)
+    assert of_log(LOG * 3).models == (LoadedModel("tweets", f"sha256:{DIGEST}", 3),)
 
 
 def test_a_real_agent_is_understood(agent: Server) -> None:

@@ -11,9 +11,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from knative.look.agents import Agent, Facts, Model
+from knative.look.agents import AgentFacts, AgentPod, LoadedModel
 from knative.verify.answers import difference, fault_of_many, fault_of_one
-from knative.verify.ingress import Site, address_of
+from knative.verify.ingress import Endpoint, address_of
 from knative.verify.warm import changes, unknown
 from tests.function.test_function import start, wait_until_ready
 from tests.knative.test_status import add_agent
@@ -201,7 +201,7 @@ def test_where_to_connect() -> None:
     assert address_of("http://h.example.com", ("192.0.2.9", None), resolve) == ("192.0.2.9", 80)
     assert address_of("http://h.example.com", ("192.0.2.9", 8080), []) == ("192.0.2.9", 8080)
     assert address_of(url, None, []) is None
-    assert (Site(url).host, Site(url).port) == ("f.example.com", 443)
+    assert (Endpoint(url).host, Endpoint(url).port) == ("f.example.com", 443)
 
 
 GOOD = {"label": "neither", "score": 0.95, "scores": SCORES, "model": MODEL}
@@ -241,9 +241,11 @@ def test_several_answers_are_judged() -> None:
     assert difference(GOOD, GOOD) is None
 
 
-def agent(**changes: Any) -> Agent:
-    facts = Facts(changes.pop("models", (Model("tweets", "sha256:ab", 1),)), changes.pop("started", 5.0), source="metrics")
-    return Agent(
+def agent(**changes: Any) -> AgentPod:
+    facts = AgentFacts(
+        changes.pop("models", (LoadedModel("tweets", "sha256:ab", 1),)), changes.pop("started", 5.0), source="metrics"
+    )
+    return AgentPod(
         **{
             "pod": "a",
             "uid": "u",
@@ -269,12 +271,15 @@ def agent(**changes: Any) -> Agent:
         ([agent(started=9.0)], ["a has another process"]),
         ([agent(ready=False)], ["a is not ready"]),
         ([agent(models=())], ["a has no model loaded", "a has tweets no more"]),
-        ([agent(models=(Model("tweets", "sha256:ab", 1), Model("other", "sha256:cd", 1)))], ["a has loaded other only now"]),
-        ([agent(models=(Model("tweets", "sha256:ab", 3),))], ["a had loaded tweets 1 time, now 3 times"]),
+        (
+            [agent(models=(LoadedModel("tweets", "sha256:ab", 1), LoadedModel("other", "sha256:cd", 1)))],
+            ["a has loaded other only now"],
+        ),
+        ([agent(models=(LoadedModel("tweets", "sha256:ab", 3),))], ["a had loaded tweets 1 time, now 3 times"]),
         ([agent(models=None)], []),
     ],
 )
-def test_agents_are_compared(after: list[Agent], says: list[str]) -> None:
+def test_agents_are_compared(after: list[AgentPod], says: list[str]) -> None:
     """Pod, container, process, models; what could not be read is unknown, and no change."""
     assert changes([agent()], after) == says
     assert unknown([agent()], after) == ([] if after and after[0].facts.models is not None else ["a"])

@@ -44,7 +44,7 @@ _PATH = re.compile(
 )
 
 
-class Answer(Exception):
+class FakeResponse(Exception):
     """A response that is not 200: a Kubernetes Status, or what a pod answers."""
 
     def __init__(self, code: int, message: str, *, raw: bool = False) -> None:
@@ -125,11 +125,11 @@ class FakeCluster:
         return {f"{plural}/{name}" for _, plural, _, name in self.objects}
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Json | str:
-        """The answer to one request. Raises `Answer`."""
+        """The answer to one request. Raises `FakeResponse`."""
         with self.lock:
             self.requests.append((method, path, query))
             if self.unauthorized:
-                raise Answer(401, "Unauthorized")
+                raise FakeResponse(401, "Unauthorized")
             return self._discovery(path) or self._request(method, path, query, body)
 
     def _discovery(self, path: str) -> Json | None:
@@ -151,14 +151,14 @@ class FakeCluster:
     def _request(self, method: str, path: str, query: dict[str, str], body: Any) -> Json | str:
         found = _PATH.fullmatch(path)
         if not found:
-            raise Answer(404, f"no path {path}")
+            raise FakeResponse(404, f"no path {path}")
         group, namespace, plural, name, rest = (found[key] or "" for key in ("group", "ns", "plural", "name", "rest"))
         verb = {"GET": "get" if name else "list", "PATCH": "patch", "DELETE": "delete"}[method]
         resource = f"{plural}{'/' + rest.split('/')[1] if rest else ''}"
         self.used.add((verb, f"{resource}.{group}".rstrip(".")))
         if (verb, f"{resource}.{group}".rstrip(".")) in self.denied:
             where = f' in the namespace "{namespace}"' if namespace else ""
-            raise Answer(
+            raise FakeResponse(
                 403,
                 f'{plural} "{name}" is forbidden: User "bob" cannot {verb} resource "{resource}" in API group "{group}"{where}',
             )
@@ -177,7 +177,11 @@ class FakeCluster:
         code, text = made() if callable(made) else made
         if code == 200:
             return text
-        raise Answer(code, text, raw=True) if code else Answer(503, "error trying to reach service: dial tcp: i/o timeout")
+        raise (
+            FakeResponse(code, text, raw=True)
+            if code
+            else FakeResponse(503, "error trying to reach service: dial tcp: i/o timeout")
+        )
 
     def _list(self, key: tuple[str, str, str, str], query: dict[str, str], _: Any) -> Json:
         self.tick()
@@ -200,7 +204,7 @@ class FakeCluster:
             if made["left"] < 0:
                 made = self.objects.pop(key) and None
         if made is None:
-            raise Answer(404, f'{key[1]} "{key[3]}" not found')
+            raise FakeResponse(404, f'{key[1]} "{key[3]}" not found')
         return self._shown(made)
 
     def _shown(self, made: Json) -> Json:
@@ -211,9 +215,9 @@ class FakeCluster:
     def _patch(self, key: tuple[str, str, str, str], query: dict[str, str], body: Json) -> Json:
         title = f"{body['kind']}/{key[3]}"
         if title in self.forbidden_by_admission:
-            raise Answer(403, f'{key[1]} "{key[3]}" is forbidden: {self.forbidden_by_admission[title]}')
+            raise FakeResponse(403, f'{key[1]} "{key[3]}" is forbidden: {self.forbidden_by_admission[title]}')
         if key[2] and ("", "namespaces", "", key[2]) not in self.objects:
-            raise Answer(404, f'namespaces "{key[2]}" not found')
+            raise FakeResponse(404, f'namespaces "{key[2]}" not found')
         if query.get("fieldValidation") == "Strict":
             strict(body)
         before = self.objects.get(key)
@@ -242,9 +246,9 @@ class FakeCluster:
     def _delete(self, key: tuple[str, str, str, str], _: dict[str, str], body: Json) -> Json:
         made = self.objects.get(key)
         if made is None:
-            raise Answer(404, f'{key[1]} "{key[3]}" not found')
+            raise FakeResponse(404, f'{key[1]} "{key[3]}" not found')
         if (body or {}).get("preconditions", {}).get("uid") not in (None, made["metadata"]["uid"]):
-            raise Answer(409, "the uid is another one")
+            raise FakeResponse(409, "the uid is another one")
         made["metadata"]["deletionTimestamp"] = stamp(datetime.now(UTC))
         return self._shown(made)
 
@@ -268,12 +272,12 @@ def strict(body: Json) -> None:
     if "knative.dev" in body["apiVersion"]:
         unknown = set(body["spec"]) - {"template", "traffic"}
         if unknown:
-            raise Answer(400, f'strict decoding error: unknown field "spec.{unknown.pop()}"')
+            raise FakeResponse(400, f'strict decoding error: unknown field "spec.{unknown.pop()}"')
         return
     try:
         kubernetes_validate.validate(body, "1.36", strict=True)
     except kubernetes_validate.ValidationError as error:
-        raise Answer(400, f"strict decoding error: {error.message}") from None
+        raise FakeResponse(400, f"strict decoding error: {error.message}") from None
 
 
 def default_status(made: Json) -> Json:
@@ -311,7 +315,7 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
             try:
                 made = cluster.answer(self.command, parts.path, dict(parse_qsl(parts.query)), json.loads(text) if text else None)
                 self._send(200, made if isinstance(made, str) else json.dumps(made), isinstance(made, dict))
-            except Answer as answer:
+            except FakeResponse as answer:
                 self._send(answer.code, answer.body, True)
 
         do_GET = do_PATCH = do_DELETE = do_POST = _answer  # noqa: N815 the server's names

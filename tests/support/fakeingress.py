@@ -19,7 +19,7 @@ MODEL = {"name": "tweets", "sha256": "ab" * 32}
 
 
 @dataclass
-class Service:
+class FakeKnativeService:
     """One Knative Service. Its first request starts a pod, which takes ``start`` seconds; looked at thrice in idleness it is gone."""
 
     name: str
@@ -38,7 +38,7 @@ class FakeIngress:
     """``broken``: what goes wrong, one of the words that `_broken` and `Ingress` look for."""
 
     cluster: FakeCluster
-    services: list[Service]
+    services: list[FakeKnativeService]
     broken: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
     hosts: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ class FakeIngress:
             return None
         return self._answer(body)
 
-    def _start(self, service: Service) -> None:
+    def _start(self, service: FakeKnativeService) -> None:
         service.starts += 1
         if self.broken != "elsewhere":
             labels = {"serving.knative.dev/service": service.name}
@@ -97,7 +97,7 @@ class FakeIngress:
         texts = body["texts"][1:] if self.broken == "few" else body["texts"]
         return {"predictions": [one for _ in texts], "model": MODEL}
 
-    def _pods(self, service: Service) -> list[str]:
+    def _pods(self, service: FakeKnativeService) -> list[str]:
         return [name for _, plural, _, name in self.cluster.objects if plural == "pods" and name.startswith(f"{service.name}-")]
 
     def tick(self) -> None:
@@ -113,7 +113,7 @@ class FakeIngress:
 @contextmanager
 def fake_ingress(cluster: FakeCluster, broken: str = "") -> Iterator[tuple[FakeIngress, str]]:
     """The ingress and its ``host:port``; its services are in the cluster."""
-    services = [Service("vaccel-function", 0.15), Service("hello", 0.05)]
+    services = [FakeKnativeService("vaccel-function", 0.15), FakeKnativeService("hello", 0.05)]
     for service in services:
         spec = {
             "template": {"metadata": {"annotations": {"autoscaling.knative.dev/min-scale": "1" if broken == "kept" else "0"}}}

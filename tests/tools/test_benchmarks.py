@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks import plots, texts
 from benchmarks.__main__ import _NAMES
-from benchmarks.generator import Answer, Generator
+from benchmarks.generator import Generator, TimedResponse
 from benchmarks.load import Outcome
 from benchmarks.markdown import shown, table
 from benchmarks.parts import EXTRA, PARTS
@@ -81,7 +81,11 @@ def test_a_poisson_schedule() -> None:
 
 def test_latency_counts_from_the_intended_time() -> None:
     """A stall of a second is paid for by the requests that should have been sent in it, though each was then answered at once."""
-    stalled = [Answer(0.0, 0.0, 1.0, 200, 0), Answer(0.25, 1.0, 1.01, 200, 0), Answer(0.5, 1.01, 1.02, 200, 0)]
+    stalled = [
+        TimedResponse(0.0, 0.0, 1.0, 200, 0),
+        TimedResponse(0.25, 1.0, 1.01, 200, 0),
+        TimedResponse(0.5, 1.01, 1.02, 200, 0),
+    ]
     outcome = Outcome(stalled, {}, 0, 1, open_loop=True)
     assert [round(one.latency, 2) for one in stalled] == [1.0, 0.76, 0.52]
     assert outcome.summary(0, 1)["p50_ms"] == pytest.approx(760)
@@ -91,14 +95,14 @@ def test_latency_counts_from_the_intended_time() -> None:
 def test_summary_by_status_and_kind() -> None:
     """Refused and failed are no part of rate and latency; a closed loop counts what was answered within the time."""
     answers = [
-        Answer(0, 0, 0.1, 200, 0),
-        Answer(1, 1, 1.1, 200, 0),
-        Answer(1, 1, 1.5, 200, 1),
-        Answer(1, 1, 1.2, 503, 0),
-        Answer(1, 1, 1.3, 429, 0),
-        Answer(1, 1, 1.4, 0, 0),
-        Answer(1, 1, 1.4, 500, 0),
-        Answer(1, 1, 3.5, 200, 0),
+        TimedResponse(0, 0, 0.1, 200, 0),
+        TimedResponse(1, 1, 1.1, 200, 0),
+        TimedResponse(1, 1, 1.5, 200, 1),
+        TimedResponse(1, 1, 1.2, 503, 0),
+        TimedResponse(1, 1, 1.3, 429, 0),
+        TimedResponse(1, 1, 1.4, 0, 0),
+        TimedResponse(1, 1, 1.4, 500, 0),
+        TimedResponse(1, 1, 3.5, 200, 0),
     ]
     outcome = Outcome(answers, {"agent": 0.8, "load": 0.08}, 0, 3)
     found = outcome.summary(1, 3)

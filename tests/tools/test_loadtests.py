@@ -19,8 +19,8 @@ from function.load import extras_of
 from loadkit.processes import free_port
 from loadkit.stats import percentile_of_counts
 from loadtests.answers import AnswerChecker, WrongAnswer, problem
-from loadtests.limits import Counts, Limits, judge, timed
-from loadtests.shapes import SHAPES, Plan
+from loadtests.limits import PassCriteria, RequestCounts, judge, timed
+from loadtests.shapes import SHAPES, LoadShape
 from loadtests.texts import COUNT, texts
 from tests.function.test_function import LABELS, start, wait_until_ready
 from tests.support.paths import ROOT, TWEETS
@@ -29,18 +29,18 @@ from tests.support.servers import Server
 LOCUST = ROOT / ".venv-loadtest/bin/locust"
 needs_locust = pytest.mark.skipif(not LOCUST.exists(), reason="Locust is not here: make .venv-loadtest/installed")
 
-TICKS: list[tuple[Plan, list[tuple[float, int | None]]]] = [
-    (Plan("steady", 8, 2, run_time=10), [(0, 8), (9.9, 8), (10, None), (99, None)]),
-    (Plan("step", 10, 2, run_time=50, steps=5), [(0, 2), (9.9, 2), (10, 4), (25, 6), (49.9, 10), (50, None)]),
-    (Plan("step", 3, 2, run_time=10, steps=5), [(0, 1), (2, 2), (4, 2), (6, 3), (9, 3), (10, None)]),
-    (Plan("spike", 50, 2, run_time=100), [(0, 5), (39.9, 5), (40, 50), (59.9, 50), (60, 5), (100, None)]),
-    (Plan("spike", 4, 2, run_time=100), [(0, 1), (50, 4), (99, 1)]),
-    (Plan("bursts", 9, 2, run_time=50, burst=5, gap=15), [(0, 9), (4.9, 9), (5, 0), (19.9, 0), (20, 9), (26, 0), (45, 0), (50, None)]),
+TICKS: list[tuple[LoadShape, list[tuple[float, int | None]]]] = [
+    (LoadShape("steady", 8, 2, run_time=10), [(0, 8), (9.9, 8), (10, None), (99, None)]),
+    (LoadShape("step", 10, 2, run_time=50, steps=5), [(0, 2), (9.9, 2), (10, 4), (25, 6), (49.9, 10), (50, None)]),
+    (LoadShape("step", 3, 2, run_time=10, steps=5), [(0, 1), (2, 2), (4, 2), (6, 3), (9, 3), (10, None)]),
+    (LoadShape("spike", 50, 2, run_time=100), [(0, 5), (39.9, 5), (40, 50), (59.9, 50), (60, 5), (100, None)]),
+    (LoadShape("spike", 4, 2, run_time=100), [(0, 1), (50, 4), (99, 1)]),
+    (LoadShape("bursts", 9, 2, run_time=50, burst=5, gap=15), [(0, 9), (4.9, 9), (5, 0), (19.9, 0), (20, 9), (26, 0), (45, 0), (50, None)]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("plan", "wanted"), TICKS, ids=[f"{plan.shape} of {plan.users}" for plan, _ in TICKS])
-def test_shapes(plan: Plan, wanted: list[tuple[float, int | None]]) -> None:
+def test_shapes(plan: LoadShape, wanted: list[tuple[float, int | None]]) -> None:
     """So many users at that second; None at the end."""
     found = [(second, plan.tick(second)) for second, _ in wanted]
     assert [(second, tick and tick[0]) for second, tick in found] == wanted
@@ -48,13 +48,13 @@ def test_shapes(plan: Plan, wanted: list[tuple[float, int | None]]) -> None:
 
 def test_what_is_sudden_comes_at_once() -> None:
     """Whatever the spawn rate says, which holds for the others."""
-    rates = {shape: Plan(shape, 50, 2).tick(0) for shape in SHAPES}
+    rates = {shape: LoadShape(shape, 50, 2).tick(0) for shape in SHAPES}
     assert {shape: tick and tick[1] for shape, tick in rates.items()} == {"steady": 2, "step": 2, "spike": 50, "bursts": 50}
 
 
 def test_gaps_are_longer_than_scaling_to_zero() -> None:
     """Knative's stable window of 60 s and its grace period of 30 s."""
-    assert Plan("bursts", 1, 1).gap > 60 + 30
+    assert LoadShape("bursts", 1, 1).gap > 60 + 30
 
 
 def test_the_texts_are_as_long_as_short_messages_are() -> None:
@@ -82,20 +82,20 @@ def test_texts_of_a_file(tmp_path: Path) -> None:
         texts(str(tmp_path / "empty.txt"))
 
 
-JUDGED: list[tuple[Counts, Limits, list[str]]] = [
-    (Counts(100, 0, 0, {10: 100}), Limits(), []),
-    (Counts(100, 1, 0, {10: 100}), Limits(0.01), []),
-    (Counts(100, 2, 0, {10: 100}), Limits(0.01), ["fail ratio 0.0200 (2 of 100), limit --max-fail-ratio 0.01"]),
-    (Counts(100, 0, 0, {10: 95, 900: 5}), Limits(p95_ms=10, p99_ms=900), []),
-    (Counts(100, 0, 0, {10: 94, 900: 6}), Limits(p95_ms=100, p99_ms=500),
+JUDGED: list[tuple[RequestCounts, PassCriteria, list[str]]] = [
+    (RequestCounts(100, 0, 0, {10: 100}), PassCriteria(), []),
+    (RequestCounts(100, 1, 0, {10: 100}), PassCriteria(0.01), []),
+    (RequestCounts(100, 2, 0, {10: 100}), PassCriteria(0.01), ["fail ratio 0.0200 (2 of 100), limit --max-fail-ratio 0.01"]),
+    (RequestCounts(100, 0, 0, {10: 95, 900: 5}), PassCriteria(p95_ms=10, p99_ms=900), []),
+    (RequestCounts(100, 0, 0, {10: 94, 900: 6}), PassCriteria(p95_ms=100, p99_ms=500),
      ["p95 900 ms, limit --max-p95-ms 100", "p99 900 ms, limit --max-p99-ms 500"]),
-    (Counts(0, 0, 0, {}), Limits(1), ["no request was made, which is no success"]),
-    (Counts(9, 0, 2, {1: 9}), Limits(1), ["2 exceptions in the load test itself, limit 0"]),
+    (RequestCounts(0, 0, 0, {}), PassCriteria(1), ["no request was made, which is no success"]),
+    (RequestCounts(9, 0, 2, {1: 9}), PassCriteria(1), ["2 exceptions in the load test itself, limit 0"]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("counts", "limits", "says"), JUDGED)
-def test_limits(counts: Counts, limits: Limits, says: list[str]) -> None:
+def test_limits(counts: RequestCounts, limits: PassCriteria, says: list[str]) -> None:
     """A sentence for each that is passed, with the figure and the option."""
     assert [verdict.says for verdict in judge(counts, limits) if not verdict.passed] == says
 

@@ -11,7 +11,7 @@ from agent.batching.packing import BatchLimits
 from agent.engines.cost import UNKNOWN, Cost, fit
 from agent.engines.layout import Shape
 from benchmarks.simulate.cost import Machine, read
-from benchmarks.simulate.engine import Served, simulate
+from benchmarks.simulate.engine import SimulatedRequest, simulate
 from benchmarks.simulate.rules import Waiting, all_rules, arrival, cheapest, packed, padded, shortest, window
 from benchmarks.simulate.workload import TURN, Workload, bursts, capacity, closed, mixed, poisson, standard
 from benchmarks.texts import lengths
@@ -26,7 +26,7 @@ def waiting(*sizes: int) -> list[Waiting]:
     return [Waiting(float(i), Shape("model", size)) for i, size in enumerate(sizes)]
 
 
-def times(served: list[Served]) -> list[tuple[float, float]]:
+def times(served: list[SimulatedRequest]) -> list[tuple[float, float]]:
     return [(one.started, one.ended) for one in sorted(served, key=lambda one: one.arrived)]
 
 

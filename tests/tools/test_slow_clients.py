@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.slow import scripts
-from benchmarks.slow.beside import Found, Plan, Slice, markdown
-from benchmarks.slow.clients import KINDS, Clients, Job, Seen, beside
+from benchmarks.slow.beside import Measurement, SlowPlan, SlowResult, markdown
+from benchmarks.slow.clients import KINDS, SlowClients, SlowCounts, SlowJob, beside
 from benchmarks.slow.scripts import Script
 from tests.function.test_function import start, wait_until_ready
 from tests.support.servers import Server
@@ -56,7 +56,7 @@ def test_what_is_not_read_is_large(function: Server, script: Script) -> None:
 def test_they_send_a_byte_at_a_time_and_come_again() -> None:
     """Both clients say their first words at once and then a byte a turn; closed, they come again."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        clients = Clients(Job(listener.getsockname()[1], "", 2, 0.0, 0.05), [Script("a", b"first", b"12345678")])
+        clients = SlowClients(SlowJob(listener.getsockname()[1], "", 2, 0.0, 0.05), [Script("a", b"first", b"12345678")])
         over = threading.Event()
 
         def run() -> None:
@@ -87,7 +87,9 @@ def test_they_send_a_byte_at_a_time_and_come_again() -> None:
 def test_a_deaf_one_sends_until_nothing_more_is_taken() -> None:
     """It sends over and over, and stays when its buffers are full."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        clients = Clients(Job(listener.getsockname()[1], "", 1, 0.0), [Script("a", b"first", over_and_over=b"more" * 1000)])
+        clients = SlowClients(
+            SlowJob(listener.getsockname()[1], "", 1, 0.0), [Script("a", b"first", over_and_over=b"more" * 1000)]
+        )
         before = -1
         while clients.seen.sent > before:
             before = clients.seen.sent
@@ -105,8 +107,8 @@ def test_a_deaf_one_sends_until_nothing_more_is_taken() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_their_process(function: Server, kind: str) -> None:
     """It connects them, ends when it is told, and says what it saw."""
-    seen = Seen()
-    with beside(Job(port_of(function), kind, 30, 0.1), seen):
+    seen = SlowCounts()
+    with beside(SlowJob(port_of(function), kind, 30, 0.1), seen):
         time.sleep(1)
     assert seen.connections == 30
     assert seen.seconds > 0.5
@@ -116,13 +118,16 @@ def test_their_process(function: Server, kind: str) -> None:
 def test_the_table() -> None:
     """Each ratio compares a median with its two neighbours; memory is listed in the order of the measurements."""
 
-    def one(median: float, memory: float) -> Slice:
-        return Slice(median, 2 * median, 100, 0, 0, 12, memory, 20, {"function": 0.2, "agent": 1.5})
+    def one(median: float, memory: float) -> Measurement:
+        return Measurement(median, 2 * median, 100, 0, 0, 12, memory, 20, {"function": 0.2, "agent": 1.5})
 
-    found = Found(
-        Plan("dripping", 1000, 8, 5, 2, 10, 1), [one(10, 50), one(20, 51), one(30, 52)], [one(18, 60), one(25, 61)], Seen()
+    found = SlowResult(
+        SlowPlan("dripping", 1000, 8, 5, 2, 10, 1),
+        [one(10, 50), one(20, 51), one(30, 52)],
+        [one(18, 60), one(25, 61)],
+        SlowCounts(),
     )
-    found.seen.add(Seen(Counter({"408": 7}), 1007, 2000, 0.5, 10))
+    found.seen.add(SlowCounts(Counter({"408": 7}), 1007, 2000, 0.5, 10))
     assert found.ratios() == [1.2, 1.0]
     text = markdown(found)
     assert "| ratio | 1.10 (1.00-1.20) |" in text

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.httpfuzz import oracle
-from benchmarks.httpfuzz.client import Client
+from benchmarks.httpfuzz.client import FuzzClient
 from benchmarks.httpfuzz.drafts import hidden
 from benchmarks.httpfuzz.log import Log
 from benchmarks.httpfuzz.oracle import CANARY
-from benchmarks.httpfuzz.streams import Failure, Stream, streams
+from benchmarks.httpfuzz.streams import Failure, FuzzStream, streams
 from tests.support.paths import ROOT
 
 #: A head -> the length of its body, by servers that are right, that take any spelling, that know of no bodies.
@@ -38,7 +38,7 @@ def _none(_: bytes) -> int:
     return 0
 
 
-def _fuzzed(lengths: Lengths, work: Iterable[Stream], status: bytes = b"200 OK") -> list[Failure]:
+def _fuzzed(lengths: Lengths, work: Iterable[FuzzStream], status: bytes = b"200 OK") -> list[Failure]:
     """What the fuzzer finds in a server that answers every head alike."""
 
     class Toy(socketserver.BaseRequestHandler):
@@ -60,14 +60,14 @@ def _fuzzed(lengths: Lengths, work: Iterable[Stream], status: bytes = b"200 OK")
 
     with Server(("127.0.0.1", 0), Toy) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        client = Client(server.server_address[1], limit=0.5)
+        client = FuzzClient(server.server_address[1], limit=0.5)
         client.run(work)
         server.shutdown()
     return client.failures
 
 
-def _stream(data: bytes) -> Iterator[Stream]:
-    yield Stream(0, 1, data + CANARY, oracle.read(data + CANARY))
+def _stream(data: bytes) -> Iterator[FuzzStream]:
+    yield FuzzStream(0, 1, data + CANARY, oracle.read(data + CANARY))
 
 
 def _post(length: bytes, body: bytes) -> bytes:

@@ -19,7 +19,7 @@ class Garbled(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ParsedResponse:
     """``whole``: its body's end is there. ``closes``: it says that the connection ends."""
 
     status: int
@@ -29,9 +29,9 @@ class Answer:
     whole: bool
 
 
-def read(data: bytes, methods: Sequence[bytes]) -> list[Answer]:
+def read(data: bytes, methods: Sequence[bytes]) -> list[ParsedResponse]:
     """The answers to requests of these methods, interim ones left out. The last may not be whole. Raises `Garbled`."""
-    answers: list[Answer] = []
+    answers: list[ParsedResponse] = []
     while data:
         end = data.find(b"\r\n\r\n")
         head = data[: end if end >= 0 else len(data)]
@@ -54,7 +54,7 @@ def read(data: bytes, methods: Sequence[bytes]) -> list[Answer]:
     return answers
 
 
-def _answer(code: int, head: bytes, data: bytes, *, bodiless: bool) -> tuple[Answer, bytes]:
+def _answer(code: int, head: bytes, data: bytes, *, bodiless: bool) -> tuple[ParsedResponse, bytes]:
     """An answer and the bytes behind it."""
     ids, closes, chunked = _ID.findall(head), bool(_CLOSE.search(head)), bool(_CHUNKED.search(head))
     if len(ids) > 1:
@@ -69,7 +69,7 @@ def _answer(code: int, head: bytes, data: bytes, *, bodiless: bool) -> tuple[Ans
             raise Garbled(f"an answer of unknown length: {head[:80]!r}")
         size = int(length[1])
     whole = 0 <= size <= len(data)
-    return Answer(code, ids[0] if ids else b"", closes, chunked, whole), data[size:] if whole else b""
+    return ParsedResponse(code, ids[0] if ids else b"", closes, chunked, whole), data[size:] if whole else b""
 
 
 def _chunks(data: bytes) -> int:
