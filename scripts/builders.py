@@ -31,21 +31,10 @@ class Buildah:
         # What builds here is our own, and works in a container or without rights that runc wants.
         os.environ.setdefault("BUILDAH_ISOLATION", "chroot")
 
-    def build(self, context: Path, file: Path, tag: str, arguments: Mapping[str, str]) -> None:
-        """Builds ``file`` as ``tag``. Raises `BuilderError`."""
-        run(
-            "buildah",
-            "build",
-            "--layers",
-            "--force-rm",
-            "--pull-never",
-            *_arguments(arguments),
-            "-f",
-            str(file),
-            "-t",
-            tag,
-            str(context),
-        )
+    def build(self, context: Path, file: Path, tag: str, arguments: Mapping[str, str], target: str | None = None) -> None:
+        """Builds ``target``, or else the last stage, of ``file`` as ``tag``. Raises `BuilderError`."""
+        build = ("buildah", "build", "--layers", "--force-rm", "--pull-never")
+        run(*build, *_options(arguments, target), "-f", str(file), "-t", tag, str(context))
 
     def has(self, image: str) -> bool:
         """Whether the image is in the store of this machine."""
@@ -80,9 +69,9 @@ class Docker:
 
     name = "docker"
 
-    def build(self, context: Path, file: Path, tag: str, arguments: Mapping[str, str]) -> None:
-        """Builds ``file`` as ``tag``. Raises `BuilderError`."""
-        run("docker", "build", *_arguments(arguments), "-f", str(file), "-t", tag, str(context))
+    def build(self, context: Path, file: Path, tag: str, arguments: Mapping[str, str], target: str | None = None) -> None:
+        """Builds ``target``, or else the last stage, of ``file`` as ``tag``. Raises `BuilderError`."""
+        run("docker", "build", *_options(arguments, target), "-f", str(file), "-t", tag, str(context))
 
     def has(self, image: str) -> bool:
         """Whether the image is in the store of this machine."""
@@ -142,5 +131,6 @@ def _works(*command: str) -> bool:
     return False
 
 
-def _arguments(arguments: Mapping[str, str]) -> list[str]:
-    return [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
+def _options(arguments: Mapping[str, str], target: str | None) -> list[str]:
+    build_args = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
+    return [*build_args, "--target", target] if target else build_args

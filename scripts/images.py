@@ -17,16 +17,12 @@ from scripts.builders import Builder, BuilderError, choose
 from vaccel_rpc import __version__
 
 ROOT = Path(__file__).parent.parent
+DOCKERFILE = ROOT / "docker/Dockerfile"
 PREFIX = "dev.local"  # Knative asks no registry for the digest of an image whose name begins so
 VERSION = __version__
-PUBLIC_BASE = next(
-    line.removeprefix("ARG BASE=")
-    for line in (ROOT / "docker/Dockerfile").read_text().splitlines()
-    if line.startswith("ARG BASE=")
-)
+PUBLIC_BASE = next(line.removeprefix("ARG BASE=") for line in DOCKERFILE.read_text().splitlines() if line.startswith("ARG BASE="))
 SBOMS = ROOT / "build/sbom"
 NAMES = ("vaccel-function", "vaccel-agent", "vaccel-hello", "vaccel-loadtest")
-_FILES = dict(zip(NAMES, ("Dockerfile", "Dockerfile.agent", "Dockerfile.hello", "Dockerfile.loadtest"), strict=True))
 _MB = 1e6
 
 
@@ -78,12 +74,13 @@ def make(
     click.echo(f"Building on {base} with {builder.name}")
     wheels.download_build()
     wheels.download("function", extras)
-    arguments = {"BASE": base, "VERSION": VERSION, "REVISION": _git("rev-parse", "HEAD") or "unknown", "CREATED": _created()}
-    more = {
-        "vaccel-function": {"EXTRAS": extras},
-        "vaccel-agent": {"TORCH_INDEX": torch_index},
+    revision, created = _git("rev-parse", "HEAD") or "unknown", _created()
+    labels = {"VERSION": VERSION, "REVISION": revision, "CREATED": created}
+    arguments = {
+        "vaccel-function": {**labels, "EXTRAS": extras},
+        "vaccel-agent": {**labels, "TORCH_INDEX": torch_index},
         "vaccel-hello": {},
-        "vaccel-loadtest": {},
+        "vaccel-loadtest": labels,
     }
     built = []
     for name in names:
@@ -93,9 +90,9 @@ def make(
             wheels.download("loadtest", "loadtest")
         image = f"{prefix}/{name}:{tag}"
         click.echo(f"Building {image}")
-        used = {"BASE": base} if name == "vaccel-hello" else {**arguments, **more[name]}
-        builder.build(ROOT, ROOT / "docker" / _FILES[name], image, used)
-        built.append(_look(builder, base, name, image, tag))
+        target = name.removeprefix("vaccel-")
+        builder.build(ROOT, DOCKERFILE, image, {"BASE": base, **arguments[name]}, target)
+        built.append(_inspect(builder, base, name, image, tag))
     return built
 
 
@@ -112,7 +109,7 @@ def _base(builder: Builder, wanted: str | None) -> str:
     return baseimage.NAME
 
 
-def _look(builder: Builder, base: str, name: str, image: str, tag: str) -> Built:
+def _inspect(builder: Builder, base: str, name: str, image: str, tag: str) -> Built:
     with builder.files(base) as files:
         under = _size(files)
     with builder.files(image) as files:

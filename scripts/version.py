@@ -20,7 +20,7 @@ _FILES = (
     "vaccel_rpc/__init__.py",
     "README.md",
     "docs/*.md",
-    "docker/Dockerfile*",
+    "docker/Dockerfile",
     "knative/charts/*/Chart.yaml",
     "knative/gitops/*/*.yaml",
     "knative/manifests/*.yaml",

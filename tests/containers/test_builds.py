@@ -15,10 +15,9 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from scripts import requirements, sbom, wheels
 from scripts.builders import BuilderError, Docker, choose
-from scripts.images import VERSION
+from scripts.images import DOCKERFILE, NAMES
 from tests.support.paths import ROOT
 
-FILES = [ROOT / "docker" / name for name in ("Dockerfile", "Dockerfile.agent", "Dockerfile.hello")]
 PYPROJECT: dict[str, Any] = {
     "project": {
         "dependencies": ["flask>=3", "Tokenizers>=0.2"],
@@ -41,7 +40,7 @@ def test_the_requirements_of_extras_and_groups() -> None:
 
 
 def test_the_images_requirements_are_the_projects(tmp_path: Path) -> None:
-    """As the Dockerfiles run it: the function's has no torch, the agent's has."""
+    """The Dockerfile's own calls: the function's requirements have no torch, the agent's have."""
     for extras, torch in (("grpc,otel", False), ("agent,otel", True)):
         subprocess.run([sys.executable, "scripts/requirements.py", extras, str(tmp_path)], cwd=ROOT, check=True)
         names = [requirements.package(line) for line in (tmp_path / "requirements.txt").read_text().splitlines()]
@@ -50,20 +49,20 @@ def test_the_images_requirements_are_the_projects(tmp_path: Path) -> None:
         assert (tmp_path / "alone.txt").read_text().startswith("tokenizers")
 
 
-def test_the_dockerfiles_agree() -> None:
-    """One pinned base; the version is the project's; what is said twice is said alike; no shell at the start."""
-    texts = [file.read_text() for file in FILES]
-    (base,) = {line for text in texts for line in re.findall(r"^ARG BASE=(.+)$", text, re.MULTILINE)}
+def test_the_dockerfile_has_a_target_for_each_image() -> None:
+    """One pinned base; every image runs without a shell and as a user without rights; the function is the default."""
+    text = DOCKERFILE.read_text()
+    (base,) = re.findall(r"^ARG BASE=(.+)$", text, re.MULTILINE)
     assert re.fullmatch(r"docker\.io/library/python:3\.11\.\d+-slim-bookworm", base)
-    assert [re.findall(r"^ARG VERSION=(.+)$", text, re.MULTILINE) for text in texts[:2]] == [[VERSION], [VERSION]]
-    for text in texts:
-        assert re.findall(r"^ENTRYPOINT (.)", text, re.MULTILINE) == ["["]
-        assert "\nUSER 65532:65532\n" in text
-    for stage in ("tools", "code"):
-        one, other = (re.search(rf"^FROM \S+ AS {stage}\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL) for text in texts[:2])
-        assert one
-        assert other
-        assert one[1] == other[1]
+    stages = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
+    images = [stage for stage in stages if "ENTRYPOINT" in stage]
+    targets = [stage.splitlines()[0].removeprefix("runtime AS ") for stage in images]
+    assert {f"vaccel-{target}" for target in targets} == set(NAMES)
+    assert targets[-1] == "function"
+    assert stages[-1] == images[-1]
+    for stage in images:
+        assert re.findall(r"^ENTRYPOINT (.)", stage, re.MULTILINE) == ["["]
+        assert "\nUSER 65532:65532\n" in stage
 
 
 def test_an_unknown_extra_is_named() -> None:
