@@ -18,6 +18,9 @@ ROOT = Path(__file__).parent.parent
 CHARTS = ROOT / "knative/charts"
 MANIFESTS = ROOT / "knative/manifests"
 NAMES = ("vaccel-agent", "vaccel-client", "vaccel-function", "vaccel-loadtest")
+#: The library chart with the templates that they share. Each has a link to it in its folder "charts",
+#: so a checkout can be installed from, and Helm puts its content into a package.
+LIBRARY = "vaccel-common"
 
 #: Objects of these kinds go first, as Helm orders them.
 _FIRST = ("PriorityClass", "ServiceAccount", "NetworkPolicy", "ConfigMap", "Broker")

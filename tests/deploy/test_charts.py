@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import yaml
 
 from scripts import charts
 from tests.deploy.objects import Object, policy_problems, read, schema_problems
+from vaccel_rpc import __version__
 
 helm = pytest.importorskip("helm_python", reason="needs the dependency group 'charts': make charts")
 pytestmark = pytest.mark.helm
@@ -67,7 +70,7 @@ def test_no_value_escapes_the_schema(chart: str) -> None:
 
     schema = json.loads((charts.CHARTS / chart / "values.schema.json").read_text())
     tree = yaml.safe_load((charts.CHARTS / chart / "values.yaml").read_text())
-    assert set(schema["properties"]) - {"global"} == set(tree)
+    assert set(schema["properties"]) - {"global", charts.LIBRARY} == set(tree)
     # An item of a list of environment variables may have what Kubernetes allows.
     assert open_objects(schema, "") == []
 
@@ -131,6 +134,20 @@ def test_what_cannot_be_together_is_refused(chart: str, values: dict[str, Any], 
     """With a sentence that names the value."""
     with pytest.raises(helm.HelmError, match=re.escape(says)):
         charts.render(chart, values, name=chart)
+
+
+@pytest.mark.parametrize("chart", charts.NAMES)
+def test_a_package_contains_the_library_chart(chart: str, tmp_path: Path) -> None:
+    """It renders where there is nothing but the package; its versions are the project's."""
+    archive = helm.package(str(charts.CHARTS / chart), destination=tmp_path)
+    with tarfile.open(archive) as files:
+        names = files.getnames()
+        assert f"{chart}/charts/{charts.LIBRARY}/templates/_common.tpl" in names
+        assert not [member for member in files.getmembers() if member.issym()]
+    with helm.Chart.load(archive) as packaged, helm.Chart.load(charts.CHARTS / chart) as own:
+        assert packaged.render({}, name=chart) == own.render({}, name=chart)
+    (dependency,) = helm.dependency_list(str(charts.CHARTS / chart))
+    assert (dependency["name"], dependency["version"], dependency["status"]) == (charts.LIBRARY, __version__, "unpacked")
 
 
 def test_lint_finds_a_broken_chart(tmp_path: Any) -> None:

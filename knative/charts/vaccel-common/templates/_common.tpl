@@ -1,4 +1,4 @@
-{{/* The same file in each chart; a test holds them equal. */}}
+{{/* Templates of every chart; called with the calling chart's root context. */}}
 
 {{- define "vaccel.fullname" -}}
 {{- if .Values.fullnameOverride -}}
