@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from knative.apply import serving
-from knative.apply.manifests import is_function
 from knative.cluster.api import Cluster
-from knative.cluster.objects import Json, kind_of, name_of, title
+from knative.cluster.objects import Json, is_function, kind_of, name_of, title
 
 
 @dataclass(frozen=True)
 class Applied:
-    """``result``: created, configured, unchanged."""
+    """What was done with one object; ``result``: created, configured or unchanged."""
 
     name: str
     result: str
@@ -25,27 +24,30 @@ def apply(
     *,
     dry_run: bool,
     explain: Callable[[str], None],
-    told: Callable[[Applied], None],
+    report: Callable[[Applied], None],
 ) -> None:
-    """Applies them in their order and tells of each. Nothing is applied where Knative is needed and missing, or too old."""
-    if any(is_function(made) for made in objects):
+    """Applies the objects in their order and reports each.
+
+    Nothing is applied where a function needs Knative and the cluster lacks it or has one that is too old.
+    """
+    if any(is_function(obj) for obj in objects):
         serving.check(cluster, explain)
-    for made in objects:
-        cluster.resource(kind_of(made))
-    for made in objects:
-        told(_apply(cluster, made, dry_run))
+    for obj in objects:
+        cluster.resource(kind_of(obj))
+    for obj in objects:
+        report(_apply(cluster, obj, dry_run))
 
 
-def _apply(cluster: Cluster, made: Json, dry_run: bool) -> Applied:
-    before = cluster.get(kind_of(made), name_of(made), made["metadata"].get("namespace"))
-    after = cluster.apply(made, dry_run=dry_run)
+def _apply(cluster: Cluster, obj: Json, dry_run: bool) -> Applied:
+    before = cluster.get(kind_of(obj), name_of(obj), obj["metadata"].get("namespace"))
+    after = cluster.apply(obj, dry_run=dry_run)
     if before is None:
-        return Applied(title(made), "created")
-    return Applied(title(made), "unchanged" if _content(before) == _content(after) else "configured")
+        return Applied(title(obj), "created")
+    return Applied(title(obj), "unchanged" if _content(before) == _content(after) else "configured")
 
 
-def _content(made: Json) -> Json:
-    """What somebody wants of it. Its versions change with its status too, and a dry run does not change them at all."""
+def _content(obj: Json) -> Json:
+    """The object without its status and versions: versions change with the status too, and a dry run never changes them."""
     versions = ("resourceVersion", "generation", "managedFields")
-    metadata = {key: value for key, value in made["metadata"].items() if key not in versions}
-    return {**{key: value for key, value in made.items() if key != "status"}, "metadata": metadata}
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in versions}
+    return {**{key: value for key, value in obj.items() if key != "status"}, "metadata": metadata}

@@ -8,49 +8,61 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from knative.apply.manifests import is_function
-from knative.cluster.objects import Json, containers
-from vaccel_rpc.addresses import AddressError, parse
+from knative.cluster.objects import Json, containers, is_function
+from vaccel_common.kinds import Integer, Parsed, Text
+from vaccel_common.options import ConfigError, option
+from vaccel_rpc.addresses import parse
 
 _AGENT = "vaccel-agent"
-_AGENTS = ("DaemonSet", "Deployment", "StatefulSet")
+_AGENT_KINDS = ("DaemonSet", "Deployment", "StatefulSet")
 _SCALE = {"min_scale": "autoscaling.knative.dev/min-scale", "max_scale": "autoscaling.knative.dev/max-scale"}
 
 
-class OverrideError(ValueError):
-    """An override that cannot be used; the message names the option."""
+def _addresses(text: str) -> str:
+    for address in text.split(","):
+        parse(address)
+    return text
+
+
+def _model(text: str) -> str:
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}|(?!sha256:)[\w.-]+", text):
+        raise ValueError("a NAME, or sha256: and 64 hexadecimal digits are needed")
+    return text
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """``None``: as the files have it. ``address`` is where the function finds its agent; ``model`` a NAME or ``sha256:HEX``."""
+    """The options of ``deploy`` that change its files' objects; None leaves what the files say."""
 
-    image: str | None = None
-    agent_image: str | None = None
-    address: str | None = None
-    model: str | None = None
-    min_scale: int | None = None
-    max_scale: int | None = None
+    image: str | None = option(Text("IMAGE"), help="The function's image.", shown="as in the files")
+    agent_image: str | None = option(Text("IMAGE"), help="The agent's image.", shown="as in the files")
+    address: str | None = option(
+        Parsed(_addresses, "ADDR[,ADDR]", "agent addresses"), help="The addresses of the function's agent (VACCEL_RPC_ADDRESS).",
+        shown="as in the files",
+    )  # fmt: skip
+    model: str | None = option(
+        Parsed(_model, "sha256:HEX|NAME", "a name or a sha256"), help="The function's model, from the agent's store (MODEL).",
+        choose="The sha256 names one file and no other.", shown="as in the files",
+    )  # fmt: skip
+    min_scale: int | None = option(
+        Integer(0), help="Pods of the function that are always kept.", choose="0 scales to zero; 1 avoids cold starts.",
+        shown="as in the files",
+    )  # fmt: skip
+    max_scale: int | None = option(
+        Integer(0), help="The largest number of the function's pods; 0 sets no limit.", shown="as in the files"
+    )
 
-
-def check(overrides: Overrides) -> None:
-    """Raises `OverrideError` for what can be wrong without a look at the objects."""
-    for address in (overrides.address or "").split(",") if overrides.address is not None else ():
-        try:
-            parse(address)
-        except AddressError as error:
-            raise OverrideError(f"--address: {error}") from None
-    if overrides.model is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}|(?!sha256:)[\w.-]+", overrides.model):
-        raise OverrideError(f"--model {overrides.model}: a NAME or sha256: and 64 hexadecimal digits are needed")
-    if (overrides.max_scale or 0) and (overrides.min_scale or 0) > (overrides.max_scale or 0):
-        raise OverrideError(f"--min-scale {overrides.min_scale} is more than --max-scale {overrides.max_scale}")
+    def __post_init__(self) -> None:
+        """Raises `ConfigError` for a combination that no cluster takes."""
+        if self.max_scale and (self.min_scale or 0) > self.max_scale:
+            raise ConfigError(f"--min-scale {self.min_scale} is more than --max-scale {self.max_scale}")
 
 
 def changed(objects: Iterable[Json], overrides: Overrides) -> list[Json]:
-    """Copies of the objects with the overrides. Raises `OverrideError` for one that fits none of them."""
-    made = copy.deepcopy(list(objects))
-    functions = [one for one in made if is_function(one)]
-    agents = [one for one in made if one["kind"] in _AGENTS or (is_function(one) and _sidecar(one["spec"]["template"]["spec"]))]
+    """Copies of the objects with the overrides. Raises `ConfigError` for an override that fits none of them."""
+    copies = copy.deepcopy(list(objects))
+    functions = [obj for obj in copies if is_function(obj)]
+    agents = [obj for obj in copies if _has_agent(obj)]
     for field in fields(overrides):
         value = getattr(overrides, field.name)
         if value is None:
@@ -58,26 +70,32 @@ def changed(objects: Iterable[Json], overrides: Overrides) -> list[Json]:
         targets = agents if field.name == "agent_image" else functions
         if not targets:
             what = "agent" if targets is agents else "function"
-            raise OverrideError(f"--{field.name.replace('_', '-')}: no {what} is deployed by this command")
+            raise ConfigError(f"--{field.name.replace('_', '-')}: this command deploys no {what}")
         for target in targets:
             _CHANGES[field.name](target["spec"]["template"], value)
-    return made
+    return copies
+
+
+def _has_agent(obj: Json) -> bool:
+    """Whether it is an agent, or a function with one as a sidecar."""
+    return obj["kind"] in _AGENT_KINDS or (is_function(obj) and _sidecar(obj["spec"]["template"]["spec"]) is not None)
 
 
 def _image(template: Json, value: str) -> None:
-    served(template["spec"])["image"] = value
+    serving_container(template["spec"])["image"] = value
 
 
 def _agent_image(template: Json, value: str) -> None:
-    (_sidecar(template["spec"]) or served(template["spec"]))["image"] = value
+    (_sidecar(template["spec"]) or serving_container(template["spec"]))["image"] = value
 
 
-def _address(template: Json, value: str) -> None:
-    _environment(served(template["spec"]), "VACCEL_RPC_ADDRESS", value)
+def _set_variable(name: str) -> Callable[[Json, Any], None]:
+    def change(template: Json, value: str) -> None:
+        container = serving_container(template["spec"])
+        others = [variable for variable in container.get("env") or [] if variable.get("name") != name]
+        container["env"] = [*others, {"name": name, "value": value}]
 
-
-def _model(template: Json, value: str) -> None:
-    _environment(served(template["spec"]), "MODEL", value)
+    return change
 
 
 def _scale(name: str) -> Callable[[Json, Any], None]:
@@ -87,26 +105,21 @@ def _scale(name: str) -> Callable[[Json, Any], None]:
     return change
 
 
-def served(pod_spec: Json) -> Json:
-    """The container that serves: the one with ports, else the first."""
-    found = containers(pod_spec)
-    return next((one for one in found if one.get("ports")), found[0])
+def serving_container(pod_spec: Json) -> Json:
+    """The container that takes requests: the one with ports, else the first."""
+    every = containers(pod_spec)
+    return next((container for container in every if container.get("ports")), every[0])
 
 
 def _sidecar(pod_spec: Json) -> Json | None:
-    return next((one for one in containers(pod_spec) if one.get("name") == _AGENT), None)
-
-
-def _environment(container: Json, name: str, value: str) -> None:
-    others = [one for one in container.get("env") or [] if one.get("name") != name]
-    container["env"] = [*others, {"name": name, "value": value}]
+    return next((container for container in containers(pod_spec) if container.get("name") == _AGENT), None)
 
 
 _CHANGES: dict[str, Callable[[Json, Any], None]] = {
     "image": _image,
     "agent_image": _agent_image,
-    "address": _address,
-    "model": _model,
+    "address": _set_variable("VACCEL_RPC_ADDRESS"),
+    "model": _set_variable("MODEL"),
     "min_scale": _scale("min_scale"),
     "max_scale": _scale("max_scale"),
 }

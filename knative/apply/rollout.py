@@ -1,4 +1,4 @@
-"""Waits until what was applied is ready, and says what it waits for."""
+"""Waits until the applied objects are ready, and says why they are not yet."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from knative.cluster.objects import Json, kind_of, name_of, title
 
 @dataclass(frozen=True)
 class Rollout:
-    """One object on its way; ``reasons`` why it is not there yet."""
+    """How far one object is, and the ``reasons`` why it is not ready."""
 
     name: str
     state: State
     reasons: list[Reason] = field(default_factory=list)
 
     def shown(self) -> Json:
-        """For ``--json``."""
+        """As an object for ``--json``."""
         reasons = [{key: value for key, value in vars(reason).items() if value} for reason in self.reasons]
         return {"object": self.name, "ready": self.state.ready, "progress": self.state.progress, "reasons": reasons}
 
@@ -31,7 +31,7 @@ class Rollout:
     def complaint(self) -> str:
         """Why it is not ready, in one line."""
         why = "; ".join(dict.fromkeys([*([self.state.hopeless] if self.state.hopeless else []), *map(str, self.reasons)]))
-        return f"{self.name} is not ready ({self.state.progress}): {why or 'no reason can be seen'}"
+        return f"{self.name} is not ready ({self.state.progress}): {why or 'the cluster shows no reason'}"
 
 
 Watcher = Callable[[list[Rollout]], None]
@@ -39,30 +39,30 @@ Watcher = Callable[[list[Rollout]], None]
 
 def awaited(objects: Sequence[Json]) -> list[Json]:
     """The objects whose rollout can be waited for."""
-    return [made for made in objects if kind_of(made) in ROLLED_OUT]
+    return [obj for obj in objects if kind_of(obj) in ROLLED_OUT]
 
 
 def wait(
     cluster: Cluster, objects: Sequence[Json], *, timeout: float, poll: float, watcher: Watcher
 ) -> tuple[list[Rollout], list[str]]:
-    """Until all are ready, one is hopeless or ``timeout`` seconds are over: how far each is, and what could not be read."""
+    """Waits until all are ready, one is hopeless, or ``timeout`` seconds have passed; how far each is, and what could not be read."""
     end = time.monotonic() + timeout
     diagnosis = Diagnosis(cluster)
     while True:
-        found = [_look(cluster, made, diagnosis) for made in objects]
-        watcher(found)
-        hopeless = any(rollout.state.hopeless for rollout in found)
-        if hopeless or all(rollout.state.ready for rollout in found) or time.monotonic() >= end:
-            return found, diagnosis.unread
+        rollouts = [_look(cluster, obj, diagnosis) for obj in objects]
+        watcher(rollouts)
+        hopeless = any(rollout.state.hopeless for rollout in rollouts)
+        if hopeless or all(rollout.state.ready for rollout in rollouts) or time.monotonic() >= end:
+            return rollouts, diagnosis.unread
         time.sleep(poll)
 
 
-def _look(cluster: Cluster, made: Json, diagnosis: Diagnosis) -> Rollout:
+def _look(cluster: Cluster, obj: Json, diagnosis: Diagnosis) -> Rollout:
     try:
-        found = cluster.get(kind_of(made), name_of(made))
-    except Unreachable as error:  # it may be back in time
-        return Rollout(title(made), State(False, "cannot be seen"), [Reason("starting", str(error))])
-    if found is None:
-        return Rollout(title(made), State(False, "gone", hopeless="somebody has deleted it"))
-    state = state_of(found)
-    return Rollout(title(made), state, [] if state.ready or state.hopeless else diagnosis.of(found))
+        current = cluster.get(kind_of(obj), name_of(obj))
+    except Unreachable as error:  # it may return in time
+        return Rollout(title(obj), State(False, "unreachable"), [Reason("starting", str(error))])
+    if current is None:
+        return Rollout(title(obj), State(False, "gone", hopeless="it was deleted meanwhile"))
+    state = state_of(current)
+    return Rollout(title(obj), state, [] if state.ready or state.hopeless else diagnosis.of(current))

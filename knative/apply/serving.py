@@ -1,4 +1,4 @@
-"""Knative Serving itself: is it there, is it new enough."""
+"""Whether Knative Serving is installed, and new enough."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ _VERSION = "app.kubernetes.io/version"
 
 
 def check(cluster: Cluster, explain: Callable[[str], None]) -> None:
-    """Raises `NotInstalled` or `TooOld`. A version that cannot be read is not held against it, but explained."""
+    """Raises `NotInstalled` or `TooOld`. A version that cannot be read is accepted, and explained."""
     cluster.resource(KNATIVE_SERVICE)
-    found = version(cluster, explain)
-    numbers = re.match(r"v?(\d+)\.(\d+)", found)
+    label = version(cluster, explain)
+    numbers = re.match(r"v?(\d+)\.(\d+)", label)
     if not numbers:
-        explain(f"Knative Serving's version is not known ({found or 'no label has it'}): not checked")
+        explain(f"Knative Serving's version is not known ({label or 'no label has it'}): not checked")
     elif (int(numbers[1]), int(numbers[2])) < NEEDED:
-        raise TooOld(f"Knative Serving {found} is too old: {NEEDED[0]}.{NEEDED[1]} or newer is needed; upgrade it")
+        raise TooOld(f"Knative Serving {label} is too old: {NEEDED[0]}.{NEEDED[1]} or newer is needed; upgrade it")
 
 
 def version(cluster: Cluster, explain: Callable[[str], None]) -> str:
-    """As its controller or its namespace is labelled; empty where neither says it or may be read."""
+    """The version in the labels of its controller or its namespace; empty where neither has one that can be read."""
     for kind, name, namespace in ((DEPLOYMENT, "controller", _PLACE), (NAMESPACE, _PLACE, None)):
         try:
-            found = _labelled(cluster.get(kind, name, namespace))
+            label = _labelled(cluster.get(kind, name, namespace))
         except KnativeError as error:
             explain(f"Knative Serving's version was not read: {error}")
             continue
-        if found:
-            return found
+        if label:
+            return label
     return ""
 
 
-def _labelled(made: Json | None) -> str:
-    metadata = made["metadata"] if made else {}
+def _labelled(obj: Json | None) -> str:
+    metadata = obj["metadata"] if obj else {}
     return str((metadata.get("labels") or {}).get(_VERSION) or (metadata.get("annotations") or {}).get(_VERSION) or "")

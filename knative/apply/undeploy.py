@@ -12,7 +12,7 @@ from knative.cluster.objects import MANAGER, Json, kind_of, managed_by, managers
 
 @dataclass(frozen=True)
 class Removed:
-    """``result``: deleted, absent, kept; ``why`` it was kept."""
+    """What was done with one object; ``result``: deleted, absent or kept, and ``why`` it was kept."""
 
     name: str
     result: str
@@ -20,34 +20,37 @@ class Removed:
 
 
 def remove(
-    cluster: Cluster, objects: Sequence[Json], *, everything: bool, told: Callable[[Removed], None]
+    cluster: Cluster, objects: Sequence[Json], *, everything: bool, report: Callable[[Removed], None]
 ) -> list[tuple[Json, str]]:
-    """Deletes them, the last first, and tells of each; ``everything``: those of other field managers too. Those being deleted."""
-    going = []
-    for made in reversed(objects):
-        found = cluster.get(kind_of(made), name_of(made)) if cluster.has(kind_of(made)) else None
-        if found is None:
-            told(Removed(title(made), "absent"))
-        elif not everything and not managed_by(found):
-            others = ", ".join(sorted(managers(found))) or "nobody known"
-            told(Removed(title(made), "kept", f"{MANAGER} has not applied it ({others} has): --all deletes it too"))
+    """Deletes the objects, the last one first, and reports each; those that are being deleted, with their uids.
+
+    ``everything``: also those that another field manager has applied.
+    """
+    deleted = []
+    for obj in reversed(objects):
+        existing = cluster.get(kind_of(obj), name_of(obj)) if cluster.has(kind_of(obj)) else None
+        if existing is None:
+            report(Removed(title(obj), "absent"))
+        elif not everything and not managed_by(existing):
+            others = ", ".join(sorted(managers(existing))) or "an unknown manager"
+            report(Removed(title(obj), "kept", f"{MANAGER} has not applied it, {others} has: --all deletes it too"))
         else:
-            cluster.delete(kind_of(made), name_of(made), None, uid_of(found))
-            told(Removed(title(made), "deleted"))
-            going.append((made, uid_of(found)))
-    return going
+            cluster.delete(kind_of(obj), name_of(obj), None, uid_of(existing))
+            report(Removed(title(obj), "deleted"))
+            deleted.append((obj, uid_of(existing)))
+    return deleted
 
 
-def wait(cluster: Cluster, going: Sequence[tuple[Json, str]], *, timeout: float, poll: float) -> list[str]:
-    """Until they and what belongs to them are gone: those that are still there after ``timeout`` seconds."""
+def wait(cluster: Cluster, deleted: Sequence[tuple[Json, str]], *, timeout: float, poll: float) -> list[str]:
+    """Waits until the objects and what they own are gone; those that still exist after ``timeout`` seconds."""
     end = time.monotonic() + timeout
     while True:
-        left = [made for made, uid in going if _is_there(cluster, made, uid)]
+        left = [obj for obj, uid in deleted if _exists(cluster, obj, uid)]
         if not left or time.monotonic() >= end:
-            return [title(made) for made in left]
+            return [title(obj) for obj in left]
         time.sleep(poll)
 
 
-def _is_there(cluster: Cluster, made: Json, uid: str) -> bool:
-    found = cluster.get(kind_of(made), name_of(made))
-    return found is not None and uid_of(found) == uid
+def _exists(cluster: Cluster, obj: Json, uid: str) -> bool:
+    existing = cluster.get(kind_of(obj), name_of(obj))
+    return existing is not None and uid_of(existing) == uid

@@ -1,4 +1,4 @@
-"""Why a pod is not ready, from its status and its events. No network."""
+"""Why a pod is not ready, from its status and events. No network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerEr
 
 @dataclass(frozen=True)
 class Reason:
-    """``kind``: image, scheduling, probe, crash, config, admission, knative, starting; ``container`` where it is one's."""
+    """One reason; ``kind``: image, scheduling, probe, crash, config, admission, knative or starting."""
 
     kind: str
     text: str
@@ -27,7 +27,7 @@ class Reason:
 
 
 def reasons(pod: Json, events: list[Json]) -> list[Reason]:
-    """Why it is not ready; nothing where it is, or is ending. ``events``: those about it."""
+    """Why a pod is not ready; nothing where it is ready or terminating. ``events``: those that involve it."""
     if is_ready(pod) or is_ending(pod):
         return []
     if status_of(pod).get("phase") == "Failed":
@@ -35,13 +35,13 @@ def reasons(pod: Json, events: list[Json]) -> list[Reason]:
         return [Reason("crash", one_line(text), name_of(pod))]
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
-        return [Reason("scheduling", one_line(scheduled.get("message", "no node was found yet")), name_of(pod))]
-    found = [reason for status in _containers(pod) for reason in _of_container(pod, status, events)]
-    return _telling(found) or [Reason("starting", _phase(pod, events), name_of(pod))]
+        return [Reason("scheduling", one_line(scheduled.get("message", "no node has been found yet")), name_of(pod))]
+    causes = [reason for status in _containers(pod) for reason in _of_container(pod, status, events)]
+    return _specific(causes) or [Reason("starting", _phase(pod, events), name_of(pod))]
 
 
 def crashed(pod: Json) -> list[tuple[str, bool]]:
-    """The containers whose log would tell why they ended, and whether it is the log before the last restart."""
+    """The containers whose log may explain why they ended, and whether that is the log before the last restart."""
     ended = [status for status in _containers(pod) if not status.get("ready") and _ended(status)]
     return [(str(status["name"]), "terminated" not in (status.get("state") or {})) for status in ended]
 
@@ -51,9 +51,9 @@ def _containers(pod: Json) -> list[Json]:
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
-def _telling(found: list[Reason]) -> list[Reason]:
-    """A container that waits for others says less than the one that it waits for."""
-    return [reason for reason in found if reason.kind != "starting"] or found
+def _specific(causes: list[Reason]) -> list[Reason]:
+    """Without the containers that only wait for another one, unless all do."""
+    return [reason for reason in causes if reason.kind != "starting"] or causes
 
 
 def _of_container(pod: Json, status: Json, events: list[Json]) -> Iterator[Reason]:
@@ -80,7 +80,7 @@ def _of_container(pod: Json, status: Json, events: list[Json]) -> Iterator[Reaso
 
 def _running(pod: Json, status: Json, events: list[Json]) -> Iterator[Reason]:
     if status in (status_of(pod).get("initContainerStatuses") or []):
-        yield Reason("starting", "runs before the others start", name_of(pod), str(status["name"]))
+        yield Reason("starting", "an init container that is still running", name_of(pod), str(status["name"]))
         return
     unhealthy = newest(events, "Unhealthy")
     text = unhealthy or f"its {'readiness' if status.get('started', True) else 'startup'} probe has not passed yet"
@@ -88,14 +88,14 @@ def _running(pod: Json, status: Json, events: list[Json]) -> Iterator[Reason]:
 
 
 def _image(status: Json, waiting: Json, events: list[Json]) -> str:
-    said = str(waiting.get("message") or status.get("image", ""))
-    if said.endswith('"'):  # Back-off pulling image "x": the older kubelets give the reason in an event alone
-        said = newest(events, "Failed", having="pull") or said
-    return one_line(f"{waiting['reason']}: {said}")
+    message = str(waiting.get("message") or status.get("image", ""))
+    if message.endswith('"'):  # Back-off pulling image "x": older kubelets give the reason in an event alone
+        message = newest(events, "Failed", containing="pull") or message
+    return one_line(f"{waiting['reason']}: {message}")
 
 
 def _ended(status: Json) -> Json:
-    """How the container ended the last time, if that was not well."""
+    """How the container ended the last time, if it failed."""
     for state in (status.get("state") or {}, status.get("lastState") or {}):
         ended: Json = state.get("terminated") or {}
         if ended and (ended.get("exitCode") or ended.get("reason") == "OOMKilled"):
@@ -105,21 +105,21 @@ def _ended(status: Json) -> Json:
 
 
 def _crash(status: Json, ended: Json) -> str:
-    code = f"exit code {ended['exitCode']}" if "exitCode" in ended else "it ends again and again"
+    code = f"exit code {ended['exitCode']}" if "exitCode" in ended else "it keeps ending"
     why = ended.get("reason", "")
-    told = f" ({why})" if why and why not in ("Error", "CrashLoopBackOff") else ""
+    reason = f" ({why})" if why and why not in ("Error", "CrashLoopBackOff") else ""
     words = f": {ended['message']}" if ended.get("message") else ""
-    return one_line(f"{code}{told}, {counted(int(status.get('restartCount', 0)), 'restart')}{words}")
+    return one_line(f"{code}{reason}, {counted(int(status.get('restartCount', 0)), 'restart')}{words}")
 
 
 def _phase(pod: Json, events: list[Json]) -> str:
     return newest(events, "FailedMount", "FailedCreatePodSandBox") or f"the pod is {status_of(pod).get('phase', 'new')}"
 
 
-def newest(events: list[Json], *kinds: str, having: str = "") -> str:
-    """The message of the newest event of a reason; empty where there is none."""
-    found = [event for event in events if event.get("reason") in kinds and having in event.get("message", "")]
-    return one_line(max(found, key=_when).get("message", "")) if found else ""
+def newest(events: list[Json], *kinds: str, containing: str = "") -> str:
+    """The message of the newest event with one of the reasons ``kinds``; empty where there is none."""
+    matching = [event for event in events if event.get("reason") in kinds and containing in event.get("message", "")]
+    return one_line(max(matching, key=_when).get("message", "")) if matching else ""
 
 
 def _when(event: Json) -> str:

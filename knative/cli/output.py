@@ -1,4 +1,4 @@
-"""What a command shows: tables on a terminal, plain lines elsewhere, one JSON document with ``--json``. Alone knows rich."""
+"""A command's output: tables on a terminal, plain lines elsewhere, one JSON document with ``--json``. Only this module uses rich."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Output:
         self.as_json, self._verbose = as_json, verbose
 
     def line(self, text: str) -> None:
-        """A result; progress where the result is a document."""
+        """A result; with ``--json`` it is progress, since the document is the result."""
         self._print(sys.stderr if self.as_json else sys.stdout, text)
 
     def note(self, text: str) -> None:
-        """Something that is no result."""
+        """Progress or an explanation, which is not a result."""
         self._print(sys.stderr, text)
 
     def explain(self, text: str) -> None:
@@ -40,13 +40,13 @@ class Output:
         if self._verbose:
             self.note(text)
 
-    def document(self, made: Any) -> None:
-        """The one document; shown with ``--json`` only."""
+    def document(self, document: Any) -> None:
+        """The only document of a run, which is printed with ``--json`` alone."""
         if self.as_json:
-            print(json.dumps(made, indent=2, default=str))
+            print(json.dumps(document, indent=2, default=str))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table; not with ``--json``."""
+        """A table, which is not printed with ``--json``."""
         if self.as_json or not rows:
             return
         if sys.stdout.isatty():
@@ -56,7 +56,7 @@ class Output:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Watcher]:
-        """Shows rollouts: a table that changes on a terminal, elsewhere a line whenever there is something new to say."""
+        """Shows rollouts: as a table that is updated on a terminal, elsewhere as a line for each change."""
         if not sys.stderr.isatty():
             yield _Lines(self).show
             return
@@ -73,20 +73,20 @@ class Output:
 
 
 class _Lines:
-    """Says each thing once."""
+    """Prints each line once."""
 
     def __init__(self, output: Output) -> None:
-        self._output, self._said = output, set[str]()
+        self._output, self._printed = output, set[str]()
 
     def show(self, rollouts: list[Rollout]) -> None:
         for rollout in rollouts:
-            self._say(f"{rollout.name}: {rollout.state.progress}")
+            self._print_once(f"{rollout.name}: {rollout.state.progress}")
             for reason in rollout.reasons:
-                self._say(f"{rollout.name}: {reason}")
+                self._print_once(f"{rollout.name}: {reason}")
 
-    def _say(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+    def _print_once(self, text: str) -> None:
+        if text not in self._printed:
+            self._printed.add(text)
             self._output.note(text)
 
 
@@ -121,11 +121,11 @@ def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableTy
 def _coloured(text: str) -> Any:
     from rich.text import Text
 
-    made = Text("\n".join(one_line(line) for line in text.split("\n")))
+    styled = Text("\n".join(one_line(line) for line in text.split("\n")))
     first = text.split(" ", 1)[0].rstrip(":")
     if first in _COLOURS:
-        made.stylize(_COLOURS[first], 0, len(first))
-    return made
+        styled.stylize(_COLOURS[first], 0, len(first))
+    return styled
 
 
 def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""One run of a command: the cluster it speaks to, and where its words go."""
+"""One run of a command: the cluster that it works with, and where its output goes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from functools import cached_property
 from knative.apply.manifests import ManifestError, misplaced
 from knative.cli.output import Output
 from knative.cluster.api import Cluster
-from knative.cluster.connect import ClusterConnection, connection
+from knative.cluster.connect import ClusterConnection, connect
 from knative.cluster.objects import Json
 
 
 class CommandSession:
-    """Connects when the cluster is first needed. ``document`` is what ``--json`` shows, of a command that failed too."""
+    """Connects when the cluster is first needed. ``document`` is what ``--json`` prints, of a command that failed too."""
 
     def __init__(self, output: Output, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
         self.output, self.document = output, Json()
@@ -20,21 +20,21 @@ class CommandSession:
 
     @cached_property
     def connection(self) -> ClusterConnection:
-        """Raises `NotConfigured`."""
-        return connection(self._kubeconfig, self._context)
+        """How the cluster is reached. Raises `NotConfigured`."""
+        return connect(self._kubeconfig, self._context)
 
     @cached_property
     def cluster(self) -> Cluster:
-        """Raises `KnativeError`."""
+        """The cluster with the command's namespace. Raises `KnativeError`."""
         return Cluster(self.connection, self._namespace)
 
     @property
     def chosen(self) -> bool:
-        """Whether a cluster was named on the command line."""
+        """Whether the command line names a cluster."""
         return bool(self._kubeconfig or self._context)
 
     def fit(self, objects: list[Json]) -> list[Json]:
-        """The objects, which must not belong to another namespace. Raises `ManifestError`."""
+        """The same objects. Raises `ManifestError` where one of them belongs to another namespace."""
         wrong = misplaced(objects, self.cluster.namespace)
         if wrong:
             raise ManifestError(f"{wrong}: give -n")

@@ -1,4 +1,4 @@
-"""The Kubernetes API, as far as it is needed here. With `connect` the only module that knows the client."""
+"""The part of the Kubernetes API that the commands need. Only this module and `connect` use the client."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from knative.cluster.refusals import ApiCall, message, refusal
 if TYPE_CHECKING:
     from knative.cluster.connect import ClusterConnection
 
-_TIMEOUT = (5.0, 30.0)  # seconds to connect, and to answer
-_POD_TIMEOUT = (5.0, 4.0)  # a pod that a NetworkPolicy hides does not answer at all
-#: Where nothing can be: the client's cache of what a cluster has would be a file of a known name in /tmp, and out of date.
+_TIMEOUT = (5.0, 30.0)  # seconds to connect, and for the response
+_POD_TIMEOUT = (5.0, 4.0)  # a pod that a NetworkPolicy hides never responds
+#: A path that cannot exist: the client's cache of a cluster's kinds would be a file of a known name in /tmp, and out of date.
 _NO_CACHE = f"{os.devnull}/none"
 
 
 class Cluster:
-    """One cluster and one namespace. Objects are dicts. Every method raises `KnativeError`."""
+    """One namespace of a cluster. Objects are dicts. Every method raises `KnativeError`."""
 
-    def __init__(self, made: ClusterConnection, namespace: str | None = None) -> None:
-        self.namespace = namespace or made.namespace
-        self._server, self._who = made.configuration.host, made.who
-        self._client = self._connected(made)
+    def __init__(self, connection: ClusterConnection, namespace: str | None = None) -> None:
+        self.namespace = namespace or connection.namespace
+        self._server, self._who = connection.configuration.host, connection.who
+        self._client = self._connect(connection)
 
-    def _connected(self, made: ClusterConnection) -> Any:
+    def _connect(self, connection: ClusterConnection) -> Any:
         from kubernetes import client, dynamic
 
         class _ClientWithTimeout(dynamic.DynamicClient):  # type: ignore[misc, name-defined] # it has no types
@@ -37,65 +37,66 @@ class Cluster:
                 return super().request(method, path, body, **params)
 
         try:
-            found = self._asked(
-                ApiCall("get", "/apis"), lambda: _ClientWithTimeout(client.ApiClient(made.configuration), cache_file=_NO_CACHE)
+            client_or_none = self._call_api(
+                ApiCall("get", "/apis"),
+                lambda: _ClientWithTimeout(client.ApiClient(connection.configuration), cache_file=_NO_CACHE),
             )
-        except (ValueError, AttributeError, TypeError):  # what the client does with a web page
-            found = None
-        if found is None:
-            raise Unreachable(f"{self._server} does not answer as a Kubernetes API does; {_REACH}")
-        return found
+        except (ValueError, AttributeError, TypeError):  # what the client raises for a web page
+            client_or_none = None
+        if client_or_none is None:
+            raise Unreachable(f"{self._server} does not respond as a Kubernetes API does; {_REACH}")
+        return client_or_none
 
     def has(self, kind: Kind) -> bool:
-        """Whether the cluster knows this kind of object."""
-        return self._known(kind) is not None
+        """Whether the cluster has this kind of object."""
+        return self._lookup(kind) is not None
 
     def resource(self, kind: Kind) -> Any:
         """The client's description of a kind. Raises `NotInstalled`."""
-        found = self._known(kind)
-        if found is None and kind.group.endswith("knative.dev"):
+        description = self._lookup(kind)
+        if description is None and kind.group.endswith("knative.dev"):
             part = "Serving" if kind.group.startswith(("serving.", "autoscaling.")) else "Eventing"
             raise NotInstalled(
                 f"Knative {part} is not installed at {self._server} (it has no {kind.api_version} {kind.kind}): "
                 "install it first, https://knative.dev/docs/install"
             )
-        if found is None:
+        if description is None:
             raise NotInstalled(
                 f"{self._server} has no {kind.api_version} {kind.kind}: install its CRD, or leave such objects out (-f FILE)"
             )
-        return found
+        return description
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json | None:
-        """An object; None where there is none."""
+        """One object; None where it does not exist."""
         resource = self.resource(kind)
         place = self._place(resource, namespace)
-        found: Json | None = self._asked(
+        obj: Json | None = self._call_api(
             self._call("get", resource, place, name), lambda: resource.get(name=name, namespace=place, serializer=_plain)
         )
-        return found
+        return obj
 
     def find(self, kind: Kind, *, labels: str = "", fields: str = "") -> list[Json]:
-        """The objects of a kind in the namespace, by label and field selector."""
+        """The objects of a kind in the namespace that match the label and field selectors."""
         resource = self.resource(kind)
         place = self._place(resource, None)
-        found = self._asked(
+        objects = self._call_api(
             self._call("list", resource, place),
             lambda: resource.get(
                 namespace=place, label_selector=labels or None, field_selector=fields or None, serializer=_plain
             ),
         )
-        return [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in (found or {}).get("items") or []]
+        return [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in (objects or {}).get("items") or []]
 
-    def apply(self, made: Json, *, dry_run: bool = False) -> Json:
-        """Server-side apply, by force and strictly: unknown fields are refused. The object as it is then."""
-        resource = self.resource(kind_of(made))
-        place = self._place(resource, made["metadata"].get("namespace"))
+    def apply(self, obj: Json, *, dry_run: bool = False) -> Json:
+        """Server-side apply, by force and strictly: unknown fields are rejected. The resulting object."""
+        resource = self.resource(kind_of(obj))
+        place = self._place(resource, obj["metadata"].get("namespace"))
         query = [("fieldManager", MANAGER), ("fieldValidation", "Strict"), ("force", "true")]
-        call = self._call("patch", resource, place, name_of(made))
-        applied: Json | None = self._asked(
+        call = self._call("patch", resource, place, name_of(obj))
+        applied: Json | None = self._call_api(
             call,
             lambda: resource.server_side_apply(
-                body=made,
+                body=obj,
                 namespace=place,
                 serializer=_plain,
                 query_params=query + ([("dryRun", "All")] if dry_run else []),
@@ -106,47 +107,47 @@ class Cluster:
         return applied
 
     def delete(self, kind: Kind, name: str, namespace: str | None, uid: str) -> None:
-        """Deletes this very object, after all that belongs to it. One that is gone is fine."""
+        """Deletes the object with this uid, after everything that it owns. It is no error if it does not exist."""
         resource = self.resource(kind)
         place = self._place(resource, namespace)
         body = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}} if uid else {"propagationPolicy": "Foreground"}
-        self._asked(
+        self._call_api(
             self._call("delete", resource, place, name),
             lambda: resource.delete(name=name, namespace=place, body=body, serializer=_plain),
         )
 
     def log(self, pod: str, container: str, *, lines: int | None = None, previous: bool = False) -> str:
-        """A container's log; ``previous``: of the one before its last restart."""
+        """The log of a container; ``previous``: the log before its last restart."""
         query = [("container", container), ("previous", "true" if previous else "false")]
         query += [("tailLines", str(lines))] if lines else []
         call = ApiCall("get", "pods/log", self.namespace, pod)
-        return self._asked(call, lambda: self._raw(f"{pod}/log", query)) or ""
+        return self._call_api(call, lambda: self._raw(f"{pod}/log", query)) or ""
 
     def through(self, pod: str, port: int, path: str) -> str:
-        """What a pod answers on a port, asked by the API server's proxy: the body, of an answer of the pod that is an error too."""
+        """The body of a pod's response on a port, through the API server's proxy; also of an error response of the pod."""
         from kubernetes.client import ApiException
 
-        def ask() -> str:
+        def request() -> str:
             try:
                 return self._raw(f"{pod}:{port}/proxy{path}", [])
             except ApiException as error:
                 body = _body(error)
                 if '"kind":"Status"' in body.replace(" ", "") or error.status in (401, 403):
-                    raise  # the API server's own words
+                    raise  # the API server's own error
                 return body
 
-        return self._asked(ApiCall("get", "pods/proxy", self.namespace, pod), ask) or ""
+        return self._call_api(ApiCall("get", "pods/proxy", self.namespace, pod), request) or ""
 
     def _raw(self, path: str, query: list[tuple[str, str]]) -> str:
         path = f"{self.resource(POD).path(namespace=self.namespace)}/{path}"
-        # Any type: the client would ask for JSON, and take a log of one JSON line for an object.
+        # Any type: by default the client requests JSON, and reads a log of one JSON line as an object.
         accept = {"Accept": "*/*"}
-        answer = self._client.request(
+        response = self._client.request(
             "get", path, query_params=query, header_params=accept, serialize=False, _request_timeout=_POD_TIMEOUT
         )
-        return bytes(answer.data).decode(errors="replace")
+        return bytes(response.data).decode(errors="replace")
 
-    def _known(self, kind: Kind) -> Any:
+    def _lookup(self, kind: Kind) -> Any:
         from kubernetes.dynamic.exceptions import (  # type: ignore[import-untyped]
             ResourceNotFoundError,
             ResourceNotUniqueError,
@@ -160,7 +161,7 @@ class Cluster:
             except (ResourceNotFoundError, ResourceNotUniqueError):
                 return None
 
-        return self._asked(ApiCall("get", f"/apis/{kind.api_version}"), search)
+        return self._call_api(ApiCall("get", f"/apis/{kind.api_version}"), search)
 
     def _place(self, resource: Any, namespace: str | None) -> str | None:
         return (namespace or self.namespace) if resource.namespaced else None
@@ -168,12 +169,12 @@ class Cluster:
     def _call(self, verb: str, resource: Any, namespace: str | None, name: str = "") -> ApiCall:
         return ApiCall(verb, f"{resource.name}.{resource.group}" if resource.group else resource.name, namespace or "", name)
 
-    def _asked(self, call: ApiCall, ask: Any) -> Any:
-        """What ``ask`` returns; None where there is no such object."""
+    def _call_api(self, call: ApiCall, request: Any) -> Any:
+        """What ``request`` returns; None where the object does not exist."""
         from kubernetes.client import ApiException
 
         try:
-            return ask()
+            return request()
         except ApiException as error:
             body = _body(error)
             if error.status == 404 and 'namespaces "' not in message(body):
@@ -181,7 +182,7 @@ class Cluster:
             raise self._refusal(call, error.status or 0, body) from None
         except urllib3.exceptions.HTTPError as error:
             if isinstance(getattr(error, "reason", error), urllib3.exceptions.ReadTimeoutError):
-                raise Unreachable(f"{self._server} did not answer in time to {call.verb} {call.what}") from None
+                raise Unreachable(f"{self._server} did not respond in time to {call.verb} {call.what}") from None
             raise Unreachable(f"the cluster cannot be reached at {self._server}: {reason_of(error)}; {_REACH}") from None
 
     def _refusal(self, call: ApiCall, status: int, body: str) -> KnativeError:
@@ -194,7 +195,7 @@ _REACH = "is it running, and is it the right --context?"
 
 
 def reason_of(error: Exception) -> str:
-    """Why a connection failed, without the client's own words around it."""
+    """Why a connection failed, without the words that the client puts around it."""
     cause = getattr(error, "reason", None) or error
     text = str(cause)
     return text.rpartition(": ")[2] if isinstance(cause, urllib3.exceptions.NewConnectionError) else text
@@ -204,5 +205,5 @@ def _body(error: Any) -> str:
     return error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or error.reason or "")
 
 
-def _plain(_: Any, answer: Any) -> Any:
-    return answer
+def _plain(_: Any, response: Any) -> Any:
+    return response

@@ -1,4 +1,4 @@
-"""Where the cluster is and who asks: a kubeconfig, or the service account of the pod. Knows the Kubernetes client."""
+"""Which cluster, and with whose rights: a kubeconfig, or the service account of the pod. Uses the Kubernetes client."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ _HOME = Path("~/.kube/config")
 
 @dataclass(frozen=True)
 class ClusterConnection:
-    """``who`` is asking, for messages; ``namespace`` is the one that the kubeconfig's context or the pod is in."""
+    """How the cluster is reached. ``who``: the credentials, for messages; ``namespace``: of the kubeconfig's context or the pod."""
 
     configuration: Configuration
     namespace: str
     who: str
 
 
-def connection(kubeconfig: str | None = None, context: str | None = None) -> ClusterConnection:
-    """A kubeconfig where there is one, else the pod's service account. Raises `NotConfigured`."""
+def connect(kubeconfig: str | None = None, context: str | None = None) -> ClusterConnection:
+    """Uses a kubeconfig where there is one, else the pod's service account. Raises `NotConfigured`."""
     _import_client()
     if kubeconfig or context or os.environ.get("KUBECONFIG") or _HOME.expanduser().exists():
-        made = _from_kubeconfig(kubeconfig, context)
+        connection = _from_kubeconfig(kubeconfig, context)
     elif os.environ.get("KUBERNETES_SERVICE_HOST"):
-        made = _from_pod()
+        connection = _from_pod()
     else:
         raise NotConfigured(
             f"no cluster is configured: KUBECONFIG is not set, there is no {_HOME}, and this is not a pod; give --kubeconfig FILE"
         )
-    # Not the connecting, or an address that drops packets would take minutes; a reused connection may have ended meanwhile.
-    made.configuration.retries = urllib3.Retry(1, connect=0, read=1, redirect=0, status=0, other=0)  # type: ignore[assignment]
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it would tell of every try
-    return made
+    # One retry of a read, since a reused connection may have ended; none of connecting, or an address that drops packets takes minutes.
+    connection.configuration.retries = urllib3.Retry(1, connect=0, read=1, redirect=0, status=0, other=0)  # type: ignore[assignment]
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it logs every retry
+    return connection
 
 
 def _import_client() -> None:
-    """Without kubernetes-validate, which the client loads where it is installed: a second, for something that is not used here."""
+    """Imports the client without kubernetes-validate, which it would load where installed: a second for something unused here."""
     modules: dict[str, Any] = sys.modules
     if "kubernetes" not in modules and "kubernetes_validate" not in modules:
         modules["kubernetes_validate"] = None
@@ -65,32 +65,30 @@ def _from_kubeconfig(path: str | None, context: str | None) -> ClusterConnection
     from kubernetes import client, config
 
     configuration = client.Configuration()
-    named = path or os.environ.get("KUBECONFIG") or str(_HOME)
+    file = path or os.environ.get("KUBECONFIG") or str(_HOME)
     try:
-        with _heard() as errors:
-            config.load_kube_config(config_file=named, context=context, client_configuration=configuration)
-            contexts, active = config.list_kube_config_contexts(config_file=named)
+        with _logged_errors() as errors:
+            config.load_kube_config(config_file=file, context=context, client_configuration=configuration)
+            contexts, active = config.list_kube_config_contexts(config_file=file)
         if errors:
             raise ValueError("; ".join(errors))
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise NotConfigured(
-            f"the kubeconfig {named} cannot be used: {str(error).rstrip('.')}; {_advice(path, context)}"
-        ) from None
-    chosen: Any = next((found for found in contexts if found["name"] == context), active)
+        raise NotConfigured(f"the kubeconfig {file} cannot be used: {str(error).rstrip('.')}; {_advice(path, context)}") from None
+    chosen: Any = next((entry for entry in contexts if entry["name"] == context), active)
     return ClusterConnection(
-        configuration, chosen["context"].get("namespace") or "default", f"context {chosen['name']} of {named}"
+        configuration, chosen["context"].get("namespace") or "default", f"context {chosen['name']} of {file}"
     )
 
 
 @contextlib.contextmanager
-def _heard() -> Iterator[list[str]]:
-    """What the client only logs: that a program which should give the credentials has failed."""
+def _logged_errors() -> Iterator[list[str]]:
+    """What the client only logs: that a program that should supply the credentials has failed."""
     handler = logging.Handler(logging.ERROR)
-    found: list[str] = []
-    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
+    messages: list[str] = []
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger().addHandler(handler)
     try:
-        yield found
+        yield messages
     finally:
         logging.getLogger().removeHandler(handler)
 

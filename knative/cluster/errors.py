@@ -1,10 +1,10 @@
-"""What can go wrong, each in one line that says what to do. Imports nothing."""
+"""The errors of the commands, each one line that says what to do. Imports nothing."""
 
 from __future__ import annotations
 
 
 class KnativeError(Exception):
-    """The command cannot go on; the message is one line."""
+    """A command cannot continue; the message is one line."""
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
@@ -19,15 +19,15 @@ class Unreachable(KnativeError):
 
 
 class Unauthorized(KnativeError):
-    """The cluster does not know who is asking."""
+    """The cluster does not accept the credentials."""
 
 
 class Forbidden(KnativeError):
-    """A right is missing."""
+    """The credentials lack a right."""
 
 
 class Rejected(KnativeError):
-    """The cluster does not take what was sent: a wrong field, an admission rule."""
+    """The cluster rejects what was sent: an invalid field, an admission rule."""
 
 
 class NotInstalled(KnativeError):
@@ -35,18 +35,18 @@ class NotInstalled(KnativeError):
 
 
 class TooOld(KnativeError):
-    """Knative Serving is older than what was tried."""
+    """Knative Serving is older than the manifests need."""
 
 
 class Unfinished(KnativeError):
-    """It did not become what it should have in time."""
+    """The cluster did not reach the wanted state in time, or checks failed."""
 
 
 def one_line(text: str) -> str:
-    """``text`` without line breaks, and without what would move a terminal's cursor."""
+    """``text`` without line breaks and without control characters, which could move a terminal's cursor."""
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 pod``, ``2 pods``."""
+    """A number with its noun: ``1 pod``, ``2 pods``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Kubernetes objects as dicts: which kinds are asked for, and how to read what all have in common. No network."""
+"""Kubernetes objects as dicts: the kinds that the commands use, and accessors for what all objects have. No network."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
-#: Who applies: what `undeploy` goes by.
+#: The field manager of `deploy`; `undeploy` deletes what it has applied.
 MANAGER = "vaccel-knative"
-#: The label that every agent's pod has.
+#: The label selector of the agents' pods.
 SELECTOR = "app.kubernetes.io/name=vaccel-agent"
 SERVING = "serving.knative.dev"
 #: The label that Knative puts on the pods and revisions of a service, and on the pods of a revision.
@@ -45,84 +45,89 @@ REVISION = Kind(f"{SERVING}/v1", "Revision")
 POD_AUTOSCALER = Kind("autoscaling.internal.knative.dev/v1alpha1", "PodAutoscaler")
 
 
-def kind_of(made: Json) -> Kind:
-    """An object's kind."""
-    return Kind(made["apiVersion"], made["kind"])
+def kind_of(obj: Json) -> Kind:
+    """The kind of an object."""
+    return Kind(obj["apiVersion"], obj["kind"])
 
 
-def title(made: Json) -> str:
+def title(obj: Json) -> str:
     """As kubectl names it: ``daemonset.apps/vaccel-agent``."""
-    kind = kind_of(made)
-    return f"{kind.kind.lower()}{'.' if kind.group else ''}{kind.group}/{name_of(made)}"
+    kind = kind_of(obj)
+    return f"{kind.kind.lower()}{'.' if kind.group else ''}{kind.group}/{name_of(obj)}"
 
 
-def name_of(made: Json) -> str:
-    """Its name."""
-    return str(made["metadata"]["name"])
+def name_of(obj: Json) -> str:
+    """The name of an object."""
+    return str(obj["metadata"]["name"])
 
 
-def uid_of(made: Json) -> str:
-    """Its uid; empty where there is none."""
-    return str(made["metadata"].get("uid", ""))
+def uid_of(obj: Json) -> str:
+    """The uid that the cluster gave an object; empty where there is none."""
+    return str(obj["metadata"].get("uid", ""))
 
 
-def label(made: Json, key: str) -> str:
-    """A label's value; empty where there is none."""
-    return str((made["metadata"].get("labels") or {}).get(key, ""))
+def label(obj: Json, key: str) -> str:
+    """The value of a label; empty where the object does not have it."""
+    return str((obj["metadata"].get("labels") or {}).get(key, ""))
 
 
-def status_of(made: Json) -> Json:
-    """Its status; empty where there is none."""
-    status: Json = made.get("status") or {}
+def status_of(obj: Json) -> Json:
+    """The status of an object; empty where there is none."""
+    status: Json = obj.get("status") or {}
     return status
 
 
-def condition(made: Json, kind: str) -> Json:
-    """One of its status's conditions; empty where it has none of the kind."""
-    return next((found for found in conditions(made) if found.get("type") == kind), {})
+def condition(obj: Json, kind: str) -> Json:
+    """The condition of a type in the status; empty where there is none."""
+    return next((entry for entry in conditions(obj) if entry.get("type") == kind), {})
 
 
-def conditions(made: Json) -> list[Json]:
-    """Its status's conditions."""
-    return list(status_of(made).get("conditions") or [])
+def conditions(obj: Json) -> list[Json]:
+    """All conditions in the status."""
+    return list(status_of(obj).get("conditions") or [])
 
 
-def is_ready(made: Json) -> bool:
-    """Whether its Ready condition is true."""
-    return condition(made, "Ready").get("status") == "True"
+def is_ready(obj: Json) -> bool:
+    """Whether the Ready condition is true."""
+    return condition(obj, "Ready").get("status") == "True"
 
 
-def is_current(made: Json) -> bool:
-    """Whether its controller has seen the newest version of its spec."""
-    return int(status_of(made).get("observedGeneration", 0)) >= int(made["metadata"].get("generation", 0))
+def is_current(obj: Json) -> bool:
+    """Whether the controller has observed the newest version of the spec."""
+    return int(status_of(obj).get("observedGeneration", 0)) >= int(obj["metadata"].get("generation", 0))
 
 
-def is_ending(made: Json) -> bool:
-    """Whether it is being deleted."""
-    return bool(made["metadata"].get("deletionTimestamp"))
+def is_ending(obj: Json) -> bool:
+    """Whether the object is being deleted."""
+    return bool(obj["metadata"].get("deletionTimestamp"))
 
 
 def containers(pod_spec: Json) -> list[Json]:
-    """The containers of a pod's spec or a template's."""
+    """The containers in the spec of a pod or of a pod template."""
     return list(pod_spec.get("containers") or [])
 
 
 def moment(text: str | None) -> datetime | None:
-    """A timestamp of the API, with its time zone."""
+    """A timestamp of the API as a time in UTC; None where there is none."""
     return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
-def managed_by(made: Json, manager: str = MANAGER) -> bool:
-    """Whether ``manager`` has applied it."""
-    return manager in managers(made)
+def managed_by(obj: Json, manager: str = MANAGER) -> bool:
+    """Whether ``manager`` has applied the object."""
+    return manager in managers(obj)
 
 
-def managers(made: Json) -> set[str]:
-    """The field managers of its spec, not those that only write its status."""
-    fields = made["metadata"].get("managedFields") or []
+def managers(obj: Json) -> set[str]:
+    """The field managers of an object, without those that only write its status."""
+    fields = obj["metadata"].get("managedFields") or []
     return {str(field.get("manager")) for field in fields if field.get("subresource") != "status"}
 
 
 def selector_text(labels: Json) -> str:
     """``matchLabels`` as a label selector's text."""
     return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def is_function(obj: Json) -> bool:
+    """Whether the object is a Knative Service."""
+    return kind_of(obj) == KNATIVE_SERVICE

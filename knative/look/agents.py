@@ -1,8 +1,9 @@
-"""The agents: their pods, and what each says of its models."""
+"""The agents: their pods, and the models that each reports as loaded."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ _LOADED = re.compile(r"Loaded model (\S+) \((sha256:[0-9a-f]+)")
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that an agent has loaded ``loads`` times since it started. A log has the beginning of ``sha256`` alone."""
+    """A model that an agent has loaded ``loads`` times since it started. From a log, ``sha256`` is shortened."""
 
     name: str
     sha256: str
@@ -28,7 +29,7 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class AgentFacts:
-    """What an agent says of itself. ``models`` is None where it could not be asked: ``note`` says why; ``source``: metrics, log."""
+    """What an agent reports. ``models`` is None where that could not be read, and ``note`` says why; ``source``: metrics or log."""
 
     models: tuple[LoadedModel, ...] | None
     started: float | None = None
@@ -39,7 +40,7 @@ class AgentFacts:
 
 @dataclass(frozen=True)
 class AgentPod:
-    """One agent's pod. ``container`` is its container's id, which is another one after a restart."""
+    """One agent's pod. ``container`` is the id of its container, which changes with a restart."""
 
     pod: str
     uid: str
@@ -53,16 +54,16 @@ class AgentPod:
 
     @property
     def warm(self) -> bool | None:
-        """Whether it could run a model at once; None where that is not known."""
+        """Whether the agent could run a model at once; None where that is unknown."""
         return None if self.facts.models is None else self.ready and bool(self.facts.models)
 
 
 def agents(cluster: Cluster, selector: str = SELECTOR) -> list[AgentPod]:
-    """Every agent of the namespace, by node."""
+    """Every agent of the namespace, sorted by node."""
     pods = cluster.find(POD, labels=selector)
-    with ThreadPoolExecutor(8) as pool:  # each may take seconds not to answer
-        found = list(pool.map(lambda pod: _agent(cluster, pod), pods))
-    return sorted(found, key=lambda agent: (agent.node, agent.pod))
+    with ThreadPoolExecutor(8) as pool:  # an agent that does not respond takes seconds
+        result = list(pool.map(lambda pod: _agent(cluster, pod), pods))
+    return sorted(result, key=lambda agent: (agent.node, agent.pod))
 
 
 def _agent(cluster: Cluster, pod: Json) -> AgentPod:
@@ -79,27 +80,28 @@ def _agent(cluster: Cluster, pod: Json) -> AgentPod:
         created=moment(pod["metadata"].get("creationTimestamp")),
         facts=_facts(cluster, name_of(pod), spec)
         if "running" in status.get("state", {})
-        else AgentFacts(None, note="it does not run"),
+        else AgentFacts(None, note="it is not running"),
     )
 
 
-def _main(found: list[Json]) -> Json:
-    """The agent's among the containers."""
-    return next((one for one in found if one.get("name") == _CONTAINER), found[0] if found else {})
+def _main(containers_or_statuses: list[Json]) -> Json:
+    """The entry of the agent's container, or the first."""
+    first = containers_or_statuses[0] if containers_or_statuses else {}
+    return next((entry for entry in containers_or_statuses if entry.get("name") == _CONTAINER), first)
 
 
 def _facts(cluster: Cluster, pod: str, container: Json) -> AgentFacts:
-    """From its metrics; else from its log."""
+    """Reads the metrics, or else the log."""
     ports = {port.get("name"): int(port["containerPort"]) for port in container.get("ports") or []}
-    metrics = _tried(lambda: of_metrics(cluster.through(pod, ports.get("metrics", _METRICS_PORT), "/metrics")))
+    metrics = _noted(lambda: of_metrics(cluster.through(pod, ports.get("metrics", _METRICS_PORT), "/metrics")))
     if metrics.models is not None:
         return metrics
-    log = _tried(lambda: of_log(cluster.log(pod, str(container.get("name", _CONTAINER)))))
+    log = _noted(lambda: of_log(cluster.log(pod, str(container.get("name", _CONTAINER)))))
     note = f"metrics not read: {metrics.note}" + (f"; log not read: {log.note}" if log.note else "")
     return AgentFacts(log.models, metrics.started, metrics.version, log.source, note)
 
 
-def _tried(read: Callable[[], AgentFacts]) -> AgentFacts:
+def _noted(read: Callable[[], AgentFacts]) -> AgentFacts:
     try:
         return read()
     except KnativeError as error:
@@ -107,13 +109,13 @@ def _tried(read: Callable[[], AgentFacts]) -> AgentFacts:
 
 
 def of_metrics(text: str) -> AgentFacts:
-    """Reads Prometheus' text. An agent that does not count its models has ``models=None``."""
+    """Reads metrics in Prometheus' text format. ``models`` is None for an agent that does not count its models."""
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
         families = list(text_string_to_metric_families(text))
     except ValueError as error:
-        return AgentFacts(None, note=f"they are not Prometheus' text ({error})")
+        return AgentFacts(None, note=f"they are not in Prometheus' text format ({error})")
     samples = [sample for family in families for sample in family.samples]
     loads = {sample.labels.get("model", ""): int(sample.value) for sample in samples if sample.name == "vaccel_model_loads_total"}
     loaded = [sample.labels for sample in samples if sample.name == "vaccel_model_loaded" and sample.value]
@@ -126,14 +128,14 @@ def of_metrics(text: str) -> AgentFacts:
 
 
 def of_log(text: str) -> AgentFacts:
-    """Counts the lines that tell of a model that was loaded. A log without one says nothing: its beginning may be gone."""
-    found = _LOADED.findall(text)
-    return AgentFacts(_counted(found), source="log") if found else AgentFacts(None, note="it tells of no model, or no more")
+    """Counts the log lines about loaded models. A log without any proves nothing, since its beginning may be gone."""
+    loads = _LOADED.findall(text)
+    return AgentFacts(_counted(loads), source="log") if loads else AgentFacts(None, note="it has no line about a loaded model")
 
 
-def _counted(found: Iterable[tuple[str, str]]) -> tuple[LoadedModel, ...]:
-    found = list(found)
-    return tuple(LoadedModel(name, digest, found.count((name, digest))) for name, digest in sorted(set(found)))
+def _counted(loads: Iterable[tuple[str, str]]) -> tuple[LoadedModel, ...]:
+    counts = Counter(loads)
+    return tuple(LoadedModel(name, digest, counts[name, digest]) for name, digest in sorted(counts))
 
 
 def _digest(text: str) -> str:

@@ -29,7 +29,7 @@ from knative.cluster.objects import (
 
 @dataclass(frozen=True)
 class ColdStart:
-    """From a pod's creation until it was ready, by the cluster's clock, which knows whole seconds."""
+    """The time from a pod's creation until it was ready, by the cluster's clock, in whole seconds."""
 
     seconds: float
     at: datetime
@@ -38,7 +38,7 @@ class ColdStart:
 
 @dataclass(frozen=True)
 class Revision:
-    """``desired`` is None where the autoscaler's object may not be read; ``actual`` is then the number of ready pods."""
+    """One revision and its pods. ``desired`` is None where the autoscaler's object is unreadable; ``actual`` then counts ready pods."""
 
     name: str
     ready: bool
@@ -51,7 +51,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class KnativeFunction:
-    """One Knative Service; ``traffic``: revision, percent, tag."""
+    """One Knative Service; ``traffic``: revision, percent and tag of each share."""
 
     name: str
     url: str
@@ -63,12 +63,13 @@ class KnativeFunction:
 
 
 def functions(cluster: Cluster, unread: list[str]) -> list[KnativeFunction]:
-    """Every Knative Service of the namespace. What may not be read is appended to ``unread``."""
+    """Every Knative Service of the namespace. Why something could not be read is appended to ``unread``."""
     services = cluster.find(KNATIVE_SERVICE)
     revisions = _by(SERVICE_LABEL, _optional(cluster, REVISION, unread)) if services else {}
     pods = _by(REVISION_LABEL, _optional(cluster, POD, unread, SERVICE_LABEL)) if services else {}
-    scalers = {name_of(one): one for one in _optional(cluster, POD_AUTOSCALER, unread)} if services else {}
-    return [_function(one, revisions.get(name_of(one), []), pods, scalers) for one in sorted(services, key=name_of)]
+    scalers = {name_of(scaler): scaler for scaler in _optional(cluster, POD_AUTOSCALER, unread)} if services else {}
+    services = sorted(services, key=name_of)
+    return [_function(service, revisions.get(name_of(service), []), pods, scalers) for service in services]
 
 
 def _optional(cluster: Cluster, kind: Kind, unread: list[str], labels: str = "") -> list[Json]:
@@ -79,10 +80,10 @@ def _optional(cluster: Cluster, kind: Kind, unread: list[str], labels: str = "")
         return []
 
 
-def _by(key: str, found: list[Json]) -> dict[str, list[Json]]:
+def _by(key: str, objects: list[Json]) -> dict[str, list[Json]]:
     groups: dict[str, list[Json]] = defaultdict(list)
-    for one in found:
-        groups[label(one, key)].append(one)
+    for obj in objects:
+        groups[label(obj, key)].append(obj)
     return groups
 
 
@@ -93,7 +94,7 @@ def _function(service: Json, revisions: list[Json], pods: dict[str, list[Json]],
         for target in status.get("traffic") or []
     ]
     newest_first = sorted(
-        revisions, key=lambda one: (str(one["metadata"].get("creationTimestamp", "")), name_of(one)), reverse=True
+        revisions, key=lambda obj: (str(obj["metadata"].get("creationTimestamp", "")), name_of(obj)), reverse=True
     )
     return KnativeFunction(
         name=name_of(service),
@@ -102,37 +103,37 @@ def _function(service: Json, revisions: list[Json], pods: dict[str, list[Json]],
         reason=_reason(service),
         latest=status.get("latestReadyRevisionName") or status.get("latestCreatedRevisionName", ""),
         traffic=traffic,
-        revisions=[_revision(one, traffic, pods.get(name_of(one), []), scalers.get(name_of(one))) for one in newest_first],
+        revisions=[_revision(obj, traffic, pods.get(name_of(obj), []), scalers.get(name_of(obj))) for obj in newest_first],
     )
 
 
-def _revision(made: Json, traffic: list[tuple[str, int, str]], pods: list[Json], scaler: Json | None) -> Revision:
+def _revision(obj: Json, traffic: list[tuple[str, int, str]], pods: list[Json], scaler: Json | None) -> Revision:
     scale = status_of(scaler) if scaler else {}
     ready = sum(is_ready(pod) and not is_ending(pod) for pod in pods)
     return Revision(
-        name=name_of(made),
-        ready=is_ready(made),
-        reason=_reason(made),
-        percent=sum(percent for name, percent, _ in traffic if name == name_of(made)),
+        name=name_of(obj),
+        ready=is_ready(obj),
+        reason=_reason(obj),
+        percent=sum(percent for name, percent, _ in traffic if name == name_of(obj)),
         desired=scale.get("desiredScale"),
         actual=scale.get("actualScale", ready) if scaler else ready,
         last_cold_start=last_cold_start(pods),
     )
 
 
-def _reason(made: Json) -> str:
-    found = condition(made, "Ready")
-    return "" if is_ready(made) else ": ".join(part for part in (found.get("reason"), found.get("message")) if part)
+def _reason(obj: Json) -> str:
+    entry = condition(obj, "Ready")
+    return "" if is_ready(obj) else ": ".join(part for part in (entry.get("reason"), entry.get("message")) if part)
 
 
 def last_cold_start(pods: list[Json]) -> ColdStart | None:
-    """That of the newest pod that has become ready; None where no pod is left to tell."""
+    """The cold start of the pod that became ready last; None where no such pod is left."""
     starts = [start for pod in pods if (start := cold_start(pod))]
     return max(starts, key=lambda start: start.at, default=None)
 
 
 def cold_start(pod: Json) -> ColdStart | None:
-    """From its creation until it was ready; None where it is not."""
+    """How long a pod took to become ready; None where it is not ready."""
     created, ready = moment(pod["metadata"].get("creationTimestamp")), moment(condition(pod, "Ready").get("lastTransitionTime"))
     if not created or not ready or not is_ready(pod):
         return None

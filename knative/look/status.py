@@ -1,4 +1,4 @@
-"""``status``: what runs, as rows for a table and as an object for ``--json``."""
+"""The state of agents and functions, as rows for tables and as an object for ``--json``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REVISION_COLUMNS = ("revision", "ready", "traffic", "scale (desired)", "last col
 
 @dataclass(frozen=True)
 class Status:
-    """``notes``: what could not be read, and why."""
+    """The agents and functions of a namespace; ``notes``: what could not be read, and why."""
 
     namespace: str
     agents: list[AgentPod]
@@ -26,18 +26,18 @@ class Status:
 
 
 def read(cluster: Cluster, selector: str) -> Status:
-    """Looks at the namespace. Without Knative there are agents alone."""
+    """Reads the state of a namespace. Without Knative it has agents alone."""
     notes: list[str] = []
-    found = agents(cluster, selector)
-    notes += [f"{agent.pod}: {agent.facts.note}" for agent in found if agent.facts.note]
+    pods = agents(cluster, selector)
+    notes += [f"{agent.pod}: {agent.facts.note}" for agent in pods if agent.facts.note]
     if cluster.has(KNATIVE_SERVICE):
-        return Status(cluster.namespace, found, functions(cluster, notes), notes)
+        return Status(cluster.namespace, pods, functions(cluster, notes), notes)
     notes.append("Knative Serving is not installed in this cluster: there are no functions")
-    return Status(cluster.namespace, found, [], notes)
+    return Status(cluster.namespace, pods, [], notes)
 
 
 def agent_rows(status: Status, now: datetime) -> list[tuple[str, ...]]:
-    """A row for each agent."""
+    """One row for each agent, in the order of ``AGENT_COLUMNS``."""
     return [
         (
             agent.node or "none yet",
@@ -60,10 +60,10 @@ def _models(agent: AgentPod) -> str:
 
 
 def function_rows(status: Status) -> list[tuple[str, ...]]:
-    """A row for each function."""
+    """One row for each function, in the order of ``FUNCTION_COLUMNS``."""
     return [
-        (one.name, yes(one.ready) if one.ready else f"no: {one.reason or 'not yet'}", one.url or "none yet", one.latest or "none yet", _traffic(one))
-        for one in status.functions
+        (each.name, _ready(each.ready, each.reason), each.url or "none yet", each.latest or "none yet", _traffic(each))
+        for each in status.functions
     ]  # fmt: skip
 
 
@@ -73,11 +73,11 @@ def _traffic(function: KnativeFunction) -> str:
 
 
 def revision_rows(status: Status, now: datetime) -> list[tuple[str, ...]]:
-    """A row for each revision that has traffic or pods, or is the newest of its function."""
+    """One row for each revision with traffic or pods, and for the newest one of each function."""
     return [
         (
             revision.name,
-            yes(revision.ready) if revision.ready else f"no: {revision.reason or 'not yet'}",
+            _ready(revision.ready, revision.reason),
             f"{revision.percent} %",
             f"{revision.actual} ({'unknown' if revision.desired is None else revision.desired})",
             _cold_start(revision, now),
@@ -90,11 +90,11 @@ def revision_rows(status: Status, now: datetime) -> list[tuple[str, ...]]:
 
 def _cold_start(revision: Revision, now: datetime) -> str:
     start = revision.last_cold_start
-    return f"{start.seconds:.0f} s, {age(start.at, now)} ago" if start else "unknown, no pod is left"
+    return f"{start.seconds:.0f} s, {age(start.at, now)} ago" if start else "unknown: no pod is left"
 
 
 def document(status: Status, now: datetime) -> Json:
-    """All of it, for ``--json``."""
+    """The whole state, for ``--json``."""
     return {
         "namespace": status.namespace,
         "agents": [_agent(agent, now) for agent in status.agents],
@@ -123,17 +123,17 @@ def _agent(agent: AgentPod, now: datetime) -> Json:
 
 def _function(function: KnativeFunction) -> Json:
     traffic = [{"revision": name, "percent": percent, "tag": tag or None} for name, percent, tag in function.traffic]
-    return {**vars(function), "traffic": traffic, "revisions": [_revision(one) for one in function.revisions]}
+    return {**vars(function), "traffic": traffic, "revisions": [_revision(each) for each in function.revisions]}
 
 
 def _revision(revision: Revision) -> Json:
     start = revision.last_cold_start
-    told = {"seconds": start.seconds, "at": start.at.isoformat(), "pod": start.pod} if start else None
-    return {**vars(revision), "last_cold_start": told}
+    last = {"seconds": start.seconds, "at": start.at.isoformat(), "pod": start.pod} if start else None
+    return {**vars(revision), "last_cold_start": last}
 
 
 def age(since: datetime | None, now: datetime) -> str:
-    """As kubectl writes it: 30s, 12m, 3h, 5d."""
+    """An age as kubectl writes it: 30s, 12m, 3h, 5d."""
     if since is None:
         return "unknown"
     seconds = max(0, int((now - since).total_seconds()))
@@ -143,11 +143,15 @@ def age(since: datetime | None, now: datetime) -> str:
     return f"{seconds}s"
 
 
+def _ready(ready: bool, reason: str) -> str:
+    return yes(True) if ready else f"no: {reason or 'not yet'}"
+
+
 def yes(whether: bool) -> str:
-    """In words."""
+    """``yes`` or ``no``."""
     return "yes" if whether else "no"
 
 
 def now() -> datetime:
-    """The time, with its zone."""
+    """The current time, in UTC."""
     return datetime.now(UTC)

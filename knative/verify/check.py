@@ -1,37 +1,26 @@
-"""What ``verify`` is asked for, and what it found."""
+"""The plan of ``verify``, and the result of one check."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from knative.cluster.objects import SELECTOR, Json
+from knative.cluster.objects import Json
+from knative.verify.config import VerifyConfig
 from knative.verify.ingress import Endpoint
-from loadkit.texts import LABELS, TEXTS
 
 
 @dataclass(frozen=True)
 class VerifyPlan:
-    """``service``: the function's Knative Service; ``rounds`` of cold starts, then one of ``burst`` requests at once; ``idle`` seconds
-    to scale to zero in, looked at every ``poll``; ``max_extra``: seconds that a cold start may take longer than the baseline's.
-    """
+    """The function's endpoint, that of the service to compare with, and the options."""
 
-    site: Endpoint
-    service: str
-    baseline: Endpoint | None = None
-    texts: Sequence[str] = TEXTS
-    labels: Sequence[str] = LABELS
-    rounds: int = 3
-    burst: int = 8
-    idle: float = 180.0
-    poll: float = 1.0
-    max_extra: float | None = None
-    selector: str = SELECTOR
+    endpoint: Endpoint
+    baseline: Endpoint | None
+    config: VerifyConfig
 
 
 @dataclass(frozen=True)
 class Check:
-    """``result``: passed, failed, skipped; ``figures``: numbers for a program."""
+    """``result``: passed, failed or skipped; ``detail``: what was seen; ``figures``: the same as numbers, for programs."""
 
     name: str
     result: str
@@ -40,7 +29,7 @@ class Check:
 
 
 def passed(name: str, detail: str, **figures: object) -> Check:
-    """A check that found all well."""
+    """A check that found nothing wrong."""
     return Check(name, "passed", detail, figures)
 
 
@@ -50,10 +39,10 @@ def failed(name: str, detail: str, **figures: object) -> Check:
 
 
 def skipped(name: str, detail: str) -> Check:
-    """A check that could not be made."""
+    """A check that could not be done."""
     return Check(name, "skipped", detail)
 
 
-def judged(name: str, wrong: str | None, right: str, **figures: object) -> Check:
-    """Failed where something is ``wrong``."""
-    return failed(name, wrong, **figures) if wrong else passed(name, right, **figures)
+def judged(name: str, fault: str | None, detail: str, **figures: object) -> Check:
+    """A check that failed with ``fault`` if there is one, and passed with ``detail`` otherwise."""
+    return failed(name, fault, **figures) if fault else passed(name, detail, **figures)

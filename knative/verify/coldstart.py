@@ -1,4 +1,4 @@
-"""Scaling to zero, and what the first requests after that get."""
+"""Checks that the function scales to zero, and what the first requests after that get."""
 
 from __future__ import annotations
 
@@ -11,55 +11,60 @@ from knative.cluster.api import Cluster
 from knative.cluster.errors import counted
 from knative.cluster.objects import KNATIVE_SERVICE
 from knative.look.functions import cold_start
-from knative.verify import asking
-from knative.verify.asking import CheckedResponse
+from knative.verify import classification
 from knative.verify.check import Check, VerifyPlan, failed, judged, passed, skipped
 from knative.verify.ingress import Endpoint
-from knative.verify.scale import Scale, least, service_at
+from knative.verify.scale import Scale, min_scale, service_at
 
 
 @dataclass
 class ColdStartTimes:
-    """Seconds of the cold starts that were answered; ``baseline`` those of the service compared with."""
+    """The seconds of the cold starts that were answered; ``baseline``: those of the service to compare with."""
 
     ours: list[float] = field(default_factory=list)
     baseline: list[float] = field(default_factory=list)
 
 
-def checks(plan: VerifyPlan, cluster: Cluster, tell: Callable[[str], None]) -> Iterator[Check]:
-    """Scales to zero; then each cold start, a burst, and what they took."""
-    scale, hello = Scale(cluster, plan.service, plan.idle, plan.poll, tell), _baseline(plan, cluster, tell)
+def checks(plan: VerifyPlan, cluster: Cluster, note: Callable[[str], None]) -> Iterator[Check]:
+    """Scales to zero; then checks each cold start and a burst, and sums up how long they took."""
+    config = plan.config
+    scale = Scale(cluster, config.service, config.idle_timeout, config.poll_s, note)
+    baseline = _baseline(plan, cluster, note)
     zero = _to_zero(plan, scale)
     yield zero
     if zero.result != "passed":
-        yield skipped("cold starts", "it does not scale to zero")
+        yield skipped("cold starts", "the function does not scale to zero")
         return
     times = ColdStartTimes()
-    for number in range(1, plan.rounds + 1):
-        yield _round(plan, scale, f"cold start {number} of {plan.rounds}", times)
-        if isinstance(hello, Scale) and plan.baseline:
-            yield _baseline_round(plan.baseline, hello, f"baseline's cold start {number} of {plan.rounds}", times)
-    if plan.burst:
+    for number in range(1, config.cold_starts + 1):
+        yield _round(plan, scale, f"cold start {number} of {config.cold_starts}", times)
+        if isinstance(baseline, Scale) and plan.baseline:
+            name = f"baseline's cold start {number} of {config.cold_starts}"
+            yield _baseline_round(plan.baseline, baseline, name, times)
+    if config.burst:
         yield _burst(plan, scale)
-    yield hello if isinstance(hello, Check) else _summary(plan, times)
+    yield baseline if isinstance(baseline, Check) else _summary(plan, times)
 
 
-def _baseline(plan: VerifyPlan, cluster: Cluster, tell: Callable[[str], None]) -> Scale | Check | None:
+def _baseline(plan: VerifyPlan, cluster: Cluster, note: Callable[[str], None]) -> Scale | Check | None:
+    """The scale of the service to compare with, or the check that fails because it cannot be observed."""
     if plan.baseline is None:
         return None
-    name = service_at(cluster, plan.baseline.url)
-    if name is None:
-        told = f"no Knative Service in namespace {cluster.namespace} has the URL {plan.baseline.url}: its scale cannot be seen"
-        return failed("cold start against the baseline", told)
-    return Scale(cluster, name, plan.idle, plan.poll, tell)
+    service = service_at(cluster, plan.baseline.url)
+    if service is None:
+        namespace = cluster.namespace
+        detail = f"no Knative Service in namespace {namespace} has the URL {plan.baseline.url}: its scale cannot be observed"
+        return failed("cold start against the baseline", detail)
+    return Scale(cluster, service, plan.config.idle_timeout, plan.config.poll_s, note)
 
 
 def _to_zero(plan: VerifyPlan, scale: Scale) -> Check:
-    name, made = "scales to zero", scale.cluster.get(KNATIVE_SERVICE, plan.service)
-    if made is None:
-        return failed(name, f"there is no Knative Service {plan.service} in namespace {scale.cluster.namespace}; see --service")
-    if least(made):
-        return failed(name, f"its min-scale is {least(made)}: it always keeps pods")
+    name, service = "scales to zero", scale.cluster.get(KNATIVE_SERVICE, plan.config.service)
+    if service is None:
+        namespace = scale.cluster.namespace
+        return failed(name, f"there is no Knative Service {plan.config.service} in namespace {namespace}; see --service")
+    if min_scale(service):
+        return failed(name, f"its min-scale is {min_scale(service)}: it always keeps pods")
     seconds = scale.until_none()
     if seconds is None:
         return failed(name, _left(scale), pods=len(scale.pods()))
@@ -73,38 +78,41 @@ def _left(scale: Scale) -> str:
 def _round(plan: VerifyPlan, scale: Scale, name: str, times: ColdStartTimes) -> Check:
     if scale.until_none() is None:
         return failed(name, _left(scale))
-    asked = asking.one(plan)
+    response = classification.classify_one(plan)
     pods = scale.pods()
-    if asked.wrong is None and not pods:
-        return failed(name, f"it was answered, but no pod of {scale.service} was started: is {plan.site.url} another service's?")
+    if response.fault is None and not pods:
+        url = plan.endpoint.url
+        return failed(name, f"the request was answered, but no pod of {scale.service} was started: is {url} another service's?")
     starts = [start.seconds for pod in pods if (start := cold_start(pod))]
-    if asked.wrong is None:
-        times.ours.append(asked.seconds)
-    pod = f"; pod ready after {starts[0]:.0f} s" if starts else ""
-    return judged(name, asked.wrong, f"answered in {asked.seconds:.3f} s{pod}", seconds=round(asked.seconds, 3))
+    if response.fault is None:
+        times.ours.append(response.seconds)
+    ready = f"; pod ready after {starts[0]:.0f} s" if starts else ""
+    detail = f"answered in {response.seconds:.3f} s{ready}"
+    return judged(name, response.fault, detail, seconds=round(response.seconds, 3))
 
 
-def _baseline_round(site: Endpoint, scale: Scale, name: str, times: ColdStartTimes) -> Check:
+def _baseline_round(endpoint: Endpoint, scale: Scale, name: str, times: ColdStartTimes) -> Check:
     if scale.until_none() is None:
         return failed(name, _left(scale))
-    asked = asking.hello(site)
-    if asked.wrong is None:
-        times.baseline.append(asked.seconds)
-    return judged(name, asked.wrong, f"answered in {asked.seconds:.3f} s", seconds=round(asked.seconds, 3))
+    response = classification.hello(endpoint)
+    if response.fault is None:
+        times.baseline.append(response.seconds)
+    return judged(name, response.fault, f"answered in {response.seconds:.3f} s", seconds=round(response.seconds, 3))
 
 
 def _burst(plan: VerifyPlan, scale: Scale) -> Check:
-    name = f"{plan.burst} requests at once from zero"
+    count = plan.config.burst
+    name = f"{count} requests at once from zero"
     if scale.until_none() is None:
         return failed(name, _left(scale))
-    with ThreadPoolExecutor(plan.burst) as pool:
-        found: list[CheckedResponse] = list(pool.map(lambda _: asking.one(plan), range(plan.burst)))
-    wrong = [asked.wrong for asked in found if asked.wrong]
-    slowest = max(asked.seconds for asked in found)
+    with ThreadPoolExecutor(count) as pool:
+        responses = list(pool.map(lambda _: classification.classify_one(plan), range(count)))
+    faults = [response.fault for response in responses if response.fault]
+    slowest = max(response.seconds for response in responses)
     pods = len(scale.pods())
-    figures = {"requests": plan.burst, "failed": len(wrong), "slowest_s": round(slowest, 3), "pods": pods}
-    told = f"{len(wrong)} of {plan.burst} failed: {wrong[0]}" if wrong else None
-    return judged(name, told, f"all answered, the slowest in {slowest:.3f} s, by {counted(pods, 'pod')}", **figures)
+    figures = {"requests": count, "failed": len(faults), "slowest_s": round(slowest, 3), "pods": pods}
+    fault = f"{len(faults)} of {count} failed: {faults[0]}" if faults else None
+    return judged(name, fault, f"all answered, the slowest in {slowest:.3f} s, by {counted(pods, 'pod')}", **figures)
 
 
 def _summary(plan: VerifyPlan, times: ColdStartTimes) -> Check:
@@ -112,13 +120,13 @@ def _summary(plan: VerifyPlan, times: ColdStartTimes) -> Check:
     if not times.ours or (plan.baseline and not times.baseline):
         return skipped(name, "no cold start was measured")
     ours = median(times.ours)
-    told = f"median {ours:.3f} s of {len(times.ours)} ({min(times.ours):.3f} to {max(times.ours):.3f})"
-    figures = {"median_s": round(ours, 3), "seconds": [round(one, 3) for one in times.ours]}
+    detail = f"median {ours:.3f} s of {len(times.ours)} ({min(times.ours):.3f} to {max(times.ours):.3f})"
+    figures = {"median_s": round(ours, 3), "seconds": [round(seconds, 3) for seconds in times.ours]}
     if not times.baseline:
-        return passed(name, told, **figures)
-    theirs = median(times.baseline)
+        return passed(name, detail, **figures)
+    theirs, limit = median(times.baseline), plan.config.max_extra_s
     figures |= {"baseline_median_s": round(theirs, 3), "extra_s": round(ours - theirs, 3)}
-    told += f", baseline {theirs:.3f} s: {ours - theirs:+.3f} s"
-    if plan.max_extra is not None and ours - theirs > plan.max_extra:
-        return failed(name, f"{told}, more than --max-extra-s {plan.max_extra:g}", **figures)
-    return passed(name, told, **figures)
+    detail += f", baseline {theirs:.3f} s: {ours - theirs:+.3f} s"
+    if limit is not None and ours - theirs > limit:
+        return failed(name, f"{detail}, more than --max-extra-s {limit:g}", **figures)
+    return passed(name, detail, **figures)

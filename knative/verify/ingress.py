@@ -1,4 +1,4 @@
-"""HTTP requests through the ingress: to a URL, though another address may have to be connected to."""
+"""HTTP requests through the ingress: to a URL, if necessary by connecting to another address."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-_SAID = 200  # characters of a wrong answer that are repeated
+_QUOTED = 200  # characters of an unexpected response that a message repeats
 
 
 class RequestLost(Exception):
-    """A request that got no answer; the message says why."""
+    """A request without a response; the message says why."""
 
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """An answer, and the seconds from asking until all of it was here."""
+    """A response; ``seconds`` from the request until all of it had arrived."""
 
     status: int
     body: bytes
@@ -28,20 +28,20 @@ class HttpResponse:
     location: str = ""
 
     def json(self) -> Any:
-        """The body; None where it is not JSON."""
+        """The body's value; None where it is not valid JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
             return None
 
-    def said(self) -> str:
-        """What it is, for an error: status and the body's beginning."""
-        return f"{self.status} {self.body[:_SAID].decode(errors='replace')}".strip()
+    def summary(self) -> str:
+        """Status and the beginning of the body, for a message."""
+        return f"{self.status} {self.body[:_QUOTED].decode(errors='replace')}".strip()
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A URL; ``address``: host and port to connect to instead of those in it; ``ca``: a PEM file of who signed its certificate."""
+    """A URL; ``address``: host and port to connect to instead of the URL's; ``ca``: a PEM file with the certificate's CA."""
 
     url: str
     address: tuple[str, int] | None = None
@@ -55,52 +55,53 @@ class Endpoint:
 
     @property
     def port(self) -> int:
-        """The URL's port."""
+        """The URL's port, or its scheme's."""
         parts = urlsplit(self.url)
         return parts.port or (443 if parts.scheme == "https" else 80)
 
-    def ask(self, path: str = "", made: Any = None) -> HttpResponse:
-        """GETs a path below the URL, or POSTs ``made`` as JSON; on a connection of its own. Raises `RequestLost`."""
-        body = None if made is None else json.dumps(made).encode()
+    def send(self, path: str = "", content: Any = None) -> HttpResponse:
+        """Sends a GET for a path below the URL, or ``content`` as JSON in a POST, on a new connection. Raises `RequestLost`."""
+        body = None if content is None else json.dumps(content).encode()
         headers = {"Host": urlsplit(self.url).netloc, "Accept": "application/json"}
         headers |= {"Content-Type": "application/json"} if body else {}
         began = time.monotonic()
         try:
             with self._pool() as pool:
-                answer = pool.urlopen(
+                response = pool.urlopen(
                     "POST" if body else "GET", urlsplit(self.url).path.rstrip("/") + (path or "/"), body, headers,
                     retries=False, redirect=False, timeout=urllib3.Timeout(total=self.timeout),
                 )  # fmt: skip
-                return HttpResponse(answer.status, answer.data, time.monotonic() - began, answer.headers.get("Location", ""))
+                seconds = time.monotonic() - began
+                return HttpResponse(response.status, response.data, seconds, response.headers.get("Location", ""))
         except urllib3.exceptions.HTTPError as error:
-            raise RequestLost(self._told(error)) from None
+            raise RequestLost(self._explained(error)) from None
 
     def _pool(self) -> urllib3.HTTPConnectionPool:
         host, port = self.address or (self.host, self.port)
         if urlsplit(self.url).scheme == "https":
-            # The certificate is the URL's, wherever it is connected to.
+            # The certificate is the one of the URL's host, whatever the address.
             return urllib3.HTTPSConnectionPool(
                 host, port, ca_certs=self.ca, cert_reqs="CERT_REQUIRED", server_hostname=self.host, assert_hostname=self.host
             )
         return urllib3.HTTPConnectionPool(host, port)
 
-    def _told(self, error: urllib3.exceptions.HTTPError) -> str:
+    def _explained(self, error: urllib3.exceptions.HTTPError) -> str:
         if isinstance(error, urllib3.exceptions.NameResolutionError):
             return f"{self.host} does not resolve: give the ingress's address, --ingress HOST[:PORT]"
         if isinstance(error, urllib3.exceptions.NewConnectionError):
             host, port = self.address or (self.host, self.port)
-            return f"{host}:{port} does not take the connection: {str(error).rpartition(': ')[2]}"
+            return f"{host}:{port} does not accept the connection: {str(error).rpartition(': ')[2]}"
         if isinstance(error, urllib3.exceptions.TimeoutError):
-            return f"no answer within {self.timeout:g} s"
+            return f"no response within {self.timeout:g} s"
         return f"the connection was lost: {error}"
 
 
 def address_of(
     url: str, ingress: tuple[str, int | None] | None, resolve: Sequence[tuple[str, int, str]]
 ) -> tuple[str, int] | None:
-    """Where to connect to for a URL, as ``--ingress`` and curl's ``--resolve`` say; None: to the URL's own."""
-    site = Endpoint(url)
+    """Where to connect to for a URL, by ``--ingress`` and curl's ``--resolve``; None: to the URL's own host."""
+    endpoint = Endpoint(url)
     for host, port, address in resolve:
-        if (host, port) == (site.host, site.port):
+        if (host, port) == (endpoint.host, endpoint.port):
             return address, port
-    return (ingress[0], ingress[1] or site.port) if ingress else None
+    return (ingress[0], ingress[1] or endpoint.port) if ingress else None

@@ -1,4 +1,4 @@
-"""How many pods a Knative Service has, watched until there are none."""
+"""How many pods a Knative Service has, observed until there are none."""
 
 from __future__ import annotations
 
@@ -16,41 +16,44 @@ _MIN_SCALE = ("autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/minS
 
 @dataclass(frozen=True)
 class Scale:
-    """The pods of one Knative Service, looked at every ``poll`` seconds for at most ``limit``; ``tell`` is told how many are left."""
+    """The pods of one Knative Service. ``limit`` and ``poll``: how long they are waited for, and how often counted, in seconds.
+
+    ``note`` is called with how many are left.
+    """
 
     cluster: Cluster
     service: str
     limit: float
     poll: float
-    tell: Callable[[str], None]
+    note: Callable[[str], None]
 
     def pods(self) -> list[Json]:
-        """All that exist; one that is ending still counts."""
+        """Every pod that exists, including those that are terminating."""
         return self.cluster.find(POD, labels=f"{SERVICE_LABEL}={self.service}")
 
     def until_none(self) -> float | None:
-        """The seconds until there was none; None where some were left in the end."""
-        began, said = time.monotonic(), 0
+        """Waits until no pod exists; the seconds that took, or None where some were left at the limit."""
+        began, reported = time.monotonic(), 0
         while left := len(self.pods()):
             if time.monotonic() - began > self.limit:
                 return None
-            if left != said:
-                self.tell(f"waiting until {self.service} scales to zero: {counted(left, 'pod')} left")
-            said = left
+            if left != reported:
+                self.note(f"waiting until {self.service} scales to zero: {counted(left, 'pod')} left")
+            reported = left
             time.sleep(self.poll)
         return time.monotonic() - began
 
 
 def service_at(cluster: Cluster, url: str) -> str | None:
-    """The Knative Service of the namespace that has this URL; None where there is none."""
+    """The name of the Knative Service in the namespace with this URL; None where there is none."""
     host = urlsplit(url).hostname
-    for made in cluster.find(KNATIVE_SERVICE):
-        if urlsplit(status_of(made).get("url", "")).hostname == host:
-            return name_of(made)
+    for service in cluster.find(KNATIVE_SERVICE):
+        if urlsplit(status_of(service).get("url", "")).hostname == host:
+            return name_of(service)
     return None
 
 
-def least(service: Json) -> int:
-    """The number of pods that it always keeps."""
+def min_scale(service: Json) -> int:
+    """The number of pods that a Knative Service always keeps."""
     annotations = service["spec"]["template"].get("metadata", {}).get("annotations") or {}
     return max(int(annotations.get(name, "0")) for name in _MIN_SCALE)

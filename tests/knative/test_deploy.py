@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from knative.apply.manifests import PARTS, ManifestError, load
-from knative.apply.overrides import OverrideError, Overrides, changed, check
+from knative.apply.overrides import Overrides, changed
 from tests.deploy.objects import schema_problems
 from tests.support.fakecluster import NAMESPACE, FakeCluster, knative, quickly
 
@@ -101,8 +101,11 @@ def test_it_says_why_the_agents_are_not_ready(cluster: FakeCluster, config: Path
     assert error.startswith("knative: not ready after 0.3 s: daemonset.apps/vaccel-agent is not ready (1 of 2 ready): ")
     assert "image: a-1/vaccel-agent: ErrImagePull: manifest unknown" in error
     assert "scheduling: a-2: untolerated taint {gpu: x}" in error
-    assert "crash: a-3/vaccel-agent: exit code 2, 2 restarts; it said: first | vaccel-rpc-agent: no model [2J in /models" in error
-    assert f"it might say more: needs the right to list events in namespace {NAMESPACE}" in done.stderr
+    assert (
+        "crash: a-3/vaccel-agent: exit code 2, 2 restarts; its log ends: first | vaccel-rpc-agent: no model [2J in /models"
+        in error
+    )
+    assert f"it might explain more: needs the right to list events in namespace {NAMESPACE}" in done.stderr
     document = json.loads(done.stdout)
     assert (document["ready"], document["error"]) == (False, error.removeprefix("knative: "))
     assert {reason["kind"] for reason in document["rollouts"][0]["reasons"]} == {"image", "scheduling", "crash"}
@@ -174,7 +177,6 @@ def test_overrides_reach_their_places() -> None:
     """The function's and the agent's containers, environment and annotations; the files' objects stay as they were."""
     objects = load(PARTS.values())
     wanted = Overrides("f:2", "a:2", "tcp://agent:1,tcp://other:2", SHA, 1, 5)
-    check(wanted)
     made = {one["kind"]: one["spec"]["template"] for one in changed(objects, wanted) if "template" in one.get("spec", {})}
     function, agent = made["Service"], made["DaemonSet"]
     env = {one["name"]: one["value"] for one in function["spec"]["containers"][0]["env"]}
@@ -194,27 +196,28 @@ def test_what_is_overridden_still_fits_the_schemas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "says"),
+    ("options", "says"),
     [
-        (Overrides(address="nowhere"), "--address"),
-        (Overrides(model="sha256:12"), "--model sha256:12: a NAME or sha256: and 64"),
-        (Overrides(min_scale=3, max_scale=2), "--min-scale 3 is more than --max-scale 2"),
+        (("--address", "nowhere"), "'--address': 'nowhere': "),
+        (("--model", "sha256:12"), "'--model': 'sha256:12': a NAME, or sha256: and 64"),
+        (("--min-scale", "3", "--max-scale", "2"), "--min-scale 3 is more than --max-scale 2"),
+        (("agent", "--image", "x"), "--image: this command deploys no function"),
     ],
 )
-def test_wrong_overrides_are_named(wanted: Overrides, says: str) -> None:
-    """Before anything is asked."""
-    with pytest.raises(OverrideError, match=says):
-        check(wanted)
-    with pytest.raises(OverrideError, match="--image: no function is deployed"):
-        changed(load([PARTS["agent"]]), Overrides(image="x"))
+def test_invalid_overrides_are_named(options: tuple[str, ...], says: str, cluster: FakeCluster, config: Path) -> None:
+    """Exit code 2, and nothing is sent to the cluster."""
+    result = quickly("deploy", *options, kubeconfig=config)
+    assert result.returncode == 2
+    assert says in result.stderr
+    assert not cluster.requests
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("a: [", "is not YAML"),
-        ("kind: Pod", "no Kubernetes object"),
-        ("just text", "no Kubernetes object"),
+        ("kind: Pod", "not a Kubernetes object"),
+        ("just text", "not a Kubernetes object"),
         (None, "No such file"),
     ],
 )

@@ -89,7 +89,7 @@ def test_something_that_is_no_cluster(cluster: FakeCluster, tmp_path: Path) -> N
     server = HTTPServer(("127.0.0.1", 0), _Page)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}"
-    assert f"{address} does not answer as a Kubernetes API does" in fails(
+    assert f"{address} does not respond as a Kubernetes API does" in fails(
         "status", kubeconfig=cluster.kubeconfig(tmp_path / "c", server=address)
     )
     server.shutdown()
@@ -99,7 +99,7 @@ def test_something_that_is_no_cluster(cluster: FakeCluster, tmp_path: Path) -> N
 def test_who_asks_is_not_known(cluster: FakeCluster, config: Path) -> None:
     """The context is named."""
     cluster.unauthorized = True
-    assert f"{cluster.address} does not accept who is asking (context fake of {config})" in fails("status", kubeconfig=config)
+    assert f"{cluster.address} does not accept the credentials (context fake of {config})" in fails("status", kubeconfig=config)
 
 
 def test_missing_rights_are_named(cluster: FakeCluster, config: Path) -> None:
@@ -174,14 +174,14 @@ def test_in_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "localhost")
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", cluster.address.rpartition(":")[2])
         with pytest.raises(NotConfigured, match="automountServiceAccountToken"):
-            connect.connection()
+            connect.connect()
         for name, text in (("token", "t"), ("ca.crt", Path(str(server.ca)).read_text()), ("namespace", NAMESPACE)):
             (tmp_path / name).write_text(text)
-        made = Cluster(connect.connection())
+        made = Cluster(connect.connect())
         assert (made.namespace, made.find(POD)) == (NAMESPACE, [])
         (tmp_path / "ca.crt").write_text(Path(str(other.ca)).read_text())
         with pytest.raises(Unreachable, match=f"cannot be reached at {cluster.address}: .*certificate verify failed"):
-            Cluster(connect.connection())
+            Cluster(connect.connect())
 
 
 @pytest.mark.parametrize(

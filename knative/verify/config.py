@@ -1,0 +1,61 @@
+"""The options of ``verify``, each declared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from knative.cluster.objects import SELECTOR
+from knative.verify.hosts import HOST, RESOLVE, URL
+from loadkit.texts import LABELS, TEXTS
+from vaccel_common.kinds import Integer, Many, Number, Parsed, PathTo, Text, seconds
+from vaccel_common.options import ConfigError, option
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    return tuple(label.strip() for label in text.split(","))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig:
+    """What is checked, and against which limits; times in seconds."""
+
+    url: str | None = option(URL, help="The function's URL.", shown="the Knative Service's own")
+    ingress: tuple[str, int | None] | None = option(
+        HOST, flags=("--ingress", "--ingress-host"), help="Connect to this address and send the URL's Host.",
+        choose="Needed where the URL's name does not resolve to the ingress.",
+    )  # fmt: skip
+    resolve: tuple[tuple[str, int, str], ...] = option(
+        Many(RESOLVE), (), help="Connect to ADDR for HOST:PORT, as curl does; repeatable."
+    )
+    ca: Path | None = option(PathTo(existing=True), help="A PEM file with the CA that signed an https URL's certificate.")
+    service: str = option(Text("NAME"), "vaccel-function", help="The function's Knative Service, whose pods are counted.")
+    baseline_url: str | None = option(
+        URL, help="The URL of a hello-world Knative Service in the namespace, to compare cold starts with.", shown="no comparison"
+    )
+    max_extra_s: float | None = option(
+        Number(placeholder="SECONDS"), help="How much longer than the baseline's the median cold start may take.",
+        shown="the difference is only reported", choose="What users notice: 0.3 is a good start. Needs --baseline-url.",
+    )  # fmt: skip
+    cold_starts: int = option(
+        Integer(0), 3, help="Rounds of scaling to zero and then one request.", choose="More give a steadier median."
+    )
+    burst: int = option(Integer(0), 8, help="Requests sent at the same time to a function at zero; 0 skips the check.")
+    idle_timeout: float = option(
+        seconds(minimum=0), 180.0, help="How long scaling to zero may take.",
+        choose="More than the cluster's stable-window (60) plus scale-to-zero-grace-period (30).",
+    )  # fmt: skip
+    request_timeout: float = option(seconds(), 60.0, help="How long one response may take, a cold start included.")
+    texts: tuple[str, ...] = option(
+        Many(Text()), TEXTS, flags=("--text",), help="A text to classify; repeatable.", shown="three mild sentences"
+    )
+    labels: tuple[str, ...] = option(
+        Parsed(_labels, "LABEL,...", "labels separated by commas", ",".join), LABELS, help="The labels that answers must have."
+    )
+    agent_selector: str = option(Text("LABELS"), SELECTOR, help="The label selector of the agents' pods.")
+    poll_s: float = option(seconds(), 1.0, help="The time between two looks at the cluster.")
+
+    def __post_init__(self) -> None:
+        """Raises `ConfigError` for a combination that cannot be checked."""
+        if self.max_extra_s is not None and not self.baseline_url:
+            raise ConfigError("--max-extra-s needs --baseline-url")
