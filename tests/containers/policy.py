@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from typing import Any
 
 from tests.containers.bench import Container, inspect
-from tests.support.paths import ROOT
+from vaccel_rpc import __version__
 
 USER = "65532:65532"
 LABELS = {
     "title": r"vaccel-(function|agent)",
     "description": r".{20,}",
-    "version": re.escape(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]),
+    "version": re.escape(__version__),
     "revision": r"[0-9a-f]{40}|unknown",
     "licenses": r"Apache-2\.0",
     "created": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
