@@ -1,4 +1,4 @@
-"""Load tests of the function and the agent by Locust. May import `function` and `vaccel_rpc`; nothing imports it.
+"""Load tests of the function and the agent, by Locust. They may import `function` and `vaccel_rpc`; nothing imports them.
 
-``answers``, ``limits``, ``shapes`` and ``texts`` know no Locust: an environment without it can test them.
+``answers``, ``config``, ``criteria``, ``shapes`` and ``texts`` do not import Locust, so they can be tested without it.
 """

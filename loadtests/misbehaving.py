@@ -1,4 +1,4 @@
-"""A client that does everything wrong. It is a success when it is told so, by the right status and a problem."""
+"""A client that makes every mistake. A request succeeds when it is refused with the right status and a problem document."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from loadtests.answers import WrongAnswer, parsed
 from loadtests.base import JSON, HttpTextUser, dial
 
 _HEAD = b"POST /classify HTTP/1.1\r\nHost: loadtests\r\nContent-Type: text/plain\r\nContent-Length: "
-#: A body byte is sent each so many seconds, until the answer is there or so many have passed.
-_SLOW_PAUSE_S, _SLOW_LONGEST_S = 0.5, 60.0
+#: Seconds between two bytes of a slow body, and after which the slow client gives up.
+_SLOW_PAUSE_S, _SLOW_LIMIT_S = 0.5, 60.0
 
 
 class Misbehaving(HttpTextUser):
-    """Bad JSON, bodies too large, media types of somewhere else, hang-ups, a byte at a time."""
+    """Sends invalid JSON, too large bodies, other media types and slow bytes, and closes connections early."""
 
     weight = 1
     wait_time = between(0.5, 2)
@@ -25,42 +25,42 @@ class Misbehaving(HttpTextUser):
     @tag("http", "misbehaving", "bad-json")
     @task(3)
     def bad_json(self) -> None:
-        """JSON that ends too early: 400."""
-        self._refused("misbehaving: bad JSON", b'{"text": "tea', JSON, 400)
+        """Truncated JSON: 400."""
+        self._send_refused("misbehaving: bad JSON", b'{"text": "tea', JSON, 400)
 
     @tag("http", "misbehaving", "no-text")
     @task(3)
     def no_text(self) -> None:
-        """Good JSON without a text: 422."""
-        self._refused("misbehaving: no text", b"{}", JSON, 422)
+        """Valid JSON without a text: 422."""
+        self._send_refused("misbehaving: no text", b"{}", JSON, 422)
 
     @tag("http", "misbehaving", "media-type")
     @task(3)
     def media_type(self) -> None:
         """XML: 415."""
-        self._refused("misbehaving: media type", b"<text>tea</text>", {"Content-Type": "application/xml"}, 415)
+        self._send_refused("misbehaving: media type", b"<text>tea</text>", {"Content-Type": "application/xml"}, 415)
 
     @tag("http", "misbehaving", "too-large")
     @task
     def too_large(self) -> None:
-        """A byte more than is taken: 413."""
-        self._refused("misbehaving: too large", b"a" * (self.options.max_body + 1), {"Content-Type": "text/plain"}, 413)
+        """One byte more than MAX_BODY: 413."""
+        self._send_refused("misbehaving: too large", b"a" * (self.options.max_body + 1), {"Content-Type": "text/plain"}, 413)
 
     @tag("http", "misbehaving", "hang-up")
     @task(3)
     def hang_up(self) -> None:
-        """Hangs up in the middle of a body, and before an answer; the function lives on."""
+        """Closes the connection within a body, and before the response; the function stays alive."""
         with self.timed("POST", "misbehaving: hang-up"):
             for body in (b"1000\r\n\r\nhalf a", b"3\r\n\r\ntea"):
                 connection = dial(self.host or "")
                 connection.send(_HEAD + body)
                 connection.close()
-            self._alive()
+            self._check_alive()
 
     @tag("http", "misbehaving", "slow")
     @task
     def slow_bytes(self) -> None:
-        """A byte now and then: 408 when READ_TIMEOUT_S is over."""
+        """A byte every half second: 408 once READ_TIMEOUT_S has passed."""
         with self.timed("POST", "misbehaving: slow bytes"):
             connection = dial(self.host or "")
             try:
@@ -68,12 +68,12 @@ class Misbehaving(HttpTextUser):
             finally:
                 connection.close()
             if not status.startswith(b"HTTP/1.1 408 "):
-                raise WrongAnswer(f"slow bytes were not answered by 408 but by {status[:15]!r}")
+                raise WrongAnswer(f"slow bytes were not answered with 408 but with {status[:15]!r}")
 
-    def _refused(self, name: str, body: bytes, headers: dict[str, str], status: int) -> None:
-        self.ask(name, "/classify", body, headers, lambda answer: _check_problem(answer, status), status)
+    def _send_refused(self, name: str, body: bytes, headers: dict[str, str], status: int) -> None:
+        self.post(name, "/classify", body, headers, lambda response: _check_problem(response, status), status)
 
-    def _alive(self) -> None:
+    def _check_alive(self) -> None:
         connection = dial(self.host or "")
         try:
             connection.request("GET", "/health/liveness")
@@ -83,20 +83,20 @@ class Misbehaving(HttpTextUser):
             connection.close()
 
 
-def _check_problem(answer: Any, status: int) -> None:
-    kind = answer.headers.get("Content-Type", "")
-    found = parsed(answer.content)
-    if kind != "application/problem+json" or found.get("status") != status or not found.get("detail"):
-        raise WrongAnswer("the refusal is no problem with its status and a detail")
+def _check_problem(response: Any, status: int) -> None:
+    kind = response.headers.get("Content-Type", "")
+    body = parsed(response.content)
+    if kind != "application/problem+json" or body.get("status") != status or not body.get("detail"):
+        raise WrongAnswer("the refusal is not a problem document with its status and a detail")
 
 
 def _drip(sock: Any) -> bytes:
-    """The answer's first bytes; none where there was no answer."""
+    """Sends the slow body; the first bytes of the response, or none where there was none."""
     sock.sendall(_HEAD + b"1000\r\n\r\n")
-    end = time.monotonic() + _SLOW_LONGEST_S
+    end = time.monotonic() + _SLOW_LIMIT_S
     while time.monotonic() < end:
         with gevent.Timeout(_SLOW_PAUSE_S, exception=False):
-            got: bytes = sock.recv(1024)
-            return got
+            received: bytes = sock.recv(1024)
+            return received
         sock.sendall(b"a")
     return b""

@@ -1,4 +1,4 @@
-"""The agent without the function: the project's own client, tokenized once, over ttrpc."""
+"""Users of the agent without the function, by the project's own client over ttrpc. Texts are tokenized once."""
 
 from __future__ import annotations
 
@@ -20,53 +20,53 @@ from vaccel_rpc.tensors import Tensor, to_values
 
 
 class RawRpc(TextUser):
-    """A connection, a session and the registered model for each user; a run after the other, as the function makes them."""
+    """A user with a connection, a session and the registered model, which runs it again and again, as the function does."""
 
     weight = 2
     wait_time = constant(0.05)
 
     def on_start(self) -> None:
-        """Connects and registers, which is timed as well."""
+        """Connects and registers the model, which is timed too."""
         source, self._requests, self._outputs = prepared(self.options.tokenizer, self.options.texts)
         self._model = RemoteModel(address(self.options.rpc_address), source)
         with self.timed("RPC", "connect and register"):
             self._model.connect(TIMEOUT_S)
 
     def on_stop(self) -> None:
-        """Hangs up."""
+        """Closes the connection."""
         self._model.close()
 
     @tag("rpc")
     @task
     def run_one(self) -> None:
-        """One text's tensors, the model's logits."""
-        text, inputs = random.choice(self._requests)  # noqa: S311 no secret
+        """Runs the model on one text's tensors and checks the logits."""
+        text, inputs = random.choice(self._requests)  # noqa: S311 not a secret
         with self.timed("RPC", "run"):
             outputs = self._model.run(inputs, self._outputs, TIMEOUT_S)
             if len(outputs) != self._outputs or outputs[0].dtype != "float32":
                 raise WrongAnswer("the outputs are not those of the model's signature")
-            self.judge.logits(text, to_values(outputs[0]))
+            self.checker.logits(text, to_values(outputs[0]))
 
 
 def address(text: str) -> Address:
-    """The agent's address. Raises ``ValueError`` for one that cannot be used here.
+    """The agent's address. Raises ``ValueError`` for a gRPC one.
 
-    gRPC's threads are its own, and a call waits outside of gevent's loop: every other user would wait with it.
+    A gRPC call waits in a thread outside of gevent's loop, so that every other user would wait with it.
     """
-    found = parse(text)
-    if found.is_grpc:
+    parsed = parse(text)
+    if parsed.is_grpc:
         raise AddressError(f"{text!r}: RawRpc speaks ttrpc: unix:///PATH, tcp://HOST:PORT or vsock://CID:PORT")
-    return found
+    return parsed
 
 
 @functools.cache
 def prepared(tokenizer: str, file: str | None) -> tuple[ModelSource, list[tuple[str, list[Tensor]]], int]:
-    """The model's name for the agent, each text with its tensors, and how many outputs there are. Raises `ModelFileError`."""
+    """The model for the agent, each text with its tensors, and the number of outputs. Raises `ModelFileError`."""
     model = tokenizer if tokenizer.endswith((".pt", ".pt2")) else ""
     source, _, path = describe(model, None if model else Path(tokenizer))
     extras = extras_of(path)
     if extras.tokenizer is None or extras.signature is None:
-        raise ModelFileError(f"{tokenizer}: there is no tokenizer, or no signature, in it")
-    chosen = texts.texts(file)
-    encoded = Encoder(extras.tokenizer, extras.signature).encode(chosen)
-    return source, [(text, item.windows[0]) for text, item in zip(chosen, encoded, strict=True)], len(extras.signature.outputs)
+        raise ModelFileError(f"{tokenizer}: the file has no tokenizer or no signature")
+    every = texts.texts(file)
+    encoded = Encoder(extras.tokenizer, extras.signature).encode(every)
+    return source, [(text, item.windows[0]) for text, item in zip(every, encoded, strict=True)], len(extras.signature.outputs)

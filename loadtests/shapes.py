@@ -1,4 +1,4 @@
-"""How many users there are at which second. No Locust: `loadtests.locustfile` makes Locust's shape of it."""
+"""How many users there are at each second. No Locust: `loadtests.locustfile` turns it into Locust's shape."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-#: Seconds that a shape takes where ``--run-time`` does not say.
+#: The seconds that a shape takes where ``--run-time`` is not given.
 RUN_TIME_S = 300.0
 
 
 @dataclass(frozen=True)
 class LoadShape:
-    """``users``: the most; ``rate``: users started a second; times in seconds."""
+    """A shape and its parameters; ``users``: the most at any time; ``rate``: users started a second; times in seconds."""
 
     shape: str
     users: int
@@ -23,32 +23,32 @@ class LoadShape:
     gap: float = 120.0
 
     def tick(self, second: float) -> tuple[int, float] | None:
-        """Users and the rate at which to get there, ``second`` seconds after the start; None at the end."""
+        """Users and the rate at which to reach them, ``second`` seconds after the start; None at the end."""
         if second >= self.run_time:
             return None
         users = SHAPES[self.shape](self, second)
-        # What comes suddenly comes at once, and everything goes at once.
+        # The users of a sudden shape come and go within a second, whatever the rate.
         sudden = self.shape in ("spike", "bursts")
         return users, max(self.rate, self.users) if sudden else self.rate
 
 
-def _steady(plan: LoadShape, _: float) -> int:
-    return plan.users
+def _steady(shape: LoadShape, _: float) -> int:
+    return shape.users
 
 
-def _step(plan: LoadShape, second: float) -> int:
-    number = int(second / plan.run_time * plan.steps) + 1
-    return max(1, math.ceil(plan.users * number / plan.steps))
+def _step(shape: LoadShape, second: float) -> int:
+    number = int(second / shape.run_time * shape.steps) + 1
+    return max(1, math.ceil(shape.users * number / shape.steps))
 
 
-def _spike(plan: LoadShape, second: float) -> int:
-    """A tenth of the users, and all of them for the fifth of the time in the middle."""
-    return plan.users if 0.4 <= second / plan.run_time < 0.6 else max(1, plan.users // 10)
+def _spike(shape: LoadShape, second: float) -> int:
+    """A tenth of the users, and all of them for a fifth of the time, in the middle."""
+    return shape.users if 0.4 <= second / shape.run_time < 0.6 else max(1, shape.users // 10)
 
 
-def _bursts(plan: LoadShape, second: float) -> int:
-    """All, then nobody for long enough that Knative takes the last pod away, and again."""
-    return plan.users if second % (plan.burst + plan.gap) < plan.burst else 0
+def _bursts(shape: LoadShape, second: float) -> int:
+    """All users, then none for long enough that Knative removes the last pod, and again."""
+    return shape.users if second % (shape.burst + shape.gap) < shape.burst else 0
 
 
 #: Name -> users at a second.

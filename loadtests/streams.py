@@ -1,4 +1,4 @@
-"""Lines of JSON without end: sent while the answers to those before are read."""
+"""Streams of JSON lines: lines are sent while the answers to earlier ones are read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAME = "stream of lines"
 
 
 class NdjsonStream(TextUser):
-    """A program that sends a line when it has one. Each line is timed from its sending to its answer."""
+    """A program that sends a line whenever it has one. Each line is timed from its sending to its answer."""
 
     weight = 1
     wait_time = between(1, 3)
@@ -29,30 +29,30 @@ class NdjsonStream(TextUser):
     @tag("http", "lines")
     @task
     def lines(self) -> None:
-        """A stream of some lines in one chunked request."""
+        """A stream of 40 lines in one chunked request."""
         with self.timed("POST", _NAME):
             connection = dial(self.host or "")
             try:
-                self._stream(connection, self.some(_LINES))
+                self._stream(connection, self.sample(_LINES))
             finally:
                 connection.close()
 
-    def _stream(self, connection: http.client.HTTPConnection, chosen: Sequence[str]) -> None:
+    def _stream(self, connection: http.client.HTTPConnection, texts: Sequence[str]) -> None:
         connection.putrequest("POST", "/classify")
         connection.putheader("Content-Type", "application/x-ndjson")
         connection.putheader("Transfer-Encoding", "chunked")
         connection.endheaders()
         sent: list[float] = []
-        sender = gevent.spawn(_send, connection, chosen, sent)
-        # Not the connection's own: that one lets go of the socket as soon as the answer says "Connection: close", and lines are still sent.
+        sender = gevent.spawn(_send, connection, texts, sent)
+        # Not the connection's own response, which closes the socket at "Connection: close" while lines are still being sent.
         answers = http.client.HTTPResponse(connection.sock, method="POST")
         try:
             answers.begin()
-            self._read(answers, chosen, sent)
+            self._read(answers, texts, sent)
         finally:
             sender.kill()
 
-    def _read(self, answers: http.client.HTTPResponse, chosen: Sequence[str], sent: Sequence[float]) -> None:
+    def _read(self, answers: http.client.HTTPResponse, texts: Sequence[str], sent: Sequence[float]) -> None:
         if answers.status != http.HTTPStatus.OK:
             raise WrongAnswer(problem(answers.status, answers.read()))
         count = 0
@@ -60,24 +60,24 @@ class NdjsonStream(TextUser):
             if count == len(sent):
                 raise WrongAnswer("there are more answers than lines")
             self.count(
-                "LINE", "line of a stream", time.perf_counter() - sent[count], self._failure(count, chosen, line), len(line)
+                "LINE", "line of a stream", time.perf_counter() - sent[count], self._failure(count, texts, line), len(line)
             )
             count += 1
-        if count != len(chosen):
+        if count != len(texts):
             raise WrongAnswer("a stream ended before all of its lines were answered")
 
-    def _failure(self, at: int, chosen: Sequence[str], line: bytes) -> WrongAnswer | None:
+    def _failure(self, at: int, texts: Sequence[str], line: bytes) -> WrongAnswer | None:
         try:
-            self.judge.line(at + 1, chosen[at], line)
+            self.checker.line(at + 1, texts[at], line)
         except WrongAnswer as error:
             return error
         return None
 
 
-def _send(connection: http.client.HTTPConnection, chosen: Sequence[str], sent: list[float]) -> None:
-    """All lines, a chunk each, noting when. Ends quietly where the server has closed: the reader says what it got."""
+def _send(connection: http.client.HTTPConnection, texts: Sequence[str], sent: list[float]) -> None:
+    """Sends all lines, one chunk each, and notes when. Returns where the server has closed: the reader reports what it got."""
     with suppress(OSError):
-        for number, text in enumerate(chosen, 1):
+        for number, text in enumerate(texts, 1):
             line = json.dumps({"id": number, "text": text}).encode() + b"\n"
             sent.append(time.perf_counter())
             connection.sock.sendall(chunk(line))

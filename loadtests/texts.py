@@ -1,4 +1,4 @@
-"""The texts that users send: a file's, or mild ones of their own, as long as short messages are."""
+"""The texts that users send: those of a file, or mild ones composed here, as long as short messages are."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from function.cli.lines import read_file
 
-#: How many of its own there are.
+#: The number of texts that are composed.
 COUNT = 500
-#: Words of a text: a gamma distribution of this mean and shape, in these bounds. With punctuation and names, 39 tokens on average.
-_MEAN, _SHAPE, _FEWEST, _MOST = 33.0, 2.8, 3, 95
+#: Words of a text: a gamma distribution of this mean and shape within these bounds, which is 39 tokens on average.
+_MEAN, _SHAPE, _MIN, _MAX = 33.0, 2.8, 3, 95
 
 _SENTENCES = (
     "What a lovely day for a walk in the park.",
@@ -79,27 +79,27 @@ _SENTENCES = (
 
 @functools.cache
 def texts(file: str | None = None) -> tuple[str, ...]:
-    """The file's texts that are not empty, one a line or a ``.csv``'s column ``tweet``; without a file, its own.
+    """The texts of a file that are not empty, one on each line or in a ``.csv``'s column ``tweet``; or the composed ones.
 
     Raises `function.cli.lines.InputError`, and ``ValueError`` for a file without a text.
     """
     if file is None:
-        return _made()
-    found = tuple(text for text in read_file(Path(file)) if text.strip())
-    if not found:
-        raise ValueError(f"{file}: there is no text in it")
-    return found
+        return _composed()
+    lines = tuple(text for text in read_file(Path(file)) if text.strip())
+    if not lines:
+        raise ValueError(f"{file}: the file has no text")
+    return lines
 
 
-def _made() -> tuple[str, ...]:
-    """The same in every run and on every worker."""
-    chance = random.Random(39)  # noqa: S311 no secret
+def _composed() -> tuple[str, ...]:
+    """The same texts in every run and on every worker."""
+    chance = random.Random(39)  # noqa: S311 not a secret
     return tuple(_text(chance) for _ in range(COUNT))
 
 
 def _text(chance: random.Random) -> str:
-    wanted = min(_MOST, max(_FEWEST, round(chance.gammavariate(_SHAPE, _MEAN / _SHAPE))))
+    count = min(_MAX, max(_MIN, round(chance.gammavariate(_SHAPE, _MEAN / _SHAPE))))
     words: list[str] = []
-    while len(words) < wanted:
+    while len(words) < count:
         words += chance.choice(_SENTENCES).split()
-    return " ".join(words[:wanted])
+    return " ".join(words[:count])

@@ -1,4 +1,4 @@
-"""Users of the function's ways in that are a request and its answer."""
+"""Users whose unit of work is one HTTP request and its response."""
 
 from __future__ import annotations
 
@@ -20,33 +20,35 @@ _HEAD_LENGTH = "Inference-Header-Content-Length"
 
 
 class SingleTexts(HttpTextUser):
-    """A person: one text, as JSON or plain, some thought, the next."""
+    """A person who sends one text, as JSON or plain, thinks, and sends the next."""
 
     weight = 8
 
     def wait_time(self) -> float:
-        """As chance has it, ``--think`` seconds on average."""
+        """Exponentially distributed, ``--think`` seconds on average."""
         return random.expovariate(1 / self.options.think) if self.options.think else 0.0
 
     @tag("http", "single")
     @task(3)
     def as_json(self) -> None:
-        """A text in JSON."""
-        (text,) = self.some(1)
+        """One text in JSON."""
+        (text,) = self.sample(1)
         body = json.dumps({"text": text}).encode()
-        self.ask("one text", "/classify", body, JSON, lambda answer: self.judge.one(text, answer.content))
+        self.post("one text", "/classify", body, JSON, lambda response: self.checker.one(text, response.content))
 
     @tag("http", "single", "plain")
     @task
     def as_plain_text(self) -> None:
-        """A text alone."""
-        (text,) = self.some(1)
+        """One text as the whole body."""
+        (text,) = self.sample(1)
         headers = {"Content-Type": "text/plain; charset=utf-8"}
-        self.ask("one text, plain", "/classify", text.encode(), headers, lambda answer: self.judge.one(text, answer.content))
+        self.post(
+            "one text, plain", "/classify", text.encode(), headers, lambda response: self.checker.one(text, response.content)
+        )
 
 
 class BatchUsers(HttpTextUser):
-    """A program with many texts to do: 16 in a request."""
+    """A program with many texts, which sends 16 in a request."""
 
     weight = 2
     wait_time = between(0.5, 2)
@@ -54,14 +56,14 @@ class BatchUsers(HttpTextUser):
     @tag("http", "batch")
     @task
     def batch(self) -> None:
-        """16 texts."""
-        chosen = self.some(_BATCH)
-        body = json.dumps({"texts": chosen}).encode()
-        self.ask(f"{_BATCH} texts", "/classify", body, JSON, lambda answer: self.judge.many(chosen, answer.content))
+        """16 texts in JSON."""
+        texts = self.sample(_BATCH)
+        body = json.dumps({"texts": texts}).encode()
+        self.post(f"{_BATCH} texts", "/classify", body, JSON, lambda response: self.checker.many(texts, response.content))
 
 
 class CloudEventSource(HttpTextUser):
-    """A broker's trigger: an event a second, answered by an event."""
+    """A broker's trigger: one event a second, answered by an event."""
 
     weight = 2
     wait_time = constant_pacing(1)
@@ -69,35 +71,35 @@ class CloudEventSource(HttpTextUser):
     @tag("http", "events", "binary")
     @task
     def binary(self) -> None:
-        """Attributes in headers, a text as data."""
-        (text,), number = self.some(1), str(uuid.uuid4())
+        """Binary mode: attributes in headers, a text as data."""
+        (text,), number = self.sample(1), str(uuid.uuid4())
         headers = {f"ce-{name}": value for name, value in _attributes(number).items()}
 
-        def check(answer: Any) -> None:
-            got = {name: answer.headers.get(f"ce-{name}") for name in ("type", "causationid")}
-            _check_event(got, number)
-            self.judge.one(text, answer.content)
+        def check(response: Any) -> None:
+            attributes = {name: response.headers.get(f"ce-{name}") for name in ("type", "causationid")}
+            _check_event(attributes, number)
+            self.checker.one(text, response.content)
 
-        self.ask("event, binary", "/", json.dumps({"text": text}).encode(), {**headers, **JSON}, check)
+        self.post("event, binary", "/", json.dumps({"text": text}).encode(), {**headers, **JSON}, check)
 
     @tag("http", "events", "structured")
     @task
     def structured(self) -> None:
-        """One JSON object with attributes and data."""
-        (text,), number = self.some(1), str(uuid.uuid4())
+        """Structured mode: one JSON object with attributes and data."""
+        (text,), number = self.sample(1), str(uuid.uuid4())
         event = {**_attributes(number), "datacontenttype": "application/json", "data": {"text": text}}
 
-        def check(answer: Any) -> None:
-            got = parsed(answer.content)
-            _check_event(got, number)
-            self.judge.one(text, json.dumps(got.get("data")))
+        def check(response: Any) -> None:
+            answer = parsed(response.content)
+            _check_event(answer, number)
+            self.checker.one(text, json.dumps(answer.get("data")))
 
         headers = {"Content-Type": "application/cloudevents+json"}
-        self.ask("event, structured", "/", json.dumps(event).encode(), headers, check)
+        self.post("event, structured", "/", json.dumps(event).encode(), headers, check)
 
 
 class V2Client(HttpTextUser):
-    """A client of the Open Inference Protocol, as KServe's and Triton's are."""
+    """A client of the Open Inference Protocol, which KServe and Triton speak too."""
 
     weight = 2
     wait_time = between(0.2, 1)
@@ -105,33 +107,33 @@ class V2Client(HttpTextUser):
     @tag("http", "v2", "json")
     @task(3)
     def as_json(self) -> None:
-        """One to four texts, in JSON both ways."""
-        chosen = self.some(random.randint(1, 4))  # noqa: S311 no secret
-        request = _request(chosen, {"data": chosen}, binary=False)
-        self.ask(
+        """One to four texts, with JSON in both directions."""
+        texts = self.sample(random.randint(1, 4))  # noqa: S311 not a secret
+        request = _request(texts, {"data": texts}, binary=False)
+        self.post(
             "v2 infer",
             self._path,
             json.dumps(request).encode(),
             JSON,
-            lambda answer: self.judge.inference(chosen, answer.content),
+            lambda response: self.checker.inference(texts, response.content),
         )
 
     @tag("http", "v2", "binary")
     @task
     def as_binary(self) -> None:
-        """The same with the binary tensor data extension."""
-        chosen = self.some(random.randint(1, 4))  # noqa: S311 no secret
-        data = b"".join(struct.pack("<I", len(text)) + text for text in (one.encode() for one in chosen))
-        head = json.dumps(_request(chosen, {"parameters": {"binary_data_size": len(data)}}, binary=True)).encode()
+        """One to four texts, with the binary tensor data extension in both directions."""
+        texts = self.sample(random.randint(1, 4))  # noqa: S311 not a secret
+        data = b"".join(struct.pack("<I", len(text)) + text for text in map(str.encode, texts))
+        head = json.dumps(_request(texts, {"parameters": {"binary_data_size": len(data)}}, binary=True)).encode()
 
-        def check(answer: Any) -> None:
-            length = answer.headers.get(_HEAD_LENGTH, "")
+        def check(response: Any) -> None:
+            length = response.headers.get(_HEAD_LENGTH, "")
             if not length.isdigit():
                 raise WrongAnswer(f"a binary answer has no {_HEAD_LENGTH}")
-            self.judge.inference(chosen, answer.content[: int(length)], answer.content[int(length) :])
+            self.checker.inference(texts, response.content[: int(length)], response.content[int(length) :])
 
         headers = {"Content-Type": "application/octet-stream", _HEAD_LENGTH: str(len(head))}
-        self.ask("v2 infer, binary", self._path, head + data, headers, check)
+        self.post("v2 infer, binary", self._path, head + data, headers, check)
 
     @property
     def _path(self) -> str:
@@ -142,16 +144,16 @@ def _attributes(number: str) -> dict[str, str]:
     return {"specversion": "1.0", "id": number, "source": "/loadtests", "type": "org.example.text"}
 
 
-def _check_event(got: dict[str, Any], number: str) -> None:
-    if got.get("type") != _EVENT:
-        raise WrongAnswer(f"the answer is no event of type {_EVENT}")
-    if got.get("causationid") != number:
+def _check_event(attributes: dict[str, Any], number: str) -> None:
+    if attributes.get("type") != _EVENT:
+        raise WrongAnswer(f"the answer is not an event of type {_EVENT}")
+    if attributes.get("causationid") != number:
         raise WrongAnswer("the answer is to another event: its causationid is not the request's id")
 
 
-def _request(chosen: Sequence[str], tensor: dict[str, Any], *, binary: bool) -> dict[str, Any]:
+def _request(texts: Sequence[str], tensor: dict[str, Any], *, binary: bool) -> dict[str, Any]:
     return {
-        "inputs": [{"name": "text", "datatype": "BYTES", "shape": [len(chosen)], **tensor}],
+        "inputs": [{"name": "text", "datatype": "BYTES", "shape": [len(texts)], **tensor}],
         "outputs": [{"name": name} for name in ("label", "scores", "tokens")],
         "parameters": {"binary_data_output": binary},
     }

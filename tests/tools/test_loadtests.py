@@ -19,7 +19,7 @@ from function.load import extras_of
 from loadkit.processes import free_port
 from loadkit.stats import percentile_of_counts
 from loadtests.answers import AnswerChecker, WrongAnswer, problem
-from loadtests.limits import PassCriteria, RequestCounts, judge, timed
+from loadtests.criteria import PassCriteria, RequestCounts, evaluate, timed
 from loadtests.shapes import SHAPES, LoadShape
 from loadtests.texts import COUNT, texts
 from tests.function.test_function import LABELS, start, wait_until_ready
@@ -78,7 +78,7 @@ def test_texts_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n \n")
     assert texts(str(tmp_path / "a.txt")) == ("one", "two")
     assert texts(str(tmp_path / "a.csv")) == ("one, two",)
-    with pytest.raises(ValueError, match=r"empty\.txt: there is no text"):
+    with pytest.raises(ValueError, match=r"empty\.txt: the file has no text"):
         texts(str(tmp_path / "empty.txt"))
 
 
@@ -89,7 +89,7 @@ JUDGED: list[tuple[RequestCounts, PassCriteria, list[str]]] = [
     (RequestCounts(100, 0, 0, {10: 95, 900: 5}), PassCriteria(p95_ms=10, p99_ms=900), []),
     (RequestCounts(100, 0, 0, {10: 94, 900: 6}), PassCriteria(p95_ms=100, p99_ms=500),
      ["p95 900 ms, limit --max-p95-ms 100", "p99 900 ms, limit --max-p99-ms 500"]),
-    (RequestCounts(0, 0, 0, {}), PassCriteria(1), ["no request was made, which is no success"]),
+    (RequestCounts(0, 0, 0, {}), PassCriteria(1), ["no request was made, so nothing has passed"]),
     (RequestCounts(9, 0, 2, {1: 9}), PassCriteria(1), ["2 exceptions in the load test itself, limit 0"]),
 ]  # fmt: skip
 
@@ -97,7 +97,7 @@ JUDGED: list[tuple[RequestCounts, PassCriteria, list[str]]] = [
 @pytest.mark.parametrize(("counts", "limits", "says"), JUDGED)
 def test_limits(counts: RequestCounts, limits: PassCriteria, says: list[str]) -> None:
     """A sentence for each that is passed, with the figure and the option."""
-    assert [verdict.says for verdict in judge(counts, limits) if not verdict.passed] == says
+    assert [result.text for result in evaluate(counts, limits) if not result.passed] == says
 
 
 def test_percentiles_are_of_what_the_server_was_asked() -> None:
@@ -290,9 +290,9 @@ def test_wrong_answers_are_failures(wrong_server: str) -> None:
 
 REFUSED = [
     (["--texts", "/nowhere.txt"], "/nowhere.txt: No such file"),
-    (["--tags", "nothing"], "no user is left"),
+    (["--tags", "nothing"], "no user has a task"),
     (["--rpc-address", "grpc://127.0.0.1:1"], "RawRpc speaks ttrpc"),
-    (["--max-fail-ratio", "2"], "2 is not from 0 to 1"),
+    (["--max-fail-ratio", "2"], "'2': a number, at least 0 and at most 1 is needed"),
     (["--shape", "waves"], "invalid choice"),
 ]
 

@@ -1,0 +1,67 @@
+"""The options that the load tests add to Locust's own, each declared once. No Locust.
+
+A master sends their values to its workers, so they are texts and numbers alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadkit.texts import LABELS
+from loadtests.criteria import PassCriteria
+from loadtests.shapes import SHAPES, LoadShape
+from vaccel_common.kinds import Choice, Integer, Number, Text, seconds
+from vaccel_common.options import option
+
+#: The word for Locust's own way: users come at ``--spawn-rate`` and stay.
+NO_SHAPE = "none"
+_TOKENIZER = str(Path(__file__).parent.parent / "models/tweets.pt")
+_RATIO = Number(0, maximum=1)
+_MILLISECONDS = Number(above=0, placeholder="MILLISECONDS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadTestConfig:
+    """What is sent, by whom, in which shape, and when the test has failed."""
+
+    texts: str | None = option(
+        Text("FILE"), help="The texts to send: a file with one on each line, or a .csv with a column 'tweet'.",
+        shown="500 mild texts of 39 tokens on average", choose="Texts as long as those of your users: length decides the load.",
+    )  # fmt: skip
+    labels: str = option(Text("LABEL,..."), ",".join(LABELS), help="The model's labels, in their order.")
+    model: str = option(Text("NAME"), "tweets", help="The model's name in the routes of the Open Inference Protocol.")
+    think: float = option(
+        seconds(minimum=0), 1.0, help="The time that a SingleTexts user thinks between two texts, on average.",
+        choose="0 loads the function as much as the users can.",
+    )  # fmt: skip
+    max_body: int = option(
+        Integer(1, placeholder="BYTES"), 1 << 20, help="The function's MAX_BODY, which Misbehaving exceeds by one byte."
+    )
+    rpc_address: str | None = option(
+        Text("ADDR"), help="The agent for RawRpc users: unix:///PATH or tcp://HOST:PORT.", shown="no RawRpc users"
+    )
+    tokenizer: str = option(
+        Text("FILE"), _TOKENIZER, variables=("TOKENIZER",), help="The model file or tokenizer file, for RawRpc users.",
+        shown="models/tweets.pt",
+    )  # fmt: skip
+    shape: str = option(
+        Choice((NO_SHAPE, *SHAPES)), NO_SHAPE, help="How users come and go.",
+        choose="steady for a figure, step for the capacity, spike and bursts for scaling.",
+    )  # fmt: skip
+    steps: int = option(Integer(1, 1000), LoadShape.steps, help="The number of steps of --shape step.")
+    burst_seconds: float = option(seconds(), LoadShape.burst, help="How long one burst of --shape bursts lasts.")
+    gap_seconds: float = option(
+        seconds(), LoadShape.gap, help="How long --shape bursts pauses between bursts.",
+        choose="Longer than scaling to zero takes, so that each burst begins with a cold start.",
+    )  # fmt: skip
+    max_fail_ratio: float = option(
+        _RATIO, PassCriteria.fail_ratio, help="The share of requests that may fail; more is exit code 1."
+    )
+    max_p95_ms: float | None = option(
+        _MILLISECONDS, help="The limit of the 95th percentile of response times; more is exit code 1.", shown="no limit"
+    )
+    max_p99_ms: float | None = option(
+        _MILLISECONDS, help="The limit of the 99th percentile of response times; more is exit code 1.", shown="no limit",
+        choose="What users accept, measured on a machine that the load generator does not share.",
+    )  # fmt: skip
