@@ -3,94 +3,62 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.plan import say
+from benchmarks.config import EXTRA, PARTS, RunConfig
 from benchmarks.results import Results, read
-from loadkit.processes import ROOT
+from vaccel_common.commandline import options
 
 if TYPE_CHECKING:
     from benchmarks.plan import Run
 
-_OUT = ROOT / "build/bench/results.json"
-_PAGE = ROOT / "docs/performance.md"
-_NAMES = ("throughput", "openloop", "start", "request", "hop", "sessions", "models", "agents", "rules", "tune")
+# What a run needs is imported when it begins, so that --help appears at once.
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
-@click.option("--quick", is_flag=True, help="Two minutes and rough figures, not half an hour.")
-@click.option("--only", metavar="PART,...", help=f"Measure these, keep the others: {', '.join(_NAMES)}.")
-@click.option("--peers", is_flag=True, help="Beside mosec and LitServe; installs them into environments of their own.")
-@click.option("--texts", type=click.Path(exists=True, path_type=Path), help="Texts, one a line, or a .csv with a column 'tweet'.")
-@click.option(
-    "--variant", "variants", multiple=True, metavar="NAME=OPTIONS", help="The function with more options for its agent."
-)
-@click.option("--arrivals", type=click.Choice(["poisson", "constant"]), default="poisson", help="Of the open loop.")
-@click.option(
-    "--rates", metavar="N,...", help="The open loop's requests a second.", show_default="parts of the measured capacity"
-)
-@click.option("--open-seconds", type=float, help="For each of these rates.", show_default="15, quick: 4")
-@click.option("--repeats", type=click.IntRange(1), help="Times that each point is measured.", show_default="3, quick: 1")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=_OUT,
-    show_default="build/bench/results.json",
-    help="The results; a table and plots are put beside them.",
-)
-@click.option("--report", type=click.Path(exists=True, path_type=Path), help="Measure nothing: put these results into --page.")
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path),
-    default=_PAGE,
-    show_default="docs/performance.md",
-    help="The page whose tables --report makes.",
-)
-def main(out: Path, report: Path | None, page: Path, **options: Any) -> None:
-    """Measures, one part after the other; the results are written after each, so a run may be ended and continued."""
+@options(RunConfig)
+def main(**values: Any) -> None:
+    """Measures one part after the other. Results are written after each, so that a run may be interrupted and continued."""
     from benchmarks.report import fill, write
 
-    if report:
-        fill(read(report), page)
+    config = RunConfig(**values)
+    if config.report:
+        fill(read(config.report), config.page)
         return
-    results = read(out)
-    _measure(results, out, options)
-    write(results, out.parent)
-    print(f"{out}; {out.parent / 'results.md'} has the tables")
+    results = read(config.out)
+    _measure(results, config)
+    write(results, config.out.parent)
+    print(f"{config.out}; the tables are in {config.out.parent / 'results.md'}")
 
 
-def _measure(results: Results, out: Path, options: dict[str, Any]) -> None:
+def _measure(results: Results, config: RunConfig) -> None:
     from benchmarks import machine
-    from benchmarks.parts import EXTRA, PARTS
+    from benchmarks.parts import MEASURES
+    from benchmarks.plan import log
     from loadkit.processes import raise_file_limit
 
     raise_file_limit()
-    wanted = options["only"].split(",") if options["only"] else [name for name in PARTS if name not in EXTRA]
-    if unknown := set(wanted) - set(PARTS):
-        raise click.UsageError(f"--only {','.join(sorted(unknown))}: the parts are {', '.join(PARTS)}")
-    run = _run(options)
-    results.texts = {"count": len(run.texts), "from": "a file" if options["texts"] else "made", **_lengths(run.texts)}
-    for name in wanted:
+    run = _run(config)
+    results.texts = {"count": len(run.texts), "from": "a file" if config.texts else "made", **_lengths(run.texts)}
+    for name in config.only or [name for name in PARTS if name not in EXTRA]:
         began = time.monotonic()
-        results.add(name, PARTS[name](run), machine.described(), quick=run.plan.quick)
-        results.write(out)
-        say(f"{name}: {time.monotonic() - began:.0f} s")
+        results.add(name, MEASURES[name](run), machine.described(), quick=run.plan.quick)
+        results.write(config.out)
+        log(f"{name}: {time.monotonic() - began:.0f} s")
 
 
-def _run(options: dict[str, Any]) -> Run:
+def _run(config: RunConfig) -> Run:
     from dataclasses import replace
 
-    from benchmarks.plan import FULL, QUICK, Run
-    from benchmarks.texts import chosen
+    from benchmarks.plan import FULL, QUICK, Run, log
+    from benchmarks.texts import file_or_generated
 
-    plan = QUICK if options["quick"] else FULL
-    plan = replace(plan, repeats=options["repeats"] or plan.repeats, open_seconds=options["open_seconds"] or plan.open_seconds)
-    variants = dict(given.split("=", 1) for given in options["variants"])
-    rates = tuple(float(rate) for rate in options["rates"].split(",")) if options["rates"] else ()
-    return Run(plan, chosen(options["texts"], 600), options["peers"], variants, options["arrivals"], rates, say)
+    plan = QUICK if config.quick else FULL
+    plan = replace(plan, repeats=config.repeats or plan.repeats, open_seconds=config.open_seconds or plan.open_seconds)
+    texts = file_or_generated(config.texts, 600)
+    return Run(plan, texts, config.peers, dict(config.variants), config.arrivals, config.rates or (), log)
 
 
 def _lengths(texts: list[str]) -> dict[str, float]:

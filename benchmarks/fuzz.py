@@ -16,13 +16,16 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
+from benchmarks.config import FuzzConfig
 from benchmarks.rpc import ModelClient
 from loadkit import servers
 from loadkit.processes import free_port
 from loadkit.usage import growth, resident_mib
+from vaccel_common.commandline import options
 from vaccel_rpc.addresses import Address, no_delay, parse, ttrpc_socket
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.frames import encode
@@ -35,17 +38,17 @@ _ATTACKERS = 3
 _RATE = 40.0
 
 
-@click.command()
-@click.option("--seconds", default=600.0, show_default=True)
-@click.option("--seed", default=1, show_default=True)
-def main(seconds: float, seed: int) -> None:
-    """Attacks an agent of its own for SECONDS."""
+@click.command(context_settings={"show_default": True, "max_content_width": 120})
+@options(FuzzConfig)
+def main(**values: Any) -> None:
+    """Attacks an agent that it starts while a correct client checks its answers."""
+    config = FuzzConfig(**values)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "agent.log"
         tcp = parse(f"tcp://127.0.0.1:{free_port()}")
-        options = ("-a", str(tcp), "--uploads", "allow", "--max-message", "64", "--vaccel-config", f"log_file={log}")
-        with servers.agent(options=options) as agent:
-            passed = _attack((parse(agent.address), tcp), seconds, seed, lambda: resident_mib(agent.pid))
+        arguments = ("-a", str(tcp), "--uploads", "allow", "--max-message", "64", "--vaccel-config", f"log_file={log}")
+        with servers.agent(options=arguments) as agent:
+            passed = _attack((parse(agent.address), tcp), config.seconds, config.seed, lambda: resident_mib(agent.pid))
             passed = agent.process.poll() is None and passed
         tracebacks = log.read_text(errors="replace").count("Traceback")
     print(f"tracebacks in the agent's log: {tracebacks}")

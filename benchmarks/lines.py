@@ -9,15 +9,18 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
 from torch import Tensor, nn
 
+from benchmarks.config import LinesConfig
 from loadkit import servers
 from loadkit.http1 import LAST_CHUNK, chunk, head
 from loadkit.processes import ROOT
 from loadkit.usage import resident_mib
+from vaccel_common.commandline import options
 from vaccel_common.modelfile import read_extras
 
 _HEADERS = {"Content-Type": "application/x-ndjson", "Transfer-Encoding": "chunked", "Connection": "close"}
@@ -33,17 +36,18 @@ class Tiny(nn.Module):
         return torch.cat([total % 7, total % 5, total % 3], 1)
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--lines", default=1_000_000)
-def main(lines: int) -> None:
-    """Streams LINES lines through the function to a tiny model; exit code 1 where an answer is out of order."""
+@click.command(context_settings={"show_default": True, "max_content_width": 120})
+@options(LinesConfig)
+def main(**values: Any) -> None:
+    """Streams lines through the function to a tiny model; exit code 1 if an answer is missing or out of order."""
+    config = LinesConfig(**values)
     with tempfile.TemporaryDirectory() as folder:
         model = tiny(Path(folder) / "tiny.pt")
         with (
             servers.agent(models=folder, preload="tiny") as agent,
             servers.function(agent.address, {"MODEL": str(model)}) as function,
         ):
-            sys.exit(_stream(function.port, function.pid, lines))
+            sys.exit(_stream(function.port, function.pid, config.lines))
 
 
 def _stream(port: int, pid: int, lines: int) -> int:

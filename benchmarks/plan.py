@@ -14,7 +14,7 @@ from benchmarks.schedule import Arrivals
 Record = dict[str, Any]
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """A line of progress with the time, beside the tables."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
@@ -58,4 +58,4 @@ class Run:
     variants: dict[str, str] = field(default_factory=dict)
     arrivals: Arrivals = "poisson"
     rates: tuple[float, ...] = ()
-    say: Callable[[str], None] = print
+    log: Callable[[str], None] = print

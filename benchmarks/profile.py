@@ -7,12 +7,14 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
 from benchmarks import load, targets
-from benchmarks.texts import made, single
-from loadkit.processes import ROOT
+from benchmarks.config import ProfileConfig
+from benchmarks.texts import generated, single
+from vaccel_common.commandline import options
 
 _RATE = 100
 #: First match of a sample's frames, from the innermost, says what it was for.
@@ -28,15 +30,15 @@ _PARTS = {
 }
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--clients", default=32)
-@click.option("--seconds", default=15, help="For each of the four profiles.")
-@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs/performance", show_default="docs/performance")
-def main(clients: int, seconds: int, out: Path) -> None:
-    """Puts CLIENTS on a function and its agent, and looks at both, 100 times a second."""
+@click.command(context_settings={"show_default": True, "max_content_width": 120})
+@options(ProfileConfig)
+def main(**values: Any) -> None:
+    """Puts a function and its agent under load, and samples the stacks of both 100 times a second."""
+    config = ProfileConfig(**values)
+    out, clients, seconds = config.out, config.clients, config.seconds
     out.mkdir(parents=True, exist_ok=True)
     with targets.ours("unix").run() as running:
-        messages = single(running.path, [(text, 0) for text in made(600)])
+        messages = single(running.path, [(text, 0) for text in generated(600)])
         job = load.LoadJob(list(running.ports), messages, clients, 4 * seconds + 10)
         sender = threading.Thread(target=load.run, args=(job,))
         sender.start()

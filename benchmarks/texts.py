@@ -22,15 +22,15 @@ MEAN, SHAPE, LEAST, MOST = 39.0, 3.0, 4, 128
 _ENDS = 2
 
 
-def lengths(count: int, seed: int = 1) -> list[int]:
+def tweet_lengths(count: int, seed: int = 1) -> list[int]:
     """Lengths in tokens, distributed as those of real tweets."""
     chance = random.Random(seed)
     return [min(MOST, max(LEAST, round(chance.gammavariate(SHAPE, MEAN / SHAPE)))) for _ in range(count)]
 
 
-def made(count: int, seed: int = 1) -> list[str]:
+def generated(count: int, seed: int = 1) -> list[str]:
     """Mild texts of our own with these lengths."""
-    return [of_length(tokens, seed + number) for number, tokens in enumerate(lengths(count, seed))]
+    return [of_length(tokens, seed + number) for number, tokens in enumerate(tweet_lengths(count, seed))]
 
 
 def of_length(tokens: int, seed: int) -> str:
@@ -38,10 +38,10 @@ def of_length(tokens: int, seed: int) -> str:
     return " ".join(random.Random(seed).choices(_WORDS, k=max(1, tokens - _ENDS)))
 
 
-def chosen(file: Path | None, count: int) -> list[str]:
+def file_or_generated(file: Path | None, count: int) -> list[str]:
     """``count`` texts, those of the file in random order if one is given."""
     if file is None:
-        return made(count)
+        return generated(count)
     texts = [text for text in read_file(file) if text.strip()]
     return random.Random(1).sample(texts, min(count, len(texts)))
 

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 
+from benchmarks.config import HttpFuzzConfig
 from benchmarks.httpfuzz.client import FuzzClient
 from benchmarks.httpfuzz.log import Log
 from benchmarks.httpfuzz.streams import Failure, FuzzStream, minimized, streams
@@ -20,6 +22,7 @@ from benchmarks.lines import tiny
 from loadkit import servers
 from loadkit.processes import raise_file_limit
 from loadkit.usage import growth, resident_mib
+from vaccel_common.commandline import options
 
 _READ_TIMEOUT_S, _KEEP_ALIVE_S = 2, 4
 #: Seconds after which a connection that should have ended is a failure: the longer of both, and a busy machine's delay.
@@ -36,11 +39,11 @@ class FuzzTarget:
     log: Log | None = None
     sizes: list[float] = field(default_factory=list)
 
-    def look(self) -> str:
+    def inspect(self) -> str:
         """Looks through the log and at the memory; what to say of it."""
         if not self.process or not self.log:
             return "no process of ours"
-        self.log.look()
+        self.log.inspect()
         if self.process.poll() is not None:
             return "the function has ended"
         self.sizes.append(resident_mib(self.process.pid))
@@ -59,35 +62,36 @@ class FuzzTarget:
         return found
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--messages", default=1_000_000, help="Mutated requests; each stream of them ends with one more, the canary.")
-@click.option("--seconds", default=3600.0, help="After which nothing more is sent.")
-@click.option("--seed", default=1)
-@click.option("--first", default=0, help="The number of the first message, to repeat some of a seed.")
-@click.option("--depth", default=6, help="Messages that are sent one behind the other without waiting, at most.")
-@click.option("--connections", default=48)
-@click.option("--port", help="Of an HTTP server that runs already; its log and memory are not looked at.", type=int)
-def main(messages: int, seconds: float, seed: int, first: int, depth: int, connections: int, port: int | None) -> None:
-    """Sends mutated requests to a function and an agent of its own, and holds the answers to the oracle."""
+@click.command(context_settings={"show_default": True, "max_content_width": 120})
+@options(HttpFuzzConfig)
+def main(**values: Any) -> None:
+    """Sends mutated requests to a function that it starts, and compares the responses with the oracle's expectations."""
+    config = HttpFuzzConfig(**values)
     raise_file_limit()
-    with contextlib.nullcontext(FuzzTarget(port)) if port else _function() as target:
-        client = FuzzClient(target.port, _LIMIT_S, connections, seconds=seconds)
-        print(f"seed {seed}, messages {first} to {first + messages - 1}; {target.look()}", flush=True)
-        began, every = time.monotonic(), max(1000, messages // 50)
-        following = every
+    with contextlib.nullcontext(FuzzTarget(config.port)) if config.port else _function() as target:
+        client = FuzzClient(target.port, _LIMIT_S, config.connections, seconds=config.seconds)
+        last = config.first + config.messages - 1
+        print(f"seed {config.seed}, messages {config.first} to {last}; {target.inspect()}", flush=True)
+        began = time.monotonic()
+        client.progress = _reporter(client, target, max(1000, config.messages // 50))
+        client.run(streams(config.seed, config.first, config.messages, config.depth))
+        target.inspect()
+        faulty = _report(client, target, time.monotonic() - began, config.seed)
+        sys.exit(int(faulty or bool(client.failures)))
 
-        def told(done: int) -> None:
-            nonlocal following
-            if done >= following:
-                following += every
-                rate = done / (time.monotonic() - began)
-                print(f"{done} messages, {rate:.0f}/s, {len(client.failures)} failures; {target.look()}", flush=True)
 
-        client.progress = told
-        client.run(streams(seed, first, messages, depth))
-        target.look()
-        wrong = _report(client, target, time.monotonic() - began, seed)
-        sys.exit(int(wrong or bool(client.failures)))
+def _reporter(client: FuzzClient, target: FuzzTarget, every: int) -> Callable[[int], None]:
+    """Prints a line of progress whenever ``every`` more messages are done."""
+    began, following = time.monotonic(), every
+
+    def report(done: int) -> None:
+        nonlocal following
+        if done >= following:
+            following += every
+            rate = done / (time.monotonic() - began)
+            print(f"{done} messages, {rate:.0f}/s, {len(client.failures)} failures; {target.inspect()}", flush=True)
+
+    return report
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ class Log:
         self.found: Counter[str] = Counter()
         self.shown: list[str] = []
 
-    def look(self) -> None:
+    def inspect(self) -> None:
         """Counts the signs of what must not be there, keeps some of their places, empties the file."""
         data = self.path.read_bytes()
         os.truncate(self.path, 0)

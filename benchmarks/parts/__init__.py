@@ -7,7 +7,7 @@ from collections.abc import Callable
 from benchmarks.parts import agents, hop, models, openloop, request, rules, sessions, start, throughput, tune
 from benchmarks.plan import Record, Run
 
-PARTS: dict[str, Callable[[Run], list[Record]]] = {
+MEASURES: dict[str, Callable[[Run], list[Record]]] = {
     "throughput": throughput.measure,
     "openloop": openloop.measure,
     "start": start.measure,
@@ -19,5 +19,3 @@ PARTS: dict[str, Callable[[Run], list[Record]]] = {
     "rules": rules.measure,
     "tune": tune.measure,
 }
-#: Measured only when asked for by name.
-EXTRA = ("tune",)

@@ -27,7 +27,7 @@ def shares(count: int, cores: list[int]) -> list[list[int]]:
 
 
 def _agents(run: Run, count: int) -> Record:
-    run.say(f"{count} agents")
+    run.log(f"{count} agents")
     with contextlib.ExitStack() as stack:
         pairs = [stack.enter_context(targets.pair(cpus=cpus)) for cpus in shares(count, sorted(os.sched_getaffinity(0)))]
         ports = [port for running in pairs for port in running.ports]

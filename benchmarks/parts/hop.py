@@ -38,7 +38,7 @@ def measure(run: Run) -> list[Record]:
         with servers.agent(places[0], more, models=folder, preload="echo0") as agent:
             for repeat in range(run.plan.repeats):
                 for place, way in zip(places, _SCHEMES.values(), strict=True):
-                    run.say(f"{way}, repeat {repeat + 1} of {run.plan.repeats}")
+                    run.log(f"{way}, repeat {repeat + 1} of {run.plan.repeats}")
                     found += [{"way": way, "repeat": repeat, **record} for record in _way(run, place, agent.pid)]
                 found += [{"way": "plain socket", "repeat": repeat, **record} for record in _plain(run, folder)]
     return found

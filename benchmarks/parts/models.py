@@ -27,7 +27,7 @@ def measure(run: Run) -> list[Record]:
 
 
 def _models(run: Run, count: int) -> Record:
-    run.say(f"{count} models in turn")
+    run.log(f"{count} models in turn")
     with tempfile.TemporaryDirectory() as folder:
         names = echo.save(Path(folder), count, _WEIGHTS)
         limit = max(_LIMIT, count)

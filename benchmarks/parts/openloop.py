@@ -35,19 +35,19 @@ def measure(run: Run) -> list[Record]:
 def _capacity(run: Run, running: targets.Running, messages: list[tuple[str, int]]) -> float:
     end = run.plan.warm + run.plan.seconds
     rate: float = load.run(load.LoadJob(list(running.ports), messages, _CLIENTS, end)).summary(run.plan.warm, end)["rate"]
-    run.say(f"capacity at {_CLIENTS} clients: {rate:.0f} requests/s")
+    run.log(f"capacity at {_CLIENTS} clients: {rate:.0f} requests/s")
     return rate
 
 
 def _rate(run: Run, running: targets.Running, messages: list[tuple[str, int]], rate: float) -> Record:
-    run.say(f"open loop, {rate:.0f} requests/s")
+    run.log(f"open loop, {rate:.0f} requests/s")
     seconds = run.plan.open_seconds
     outcome = _send(run, running, messages, [Segment(rate, seconds)])
     return {"kind": "steady", "offered": rate, **outcome.summary(min(1.0, seconds / 4), seconds), "cpu_ms": outcome.cpu_ms()}
 
 
 def _overload(run: Run, running: targets.Running, messages: list[tuple[str, int]], capacity: float) -> Record:
-    run.say(f"open loop, {_OVERLOAD * capacity:.0f} requests/s: too much")
+    run.log(f"open loop, {_OVERLOAD * capacity:.0f} requests/s: too much")
     beside, seconds = (min(_LONGEST_S, max(2.0, run.plan.open_seconds / part)) for part in (4, 2))
     low, high = Segment(_BESIDE * capacity, beside), Segment(_OVERLOAD * capacity, seconds)
     outcome = _send(run, running, messages, [low, high, low])

@@ -54,7 +54,7 @@ def measure(run: Run) -> list[Record]:
         model = tiny(Path(folder) / "tiny.pt")
         with servers.agent(models=folder, preload="tiny") as agent:
             for repeat in range(run.plan.repeats):
-                run.say(f"a request, repeat {repeat + 1} of {run.plan.repeats}")
+                run.log(f"a request, repeat {repeat + 1} of {run.plan.repeats}")
                 found.append({"what": "whole", "us": _whole(run, agent.address, model), "repeat": repeat})
                 found.append({"what": "part", "part": _SERVER, "us": _server(run), "repeat": repeat})
                 found += [{**record, "repeat": repeat} for record in _parts(run, agent.address, model)]
@@ -159,7 +159,7 @@ def _json(run: Run) -> Iterator[Record]:
     try:
         other = importlib.import_module("orjson")
     except ImportError:
-        run.say("orjson is not installed: it is left out")
+        run.log("orjson is not installed: it is left out")
         return
     yield {"json": "orjson", "loads": _us(lambda: other.loads(bodies())), "dumps": _us(lambda: other.dumps(body))}
 

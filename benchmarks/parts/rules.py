@@ -10,19 +10,19 @@ from benchmarks.simulate.engine import simulate
 from benchmarks.simulate.grid import measure as fitted
 from benchmarks.simulate.rules import all_rules
 from benchmarks.simulate.workload import standard
-from benchmarks.texts import lengths
+from benchmarks.texts import tweet_lengths
 
 _REQUESTS = 3000
 
 
 def measure(run: Run) -> list[Record]:
     """Records by ``load`` and ``rule``; the first has the ``cost`` model."""
-    run.say("fitting the cost model")
+    run.log("fitting the cost model")
     machine = fitted(2 if run.plan.quick else 7)
     cost = machine.cost
-    run.say("simulating")
+    run.log("simulating")
     found: list[Record] = [{"cost": asdict(cost), "workers": available()}]
-    for load in standard(cost, lengths(_REQUESTS), available()):
+    for load in standard(cost, tweet_lengths(_REQUESTS), available()):
         for name, rule in all_rules(cost).items():
             found.append({"load": load.name, "rule": name, **simulate(load, rule, machine, available())[0].as_dict()})
     return found

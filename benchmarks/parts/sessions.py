@@ -35,7 +35,7 @@ def measure(run: Run) -> list[Record]:
                 ModelClient(agent.address, "echo0") as client,
             ):
                 for sessions in (0, *run.plan.sessions):
-                    run.say(f"{sessions} idle sessions")
+                    run.log(f"{sessions} idle sessions")
                     connections = min(_CONNECTIONS, sessions)
                     with _idle(agent.address, connections, sessions):
                         record = _active(client, agent.pid, 2 * run.plan.hop_seconds)

@@ -27,7 +27,7 @@ def measure(run: Run) -> list[Record]:
     with servers.agent() as agent:
         _function(agent.address)
         for number in range(run.plan.spawns):
-            run.say(f"cold start {number + 1} of {run.plan.spawns}")
+            run.log(f"cold start {number + 1} of {run.plan.spawns}")
             found += [_function(agent.address), _hello()]
             if number % _TORCH_EVERY == 0:
                 found.append(_torch())

@@ -29,11 +29,11 @@ def measure(run: Run) -> list[Record]:
             peer.install()
             chosen.append(targets.BenchmarkTarget(f"{peer.name} {peer.version}", peer.run, several=False, about=peer.about))
     for repeat in range(run.plan.repeats):
-        run.say(f"plain torch, repeat {repeat + 1} of {run.plan.repeats}")
+        run.log(f"plain torch, repeat {repeat + 1} of {run.plan.repeats}")
         found += [{**record, "repeat": repeat} for record in _torch(run)]
         # Another order each time: what drifts is not always on the same one.
         for target in chosen[repeat % len(chosen) :] + chosen[: repeat % len(chosen)]:
-            run.say(f"{target.name}, repeat {repeat + 1} of {run.plan.repeats}")
+            run.log(f"{target.name}, repeat {repeat + 1} of {run.plan.repeats}")
             found += [{**record, "repeat": repeat} for record in _target(run, target)]
     return found
 

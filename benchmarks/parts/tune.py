@@ -19,7 +19,7 @@ def measure(run: Run) -> list[Record]:
         peer.install()
         for settings in TRIED:
             tried = replace(peer, settings=settings)
-            run.say(f"{peer.name}: {tried.about}")
+            run.log(f"{peer.name}: {tried.about}")
             with tried.run() as running:
                 messages = single(running.path, [(text, 0) for text in run.texts])
                 for clients in _CLIENTS:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from benchmarks import load, targets
 from benchmarks.markdown import shown, table
 from benchmarks.slow.clients import SlowCounts, SlowJob, beside
-from benchmarks.texts import made, single
+from benchmarks.texts import generated, single
 from loadkit import usage
 
 #: Seconds in which those who have left are forgotten.
@@ -61,13 +61,13 @@ class SlowResult:
         return [2 * one.median / (before.median + after.median) for one, (before, after) in zip(self.beside, around, strict=True)]
 
 
-def measure(plan: SlowPlan, say: Callable[[str], None], **env: str) -> SlowResult:
+def measure(plan: SlowPlan, log: Callable[[str], None], **env: str) -> SlowResult:
     """A function with these variables and an agent, the shipped model."""
     found = SlowResult(plan, [], [], SlowCounts())
     with targets.pair("unix", (), (), **env) as running:
         _slice(running, plan, _WARM_S)
         for number in range(plan.rounds):
-            say(f"{plan.kind}, round {number + 1} of {plan.rounds}")
+            log(f"{plan.kind}, round {number + 1} of {plan.rounds}")
             found.alone.append(_slice(running, plan, plan.seconds))
             with beside(SlowJob(running.ports[0], plan.kind, plan.slow, plan.over), found.seen):
                 time.sleep(plan.over + plan.settle)
@@ -101,7 +101,7 @@ def markdown(found: SlowResult) -> str:
 
 def _slice(running: targets.Running, plan: SlowPlan, seconds: float) -> Measurement:
     pid = running.pids["function"][0]
-    job = load.LoadJob(list(running.ports), single(running.path, [(text, 0) for text in made(200)]), plan.normal, seconds)
+    job = load.LoadJob(list(running.ports), single(running.path, [(text, 0) for text in generated(200)]), plan.normal, seconds)
     outcome = load.run(job, running.pids)
     summary = outcome.summary(0, float("inf"))
     answered = sum(one.status == 200 for one in outcome.answers)

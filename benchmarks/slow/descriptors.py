@@ -41,12 +41,12 @@ class DescriptorResult:
     files: int = 0
 
 
-def measure(files: int, connections: int, seconds: float, say: Callable[[str], None]) -> list[DescriptorResult]:
+def measure(files: int, connections: int, seconds: float, log: Callable[[str], None]) -> list[DescriptorResult]:
     """So many connections, idle and begun, on a function that may open ``files``."""
     found = []
     with servers.agent() as agent:
         for kind in _NAMES:
-            say(f"descriptors, {kind}")
+            log(f"descriptors, {kind}")
             found.append(_measure(agent.address, kind, files, connections, seconds))
     return found
 

@@ -16,17 +16,18 @@ from typing import Any
 import pytest
 
 from benchmarks import plots, texts
-from benchmarks.__main__ import _NAMES
+from benchmarks.config import EXTRA, PARTS, SERVER_NAMES
 from benchmarks.generator import Generator, TimedResponse
 from benchmarks.load import Outcome
 from benchmarks.markdown import shown, table
-from benchmarks.parts import EXTRA, PARTS
+from benchmarks.parts import MEASURES
 from benchmarks.parts.agents import shares
 from benchmarks.parts.openloop import recovered
 from benchmarks.peers.environments import PEERS
 from benchmarks.report import ReportError, fill, filled, tables, write
 from benchmarks.results import Results, read
 from benchmarks.schedule import Segment, times
+from benchmarks.servers.starts import SERVERS
 from benchmarks.tables import TABLES
 from loadkit.processes import ended, spawn
 from loadkit.stats import Spread, percentile
@@ -124,8 +125,8 @@ def test_recovery_is_the_first_window_that_is_as_before() -> None:
 def test_own_texts_are_as_long_as_real_ones() -> None:
     """39 tokens on average, a tail to 128, by the shipped tokenizer."""
     torch_alone = pytest.importorskip("benchmarks.torch_alone")
-    found = [len(row) for row in torch_alone.tokens(texts.made(2000))]
-    assert found == texts.lengths(2000)
+    found = [len(row) for row in torch_alone.tokens(texts.generated(2000))]
+    assert found == texts.tweet_lengths(2000)
     assert 37 < sum(found) / len(found) < 41
     assert (max(found), min(found)) == (128, 4)
     assert 0.001 < sum(length > 100 for length in found) / len(found) < 0.05
@@ -134,8 +135,8 @@ def test_own_texts_are_as_long_as_real_ones() -> None:
 def test_texts_of_a_file(tmp_path: Path) -> None:
     """Lines, the empty ones left out, as many as are wanted."""
     (tmp_path / "texts.txt").write_text("one\n\ntwo\nthree\n")
-    assert sorted(texts.chosen(tmp_path / "texts.txt", 10)) == ["one", "three", "two"]
-    assert len(texts.chosen(tmp_path / "texts.txt", 2)) == 2
+    assert sorted(texts.file_or_generated(tmp_path / "texts.txt", 10)) == ["one", "three", "two"]
+    assert len(texts.file_or_generated(tmp_path / "texts.txt", 2)) == 2
 
 
 def test_messages() -> None:
@@ -402,7 +403,8 @@ def test_a_table() -> None:
 
 def test_the_parts_that_help_names_are_those_there_are() -> None:
     """Their names stand in the help, which imports none of them."""
-    assert tuple(PARTS) == _NAMES
+    assert tuple(MEASURES) == PARTS
+    assert tuple(SERVERS) == SERVER_NAMES
     assert set(EXTRA) < set(PARTS)
 
 

@@ -14,7 +14,7 @@ from benchmarks.simulate.cost import Machine, read
 from benchmarks.simulate.engine import SimulatedRequest, simulate
 from benchmarks.simulate.rules import Waiting, all_rules, arrival, cheapest, packed, padded, shortest, window
 from benchmarks.simulate.workload import TURN, Workload, bursts, capacity, closed, mixed, poisson, standard
-from benchmarks.texts import lengths
+from benchmarks.texts import tweet_lengths
 
 #: A batch takes a second, and one more for each row.
 ROWS = Machine(Cost(a=1, b=1, c=0, d=0))
@@ -64,7 +64,7 @@ def test_padding_is_counted() -> None:
     assert summary.padding == pytest.approx(1 - 50 / 70)
 
 
-@pytest.mark.parametrize("load", standard(REAL.cost, lengths(600), 2), ids=lambda load: load.name)
+@pytest.mark.parametrize("load", standard(REAL.cost, tweet_lengths(600), 2), ids=lambda load: load.name)
 def test_everything_is_answered_once(load: Workload) -> None:
     """By every rule, under every load."""
     for rule in all_rules(REAL.cost).values():
@@ -76,7 +76,7 @@ def test_everything_is_answered_once(load: Workload) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_shipped_rule_starves_nobody(seed: int) -> None:
     """Every batch holds the oldest: who finds n waiting begins with the n + 1st batch at the latest."""
-    sizes = mixed(lengths(800, seed), 512, seed)
+    sizes = mixed(tweet_lengths(800, seed), 512, seed)
     load = poisson("", 1.1 * capacity(REAL.cost, sizes, 2), sizes, seed)
     _, served = simulate(load, next(iter(all_rules(REAL.cost).values())), REAL, 2)
     assert max(one.ahead for one in served) > 8
@@ -85,7 +85,7 @@ def test_the_shipped_rule_starves_nobody(seed: int) -> None:
 
 def test_the_bound_fails_for_a_rule_that_starves() -> None:
     """Shortest first lets the longest wait: the bound above is one that can fail."""
-    load = poisson("", 1.1 * capacity(REAL.cost, lengths(800), 2), lengths(800))
+    load = poisson("", 1.1 * capacity(REAL.cost, tweet_lengths(800), 2), tweet_lengths(800))
     _, served = simulate(load, shortest(REAL.cost, 8, float("inf")), REAL, 2)
     assert any(one.batches > one.ahead + 1 for one in served)
 
