@@ -1,4 +1,4 @@
-"""The function's HTTP server over an application that does nothing: ``python -m benchmarks.bare``, PORT says where."""
+"""The function's HTTP server with an application that does nothing: ``PORT=8080 python -m benchmarks.bare``."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _ANSWER = b'{"label":"neither"}\n'
 
 
 def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """Reads the body and gives the least answer."""
+    """Reads the body and returns the smallest response."""
     environ["wsgi.input"].read()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(_ANSWER)))])
     return [_ANSWER]
 
 
 def application(wsgi: WSGIApplication) -> Application:
-    """The ASGI application over a WSGI one, with the function's own limits."""
+    """The function's ASGI application on top of a WSGI one, with the function's default limits."""
     return Application(wsgi, ServerLimits(threads=128, max_body=1 << 20, max_buffer=64 << 20, read_timeout=10))
 
 
 def serve(wsgi: WSGIApplication, port: int) -> None:
-    """Serves it as the function is served."""
-    # Nothing is refused here, so nothing is counted.
+    """Serves a WSGI application with the function's server."""
+    # This application refuses nothing, so nothing needs to be counted.
     connections = Connections(ConnectionTimeouts(read=10, write=60, idle=75), allowed(None), cast(Access, None))
     server = HttpServer(application(wsgi), connections, grace=1, listening=_nothing, ending=_nothing)
     server.run([listen("127.0.0.1", port)])

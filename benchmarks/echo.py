@@ -1,4 +1,4 @@
-"""What the hop is measured with: a model that gives back what it is given, and a plain socket that does the same."""
+"""What round trips are measured with: a model that returns its input, and a plain socket that does the same."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 
 class EchoModel(nn.Module):
-    """Any dtype and dims -> the same."""
+    """Returns a tensor of any dtype and dims."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """A copy."""
+        """A copy of ``x``."""
         return x.clone()
 
 
 def save(folder: Path, count: int = 1, size: int = 1) -> list[str]:
-    """Writes ``count`` models, no two alike, ``size`` numbers of weights in each; their names."""
+    """Writes ``count`` different models with ``size`` float32 weights each; their names."""
     names = [f"echo{number}" for number in range(count)]
     for number, name in enumerate(names):
         module = EchoModel().eval()
@@ -29,7 +29,7 @@ def save(folder: Path, count: int = 1, size: int = 1) -> list[str]:
 
 
 def main() -> None:
-    """Serves one connection at a unix socket: a length of 8 bytes and so many bytes, back they go."""
+    """Serves one connection on a unix socket: reads a length of 8 bytes and that many bytes, and sends the bytes back."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(sys.argv[1])
         listener.listen()

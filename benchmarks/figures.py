@@ -1,4 +1,4 @@
-"""Which plots are made of a run."""
+"""The plots of a run."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from loadkit.stats import Spread
 
 
 def all_figures(results: Results) -> dict[str, str]:
-    """File name -> SVG, of the parts that were measured."""
-    made = {
+    """The plots of the measured parts, as SVG by file name."""
+    figures = {
         "throughput": _throughput(results),
         "latency": _latency(results),
         "openloop": _openloop(results),
         "start": _start(results),
         "hop": _hop(results),
     }
-    return {f"{name}.svg": svg for name, svg in made.items() if svg}
+    return {f"{name}.svg": svg for name, svg in figures.items() if svg}
 
 
 def _throughput(results: Results) -> str:
@@ -32,14 +32,15 @@ def _throughput(results: Results) -> str:
 
 
 def _points(results: Results, name: str, field: str) -> list[tuple[float, float]]:
-    records = [one for one in results.records("throughput") if one["target"] == name and one["load"] == "single"]
+    records = [record for record in results.records("throughput") if record["target"] == name and record["load"] == "single"]
     return [
-        (count, Spread.of(pick(records, field, clients=count)).median) for count in sorted({one["clients"] for one in records})
+        (count, Spread.of(pick(records, field, clients=count)).median)
+        for count in sorted({record["clients"] for record in records})
     ]
 
 
 def _latency(results: Results) -> str:
-    records = [one for one in results.records("throughput") if one.get("clients") == 32 and one["load"] == "single"]
+    records = [record for record in results.records("throughput") if record.get("clients") == 32 and record["load"] == "single"]
     groups = {
         name: {kind: Spread.of(pick(records, f"{kind}_ms", target=name)).median for kind in ("p50", "p99")}
         for name in names(records, "target")
@@ -48,7 +49,7 @@ def _latency(results: Results) -> str:
 
 
 def _openloop(results: Results) -> str:
-    records = [one for one in results.records("openloop") if one["kind"] == "steady"]
+    records = [record for record in results.records("openloop") if record["kind"] == "steady"]
     groups = {
         load: {kind: Spread.of(pick(records, f"{kind}_ms", load=load)).median for kind in ("p50", "p99")}
         for load in names(records, "load")
@@ -60,12 +61,12 @@ def _start(results: Results) -> str:
     records = results.records("start")
     if not records:
         return ""
-    phases = [one["phases"] for one in records if one["what"] == "function"]
-    parts = {name: 1000 * Spread.of([one[name] for one in phases]).median for name in phases[0]}
-    whole = {what: 1000 * Spread.of(pick(records, "seconds", what=what)).median for what in ("function", "hello", "torch")}
-    parts["to the answer"] = max(0.0, whole["function"] - sum(parts.values()))
-    groups = {"function": parts, "hello-world Flask": {"all": whole["hello"]}, "import torch": {"all": whole["torch"]}}
-    return plots.bars("Spawn to first answer", "ms", groups, stacked=True)
+    phases = [record["phases"] for record in records if record["what"] == "function"]
+    parts = {name: 1000 * Spread.of([record[name] for record in phases]).median for name in phases[0]}
+    totals = {what: 1000 * Spread.of(pick(records, "seconds", what=what)).median for what in ("function", "hello", "torch")}
+    parts["to the response"] = max(0.0, totals["function"] - sum(parts.values()))
+    groups = {"function": parts, "hello-world Flask": {"all": totals["hello"]}, "import torch": {"all": totals["torch"]}}
+    return plots.bars("Spawn to first response", "ms", groups, stacked=True)
 
 
 def _hop(results: Results) -> str:
@@ -74,4 +75,4 @@ def _hop(results: Results) -> str:
         way: {size: Spread.of(pick(records, "median_ms", way=way, size=size)).median for size in ("1 int", "64 kB")}
         for way in names(records, "way")
     }
-    return plots.bars("The hop: there and back, median", "ms", groups) if groups else ""
+    return plots.bars("Round trip between client and agent, median", "ms", groups) if groups else ""

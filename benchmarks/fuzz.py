@@ -1,7 +1,7 @@
-"""Garbage against the agent, beside a correct client: ``python -m benchmarks.fuzz --seconds 600``.
+"""Fuzzes the agent while a correct client checks its answers: ``python -m benchmarks.fuzz --seconds 600``.
 
-Random bytes, mutated calls, headers that lie, half frames, connections that come and go. The correct client's every call must be right,
-the agent's memory flat, and no traceback in its log; otherwise the exit code is 1.
+The attackers send random bytes, mutated calls, false headers and incomplete frames, and disconnect at any time. Every answer to the
+correct client must be right, the agent's memory flat, and its log without a traceback; otherwise the exit code is 1.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from vaccel_rpc.proto.ttrpc_pb2 import Request
 from vaccel_rpc.tensors import from_values, to_values
 
 _ATTACKERS = 3
-#: Attacks a second and attacker: the correct client shares the machine.
+#: Attacks a second of each attacker, few enough to leave the correct client CPU time.
 _RATE = 40.0
 
 
@@ -104,12 +104,12 @@ def _attacker(addresses: tuple[Address, ...], seed: int, end: float, sent: Count
                 no_delay(sock)
                 attack(sock, chance)
         except OSError:
-            pass  # The agent may close a connection that speaks garbage.
+            pass  # The agent may close a connection at any invalid frame.
         time.sleep(chance.expovariate(_RATE))
 
 
 def _call(chance: random.Random) -> bytes:
-    """A valid frame of some method, with odd numbers in it."""
+    """A valid frame of a random method with unusual numbers in it."""
     number = chance.choice([0, 1, -1, 7, 2**62])
     tensor = torch_pb2.Tensor(
         data=chance.randbytes(chance.randrange(40)),
@@ -150,7 +150,7 @@ def _random_bytes(sock: socket.socket, chance: random.Random) -> None:
     sock.sendall(chance.randbytes(chance.randrange(1, 4000)))
 
 
-def _odd_calls(sock: socket.socket, chance: random.Random) -> None:
+def _unusual_calls(sock: socket.socket, chance: random.Random) -> None:
     sock.sendall(b"".join(_call(chance) for _ in range(20)))
     sock.settimeout(0.1)
     sock.recv(65536)
@@ -172,12 +172,12 @@ def _flipped_body(sock: socket.socket, chance: random.Random) -> None:
     sock.recv(65536)
 
 
-def _lying_header(sock: socket.socket, chance: random.Random) -> None:
+def _false_header(sock: socket.socket, chance: random.Random) -> None:
     length = chance.choice([2**20, 2**26, 2**26 + 1, 2**32 - 1])
     sock.sendall(struct.pack(">IIBB", length, 1, 1, 0) + chance.randbytes(chance.randrange(200_000)))
 
 
-def _half_a_frame(sock: socket.socket, chance: random.Random) -> None:
+def _incomplete_frame(sock: socket.socket, chance: random.Random) -> None:
     data = _call(chance)
     sock.sendall(data[: chance.randrange(len(data))])
     time.sleep(chance.random() * 0.2)
@@ -190,11 +190,11 @@ def _nothing(sock: socket.socket, chance: random.Random) -> None:
 
 _ATTACKS: tuple[Callable[[socket.socket, random.Random], None], ...] = (
     _random_bytes,
-    _odd_calls,
+    _unusual_calls,
     _flipped_bits,
     _flipped_body,
-    _lying_header,
-    _half_a_frame,
+    _false_header,
+    _incomplete_frame,
     _nothing,
 )
 

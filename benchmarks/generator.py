@@ -1,7 +1,7 @@
-"""The load generator: one thread, raw sockets, epoll. It shares the cores that it measures, so it must cost little.
+"""The load generator: one thread, raw sockets, epoll, since it shares the cores with what it measures.
 
-A closed loop has so many clients, each of which sends when it was answered. An open loop sends at given times, whatever the
-answers do; what finds no idle connection waits for one, and its time counts from when it should have been sent.
+In a closed loop each client sends its next request after a response. An open loop sends at given times, however late responses
+are; a request that finds no idle connection waits for one, and its latency counts from when it should have been sent.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-#: Statuses that refuse for load, and how long a closed loop's client then waits (seconds).
+#: The statuses of an overloaded server, and how many seconds a closed loop's client waits after one.
 REFUSED = (429, 503)
 _PAUSE_S = 0.1
-#: Seconds after the end in which answers are still waited for.
+#: Seconds for which responses are still read after the end.
 _GRACE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class TimedResponse:
-    """Seconds after the start; ``status``: HTTP's, 0 where there was no whole and right answer. ``kind``: of its request."""
+    """A request's times in seconds since the start; ``status`` is 0 without a complete and right response; ``kind``: the request's."""
 
     intended: float
     sent: float
@@ -31,7 +31,7 @@ class TimedResponse:
 
     @property
     def latency(self) -> float:
-        """From when it should have been sent: a wait for a busy generator or a full server is not left out."""
+        """Since the request should have been sent, so that waiting for a busy generator or a full server counts."""
         return self.done - self.intended
 
 
@@ -49,7 +49,10 @@ class _LoadConnection:
 
 
 class Generator:
-    """Sends ``requests`` (whole HTTP messages, each with its kind) in turn over at most ``connections`` to the ports."""
+    """Sends ``requests``, whole HTTP messages with their kinds, in turn over ``connections`` to the ports.
+
+    A right response contains ``expect``; ``answers`` has a record for each request.
+    """
 
     def __init__(self, ports: list[int], requests: list[tuple[bytes, int]], expect: bytes, connections: int) -> None:
         self._requests, self._expect = requests, expect
@@ -62,7 +65,7 @@ class Generator:
             self._add(("127.0.0.1", ports[number % len(ports)]))
 
     def closed(self, seconds: float) -> None:
-        """Every connection is a client."""
+        """Runs a closed loop in which every connection is a client."""
         self._began = time.perf_counter()
         paused: deque[tuple[float, _LoadConnection]] = deque()
         while self._now() < seconds:
@@ -77,7 +80,7 @@ class Generator:
         self._finish()
 
     def open(self, times: list[float]) -> None:
-        """Sends at these seconds."""
+        """Runs an open loop that sends at these times, in seconds since the start."""
         self._began = time.perf_counter()
         due: deque[float] = deque()
         at = 0
@@ -120,14 +123,17 @@ class Generator:
         self._next += 1
         connection.intended, connection.sent, connection.waiting = intended, self._now(), True
         try:
-            whole = connection.sock.send(data) == len(data)
+            sent_all = connection.sock.send(data) == len(data)
         except OSError:
-            whole = False
-        if not whole:
+            sent_all = False
+        if not sent_all:
             self._replace(connection)
 
     def _receive(self, timeout: float) -> list[_LoadConnection]:
-        """Reads what has come; the connections that are idle again. select: epoll's own timeout is in whole milliseconds."""
+        """Reads what has arrived; the connections that are idle again.
+
+        ``select`` waits, since the timeout of epoll is in whole milliseconds.
+        """
         select.select([self._epoll], [], [], timeout)
         done = []
         for number, _ in self._epoll.poll(0):
@@ -162,7 +168,7 @@ class Generator:
         connection.got, connection.need, connection.waiting, connection.status = b"", 0, False, status
 
     def _replace(self, connection: _LoadConnection) -> None:
-        """The server has closed it: a failure if a request was under way."""
+        """Replaces a connection that the server has closed; a pending request on it has failed."""
         if connection.waiting:
             self._answered(connection, 0)
         if connection in self._idle:

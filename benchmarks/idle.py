@@ -1,4 +1,7 @@
-"""Holds idle sessions on idle connections: ``python -m benchmarks.idle ADDRESS CONNECTIONS SESSIONS``; ends with its input."""
+"""Holds idle sessions on idle connections: ``python -m benchmarks.idle ADDRESS CONNECTIONS SESSIONS``.
+
+It ends when its standard input does.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from vaccel_rpc.client import VaccelClient
 
 
 def main() -> None:
-    """Says ``ready`` when they are open."""
+    """Prints ``ready`` when the sessions are open."""
     address, connections, sessions = parse(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     clients = [VaccelClient(connect(address, 10)) for _ in range(connections)]
     for number in range(sessions):

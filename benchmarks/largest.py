@@ -1,4 +1,4 @@
-"""The largest batch that the agent's limits allow, and how long it takes on one thread: a process of its own, nothing beside it."""
+"""The largest batch that the agent's limits allow, and how long it takes on one thread, in a process of its own."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _LONGEST = 128
 
 
 def measure() -> dict[str, Any]:
-    """Runs this module: see `main`."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks.largest"], cwd=ROOT, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    """Runs this module in a process of its own; the result of `main`."""
+    process = subprocess.run([sys.executable, "-m", "benchmarks.largest"], cwd=ROOT, capture_output=True, text=True, check=True)
+    result: dict[str, Any] = json.loads(process.stdout)
+    return result
 
 
 def main() -> None:
-    """Prints its ``rows``, ``length`` and ``ms``. A text of any length may run alone."""
+    """Prints ``rows``, ``length`` and ``ms`` as JSON. A single text of any length is always allowed."""
     program, limits = TorchEngine("cpu", available()).load(MODEL), BatchLimits()
     shapes = [(1, _LONGEST)]
     shapes += [

@@ -1,4 +1,4 @@
-"""Lines of JSON without end: the function's memory, the order, the first answer: ``python -m benchmarks.lines``."""
+"""A long stream of JSON lines: the function's memory, the order of answers, the first answer: ``python -m benchmarks.lines``."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _EVERY = 50_000
 
 
 class Tiny(nn.Module):
-    """input_ids, attention_mask int64 [n, t] -> float32 [n, 3]: a model that costs nothing, so that the way to it is measured."""
+    """input_ids, attention_mask int64 [n, t] -> float32 [n, 3]: a model that costs nothing, to measure everything else."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Three numbers of a row."""
+        """Three numbers computed from each row."""
         total = (input_ids * attention_mask).sum(1, keepdim=True).float()
         return torch.cat([total % 7, total % 5, total % 3], 1)
 
@@ -62,27 +62,27 @@ def _stream(port: int, pid: int, lines: int) -> int:
         print(f"first answer {1000 * (time.perf_counter() - began):.1f} ms after its line")
         sender = threading.Thread(target=_send_all, args=(client, lines), daemon=True)
         sender.start()
-        done, sizes = 1, [resident_mib(pid)]
-        wrong = first.get("id") != 0
+        count, sizes = 1, [resident_mib(pid)]
+        out_of_order = first.get("id") != 0
         while line := answers.readline():
             if not line.startswith(b"{"):
                 continue
-            for one in line.splitlines():
-                wrong = wrong or json.loads(one).get("id") != done
-                done += 1
-                if done % _EVERY == 0:
+            for part in line.splitlines():
+                out_of_order = out_of_order or json.loads(part).get("id") != count
+                count += 1
+                if count % _EVERY == 0:
                     sizes.append(resident_mib(pid))
-                    print(f"{done} lines, {done / (time.perf_counter() - began):.0f}/s, {sizes[-1]:.1f} MiB", flush=True)
+                    print(f"{count} lines, {count / (time.perf_counter() - began):.0f}/s, {sizes[-1]:.1f} MiB", flush=True)
     grown = max(sizes[1:]) - min(sizes[1:]) if len(sizes) > 1 else 0.0
-    print(f"{done} of {lines} lines answered, {'out of order' if wrong else 'in order'}; memory moved by {grown:.1f} MiB")
-    return int(wrong or done != lines)
+    print(f"{count} of {lines} lines answered, {'out of order' if out_of_order else 'in order'}; memory moved by {grown:.1f} MiB")
+    return int(out_of_order or count != lines)
 
 
 def _answer(answers: object) -> dict[str, object]:
     while not (line := answers.readline()).startswith(b"{"):  # type: ignore[attr-defined] # a socket's file
         pass
-    found: dict[str, object] = json.loads(line)
-    return found
+    answer: dict[str, object] = json.loads(line)
+    return answer
 
 
 def _send_all(client: socket.socket, lines: int) -> None:
@@ -97,7 +97,7 @@ def _send(client: socket.socket, start: int, end: int) -> None:
 
 
 def tiny(path: Path) -> Path:
-    """Writes a model that costs nothing, with the shipped one's tokenizer, labels and inputs; its path."""
+    """Writes a model that costs nothing, with the tokenizer, labels and inputs of the shipped one; its path."""
     extras = read_extras(ROOT / "models/tweets.pt")
     signature = extras.signature
     assert signature

@@ -1,4 +1,4 @@
-"""A measured load: the generator in a process of its own, and what each process paid for it."""
+"""A measured load: the generator in a process of its own, and the CPU time of each process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from loadkit.usage import busy_seconds, cpu_seconds, machine_seconds
 
 @dataclass(frozen=True)
 class LoadJob:
-    """What to send: ``requests`` as (HTTP message, kind), right answers hold ``expect``. ``times``: an open loop's, else closed."""
+    """What to send: ``requests`` as (HTTP message, kind); right responses contain ``expect``.
+
+    With ``times`` it is an open loop that sends at these seconds, otherwise a closed one of ``clients``.
+    """
 
     ports: list[int]
     requests: list[tuple[str, int]]
@@ -32,7 +35,7 @@ class LoadJob:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All answers; CPU seconds by process (the generator's is ``load``), and of what else ran on the machine meanwhile."""
+    """All responses; CPU seconds by process (``load``: the generator), and those of everything else on the machine (``others``)."""
 
     answers: list[TimedResponse]
     cpu: dict[str, float]
@@ -41,47 +44,47 @@ class Outcome:
     open_loop: bool = False
 
     def summary(self, begin: float, end: float, kind: int | None = None) -> dict[str, Any]:
-        """What was answered from ``begin`` to ``end`` seconds after the start: rate, milliseconds.
+        """Rate and latencies of what was answered between ``begin`` and ``end`` seconds after the start.
 
-        Of an open loop: what should have been sent then, however late its answer came.
+        Of an open loop: of what should have been sent then, however late the response.
         """
-        chosen = [one for one in self.answers if kind is None or one.kind == kind]
-        inside = [one for one in chosen if begin <= (one.intended if self.open_loop else one.done) <= end]
-        good = [1000 * one.latency for one in inside if one.status == 200]
-        refused = [1000 * one.latency for one in inside if one.status in REFUSED]
+        chosen = [answer for answer in self.answers if kind is None or answer.kind == kind]
+        counted = [answer for answer in chosen if begin <= (answer.intended if self.open_loop else answer.done) <= end]
+        good = [1000 * answer.latency for answer in counted if answer.status == 200]
+        refused = [1000 * answer.latency for answer in counted if answer.status in REFUSED]
         return {
             "rate": len(good) / (end - begin),
             "refused": len(refused),
-            "failed": len(inside) - len(good) - len(refused),
+            "failed": len(counted) - len(good) - len(refused),
             "p50_ms": percentile(good, 0.5),
             "p90_ms": percentile(good, 0.9),
             "p99_ms": percentile(good, 0.99),
             "max_ms": max(good, default=float("nan")),
             "refused_p99_ms": percentile(refused, 0.99),
-            "late_ms": 1000 * percentile((one.sent - one.intended for one in inside), 0.99),
+            "late_ms": 1000 * percentile((answer.sent - answer.intended for answer in counted), 0.99),
         }
 
     def cpu_ms(self) -> dict[str, float]:
-        """Milliseconds of CPU for each request, by process."""
+        """Milliseconds of CPU time for each request, by process."""
         count = max(1, len(self.answers))
         return {name: 1000 * seconds / count for name, seconds in self.cpu.items()}
 
 
 def run(job: LoadJob, pids: Mapping[str, Sequence[int]] | None = None) -> Outcome:
-    """Runs the job; ``pids``: whose CPU time is counted, by name (with their children)."""
+    """Runs the job; ``pids``: the processes, by name, whose CPU time is counted with that of their descendants."""
     pids = pids or {}
     before, machine, own = {name: cpu_seconds(*ids) for name, ids in pids.items()}, machine_seconds(), busy_seconds()
     began = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks.load"]
-    done = subprocess.run(command, cwd=ROOT, input=json.dumps(asdict(job)), capture_output=True, text=True, check=True)
+    process = subprocess.run(command, cwd=ROOT, input=json.dumps(asdict(job)), capture_output=True, text=True, check=True)
     seconds = time.perf_counter() - began
     cpu = {name: cpu_seconds(*ids) - before[name] for name, ids in pids.items()}
-    found = json.loads(done.stdout)
-    # The generator is a child of this process: its starting up, which is no part of the load, is in ``busy_seconds``.
+    output = json.loads(process.stdout)
+    # The generator is a child of this process: ``busy_seconds`` includes its start, which is not part of the load.
     others = machine_seconds() - machine - (busy_seconds() - own) - sum(cpu.values())
     return Outcome(
-        [TimedResponse(*one) for one in found["answers"]],
-        {**cpu, "load": found["cpu"]},
+        [TimedResponse(*answer) for answer in output["answers"]],
+        {**cpu, "load": output["cpu"]},
         max(0.0, others),
         seconds,
         bool(job.times),
@@ -89,11 +92,11 @@ def run(job: LoadJob, pids: Mapping[str, Sequence[int]] | None = None) -> Outcom
 
 
 def main() -> None:
-    """Reads a job from standard input; prints its answers and the generator's CPU seconds."""
+    """Reads a job from standard input; prints its responses and the generator's CPU seconds."""
     job = LoadJob(**json.load(sys.stdin))
     raise_file_limit()
     requests = [(message.encode(), kind) for message, kind in job.requests]
-    with contextlib.suppress(OSError):  # As root: what measures is not to wait behind what is measured.
+    with contextlib.suppress(OSError):  # As root: the generator should not wait for what it measures.
         os.nice(-10)
     generator = Generator(job.ports, requests, job.expect.encode(), job.clients)
     before = time.process_time()
@@ -102,7 +105,7 @@ def main() -> None:
     else:
         generator.closed(job.seconds)
     spent = time.process_time() - before
-    answers = [(one.intended, one.sent, one.done, one.status, one.kind) for one in generator.answers]
+    answers = [(answer.intended, answer.sent, answer.done, answer.status, answer.kind) for answer in generator.answers]
     json.dump({"answers": answers, "cpu": spent}, sys.stdout)
 
 

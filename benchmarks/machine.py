@@ -1,4 +1,4 @@
-"""What was measured on: the machine and the versions."""
+"""The machine and the versions of a measurement."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ _PACKAGES = ("torch", "tokenizers", "uvicorn", "httptools", "flask", "grpcio", "
 
 
 def described() -> dict[str, str]:
-    """Name -> value; nothing in it says whose machine it is."""
+    """Facts about the machine by name; none of them identifies it."""
     versions = {name: metadata.version(name) for name in _PACKAGES}
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    mine = {"cpu": _cpu(), "cores": str(available()), "memory": f"{memory:.0f} GiB", "kernel": platform.release().split("-")[0]}
-    return {**mine, "python": platform.python_version(), **versions, "commit": _commit()}
+    hardware = {
+        "cpu": _cpu(),
+        "cores": str(available()),
+        "memory": f"{memory:.0f} GiB",
+        "kernel": platform.release().split("-")[0],
+    }
+    return {**hardware, "python": platform.python_version(), **versions, "commit": _commit()}
 
 
 def _cpu() -> str:
@@ -28,5 +33,5 @@ def _cpu() -> str:
 
 
 def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    process = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return process.stdout.strip() or "unknown"

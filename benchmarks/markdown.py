@@ -1,4 +1,4 @@
-"""Records as Markdown: medians of the repeats, with the least and the most in brackets."""
+"""Records as Markdown: medians of the repeats, with minimum and maximum in brackets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from loadkit.stats import Spread
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """A Markdown table of a head and rows."""
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 def shown(values: Sequence[float], digits: int = 1) -> str:
-    """A median, with its spread where there is one."""
+    """A median, with its spread where there are several values; empty without any."""
     spread = Spread.of(values)
     if math.isnan(spread.median):
         return ""
@@ -24,11 +24,13 @@ def shown(values: Sequence[float], digits: int = 1) -> str:
     return text if len(values) == 1 else f"{text} ({spread.least:,.{digits}f}-{spread.most:,.{digits}f})"
 
 
-def pick(records: Iterable[Record], field: str, **wanted: object) -> list[float]:
-    """A field of the records that have these values."""
-    return [one[field] for one in records if field in one and all(one.get(key) == value for key, value in wanted.items())]
+def pick(records: Iterable[Record], field: str, **values: object) -> list[float]:
+    """The values of a field in the records that have these other values."""
+    return [
+        record[field] for record in records if field in record and all(record.get(key) == value for key, value in values.items())
+    ]
 
 
 def names(records: Iterable[Record], field: str) -> list[Any]:
-    """A field's values, each once, in order."""
-    return list(dict.fromkeys(one[field] for one in records if field in one))
+    """The different values of a field, in the order of the records."""
+    return list(dict.fromkeys(record[field] for record in records if field in record))

@@ -1,4 +1,4 @@
-"""How long to measure what: the quick look and the real run."""
+"""How long each part is measured, in a quick run and in a full one."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 from benchmarks.schedule import Arrivals
 
-#: One measurement; its keys are a part's own.
+#: One measurement; each part has keys of its own.
 Record = dict[str, Any]
 
 
 def log(text: str) -> None:
-    """A line of progress with the time, beside the tables."""
+    """Prints a line of progress with the time to standard error."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """Times in seconds. ``fractions``: open-loop rates as parts of the measured capacity."""
+    """The sizes of a run; times in seconds; ``fractions``: open-loop rates as shares of the measured capacity."""
 
     quick: bool
     repeats: int
@@ -50,7 +50,7 @@ FULL = BenchmarkPlan(
 
 @dataclass(frozen=True)
 class Run:
-    """What every part is given. ``variants``: name -> more options for the agent; ``rates``: of the open loop, not fractions."""
+    """What every part uses; ``variants``: name -> options for the agent; ``rates``: of the open loop, instead of fractions."""
 
     plan: BenchmarkPlan
     texts: list[str]

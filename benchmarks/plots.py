@@ -1,4 +1,4 @@
-"""Plots as SVG, written by hand: bars and lines."""
+"""Plots of bars and lines, as SVG without a library."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _TALL, _LEFT = 360, 70
 
 
 def bars(title: str, unit: str, groups: Mapping[str, Mapping[str, float]], *, stacked: bool = False) -> str:
-    """A horizontal bar for each part of each group, or, stacked, one for each group."""
+    """A horizontal bar for each part of each group, or one stacked bar for each group."""
     parts = list(dict.fromkeys(name for group in groups.values() for name in group))
     lines = {name: 1 if stacked else len(group) for name, group in groups.items()}
-    most = max(sum(group.values()) if stacked else max(group.values()) for group in groups.values())
-    scale = (_WIDTH - _LABEL - _RIGHT) / most
+    largest = max(sum(group.values()) if stacked else max(group.values()) for group in groups.values())
+    scale = (_WIDTH - _LABEL - _RIGHT) / largest
     drawn: list[str] = []
     y = _HEAD
     for name, group in groups.items():
@@ -47,16 +47,16 @@ def lines(
     """A line for each series over a logarithmic x, and a dashed one for each guide."""
     guides = guides or {}
     xs = sorted({x for points in series.values() for x, _ in points})
-    most = 1.1 * max([y for points in series.values() for _, y in points] + list(guides.values()))
+    largest = 1.1 * max([y for points in series.values() for _, y in points] + list(guides.values()))
     low, high = math.log(xs[0]), math.log(xs[-1]) if xs[-1] > xs[0] else math.log(xs[0]) + 1
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = (math.log(x) - low) / (high - low)
-        return _LEFT + across * (_WIDTH - _LEFT - _RIGHT), _HEAD + (1 - y / most) * _TALL
+        return _LEFT + across * (_WIDTH - _LEFT - _RIGHT), _HEAD + (1 - y / largest) * _TALL
 
     drawn = [_rect(_LEFT, _HEAD + _TALL, _WIDTH - _LEFT - _RIGHT, 1, "#333"), _rect(_LEFT, _HEAD, 1, _TALL, "#333")]
     drawn += [_text(place(x, 0)[0], _HEAD + _TALL + 16, _number(x), anchor="middle") for x in xs]
-    drawn += [_text(_LEFT - 6, place(xs[0], y)[1] + 4, _number(y), anchor="end") for y in _ticks(most)]
+    drawn += [_text(_LEFT - 6, place(xs[0], y)[1] + 4, _number(y), anchor="end") for y in _ticks(largest)]
     drawn += [_text(_WIDTH / 2, _HEAD + _TALL + 34, x_label, anchor="middle"), _text(_LEFT, _HEAD - 6, y_label)]
     for number, points in enumerate(series.values()):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
@@ -75,11 +75,11 @@ def _svg(title: str, height: float, drawn: Sequence[str], legend: Sequence[str])
     marks: list[str] = []
     x, y = 20.0, height + 6
     for number, name in enumerate(legend):
-        wide = 7.0 * len(name) + 30
-        if x + wide > _WIDTH:
+        width = 7.0 * len(name) + 30
+        if x + width > _WIDTH:
             x, y = 20.0, y + 18
         marks += [_rect(x, y, 12, 12, _colour(number)), _text(x + 17, y + 10, name)]
-        x += wide
+        x += width
     tall = y + _FOOT if legend else height + 10
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {tall:.0f}" font-family="sans-serif" font-size="12" fill="#222">'
     named = f'<text x="20" y="24" font-size="15" font-weight="bold">{escape(title)}</text>'
@@ -102,7 +102,7 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _ticks(most: float) -> list[float]:
-    step = 10 ** math.floor(math.log10(most))
-    step = step if most / step >= 4 else step / 2 if most / step >= 2 else step / 5
-    return [number * step for number in range(int(most / step) + 1)]
+def _ticks(largest: float) -> list[float]:
+    step = 10 ** math.floor(math.log10(largest))
+    step = step if largest / step >= 4 else step / 2 if largest / step >= 2 else step / 5
+    return [number * step for number in range(int(largest / step) + 1)]

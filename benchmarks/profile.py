@@ -1,4 +1,7 @@
-"""Where the time goes under load: ``python -m benchmarks.profile``. Flame graphs of function and agent, and who holds Python's lock."""
+"""Where the time goes under load: ``python -m benchmarks.profile``.
+
+Flame graphs of the function and the agent, and which of their parts hold Python's lock.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from benchmarks.texts import generated, single
 from vaccel_common.commandline import options
 
 _RATE = 100
-#: First match of a sample's frames, from the innermost, says what it was for.
+#: Part -> path fragments; a sample belongs to the part of the innermost frame that matches one.
 _PARTS = {
     "torch": ("agent/engines", "torch/"),
     "messages": ("wire.py", "tensorfields.py", "_pb2", "tensors.py", "frames.py"),
@@ -44,10 +47,10 @@ def main(**values: Any) -> None:
         sender.start()
         for name, (pid, *_) in running.pids.items():
             _record(pid, seconds, out / f"{name}.svg", f"{name}, {clients} clients", "-f", "flamegraph", "--function")
-            held = out / f"{name}.gil"
-            _record(pid, seconds, held, "", "-f", "raw", "--gil", "--threads")
-            _tell(name, held.read_text().splitlines())
-            held.unlink()
+            stacks_file = out / f"{name}.gil"
+            _record(pid, seconds, stacks_file, "", "-f", "raw", "--gil", "--threads")
+            _print_shares(name, stacks_file.read_text().splitlines())
+            stacks_file.unlink()
         sender.join()
 
 
@@ -58,8 +61,8 @@ def _record(pid: int, seconds: int, out: Path, title: str, *options: str) -> Non
     out.write_text(out.read_text().replace(" ".join(command), title))
 
 
-def _tell(name: str, stacks: list[str]) -> None:
-    # How often it is held cannot be told so: where the cores are busy, the sampler waits for them as well.
+def _print_shares(name: str, stacks: list[str]) -> None:
+    # The share of time in which it is held is unknown: where the cores are busy, the sampler waits for them too.
     parts: Counter[str] = Counter()
     threads: Counter[str] = Counter()
     for stack in stacks:
@@ -67,10 +70,10 @@ def _tell(name: str, stacks: list[str]) -> None:
         thread, *inner = frames.split(";")
         parts[_part(inner)] += int(count)
         threads["worker" if "worker" in thread else "main" if "Main" in thread else "other"] += int(count)
-    held = sum(parts.values())
-    print(f"{name}: {held} samples in which a thread holds the lock")
+    total = sum(parts.values())
+    print(f"{name}: {total} samples in which a thread holds the lock")
     for counted in (threads, parts):
-        print("  " + ", ".join(f"{part} {count / held:.0%}" for part, count in counted.most_common()))
+        print("  " + ", ".join(f"{part} {count / total:.0%}" for part, count in counted.most_common()))
 
 
 def _part(frames: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The file that a run writes: each part's records, with when and on what they were measured."""
+"""The file of results: the records of each part, when they were measured and on which machine."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ FORMAT = 1
 
 @dataclass
 class Results:
-    """``parts``: name -> ``{"at", "quick", "machine", "records"}``; ``texts``: how many, whose, and their lengths."""
+    """``parts``: name -> ``{"at", "quick", "machine", "records"}``; ``texts``: their number, source and lengths."""
 
     texts: Record = field(default_factory=dict)
     parts: dict[str, Record] = field(default_factory=dict)
 
     def records(self, part: str) -> list[Record]:
-        """A part's records; none where it was not measured."""
-        found: list[Record] = self.parts.get(part, {}).get("records", [])
-        return found
+        """The records of a part; none where it was not measured."""
+        records: list[Record] = self.parts.get(part, {}).get("records", [])
+        return records
 
     def add(self, part: str, records: list[Record], machine: dict[str, str], *, quick: bool) -> None:
-        """Puts a part in the place of what was measured before."""
+        """Replaces the earlier records of a part."""
         at = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
         self.parts[part] = {"at": at, "quick": quick, "machine": machine, "records": records}
 
     def write(self, path: Path) -> None:
-        """Writes the file."""
+        """Writes the results to a file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"format": FORMAT, "texts": self.texts, "parts": self.parts}, indent=1) + "\n")
 
 
 def read(path: Path) -> Results:
-    """What a run wrote; nothing where there is no file. Raises ``ValueError``."""
+    """The results in a file, or empty ones where it does not exist. Raises ``ValueError`` for an older format."""
     if not path.exists():
         return Results()
     data = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""When an open loop sends: times that do not depend on the answers."""
+"""When an open loop sends: times that do not depend on responses."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ Arrivals = Literal["constant", "poisson"]
 
 @dataclass(frozen=True)
 class Segment:
-    """``rate`` requests a second for some ``seconds``."""
+    """``rate`` requests a second for a number of ``seconds``."""
 
     rate: float
     seconds: float
 
 
 def times(segments: Iterable[Segment], arrivals: Arrivals, seed: int = 1) -> list[float]:
-    """The seconds after the start at which to send, in order; the segments follow each other."""
+    """The seconds since the start at which to send, in order; the segments follow each other."""
     chance = random.Random(seed)
-    found: list[float] = []
+    moments: list[float] = []
     began = 0.0
     for segment in segments:
-        made = _constant(segment) if arrivals == "constant" else _poisson(segment, chance)
-        found += [began + at for at in made]
+        offsets = _constant(segment) if arrivals == "constant" else _poisson(segment, chance)
+        moments += [began + moment for moment in offsets]
         began += segment.seconds
-    return found
+    return moments
 
 
 def _constant(segment: Segment) -> list[float]:
@@ -35,9 +35,9 @@ def _constant(segment: Segment) -> list[float]:
 
 
 def _poisson(segment: Segment, chance: random.Random) -> list[float]:
-    found: list[float] = []
-    at = chance.expovariate(segment.rate)
-    while at < segment.seconds:
-        found.append(at)
-        at += chance.expovariate(segment.rate)
-    return found
+    moments: list[float] = []
+    moment = chance.expovariate(segment.rate)
+    while moment < segment.seconds:
+        moments.append(moment)
+        moment += chance.expovariate(segment.rate)
+    return moments

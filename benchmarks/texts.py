@@ -1,4 +1,4 @@
-"""What is classified: mild texts as long as real tweets are, or those of a file."""
+"""The texts to classify: mild ones as long as real tweets, or those of a file; and the HTTP messages that carry them."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _WORDS = (
     *("station", "where", "train", "left", "late", "for", "summer", "music", "over", "bread", "with", "coffee"),
 )
 #: Real tweets have 39 tokens on average; a gamma distribution of this shape has their spread, and the model sees at most 128.
-MEAN, SHAPE, LEAST, MOST = 39.0, 3.0, 4, 128
-#: Tokens at the start and the end of every text.
+MEAN, SHAPE, SHORTEST, LONGEST = 39.0, 3.0, 4, 128
+#: The tokens that the tokenizer adds at the start and the end of a text.
 _ENDS = 2
 
 
 def tweet_lengths(count: int, seed: int = 1) -> list[int]:
-    """Lengths in tokens, distributed as those of real tweets."""
+    """Lengths in tokens, distributed like those of real tweets."""
     chance = random.Random(seed)
-    return [min(MOST, max(LEAST, round(chance.gammavariate(SHAPE, MEAN / SHAPE)))) for _ in range(count)]
+    return [min(LONGEST, max(SHORTEST, round(chance.gammavariate(SHAPE, MEAN / SHAPE)))) for _ in range(count)]
 
 
 def generated(count: int, seed: int = 1) -> list[str]:
-    """Mild texts of our own with these lengths."""
+    """Mild texts with the lengths of `tweet_lengths`."""
     return [of_length(tokens, seed + number) for number, tokens in enumerate(tweet_lengths(count, seed))]
 
 
 def of_length(tokens: int, seed: int) -> str:
-    """A text of so many tokens."""
+    """A text of a number of tokens."""
     return " ".join(random.Random(seed).choices(_WORDS, k=max(1, tokens - _ENDS)))
 
 
 def file_or_generated(file: Path | None, count: int) -> list[str]:
-    """``count`` texts, those of the file in random order if one is given."""
+    """``count`` generated texts, or as many of a file's, in random order."""
     if file is None:
         return generated(count)
     texts = [text for text in read_file(file) if text.strip()]
@@ -47,14 +47,14 @@ def file_or_generated(file: Path | None, count: int) -> list[str]:
 
 
 def mixed(texts: Sequence[str], longest: int) -> list[tuple[str, int]]:
-    """Nine of ten (kind 0) from ``texts``, one of ten (kind 1) with ``longest`` tokens, in random order."""
+    """All ``texts`` (kind 0), and one text of ``longest`` tokens (kind 1) for every nine of them, in random order."""
     both = [(text, 0) for text in texts] + [(of_length(longest, number), 1) for number in range(max(1, len(texts) // 9))]
     random.Random(1).shuffle(both)
     return both
 
 
 def single(path: str, texts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """An HTTP message for each text; kinds stay."""
+    """An HTTP message for each text, with the text's kind."""
     return [(_post(path, {"text": text}), kind) for text, kind in texts]
 
 

@@ -1,4 +1,4 @@
-"""Plain torch on the same texts: a process of its own, float32, nothing beside it."""
+"""Plain torch on the same texts, in a process of its own, in float32."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _SIZES = (4, 8, 16, 32)
 
 
 def measure(texts: Sequence[str]) -> dict[str, Any]:
-    """Runs this module in a process of its own: see `main`."""
+    """Runs this module in a process of its own; the result of `main`."""
     command = [sys.executable, "-m", "benchmarks.torch_alone"]
-    done = subprocess.run(command, cwd=ROOT, input=json.dumps(list(texts)), capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    process = subprocess.run(command, cwd=ROOT, input=json.dumps(list(texts)), capture_output=True, text=True, check=True)
+    figures: dict[str, Any] = json.loads(process.stdout)
+    return figures
 
 
 def main() -> None:
-    """Reads texts (a JSON list) from standard input; prints batch 1 (milliseconds), and texts a second by order and size."""
+    """Reads a JSON list of texts; prints the milliseconds of each text alone, and texts a second by order and batch size."""
     rows = tokens(json.load(sys.stdin))
     model = load()
     with torch.inference_mode():
@@ -46,14 +46,14 @@ def main() -> None:
 
 
 def tokens(texts: Sequence[str], path: Path = MODEL) -> list[list[int]]:
-    """Each text's token ids, as the model's tokenizer makes them."""
+    """The token ids of each text, by the model's tokenizer."""
     tokenizer = Tokenizer.from_buffer(read_extras(path).tokenizer or b"")
     tokenizer.enable_truncation(128)
     return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
 
 
 def load(path: Path = MODEL) -> Any:
-    """The model as torch runs it best: in float32, frozen."""
+    """The model in the form that torch runs fastest: float32, frozen."""
     return torch.jit.freeze(torch.jit.load(str(path)).eval().float())
 
 
@@ -73,8 +73,8 @@ def batch(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _rate(model: Any, rows: list[list[int]], size: int) -> float:
-    taken = sum(seconds(model, rows[at : at + size]) for at in range(0, len(rows), size))
-    return len(rows) / taken
+    elapsed = sum(seconds(model, rows[at : at + size]) for at in range(0, len(rows), size))
+    return len(rows) / elapsed
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fuzzes the function's HTTP framing: ``python -m benchmarks.httpfuzz --messages 1000000``; exit code 1 if anything is wrong."""
+"""Fuzzes the function's HTTP framing: ``python -m benchmarks.httpfuzz --messages 1000000``; exit code 1 if a fault is found."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from loadkit.usage import growth, resident_mib
 from vaccel_common.commandline import options
 
 _READ_TIMEOUT_S, _KEEP_ALIVE_S = 2, 4
-#: Seconds after which a connection that should have ended is a failure: the longer of both, and a busy machine's delay.
+#: Seconds after which a connection that should have ended is a failure: the longer time limit, and the delay of a busy machine.
 _LIMIT_S = 10.0
 _SHOWN = 12
 
 
 @dataclass
 class FuzzTarget:
-    """A server that is fuzzed; its process and its log, if they are ours; its memory so far in MiB."""
+    """A server that is fuzzed; its process and log where the fuzzer has started it; samples of its memory in MiB."""
 
     port: int
     process: subprocess.Popen[bytes] | None = None
@@ -40,26 +40,26 @@ class FuzzTarget:
     sizes: list[float] = field(default_factory=list)
 
     def inspect(self) -> str:
-        """Looks through the log and at the memory; what to say of it."""
+        """Inspects the log and the memory; a summary for the line of progress."""
         if not self.process or not self.log:
-            return "no process of ours"
+            return "not our process"
         self.log.inspect()
         if self.process.poll() is not None:
             return "the function has ended"
         self.sizes.append(resident_mib(self.process.pid))
         return f"{self.sizes[-1]:.1f} MiB"
 
-    def wrong(self) -> list[str]:
-        """What must not be in the log, whether the process has ended or grown."""
-        found = [f"log: {count} {name}" for name, count in self.log.found.items()] if self.log else []
+    def faults(self) -> list[str]:
+        """What must not be in the log, and whether the process has ended or its memory has grown."""
+        faults = [f"log: {count} {name}" for name, count in self.log.found.items()] if self.log else []
         if self.process and self.process.poll() is not None:
-            found.append(f"the function has ended with {self.process.returncode}")
+            faults.append(f"the function has ended with {self.process.returncode}")
         if self.sizes:
             text, flat = growth(self.sizes)
             print(text)
             if not flat:
-                found.append("the function's memory has grown")
-        return found
+                faults.append("the function's memory has grown")
+        return faults
 
 
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
@@ -96,7 +96,7 @@ def _reporter(client: FuzzClient, target: FuzzTarget, every: int) -> Callable[[i
 
 @contextlib.contextmanager
 def _function() -> Iterator[FuzzTarget]:
-    """A function with short limits, on an agent with a model that costs nothing."""
+    """A function with short time limits, on an agent with a model that costs nothing."""
     with tempfile.TemporaryDirectory() as folder:
         model = tiny(Path(folder) / "tiny.pt")
         log = Log(Path(folder) / "function.log")
@@ -111,21 +111,21 @@ def _function() -> Iterator[FuzzTarget]:
 
 
 def _report(client: FuzzClient, target: FuzzTarget, seconds: float, seed: int) -> bool:
-    """Says what happened; whether the process or its log have something wrong."""
+    """Prints the result; whether the process or its log has a fault."""
     counts = client.counts
     print(f"{counts['messages']} messages in {seconds:.0f} s, {counts['messages'] / seconds:.0f}/s")
     print("answers:", ", ".join(f"{status}: {count}" for status, count in sorted(client.statuses.items())))
     for name, count in sorted(counts.items()):
         print(f"  {name}: {count}")
-    wrong = target.wrong()
+    faults = target.faults()
     kinds: dict[str, Failure] = {}
     for failure in client.failures:
         kinds.setdefault(failure.kind, failure)
     for failure in list(kinds.values())[:_SHOWN]:
         _show(failure, client, seed)
     print(*(target.log.shown if target.log else ()), sep="\n")
-    print(f"{len(client.failures)} failures; {', '.join(wrong) or 'nothing in the log, memory is flat'}")
-    return bool(wrong)
+    print(f"{len(client.failures)} failures; {', '.join(faults) or 'no fault in the log, memory is flat'}")
+    return bool(faults)
 
 
 def _show(failure: Failure, client: FuzzClient, seed: int) -> None:
@@ -134,13 +134,13 @@ def _show(failure: Failure, client: FuzzClient, seed: int) -> None:
     def fails(stream: FuzzStream) -> bool:
         again.failures.clear()
         again.run([stream])
-        return any(found.kind == failure.kind for found in again.failures)
+        return any(other.kind == failure.kind for other in again.failures)
 
-    stream, least = failure.stream, minimized(failure, fails)
+    stream, smallest = failure.stream, minimized(failure, fails)
     count = sum(other.kind == failure.kind for other in client.failures)
     print(f"\n{count} times: {failure.wrong}")
     print(f"  --seed {seed} --first {stream.first} --messages {stream.cases}, cut: {stream.cut}")
-    print(f"  bytes: {_literal(least)}\n  answered: {_literal(failure.got)}")
+    print(f"  bytes: {_literal(smallest)}\n  response: {_literal(failure.got)}")
 
 
 def _literal(data: bytes) -> str:

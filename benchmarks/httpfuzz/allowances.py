@@ -54,7 +54,7 @@ class Lenient(Flag):
 
 #: Every combination, the smallest first.
 READINGS = tuple(
-    Lenient(sum(one.value for one in some)) for size in range(len(Lenient) + 1) for some in combinations(tuple(Lenient), size)
+    Lenient(sum(flag.value for flag in flags)) for size in range(len(Lenient) + 1) for flags in combinations(tuple(Lenient), size)
 )
 
 

@@ -60,10 +60,10 @@ def streams(seed: int, first: int, count: int, most: int = 6) -> Iterator[FuzzSt
                 break
             parts.append(case.data)
             wants += verdict.wants[:-1]
-        whole = b"".join((*parts, data))
-        split = chance.randrange(len(whole)) if chance.random() < _SPLIT else 0
+        joined = b"".join((*parts, data))
+        split = chance.randrange(len(joined)) if chance.random() < _SPLIT else 0
         verdict = Expectation((*wants, *verdict.wants), verdict.tail, verdict.reason, verdict.head)
-        yield FuzzStream(begun, number - begun, whole, verdict, case.ends, split)
+        yield FuzzStream(begun, number - begun, joined, verdict, case.ends, split)
 
 
 def minimized(failure: Failure, fails: Callable[[FuzzStream], bool], tries: int = 250, seconds: float = 15.0) -> bytes:
@@ -73,18 +73,18 @@ def minimized(failure: Failure, fails: Callable[[FuzzStream], bool], tries: int 
     data = stream.data.removesuffix(canary)
     budget = itertools.count()
 
-    def still(less: bytes) -> bool:
+    def still(shorter: bytes) -> bool:
         within = next(budget) < tries and time.monotonic() < end
-        whole = less + canary
-        return within and fails(FuzzStream(0, 1, whole, oracle.read(whole), stream.cut))
+        joined = shorter + canary
+        return within and fails(FuzzStream(0, 1, joined, oracle.read(joined), stream.cut))
 
     size = len(data) if still(data) else 0
     while size := size // 2:
         at = 0
         while at < len(data):
-            less = data[:at] + data[at + size :]
-            if still(less):
-                data = less
+            shorter = data[:at] + data[at + size :]
+            if still(shorter):
+                data = shorter
             else:
                 at += size
     return data + canary

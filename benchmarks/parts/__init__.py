@@ -1,4 +1,4 @@
-"""The parts of a run; each measures one thing and gives records for `benchmarks.results`."""
+"""The parts of a run; each measures one thing and returns records for `benchmarks.results`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine's cores as one agent's or shared out among several, each with a function of its own."""
+"""The machine's cores for one agent, or divided among several agents with a function each."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _CLIENTS = 32
 
 
 def measure(run: Run) -> list[Record]:
-    """Records by ``agents``: their requests a second together; ``cores``: of each."""
+    """Records by the number of ``agents``: their total rate; ``cores``: those of each."""
     return [{"repeat": repeat, **_agents(run, count)} for repeat in range(run.plan.repeats) for count in run.plan.agents]
 
 
 def shares(count: int, cores: list[int]) -> list[list[int]]:
-    """Which cores each of ``count`` agents gets: as many to each, or, where there are too few, one that it shares."""
+    """The cores of each of ``count`` agents: the same number for each, or one shared core where there are too few."""
     if count >= len(cores):
         return [[cores[number % len(cores)]] for number in range(count)]
     each = len(cores) // count

@@ -1,4 +1,4 @@
-"""What the way to the agent and back costs: a model that gives back its input, beside a plain unix socket that does so."""
+"""Round trips to the agent, with a model that returns its input, and to a plain unix socket that does the same."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from loadkit.usage import cpu_seconds
 from vaccel_rpc.tensors import Tensor
 
 _SCHEMES = {"unix": "ttrpc, unix", "tcp": "ttrpc, tcp", "grpc+unix": "gRPC, unix", "grpc": "gRPC, tcp"}
-#: Name, and the tensor: an int64, 64 kB, 16 MiB.
+#: Name -> dtype, elements and bytes of the tensor.
 SIZES = {"1 int": ("int64", 1, 8), "64 kB": ("uint8", 64_000, 64_000), "16 MiB": ("uint8", 16 << 20, 16 << 20)}
-_LEAST = 5
+_MIN_CALLS = 5
 
 
 def measure(run: Run) -> list[Record]:
-    """Records by ``way`` and ``size``: milliseconds, GB/s of what goes and comes together, CPU of the agent."""
+    """Records by ``way`` and ``size``: milliseconds, GB/s in both directions together, CPU time of the agent."""
     with tempfile.TemporaryDirectory() as folder:
         echo.save(Path(folder))
         places = [
             f"{scheme}://{folder}/{scheme}.sock" if "unix" in scheme else servers.free_address(scheme) for scheme in _SCHEMES
         ]
         more = [part for place in places[1:] for part in ("-a", place)]
-        found: list[Record] = []
+        records: list[Record] = []
         with servers.agent(places[0], more, models=folder, preload="echo0") as agent:
             for repeat in range(run.plan.repeats):
                 for place, way in zip(places, _SCHEMES.values(), strict=True):
                     run.log(f"{way}, repeat {repeat + 1} of {run.plan.repeats}")
-                    found += [{"way": way, "repeat": repeat, **record} for record in _way(run, place, agent.pid)]
-                found += [{"way": "plain socket", "repeat": repeat, **record} for record in _plain(run, folder)]
-    return found
+                    records += [{"way": way, "repeat": repeat, **record} for record in _way(run, place, agent.pid)]
+                records += [{"way": "plain socket", "repeat": repeat, **record} for record in _plain(run, folder)]
+    return records
 
 
 def _way(run: Run, place: str, pid: int) -> Iterator[Record]:
@@ -62,11 +62,11 @@ def _plain(run: Run, folder: str) -> Iterator[Record]:
             for name, (_, _, size) in SIZES.items():
                 data = size.to_bytes(8) + bytes(size)
 
-                def once(data: bytes = data, size: int = size) -> None:
+                def echo_once(data: bytes = data, size: int = size) -> None:
                     client.sendall(data)
                     assert len(file.read(size)) == size
 
-                yield _record(name, size, repeated(once, run.plan.hop_seconds))
+                yield _record(name, size, repeated(echo_once, run.plan.hop_seconds))
 
 
 def _connected(path: str) -> socket.socket:
@@ -81,16 +81,16 @@ def _connected(path: str) -> socket.socket:
 
 
 def repeated(call: Callable[[], object], seconds: float) -> list[float]:
-    """Seconds of each call, for so long and at least some times; the first ones are left out."""
-    for _ in range(_LEAST):
+    """The seconds of each call, for a time and at least five times, after as many that do not count."""
+    for _ in range(_MIN_CALLS):
         call()
-    taken: list[float] = []
+    durations: list[float] = []
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(taken) < _LEAST:
+    while time.perf_counter() < end or len(durations) < _MIN_CALLS:
         began = time.perf_counter()
         call()
-        taken.append(time.perf_counter() - began)
-    return taken
+        durations.append(time.perf_counter() - began)
+    return durations
 
 
 def _record(name: str, size: int, durations: list[float]) -> Record:

@@ -1,4 +1,4 @@
-"""Many models in one agent: a client that asks them in turn."""
+"""Many models in one agent: a client that runs them in turn."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from loadkit.stats import milliseconds
 from loadkit.usage import memory_mib
 from vaccel_rpc.tensors import Tensor
 
-#: Numbers (float32) in each model: 4 MB of weights.
+#: The float32 weights of each model: 4 MB.
 _WEIGHTS = 1_000_000
-#: ``--max-models`` unless it is given; a model that a session holds is not unloaded for another.
+#: The agent's default ``--max-models``; a model that a session uses is not unloaded for another.
 _LIMIT = 16
 
 
 def measure(run: Run) -> list[Record]:
-    """Records by ``models``; ``limit``: ``--max-models``."""
+    """Records by the number of ``models``; ``limit``: ``--max-models``."""
     return [{"repeat": repeat, **_models(run, count)} for repeat in range(run.plan.repeats) for count in run.plan.models]
 
 

@@ -1,4 +1,4 @@
-"""What the function pays for a request, in microseconds of CPU: the whole under load, and each part by calling it."""
+"""The function's CPU time for a request, in microseconds: the whole under load, and each part by calling it alone."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ Item = TypeVar("Item")
 _CLIENTS = 32
 _BATCHES = 5
 _LIMITS = RequestLimits(128, 10_000, 1 << 20)
-_SERVER, _APP = "HTTP server: frame, gather, hand-over", "application: route, request, response, headers, id, times"
+_SERVER, _APP = "HTTP server: frame, gather, hand-off", "application: route, request, response, headers, id, times"
 
 
 def measure(run: Run) -> list[Record]:
     """Records of ``what`` (``part`` of the ``whole``, or ``beside`` it) in ``us``; of a ``json`` library: ``loads``, ``dumps`` in us."""
-    found: list[Record] = []
+    records: list[Record] = []
     with tempfile.TemporaryDirectory() as folder:
         model = tiny(Path(folder) / "tiny.pt")
         with servers.agent(models=folder, preload="tiny") as agent:
             for repeat in range(run.plan.repeats):
                 run.log(f"a request, repeat {repeat + 1} of {run.plan.repeats}")
-                found.append({"what": "whole", "us": _whole(run, agent.address, model), "repeat": repeat})
-                found.append({"what": "part", "part": _SERVER, "us": _server(run), "repeat": repeat})
-                found += [{**record, "repeat": repeat} for record in _parts(run, agent.address, model)]
-                found += [{**record, "repeat": repeat} for record in _json(run)]
-    return found
+                records.append({"what": "whole", "us": _whole(run, agent.address, model), "repeat": repeat})
+                records.append({"what": "part", "part": _SERVER, "us": _server(run), "repeat": repeat})
+                records += [{**record, "repeat": repeat} for record in _parts(run, agent.address, model)]
+                records += [{**record, "repeat": repeat} for record in _json(run)]
+    return records
 
 
 def _whole(run: Run, place: str, model: Path) -> float:
@@ -92,7 +92,7 @@ def _parts(run: Run, place: str, model: Path) -> Iterator[Record]:
     inputs = _Turns([encoder.encode([text])[0].windows for text in run.texts])
     ran = remote.run_timed(inputs(), 1)
     classifier = Classifier.of_file(extras, _Instant(ran))
-    done = classifier.classify([texts()])
+    classified = classifier.classify([texts()])
     service = _service(classifier)
     bodies = _Turns([json.dumps({"text": text}).encode() for text in run.texts])
     data = _Turns([{"text": text} for text in run.texts])
@@ -100,7 +100,7 @@ def _parts(run: Run, place: str, model: Path) -> Iterator[Record]:
 
     def counted() -> None:
         metrics.request("/classify", 200, 0.01)
-        metrics.classified(done)
+        metrics.classified(classified)
 
     encoding = _us(lambda: tokenizer.encode_batch([texts()]))
     encoded = _us(lambda: encoder.encode([texts()]))
@@ -111,21 +111,21 @@ def _parts(run: Run, place: str, model: Path) -> Iterator[Record]:
         "tensors": encoded - encoding,
         "RPC: encode, send, receive, decode": _us(lambda: remote.run_timed(inputs(), 1, 20), time.process_time),
         "scores": _us(lambda: classifier.classify([texts()])) - encoded,
-        "JSON of the answer": _us(lambda: in_json(answer(done.items, Options(), service.model, many=False))),
+        "JSON of the answer": _us(lambda: in_json(answer(classified.items, Options(), service.model, many=False))),
         "metrics": _us(counted),
     }
     remote.close()
-    told = [parts[name] for name in ("JSON of the body", "validation, options", "JSON of the answer", "metrics")]
-    quiet, loud = _application(service, bodies, done)
-    for name, us in {_APP: quiet - sum(told), **parts}.items():
+    inside = [parts[name] for name in ("JSON of the body", "validation, options", "JSON of the answer", "metrics")]
+    quiet, loud = _application(service, bodies, classified)
+    for name, us in {_APP: quiet - sum(inside), **parts}.items():
         yield {"what": "part", "part": name, "us": us}
     yield {"what": "beside", "part": "a line in the log, LOG_LEVEL=info", "us": loud - quiet}
 
 
-def _application(service: ClassifyService, bodies: Callable[[], bytes], done: Classification) -> Iterator[float]:
-    """The application with a classifier that answers at once, as the log tells errors only, and every request."""
+def _application(service: ClassifyService, bodies: Callable[[], bytes], classified: Classification) -> Iterator[float]:
+    """The application with a classifier that returns at once: with a log of errors alone, and with one of every request."""
     app: Any = create_app(service, Access(service))
-    service.classifier.classify = lambda *_: done  # type: ignore[method-assign]
+    service.classifier.classify = lambda *_: classified  # type: ignore[method-assign]
 
     def call() -> None:
         body = bodies()
@@ -159,7 +159,7 @@ def _json(run: Run) -> Iterator[Record]:
     try:
         other = importlib.import_module("orjson")
     except ImportError:
-        run.log("orjson is not installed: it is left out")
+        run.log("orjson is not installed and is left out")
         return
     yield {"json": "orjson", "loads": _us(lambda: other.loads(bodies())), "dumps": _us(lambda: other.dumps(body))}
 
@@ -173,18 +173,18 @@ def _service(classifier: Classifier) -> ClassifyService:
 
 
 def _us(call: Callable[[], object], clock: Callable[[], float] = time.thread_time, count: int = 400) -> float:
-    """Microseconds of CPU for a call: the median of some batches."""
-    taken = []
+    """Microseconds of CPU time for a call: the median of several batches."""
+    durations = []
     for _ in range(_BATCHES + 1):
         began = clock()
         for _ in range(count):
             call()
-        taken.append((clock() - began) / count * 1e6)
-    return median(taken[1:])
+        durations.append((clock() - began) / count * 1e6)
+    return median(durations[1:])
 
 
 class _Turns(Generic[Item]):
-    """One after the other, and again."""
+    """Returns the items in turn, again and again."""
 
     def __init__(self, items: list[Item]) -> None:
         self._items, self._next = items, 0

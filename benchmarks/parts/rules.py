@@ -1,4 +1,4 @@
-"""Packing rules under the simulator, with a cost model that is fitted first: `benchmarks.simulate`."""
+"""Packing rules in the simulator of `benchmarks.simulate`, with a cost model that is fitted first."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _REQUESTS = 3000
 
 
 def measure(run: Run) -> list[Record]:
-    """Records by ``load`` and ``rule``; the first has the ``cost`` model."""
+    """Records by ``load`` and ``rule``; the first one has the ``cost`` model instead."""
     run.log("fitting the cost model")
     machine = fitted(2 if run.plan.quick else 7)
     cost = machine.cost
     run.log("simulating")
-    found: list[Record] = [{"cost": asdict(cost), "workers": available()}]
+    records: list[Record] = [{"cost": asdict(cost), "workers": available()}]
     for load in standard(cost, tweet_lengths(_REQUESTS), available()):
         for name, rule in all_rules(cost).items():
-            found.append({"load": load.name, "rule": name, **simulate(load, rule, machine, available())[0].as_dict()})
-    return found
+            records.append({"load": load.name, "rule": name, **simulate(load, rule, machine, available())[0].as_dict()})
+    return records

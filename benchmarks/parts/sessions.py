@@ -1,4 +1,4 @@
-"""Idle sessions: what they hold in the agent, and whether an active client beside them is slower."""
+"""Idle sessions: the memory that they hold in the agent, and the latency of an active client beside them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _CONNECTIONS = 1000
 
 
 def measure(run: Run) -> list[Record]:
-    """Records by ``sessions`` (0: none but the active client's) on up to 1,000 ``connections``."""
-    most = max(run.plan.sessions)
-    options = ("--max-sessions", str(most + 10), "--max-connections", str(_CONNECTIONS + 10))
+    """Records by the number of idle ``sessions`` on up to 1,000 ``connections``."""
+    largest = max(run.plan.sessions)
+    options = ("--max-sessions", str(largest + 10), "--max-connections", str(_CONNECTIONS + 10))
     records: list[Record] = []
     with tempfile.TemporaryDirectory() as folder:
         echo.save(Path(folder))

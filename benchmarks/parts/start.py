@@ -1,4 +1,4 @@
-"""Cold starts: a spawned function's first answer, beside ``import torch`` and a hello-world in Flask on the same server."""
+"""Cold starts: from spawning a function to its first response, beside ``import torch`` and a hello-world on the same server."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from loadkit.usage import memory_mib
 
 _BODY = json.dumps({"text": TEXT})
 _PHASE = re.compile(r'^function_start_phase_seconds\{phase="(\w+)"\} (\S+)', re.MULTILINE)
-#: ``import torch`` is slow: it is measured so much more rarely.
+#: ``import torch`` is slow, so it is measured once in this many rounds.
 _TORCH_EVERY = 4
 
 
 def measure(run: Run) -> list[Record]:
-    """Records by ``what`` (function, hello, torch): ``seconds``; of the function ``phases`` and ``memory`` too."""
-    found: list[Record] = []
+    """Records by ``what`` (function, hello, torch): ``seconds``; for the function also ``phases`` and ``memory``."""
+    records: list[Record] = []
     compile_all()
     with servers.agent() as agent:
         _function(agent.address)
         for number in range(run.plan.spawns):
             run.log(f"cold start {number + 1} of {run.plan.spawns}")
-            found += [_function(agent.address), _hello()]
+            records += [_function(agent.address), _hello()]
             if number % _TORCH_EVERY == 0:
-                found.append(_torch())
-    return found
+                records.append(_torch())
+    return records
 
 
 def _function(address: str) -> Record:

@@ -1,4 +1,4 @@
-"""Requests a second and latency, closed loop: plain torch, the function by each address, peers; in turn, and again."""
+"""Closed loop: requests a second and latency of plain torch, the function by each kind of address, and other servers, in turn."""
 
 from __future__ import annotations
 
@@ -7,48 +7,49 @@ from collections.abc import Iterator
 from benchmarks import largest, load, targets, torch_alone
 from benchmarks.peers.environments import PEERS
 from benchmarks.plan import Record, Run
-from benchmarks.texts import MOST, mixed, several, single
+from benchmarks.texts import LONGEST, mixed, several, single
 from loadkit.stats import percentile
 from loadkit.usage import memory_mib
 
-#: Clients of the loads that are measured once: many texts in a request, texts of very different length.
+#: The loads that are measured with few numbers of clients: many texts in a request, texts of very different lengths.
 _SEVERAL, _SEVERAL_CLIENTS, _MIXED_CLIENTS = 16, 8, (8, 32)
 
 
 def measure(run: Run) -> list[Record]:
-    """Records of ``target``, ``load`` (single, several, mixed) and ``clients``; plain torch has ``load`` alone, and the
-    agent's ``largest`` batch, measured beside it.
+    """Records by ``target``, ``load`` (single, several, mixed) and ``clients``.
+
+    Those of plain torch have the load ``alone``, and the agent's ``largest`` batch, measured with them.
     """
-    found: list[Record] = []
-    chosen = [targets.ours(scheme) for scheme in targets.SCHEMES]
-    chosen += [
+    records: list[Record] = []
+    every = [targets.ours(scheme) for scheme in targets.SCHEMES]
+    every += [
         targets.BenchmarkTarget(name, targets.ours("unix", options).run, about=options) for name, options in run.variants.items()
     ]
     if run.peers:
         for peer in PEERS:
             peer.install()
-            chosen.append(targets.BenchmarkTarget(f"{peer.name} {peer.version}", peer.run, several=False, about=peer.about))
+            every.append(targets.BenchmarkTarget(f"{peer.name} {peer.version}", peer.run, several=False, about=peer.about))
     for repeat in range(run.plan.repeats):
         run.log(f"plain torch, repeat {repeat + 1} of {run.plan.repeats}")
-        found += [{**record, "repeat": repeat} for record in _torch(run)]
-        # Another order each time: what drifts is not always on the same one.
-        for target in chosen[repeat % len(chosen) :] + chosen[: repeat % len(chosen)]:
+        records += [{**record, "repeat": repeat} for record in _torch(run)]
+        # The order rotates, so that drift does not always affect the same target.
+        for target in every[repeat % len(every) :] + every[: repeat % len(every)]:
             run.log(f"{target.name}, repeat {repeat + 1} of {run.plan.repeats}")
-            found += [{**record, "repeat": repeat} for record in _target(run, target)]
-    return found
+            records += [{**record, "repeat": repeat} for record in _target(run, target)]
+    return records
 
 
 def _torch(run: Run) -> Iterator[Record]:
-    found = torch_alone.measure(run.texts[: run.plan.alone])
-    single_ms = found["single_ms"]
+    measured = torch_alone.measure(run.texts[: run.plan.alone])
+    single_ms = measured["single_ms"]
     common = {"load": "alone", "largest": largest.measure()}
-    one = {
+    figures = {
         "rate": 1000 * len(single_ms) / sum(single_ms),
         "p50_ms": percentile(single_ms, 0.5),
         "p99_ms": percentile(single_ms, 0.99),
     }
-    yield {"target": "torch, batch 1", **common, **one}
-    for order, rates in found["rates"].items():
+    yield {"target": "torch, batch 1", **common, **figures}
+    for order, rates in measured["rates"].items():
         size = max(rates, key=rates.__getitem__)
         yield {"target": f"torch, {order}", **common, "rate": rates[size], "size": int(size), "rates": rates}
 
@@ -60,7 +61,7 @@ def _target(run: Run, target: targets.BenchmarkTarget) -> Iterator[Record]:
         for clients in plan.clients:
             yield _point(run, target, running, "single", messages, clients)
         for clients in _MIXED_CLIENTS:
-            yield _point(run, target, running, "mixed", single(running.path, mixed(run.texts, MOST)), clients)
+            yield _point(run, target, running, "mixed", single(running.path, mixed(run.texts, LONGEST)), clients)
         if target.several:
             many = several(running.path, run.texts, _SEVERAL)
             yield _point(run, target, running, "several", many, _SEVERAL_CLIENTS)

@@ -11,22 +11,22 @@ from benchmarks.peers.model import PeerClassifier, setting
 
 
 class LitServeWorker(litserve.LitAPI):  # type: ignore[misc,unused-ignore]
-    """What a worker process does."""
+    """The work of a LitServe worker process."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 the library's signature
         """Loads the model."""
         self._classifier = PeerClassifier()
 
     def decode_request(self, request):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 the library reads the annotation
-        """The text."""
+        """The text of a request."""
         return request["text"]
 
     def predict(self, x: Any) -> Any:
-        """A batch, or one text where batches are of one."""
+        """Classifies a batch, or one text where the batch size is 1."""
         return self._classifier.classify(x) if isinstance(x, list) else self._classifier.classify([x])[0]
 
     def encode_response(self, output: Any) -> Any:
-        """The answer as it is."""
+        """The prediction, which LitServe sends as JSON."""
         return output
 
 

@@ -13,15 +13,15 @@ from benchmarks.peers.model import PeerClassifier, setting
 
 
 class MosecWorker(Worker):  # type: ignore[misc,unused-ignore]
-    """A worker process."""
+    """The work of a mosec worker process."""
 
     def __init__(self) -> None:
         self._classifier = PeerClassifier()
 
     def forward(self, data: Any) -> Any:
-        """A batch, or one request where batches are of one."""
+        """Classifies a batch, or one request where the batch size is 1."""
         if isinstance(data, list):
-            return self._classifier.classify([one["text"] for one in data])
+            return self._classifier.classify([request["text"] for request in data])
         return self._classifier.classify([data["text"]])[0]
 
 

@@ -1,4 +1,4 @@
-"""What an HTTP server costs a function: CPU for a request, requests a second, a start, memory; the servers take turns."""
+"""Compares HTTP servers for a function: CPU time for a request, requests a second, start and memory, in turn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vaccel_common.commandline import options
 
 _PATH = "/classify"
 _BODY = json.dumps({"text": TEXT})
-#: The environment that has them all: ``make .venv-servers/installed``.
+#: The environment with all servers: ``make .venv-servers/installed``.
 _OWN = ROOT / ".venv-servers/bin/python"
 
 
@@ -37,14 +37,14 @@ def main(**values: Any) -> None:
     if not names:
         raise click.UsageError("none of these servers is installed")
     compile_all("benchmarks")
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for number in range(config.rounds):
         log(f"round {number + 1} of {config.rounds}")
-        # Another order each time: what drifts is not always on the same one.
+        # The order rotates, so that drift does not always affect the same server.
         at = number % len(names)
-        found += [_measure(python, name, config) for name in names[at:] + names[:at]]
-    head = ("server", "CPU for a request, µs", "requests/s", "spawn to first answer, ms", "RSS, MiB")
-    print(table(head, [_row(found, name) for name in names]))
+        records += [_measure(python, name, config) for name in names[at:] + names[:at]]
+    head = ("server", "CPU for a request, µs", "requests/s", "spawn to first response, ms", "RSS, MiB")
+    print(table(head, [_row(records, name) for name in names]))
 
 
 def _installed(python: str, name: str) -> bool:
@@ -63,14 +63,14 @@ def _measure(python: str, name: str, config: ServersConfig) -> dict[str, Any]:
         messages = single(_PATH, [(text, 0) for text in generated(200)])
         load.run(load.LoadJob([port], messages, config.clients, config.warm))
         outcome = load.run(load.LoadJob([port], messages, config.clients, config.seconds), {"server": [process.pid]})
-        assert all(one.status == 200 for one in outcome.answers), f"{name} answers wrongly"
+        assert all(answer.status == 200 for answer in outcome.answers), f"{name} answers wrongly"
         rate = outcome.summary(0, config.seconds)["rate"]
         rss = memory_mib(process.pid)["rss"]
         return {"name": name, "us": 1000 * outcome.cpu_ms()["server"], "rate": rate, "start_ms": 1000 * start, "rss": rss}
 
 
-def _row(found: list[dict[str, Any]], name: str) -> list[str]:
-    return [SERVERS[name].about, *(shown(pick(found, field, name=name), 0) for field in ("us", "rate", "start_ms", "rss"))]
+def _row(records: list[dict[str, Any]], name: str) -> list[str]:
+    return [SERVERS[name].about, *(shown(pick(records, field, name=name), 0) for field in ("us", "rate", "start_ms", "rss"))]
 
 
 if __name__ == "__main__":

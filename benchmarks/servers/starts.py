@@ -1,4 +1,4 @@
-"""How each server is started: ``python -m benchmarks.servers.starts NAME PORT``. What it imports is its own cost, so each does it itself."""
+"""Starts one server: ``python -m benchmarks.servers.starts NAME PORT``. Each imports its own packages, which are part of its cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from function.server.application import Application
 
-#: Of a server that has a fixed number of them: as many as there are clients.
+#: The threads of a server with a fixed number of them: one for each client.
 _THREADS = 32
 _HOST = "127.0.0.1"
 
@@ -21,7 +21,7 @@ def _cheroot(port: int) -> None:
     from benchmarks.servers.stub import app
 
     server = Server((_HOST, port), app, numthreads=_THREADS)
-    # Of more it closes some that are idle, while the next request is on its way.
+    # With more connections it closes idle ones, on which the next request may be arriving.
     server.keep_alive_conn_limit = 4 * _THREADS
     server.start()
 
@@ -75,7 +75,7 @@ def _granian_asgi(port: int) -> None:
 
 
 def _application() -> Application:
-    """Our ASGI application over the stub."""
+    """The function's ASGI application with the stub."""
     from benchmarks.bare import application
     from benchmarks.servers.stub import app
 
@@ -84,7 +84,7 @@ def _application() -> Application:
 
 @dataclass(frozen=True)
 class ComparedServer:
-    """A server; ``about`` is for the table, ``needs`` what pip calls what it imports."""
+    """A server; ``about``: its name in tables; ``module``: what it imports; ``needs``: the package that has it."""
 
     about: str
     module: str

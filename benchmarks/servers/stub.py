@@ -1,4 +1,4 @@
-"""The least of a function in Flask: it reads the body and answers as though it had classified it."""
+"""The smallest function in Flask: it reads the body and responds as if it had classified it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ _ANSWER = b'{"label":"neither"}\n'
 
 @app.route("/classify", methods=["POST"])
 def classify() -> Response:
-    """Reads the body and gives the least answer."""
+    """Reads the body and returns the smallest response."""
     request.get_data()
     return Response(_ANSWER, mimetype="application/json")

@@ -1,4 +1,4 @@
-"""Compares packing rules: ``python -m benchmarks.simulate``."""
+"""Compares packing rules in a simulation: ``python -m benchmarks.simulate``."""
 
 from __future__ import annotations
 

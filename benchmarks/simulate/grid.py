@@ -1,4 +1,4 @@
-"""Measures the grid that the cost model is fitted to: the agent's own program on one thread, in a process of its own."""
+"""Measures the grid of batches that the cost model is fitted to: the agent's program on one thread, in a process of its own."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _MODEL = ROOT / "models/tweets.pt"
 
 
 def measure(times: int = 7) -> Machine:
-    """This machine, from medians of so many ``times``; takes half a minute."""
+    """This machine, from medians of several ``times``; takes half a minute."""
     command = [sys.executable, "-m", "benchmarks.simulate.grid", str(times)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
-    return Machine(fit([(rows, length, taken) for rows, length, taken in found["points"]]), found["alone"])
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    output = json.loads(process.stdout)
+    return Machine(fit([(rows, length, duration) for rows, length, duration in output["points"]]), output["alone"])
 
 
 def main() -> None:
-    """Prints the points, and the part of its time that one row takes with every core."""
+    """Prints the points, and the share of its time on one thread that one row takes with every core."""
     device, times = TorchDevice("cpu", available()), int(sys.argv[1])
     program = load(_MODEL, device)
     points = [(rows, length, _median(program, rows, length, times)) for length in _LENGTHS for rows in _ROWS]
-    one = {length: taken for rows, length, taken in points if rows == 1}
-    every = {length: _median(program, 1, length, times, alone=True) for length in _LENGTHS}
-    print(json.dumps({"points": points, "alone": statistics.median(every[length] / one[length] for length in _LENGTHS)}))
+    single = {length: duration for rows, length, duration in points if rows == 1}
+    parallel = {length: _median(program, 1, length, times, alone=True) for length in _LENGTHS}
+    print(json.dumps({"points": points, "alone": statistics.median(parallel[length] / single[length] for length in _LENGTHS)}))
 
 
 def _median(program: TorchProgram, rows: int, length: int, times: int, *, alone: bool = False) -> float:

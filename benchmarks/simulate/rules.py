@@ -1,4 +1,4 @@
-"""The rules that are compared: which of the waiting requests run next, together."""
+"""The packing rules to compare: which of the waiting requests run next in one batch."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from agent.engines.layout import Shape
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request that waits since ``arrived`` seconds."""
+    """A waiting request and its time of arrival in seconds."""
 
     arrived: float
     shape: Shape
 
 
-#: What waits (oldest first), the time, how many workers are free -> indices of what runs next.
+#: The waiting requests (oldest first), the time, the number of free workers -> the indices of those that run next.
 Rule = Callable[[Sequence[Waiting], float, int], list[int]]
 
 
 def share(waiting: Sequence[Waiting], limits: BatchLimits, free: int) -> BatchLimits:
-    """No more rows than leave work for the other workers that are free: as `agent.batching.batcher` has it."""
-    rows = -(-sum(one.shape.rows for one in waiting) // max(1, free))
+    """The limits with so few rows that the other free workers get work too, as in `agent.batching.batcher`."""
+    rows = -(-sum(request.shape.rows for request in waiting) // max(1, free))
     return replace(limits, rows=min(limits.rows, max(1, rows)))
 
 
 def packed(cost: Cost, limits: BatchLimits) -> Rule:
-    """The shipped rule: the oldest, and those nearest to it in length while it is quicker to run them together."""
-    return lambda waiting, _, free: pack([one.shape for one in waiting], share(waiting, limits, free), cost)
+    """The shipped rule: the oldest request, and those nearest in length while running them together is faster."""
+    return lambda waiting, _, free: pack([request.shape for request in waiting], share(waiting, limits, free), cost)
 
 
 def padded(rows: int, padding: float) -> Rule:
-    """The oldest, and those nearest to it in length, while ``padding`` is no larger a part of the batch."""
+    """The oldest request, and those nearest in length, while padding is at most the share ``padding`` of the batch."""
 
     def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
-        most = share(waiting, BatchLimits(rows=rows), free).rows
+        max_rows = share(waiting, BatchLimits(rows=rows), free).rows
         chosen, longest, tokens = [0], waiting[0].shape.length, waiting[0].shape.length
         for i in sorted(range(1, len(waiting)), key=lambda i: abs(waiting[i].shape.length - waiting[0].shape.length)):
             length = waiting[i].shape.length
-            whole = (len(chosen) + 1) * max(longest, length)
-            if len(chosen) < most and whole - tokens - length <= padding * whole:
+            padded_tokens = (len(chosen) + 1) * max(longest, length)
+            if len(chosen) < max_rows and padded_tokens - tokens - length <= padding * padded_tokens:
                 chosen.append(i)
                 longest, tokens = max(longest, length), tokens + length
         return chosen
@@ -51,12 +51,12 @@ def padded(rows: int, padding: float) -> Rule:
 
 
 def arrival(rows: int) -> Rule:
-    """The oldest, whatever their lengths."""
+    """The oldest requests, whatever their lengths."""
     return lambda waiting, _, free: list(range(min(len(waiting), share(waiting, BatchLimits(rows=rows), free).rows)))
 
 
 def window(size: int, rows: int) -> Rule:
-    """The ``size`` oldest sorted by length; of the runs of neighbours that hold the oldest, the one with the least padding."""
+    """Of the ``size`` oldest requests sorted by length: the run of neighbours with the oldest one that has the least padding."""
 
     def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
         ordered = _by_length(waiting, range(min(size, len(waiting))))
@@ -67,31 +67,31 @@ def window(size: int, rows: int) -> Rule:
 
 
 def cheapest(cost: Cost, rows: int) -> Rule:
-    """Of the runs of neighbours in length that hold the oldest, of any size, the one that takes least time for each row."""
+    """Of all runs of neighbours in length with the oldest request: the one that takes the least time for each row."""
 
     def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
         ordered = _by_length(waiting, range(len(waiting)))
-        most = min(len(ordered), share(waiting, BatchLimits(rows=rows), free).rows)
-        runs = [run for count in range(1, most + 1) for run in _runs(ordered, count)]
+        max_rows = min(len(ordered), share(waiting, BatchLimits(rows=rows), free).rows)
+        runs = [run for count in range(1, max_rows + 1) for run in _runs(ordered, count)]
         return min(runs, key=lambda run: cost.seconds(len(run), waiting[run[-1]].shape.length) / len(run))
 
     return rule
 
 
 def shortest(cost: Cost, rows: int, bound: float) -> Rule:
-    """The shortest first; one that has waited for ``bound`` seconds goes before them, with those nearest to it."""
+    """The shortest first; a request that has waited for ``bound`` seconds goes first, with those nearest in length."""
 
     def rule(waiting: Sequence[Waiting], now: float, free: int) -> list[int]:
         limits = share(waiting, BatchLimits(rows=rows), free)
         if now - waiting[0].arrived >= bound:
-            return pack([one.shape for one in waiting], limits, cost)
+            return pack([request.shape for request in waiting], limits, cost)
         return _by_length(waiting, range(len(waiting)))[: limits.rows]
 
     return rule
 
 
 def all_rules(cost: Cost) -> dict[str, Rule]:
-    """Name -> rule; the first is what ships."""
+    """The rules by name; the first is the shipped one."""
     shipped = BatchLimits()
     return {
         f"shipped (overhead {shipped.overhead:g})": packed(cost, shipped),
@@ -115,7 +115,7 @@ def _by_length(waiting: Sequence[Waiting], indices: range) -> list[int]:
 
 
 def _runs(ordered: list[int], count: int) -> list[list[int]]:
-    """Every run of ``count`` neighbours that holds the oldest (0)."""
+    """Every run of ``count`` neighbours that includes the oldest request, whose index is 0."""
     at = ordered.index(0)
     return [ordered[i : i + count] for i in range(max(0, at - count + 1), min(at, len(ordered) - count) + 1)]
 

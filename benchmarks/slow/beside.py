@@ -1,4 +1,4 @@
-"""Normal clients alone and beside slow ones, in turn: their median, refusals, threads, memory."""
+"""Normal clients alone and beside slow ones, in turn: their latency and refusals, the function's threads and memory."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from benchmarks.slow.clients import SlowCounts, SlowJob, beside
 from benchmarks.texts import generated, single
 from loadkit import usage
 
-#: Seconds in which those who have left are forgotten.
+#: Seconds in which the function cleans up after clients that have left.
 _SETTLE_S = 2.0
 _WARM_S = 1.0
 
 
 @dataclass(frozen=True)
 class SlowPlan:
-    """``rounds`` of alone and beside, so many seconds each; ``settle``: seconds after the last slow client has come."""
+    """One comparison; times in seconds.
+
+    ``rounds`` of measurements alone and beside ``slow`` clients, which connect ``over`` some time; ``settle``: the time after that
+    and before the measurement.
+    """
 
     kind: str
     slow: int
@@ -33,7 +37,7 @@ class SlowPlan:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measurement. ``cores``: what function and agent took of the machine."""
+    """One measurement of the normal clients. ``cores``: how many cores function and agent used."""
 
     median: float
     p99: float
@@ -48,7 +52,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class SlowResult:
-    """Slices in their order: one more alone than beside."""
+    """The measurements in their order; there is one more alone than beside."""
 
     plan: SlowPlan
     alone: list[Measurement]
@@ -56,32 +60,34 @@ class SlowResult:
     seen: SlowCounts
 
     def ratios(self) -> list[float]:
-        """Each median beside the slow ones over the mean of those before and after: what drifts is in both."""
+        """Each median beside the slow clients, divided by the mean of the medians before and after it, so that drift cancels out."""
         around = zip(self.alone, self.alone[1:], strict=False)
-        return [2 * one.median / (before.median + after.median) for one, (before, after) in zip(self.beside, around, strict=True)]
+        return [
+            2 * each.median / (before.median + after.median) for each, (before, after) in zip(self.beside, around, strict=True)
+        ]
 
 
 def measure(plan: SlowPlan, log: Callable[[str], None], **env: str) -> SlowResult:
-    """A function with these variables and an agent, the shipped model."""
-    found = SlowResult(plan, [], [], SlowCounts())
+    """Measures a function with these variables and an agent with the shipped model."""
+    result = SlowResult(plan, [], [], SlowCounts())
     with targets.pair("unix", (), (), **env) as running:
-        _slice(running, plan, _WARM_S)
+        _measured(running, plan, _WARM_S)
         for number in range(plan.rounds):
             log(f"{plan.kind}, round {number + 1} of {plan.rounds}")
-            found.alone.append(_slice(running, plan, plan.seconds))
-            with beside(SlowJob(running.ports[0], plan.kind, plan.slow, plan.over), found.seen):
+            result.alone.append(_measured(running, plan, plan.seconds))
+            with beside(SlowJob(running.ports[0], plan.kind, plan.slow, plan.over), result.seen):
                 time.sleep(plan.over + plan.settle)
-                found.beside.append(_slice(running, plan, plan.seconds))
+                result.beside.append(_measured(running, plan, plan.seconds))
             time.sleep(_SETTLE_S)
-        found.alone.append(_slice(running, plan, plan.seconds))
-    return found
+        result.alone.append(_measured(running, plan, plan.seconds))
+    return result
 
 
-def markdown(found: SlowResult) -> str:
-    """A table, and what the slow clients saw."""
-    plan = found.plan
-    after = found.alone[-1:]
-    rows = [("alone", found.alone[:-1]), (f"beside {plan.slow:,}", found.beside), ("after", after)]
+def markdown(result: SlowResult) -> str:
+    """A table, and a sentence about what the slow clients saw."""
+    plan = result.plan
+    after = result.alone[-1:]
+    rows = [("alone", result.alone[:-1]), (f"beside {plan.slow:,}", result.beside), ("after", after)]
     head = (
         "normal clients",
         "median, ms",
@@ -94,17 +100,17 @@ def markdown(found: SlowResult) -> str:
         "descriptors",
         "cores",
     )
-    made = [(name, *_cells(slices)) for name, slices in rows]
-    made.append(("ratio", shown(found.ratios(), 2), *[""] * (len(head) - 2)))
-    return f"{table(head, made)}\n\n{_memory(found)} {_told(found.seen)}"
+    cells = [(name, *_cells(measurements)) for name, measurements in rows]
+    cells.append(("ratio", shown(result.ratios(), 2), *[""] * (len(head) - 2)))
+    return f"{table(head, cells)}\n\n{_memory(result)} {_seen(result.seen)}"
 
 
-def _slice(running: targets.Running, plan: SlowPlan, seconds: float) -> Measurement:
+def _measured(running: targets.Running, plan: SlowPlan, seconds: float) -> Measurement:
     pid = running.pids["function"][0]
     job = load.LoadJob(list(running.ports), single(running.path, [(text, 0) for text in generated(200)]), plan.normal, seconds)
     outcome = load.run(job, running.pids)
     summary = outcome.summary(0, float("inf"))
-    answered = sum(one.status == 200 for one in outcome.answers)
+    answered = sum(answer.status == 200 for answer in outcome.answers)
     cores = {name: outcome.cpu[name] / outcome.seconds for name in running.pids}
     return Measurement(
         summary["p50_ms"], summary["p99_ms"], answered, summary["refused"], summary["failed"],
@@ -112,29 +118,29 @@ def _slice(running: targets.Running, plan: SlowPlan, seconds: float) -> Measurem
     )  # fmt: skip
 
 
-def _cells(slices: Sequence[Measurement]) -> list[str]:
-    cores = [statistics.median(one.cores[name] for one in slices) for name in slices[0].cores]
+def _cells(measurements: Sequence[Measurement]) -> list[str]:
+    cores = [statistics.median(each.cores[name] for each in measurements) for name in measurements[0].cores]
     return [
-        shown([one.median for one in slices]),
-        shown([one.p99 for one in slices]),
-        f"{sum(one.answered for one in slices):,}",
-        f"{sum(one.refused for one in slices)}",
-        f"{sum(one.failed for one in slices)}",
-        f"{max(one.threads for one in slices)}",
-        shown([one.memory for one in slices]),
-        f"{max(one.files for one in slices):,}",
-        ", ".join(f"{name} {cores[at]:.2f}" for at, name in enumerate(slices[0].cores)),
+        shown([each.median for each in measurements]),
+        shown([each.p99 for each in measurements]),
+        f"{sum(each.answered for each in measurements):,}",
+        f"{sum(each.refused for each in measurements)}",
+        f"{sum(each.failed for each in measurements)}",
+        f"{max(each.threads for each in measurements)}",
+        shown([each.memory for each in measurements]),
+        f"{max(each.files for each in measurements):,}",
+        ", ".join(f"{name} {cores[at]:.2f}" for at, name in enumerate(measurements[0].cores)),
     ]
 
 
-def _memory(found: SlowResult) -> str:
-    sizes = [size for pair in zip(found.alone, found.beside, strict=False) for size in (pair[0].memory, pair[1].memory)]
-    return f"Resident MiB, alone and beside in turn: {', '.join(f'{size:.1f}' for size in [*sizes, found.alone[-1].memory])}."
+def _memory(result: SlowResult) -> str:
+    sizes = [size for pair in zip(result.alone, result.beside, strict=False) for size in (pair[0].memory, pair[1].memory)]
+    return f"Resident MiB, alone and beside in turn: {', '.join(f'{size:.1f}' for size in [*sizes, result.alone[-1].memory])}."
 
 
-def _told(seen: SlowCounts) -> str:
+def _seen(seen: SlowCounts) -> str:
     ends = ", ".join(f"{name}: {count:,}" for name, count in sorted(seen.answers.items()))
     return (
-        f"The slow clients connected {seen.connections:,} times, sent {seen.sent / seen.seconds:,.0f} bytes a second, "
-        f"were told {ends or 'nothing'}, and took {seen.cpu / seen.seconds:.2f} cores themselves."
+        f"The slow clients connected {seen.connections:,} times, sent {seen.sent / seen.seconds:,.0f} bytes a second and used "
+        f"{seen.cpu / seen.seconds:.2f} cores; their connections ended by {ends or 'their own choice'}."
     )

@@ -1,6 +1,6 @@
-"""The process that has the slow clients: one thread, raw sockets, epoll. It shares the cores with what is measured, so it must cost little.
+"""The process that runs the slow clients: one thread, raw sockets, epoll, since it shares the cores with what is measured.
 
-``python -m benchmarks.slow.clients`` reads a `SlowJob` from standard input, and ends with it; then it prints what it saw.
+``python -m benchmarks.slow.clients`` reads a `SlowJob` from standard input, and prints its counts when that ends.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from benchmarks.slow.scripts import Script
 from loadkit.processes import ROOT, raise_file_limit
 
 KINDS = {"dripping": scripts.dripping, "deaf": scripts.deaf, "idle": scripts.idle, "begun": scripts.begun}
-#: Clients whose turn it is are served so often: each byte in its own time would cost a wake-up each.
+#: Seconds between two turns of the loop, which serves all clients that are due: a wake-up for each byte would cost more.
 _TICK_S = 0.01
-#: What a client that reads nothing lets the kernel keep for it.
+#: The receive buffer of a client that reads nothing.
 _DEAF_BUFFER = 4096
 
 
 @dataclass(frozen=True)
 class SlowJob:
-    """``count`` clients of a kind, which come over so many seconds; each sends a byte every ``pause`` seconds."""
+    """``count`` clients of a kind, which connect ``over`` some seconds; each sends a byte every ``pause`` seconds."""
 
     port: int
     kind: str
@@ -42,7 +42,7 @@ class SlowJob:
 
 @dataclass
 class SlowCounts:
-    """``answers``: connections by the status that came first, or by how they ended without any."""
+    """What the clients saw; ``answers``: connections by the first status, or by how they ended without one."""
 
     answers: Counter[str] = field(default_factory=Counter)
     connections: int = 0
@@ -51,7 +51,7 @@ class SlowCounts:
     seconds: float = 0.0
 
     def add(self, other: SlowCounts) -> None:
-        """Another process's, too."""
+        """Adds the counts of another process."""
         self.answers += other.answers
         self.connections += other.connections
         self.sent += other.sent
@@ -69,7 +69,7 @@ class _SlowClient:
 
 
 class SlowClients:
-    """So many clients; one that the server has answered or closed comes again."""
+    """The clients of a job. One that the server has answered or disconnected connects again."""
 
     def __init__(self, job: SlowJob, kinds: Sequence[Script]) -> None:
         self._port, self._pause = job.port, job.pause
@@ -78,15 +78,15 @@ class SlowClients:
         self.seen = SlowCounts()
         clients = (_SlowClient(kinds[number % len(kinds)]) for number in range(job.count))
         now = time.perf_counter()
-        #: When it is whose turn; the number decides between two of the same time.
-        self._turns = [(now + number * job.over / job.count, number, client) for number, client in enumerate(clients)]
+        #: When each client is due; the number decides between clients that are due at the same time.
+        self._due = [(now + number * job.over / job.count, number, client) for number, client in enumerate(clients)]
         self._number = job.count
 
     def tick(self) -> None:
-        """Whose turn it is sends; what the server has sent is read, but by those who read nothing."""
+        """Lets the clients that are due send, and reads what the server has sent to those that read."""
         now = time.perf_counter()
-        while self._turns and self._turns[0][0] <= now:
-            due, _, client = heapq.heappop(self._turns)
+        while self._due and self._due[0][0] <= now:
+            due, _, client = heapq.heappop(self._due)
             if client.sock is None:
                 self._connect(client)
             if client.sock is not None and not self._send(client):
@@ -97,7 +97,7 @@ class SlowClients:
             self._ready(self._open[number], events)
 
     def close(self) -> None:
-        """Everybody leaves."""
+        """Closes every connection."""
         for client in self._open.values():
             if client.sock:
                 client.sock.close()
@@ -105,7 +105,7 @@ class SlowClients:
 
     def _later(self, client: _SlowClient, due: float) -> None:
         self._number += 1
-        heapq.heappush(self._turns, (max(due, time.perf_counter() - self._pause) + self._pause, self._number, client))
+        heapq.heappush(self._due, (max(due, time.perf_counter() - self._pause) + self._pause, self._number, client))
 
     def _connect(self, client: _SlowClient) -> None:
         sock = socket.socket()
@@ -122,7 +122,7 @@ class SlowClients:
         self._epoll.register(sock.fileno(), select.EPOLLOUT if client.script.over_and_over else select.EPOLLIN)
 
     def _send(self, client: _SlowClient) -> bool:
-        """Sends what is due; whether the connection is still there."""
+        """Sends what is due; False where the connection has ended."""
         assert client.sock
         dripped = not client.waiting
         data = client.waiting or client.script.rest[client.at : client.at + 1]
@@ -169,7 +169,7 @@ class SlowClients:
 
 @contextlib.contextmanager
 def beside(job: SlowJob, seen: SlowCounts) -> Iterator[int]:
-    """The clients, for as long as it lasts, in a process of their own: its id. What they saw is added to ``seen``."""
+    """Runs the clients in a process of their own during the block, and yields its id. Their counts are added to ``seen``."""
     command = [sys.executable, "-m", "benchmarks.slow.clients"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
@@ -179,12 +179,12 @@ def beside(job: SlowJob, seen: SlowCounts) -> Iterator[int]:
             yield process.pid
         finally:
             out, _ = process.communicate()
-    found = json.loads(out)
-    seen.add(SlowCounts(**{**found, "answers": Counter(found["answers"])}))
+    counts = json.loads(out)
+    seen.add(SlowCounts(**{**counts, "answers": Counter(counts["answers"])}))
 
 
 def main() -> None:
-    """Does its job until standard input ends."""
+    """Runs a job until standard input ends."""
     raise_file_limit()
     job = SlowJob(**json.loads(sys.stdin.readline()))
     clients = SlowClients(job, KINDS[job.kind]())

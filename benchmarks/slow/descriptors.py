@@ -1,4 +1,4 @@
-"""A function with few descriptors under more connections than that: whether a new client is answered, and what the log says."""
+"""A function with fewer descriptors than connections: whether new clients get responses, and how much it logs."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from loadkit import servers
 from loadkit.texts import TEXT
 from loadkit.usage import descriptors
 
-#: The limit is the process's own, before the function begins; its log goes to a file.
+#: Runs its arguments with a limit of its own on descriptors, and their log in a file.
 _LIMITED = 'ulimit -n "$1"; exec 2>"$2"; shift 2; exec "$@"'
 _BODY = json.dumps({"text": TEXT})
 _PAUSE_S = 0.1
 _TIMEOUT_S = 10.0
-_COME_S = 1.0
-_WAIT_S = 30.0
-_NAMES = {"idle": "idle; closed ones come again", "begun": "with half a head"}
+_CONNECT_S = 1.0
+_RECOVER_S = 30.0
+_NAMES = {"idle": "idle; closed ones connect again", "begun": "with an incomplete head"}
 
 
 @dataclass
 class DescriptorResult:
-    """``during``: new clients' status (0: none) and seconds; ``after``: seconds until one was answered, once all had left.
+    """What new clients saw, and what the function did meanwhile.
 
-    ``lines``: of the log a second, but those of the new clients' own requests; ``files``: descriptors in use.
+    ``during``: each new client's status (0: none) and seconds; ``after``: seconds until a new client got a response once all
+    others had left. ``lines``: log lines a second, without those of the new clients' requests; ``files``: descriptors in use.
     """
 
     kind: str
@@ -42,54 +43,60 @@ class DescriptorResult:
 
 
 def measure(files: int, connections: int, seconds: float, log: Callable[[str], None]) -> list[DescriptorResult]:
-    """So many connections, idle and begun, on a function that may open ``files``."""
-    found = []
+    """Opens idle and begun connections to a function that may open ``files`` descriptors."""
+    results = []
     with servers.agent() as agent:
         for kind in _NAMES:
             log(f"descriptors, {kind}")
-            found.append(_measure(agent.address, kind, files, connections, seconds))
-    return found
+            results.append(_measure(agent.address, kind, files, connections, seconds))
+    return results
 
 
-def markdown(found: list[DescriptorResult]) -> str:
-    """A row for each kind."""
+def markdown(results: list[DescriptorResult]) -> str:
+    """A table with a row for each kind of connection."""
     head = (
         "connections", "new clients meanwhile", "answered", "refused (503)", "failed", "median, ms", "slowest, ms",
         "answered after all had left, ms", "log lines a second", "descriptors",
     )  # fmt: skip
-    return table(head, [_row(one) for one in found])
+    return table(head, [_row(result) for result in results])
 
 
-def _row(one: DescriptorResult) -> list[str]:
-    statuses = [status for status, _ in one.during]
-    times = [1000 * taken for _, taken in one.during]
+def _row(result: DescriptorResult) -> list[str]:
+    statuses = [status for status, _ in result.during]
+    times = [1000 * seconds for _, seconds in result.during]
     failed = sum(status not in (200, 503) for status in statuses)
     counts = [len(statuses), statuses.count(200), statuses.count(503), failed]
-    measured = [statistics.median(times), max(times), 1000 * one.after]
-    return [_NAMES[one.kind], *map(str, counts), *(f"{value:.0f}" for value in measured), f"{one.lines:.1f}", f"{one.files}"]
+    measured = [statistics.median(times), max(times), 1000 * result.after]
+    return [
+        _NAMES[result.kind],
+        *map(str, counts),
+        *(f"{value:.0f}" for value in measured),
+        f"{result.lines:.1f}",
+        f"{result.files}",
+    ]
 
 
 def _measure(address: str, kind: str, files: int, connections: int, seconds: float) -> DescriptorResult:
-    found = DescriptorResult(kind)
+    result = DescriptorResult(kind)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         wrapper = ["sh", "-c", _LIMITED, "sh", str(files), str(log)]
         with servers.function(address, {"LOG_LEVEL": "info"}, wrapper=wrapper) as function:
             port, pid = function.port, function.pid
-            with beside(SlowJob(port, kind, connections, _COME_S), SlowCounts()):
-                time.sleep(2 * _COME_S)
+            with beside(SlowJob(port, kind, connections, _CONNECT_S), SlowCounts()):
+                time.sleep(2 * _CONNECT_S)
                 before, began = _lines(log), time.monotonic()
                 while time.monotonic() < began + seconds:
-                    found.during.append(_new_client(port))
-                    found.files = max(found.files, descriptors(pid))
+                    result.during.append(_new_client(port))
+                    result.files = max(result.files, descriptors(pid))
                     time.sleep(_PAUSE_S)
-                found.lines = (_lines(log) - before) / (time.monotonic() - began)
+                result.lines = (_lines(log) - before) / (time.monotonic() - began)
             left = time.perf_counter()
-            while time.perf_counter() < left + _WAIT_S:
+            while time.perf_counter() < left + _RECOVER_S:
                 if _new_client(port)[0] == 200:
-                    found.after = time.perf_counter() - left
+                    result.after = time.perf_counter() - left
                     break
-    return found
+    return result
 
 
 def _new_client(port: int) -> tuple[int, float]:
@@ -107,5 +114,5 @@ def _new_client(port: int) -> tuple[int, float]:
 
 
 def _lines(log: Path) -> int:
-    """Lines so far, but one for each request that was answered."""
+    """The number of log lines, without those of requests that got status 200."""
     return sum("status=200" not in line for line in log.read_text().splitlines())

@@ -1,4 +1,5 @@
-"""What slow clients send: every route and content type by the byte, much that is never read, or nothing at all."""
+"""What slow clients send: to every route and with every content type byte by byte, many requests whose responses are never read,
+or nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ _INFER = "/v2/models/tweets/infer"
 
 @dataclass(frozen=True)
 class Script:
-    """One kind of client: sends ``first`` at once and ``rest`` a byte at a time; or ``first``, then ``over_and_over`` and reads nothing."""
+    """One kind of client: it sends ``first`` at once and ``rest`` byte by byte; or ``first`` and then ``over_and_over``, and never reads."""
 
     name: str
     first: bytes
@@ -28,14 +29,14 @@ class Script:
 
 
 def dripping() -> list[Script]:
-    """A byte a second: each way in, with a length and in chunks, and heads that come so, too."""
+    """A byte a second: each way in, with a length and in chunks; for each route also from the first byte of the head."""
     bodies = [_whole(way, chunked=chunked) for way in ways() for chunked in (False, True)]
     heads = [_whole(way, chunked=False) for way in ways() if way.name in _SLOW_HEADS]
-    return [*bodies, *(Script(f"{one.name}, from its first byte", b"", one.first + one.rest) for one in heads)]
+    return [*bodies, *(Script(f"{script.name}, from its first byte", b"", script.first + script.rest) for script in heads)]
 
 
 def deaf() -> list[Script]:
-    """Large answers that cost the model nothing, and are never read: one after the other, and a stream of lines."""
+    """Requests with large responses that cost the model nothing and are never read: pipelined, and as a stream of lines."""
     get = head("GET", "/openapi.json", {})
     errors = json.dumps({"texts": [""] * 128, "errors": "item"}).encode()
     refused = post("/classify", errors)
@@ -53,8 +54,8 @@ def idle() -> list[Script]:
 
 
 def begun() -> list[Script]:
-    """Connections on which a request begins and does not go on."""
-    return [Script("half a head", b"POST /clas")]
+    """Connections on which a request begins and never continues."""
+    return [Script("incomplete head", b"POST /clas")]
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,10 @@ def ways() -> Sequence[Way]:
         Way(
             "form", "/classify", {"Content-Type": "application/x-www-form-urlencoded"}, f"text={_TEXT}".replace(" ", "+").encode()
         ),
-        # Not taken, and gathered like any other before it is refused.
+        # Not supported; the body is gathered like any other before it is refused.
         Way("multipart", "/classify", {"Content-Type": form}, parts),
         Way("lines", "/classify", {"Content-Type": _LINES}, text + b"\n"),
-        # Each is whole within READ_TIMEOUT_S, so the stream goes on, with an error for each.
+        # Each line is complete within READ_TIMEOUT_S, so the stream continues, with an error for each line.
         Way("short lines", "/classify", {"Content-Type": _LINES}, b"{}\n" * 100),
         Way("event, binary", "/", {"Content-Type": "application/json", **events}, text),
         Way("event, structured", "/", {"Content-Type": "application/cloudevents+json"}, _structured()),
@@ -94,7 +95,7 @@ def ways() -> Sequence[Way]:
     )
 
 
-#: The ways whose heads come by the byte, too: one for each route.
+#: The ways whose heads are also sent byte by byte: one for each route.
 _SLOW_HEADS = ("JSON", "lines", "event, binary", "inference, binary")
 
 
@@ -105,6 +106,6 @@ def _structured() -> bytes:
 def _whole(way: Way, *, chunked: bool) -> Script:
     framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(way.body))}
     body = chunk(way.body) + LAST_CHUNK if chunked else way.body
-    # The connection ends with the answer, wherever the client is by then: it comes again.
+    # The connection ends with the response, however much the client has sent; the client then connects again.
     first = head("POST", way.path, {**way.headers, **framing, "Connection": "close"})
     return Script(f"{way.name}, {'chunked' if chunked else 'length'}", first, body)

@@ -1,4 +1,4 @@
-"""A table for each marker of the page."""
+"""The tables of docs/performance.md, one for each marker of the page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmarks.markdown import table
 from benchmarks.results import Results
 from benchmarks.tables import load, parts
 
-#: Name of a marker -> its part of the results, and the table.
+#: Name of a marker -> the part of the results that it shows, and the function that formats the table.
 TABLES: dict[str, tuple[str, Callable[[Results], str]]] = {
     "goals": ("throughput", load.goals),
     "throughput": ("throughput", load.throughput),
@@ -27,7 +27,7 @@ TABLES: dict[str, tuple[str, Callable[[Results], str]]] = {
 
 
 def setup(results: Results) -> str:
-    """Machine, versions, texts, when."""
+    """The machine, the versions, the texts, and when each part was measured."""
     rows = []
     for name, part in results.parts.items():
         machine = part["machine"]

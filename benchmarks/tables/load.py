@@ -1,4 +1,4 @@
-"""Tables of what was put under load."""
+"""Tables of the parts that put a load on something."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from benchmarks.plan import Record
 from benchmarks.results import Results
 from loadkit.stats import Spread
 
-#: Cores that other processes may take before figures are called a sketch.
+#: Cores that other processes may use before the figures are called a sketch.
 _QUIET = 0.1
 #: Fields of an open loop's records, and their columns.
 _ANSWERS = {
     "p50_ms": "p50, ms",
     "p99_ms": "p99, ms",
-    "max_ms": "most, ms",
+    "max_ms": "maximum, ms",
     "refused": "refused",
     "refused_p99_ms": "p99 of refusals, ms",
     "failed": "failed",
@@ -22,29 +22,29 @@ _ANSWERS = {
 
 
 def throughput(results: Results) -> str:
-    """Requests a second by target and clients; of plain torch, texts a second."""
+    """Requests a second by target and number of clients; for plain torch, texts a second."""
     records = results.records("throughput")
-    clients = sorted({one["clients"] for one in records if one["load"] == "single"})
+    clients = sorted({record["clients"] for record in records if record["load"] == "single"})
     rows = [_throughput(records, name, clients) for name in names(records, "target")]
     heads = [f"{count} clients, req/s" if count > 1 else "1 client, req/s" for count in clients]
-    made = table(
+    text = table(
         ("", *heads, "at 32: of torch sorted", "p50, ms", "p99, ms", "1 client: p50, ms", f"refused at {clients[-1]}"), rows
     )
-    about = {one["target"]: one["about"] for one in records if one.get("about")}
-    return "\n\n".join([made, *(f"{name}: {text}." for name, text in about.items())])
+    about = {record["target"]: record["about"] for record in records if record.get("about")}
+    return "\n\n".join([text, *(f"{name}: {settings}." for name, settings in about.items())])
 
 
 def _throughput(records: list[Record], name: str, clients: list[int]) -> tuple[str, ...]:
     if _is_torch(name):
-        mine = {field: shown(pick(records, field, target=name)) for field in ("rate", "p50_ms")}
-        return (name, mine["rate"], *[""] * (len(clients) - 1), "", "", "", mine["p50_ms"], "")
+        selected = {field: shown(pick(records, field, target=name)) for field in ("rate", "p50_ms")}
+        return (name, selected["rate"], *[""] * (len(clients) - 1), "", "", "", selected["p50_ms"], "")
     loads = {"target": name, "load": "single"}
     rates = [shown(pick(records, "rate", clients=count, **loads), 0) for count in clients]
     best = Spread.of(pick(records, "rate", target="torch, sorted")).median
     part = Spread.of(pick(records, "rate", clients=32, **loads)).median / best
     late = [shown(pick(records, field, clients=32, **loads), 0) for field in ("p50_ms", "p99_ms")]
-    one = shown(pick(records, "p50_ms", clients=1, **loads))
-    return (name, *rates, f"{part:.2f}", *late, one, shown(pick(records, "refused", clients=clients[-1], **loads), 0))
+    alone = shown(pick(records, "p50_ms", clients=1, **loads))
+    return (name, *rates, f"{part:.2f}", *late, alone, shown(pick(records, "refused", clients=clients[-1], **loads), 0))
 
 
 def _is_torch(name: str) -> bool:
@@ -52,14 +52,14 @@ def _is_torch(name: str) -> bool:
 
 
 def goals(results: Results) -> str:
-    """What is claimed, as ratios within the run."""
+    """The goals, as ratios of figures of one run."""
     records = results.records("throughput")
 
     def at(name: str, field: str, clients: int) -> float:
         return Spread.of(pick(records, field, target=name, load="single", clients=clients)).median
 
-    known = {peer.name for peer in PEERS}
-    peers = [name for name in names(records, "target") if name.split()[0] in known]
+    peer_names = {peer.name for peer in PEERS}
+    peers = [name for name in names(records, "target") if name.split()[0] in peer_names]
     ours, sorted_rate = "function, unix", Spread.of(pick(records, "rate", target="torch, sorted")).median
     rows = [("32 clients, of torch's best sorted rate", f"{at(ours, 'rate', 32) / sorted_rate:.2f}", "0.85")]
     for clients, least in ((8, "1.5"), (32, "2")):
@@ -72,7 +72,7 @@ def goals(results: Results) -> str:
     rows.append(("128 clients, of the rate at 32", f"{at(ours, 'rate', 128) / at(ours, 'rate', 32):.2f}", "1"))
     more = at(ours, "p50_ms", 1) - Spread.of(pick(records, "p50_ms", target="torch, batch 1")).median
     rows.append(("1 client, median beyond torch's batch 1", f"{more:.1f} ms", "3 ms"))
-    largest = Spread.of([one["largest"]["ms"] for one in records if one["target"] == "torch, sorted"]).median
+    largest = Spread.of([record["largest"]["ms"] for record in records if record["target"] == "torch, sorted"]).median
     for clients in (8, 32):
         short = Spread.of(pick(records, "short_p99_ms", target=ours, load="mixed", clients=clients)).median
         named = f"mixed load, {clients} clients: short texts' p99 over the largest batch's time, {largest:.0f} ms"
@@ -83,11 +83,11 @@ def goals(results: Results) -> str:
 def _noise(records: list[Record]) -> str:
     others = Spread.of(pick(records, "others", load="single")).median
     judged = "" if others <= _QUIET else f": more than {_QUIET:g}, so the machine was not quiet and the figures are only a sketch"
-    return f"Meanwhile all else on the machine took {others:.2f} cores{judged}."
+    return f"Meanwhile everything else on the machine used {others:.2f} cores{judged}."
 
 
 def loads(results: Results) -> str:
-    """Texts of very different length, and many texts in a request."""
+    """Loads of texts of very different lengths, and of many texts in a request."""
     records = results.records("throughput")
     rows = []
     for name in names(records, "target"):
@@ -103,41 +103,41 @@ def loads(results: Results) -> str:
 
 
 def costs(results: Results) -> str:
-    """CPU and memory by process at 32 clients."""
-    records = [one for one in results.records("throughput") if one.get("clients") == 32 and one["load"] == "single"]
+    """CPU time and memory of each process at 32 clients."""
+    records = [record for record in results.records("throughput") if record.get("clients") == 32 and record["load"] == "single"]
     rows = []
     for name in names(records, "target"):
-        mine = [one for one in records if one["target"] == name]
-        for process in mine[0]["cpu_ms"]:
-            memory = [one["memory"][process] for one in mine if process in one["memory"]]
-            sizes = [shown([one[kind] for one in memory], 0) for kind in ("rss", "pss")]
-            rows.append((name, process, shown([one["cpu_ms"][process] for one in mine], 2), *sizes))
-        rows.append((name, "all else on the machine, cores", shown([one["others"] for one in mine], 2), "", ""))
+        selected = [record for record in records if record["target"] == name]
+        for process in selected[0]["cpu_ms"]:
+            memory = [record["memory"][process] for record in selected if process in record["memory"]]
+            sizes = [shown([record[kind] for record in memory], 0) for kind in ("rss", "pss")]
+            rows.append((name, process, shown([record["cpu_ms"][process] for record in selected], 2), *sizes))
+        rows.append((name, "everything else on the machine, cores", shown([record["others"] for record in selected], 2), "", ""))
     return table(("", "process", "CPU for a request, ms", "RSS, MiB", "PSS, MiB"), rows)
 
 
 def openloop(results: Results) -> str:
-    """Given rates, and too much."""
+    """Latency at given rates, and under overload with the recovery from it."""
     records = results.records("openloop")
     rows = []
     for load in names(records, "load"):
-        mine = [one for one in records if one["load"] == load]
-        offered, rate, *cells = (shown(pick(mine, name), 0) for name in ("offered", "rate", *_ANSWERS))
-        part = shown([one["rate"] / one["capacity"] for one in mine], 2)
-        back = [one["recovery_s"] for one in mine if one.get("recovery_s") is not None]
+        selected = [record for record in records if record["load"] == load]
+        offered, rate, *cells = (shown(pick(selected, name), 0) for name in ("offered", "rate", *_ANSWERS))
+        part = shown([record["rate"] / record["capacity"] for record in selected], 2)
+        back = [record["recovery_s"] for record in selected if record.get("recovery_s") is not None]
         rows.append(
-            (load, offered, rate, part, *cells, f"{shown(back)} s" if back else "never" if "recovery_s" in mine[0] else "")
+            (load, offered, rate, part, *cells, f"{shown(back)} s" if back else "never" if "recovery_s" in selected[0] else "")
         )
     heads = ("offered, req/s", "answered, req/s", "of capacity", *_ANSWERS.values(), "recovered after")
     return table(("", *heads), rows)
 
 
 def tune(results: Results) -> str:
-    """The peers' settings."""
+    """The rates of the other model servers by their settings."""
     records = results.records("tune")
     rows = []
     for peer in names(records, "peer"):
-        for about in names([one for one in records if one["peer"] == peer], "settings"):
+        for about in names([record for record in records if record["peer"] == peer], "settings"):
             rates = [shown(pick(records, "rate", peer=peer, settings=about, clients=count), 0) for count in (1, 8, 32)]
             rows.append((peer, about, *rates))
     return table(("", "settings", "1 client, req/s", "8", "32"), rows)

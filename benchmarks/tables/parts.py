@@ -9,7 +9,7 @@ from loadkit.stats import Spread
 
 
 def start(results: Results) -> str:
-    """Cold starts."""
+    """Cold starts beside the import of torch and a hello-world."""
     records = results.records("start")
     torch = Spread.of(pick(records, "seconds", what="torch")).median
     rows = []
@@ -19,27 +19,27 @@ def start(results: Results) -> str:
         ("torch", "`import torch`"),
     ):
         seconds = pick(records, "seconds", what=what)
-        rss = [one["memory"]["rss"] for one in records if one["what"] == what and "memory" in one]
+        rss = [record["memory"]["rss"] for record in records if record["what"] == what and "memory" in record]
         ratio = f"{Spread.of(seconds).median / torch:.2f}"
-        rows.append((name, shown([1000 * one for one in seconds], 0), ratio, shown(rss), f"{len(seconds)}"))
+        rows.append((name, shown([1000 * value for value in seconds], 0), ratio, shown(rss), f"{len(seconds)}"))
     return table(("", "spawn to first answer, ms", "of `import torch`", "RSS, MiB", "spawns"), rows) + "\n\n" + _phases(records)
 
 
 def _phases(records: list[Record]) -> str:
-    found = [one["phases"] for one in records if one["what"] == "function"]
-    rows = [(name, shown([1000 * one[name] for one in found])) for name in found[0]]
+    phases = [record["phases"] for record in records if record["what"] == "function"]
+    rows = [(name, shown([1000 * record[name] for record in phases])) for name in phases[0]]
     return table(("phase of the function", "ms"), rows)
 
 
 def request(results: Results) -> str:
-    """Microseconds of a request, and of its JSON by library."""
+    """CPU time of a request by part, and of its JSON by library, in microseconds."""
     records = results.records("request")
     whole, rows, known = Spread.of(pick(records, "us", what="whole")).median, [], 0.0
     for name in dict.fromkeys(pick(records, "part", what="part")):
         us = pick(records, "us", part=name)
         known += Spread.of(us).median
         rows.append((f"{name}", shown(us), f"{Spread.of(us).median / whole:.2f}"))
-    rows.append(("the rest: threads that wait for each other", shown([whole - known]), f"{1 - known / whole:.2f}"))
+    rows.append(("the rest: threads waiting for each other", shown([whole - known]), f"{1 - known / whole:.2f}"))
     rows.append(("**whole**, 32 clients", shown(pick(records, "us", what="whole")), "1.00"))
     beside = dict.fromkeys(pick(records, "part", what="beside"))
     rows += [(f"beside it: {name}", shown(pick(records, "us", part=name)), "") for name in beside]
@@ -50,7 +50,7 @@ def request(results: Results) -> str:
 
 
 def hop(results: Results) -> str:
-    """The way there and back."""
+    """Round trips between client and agent by transport and size."""
     records = results.records("hop")
     rows = []
     for way in names(records, "way"):
@@ -61,48 +61,53 @@ def hop(results: Results) -> str:
 
 
 def sessions(results: Results) -> str:
-    """Idle sessions."""
+    """Latency and memory by the number of idle sessions."""
     records = results.records("sessions")
     return _scale(records, "sessions", "connections")
 
 
 def models(results: Results) -> str:
-    """Many models."""
+    """Latency and memory by the number of models."""
     return _scale(results.records("models"), "models", "limit")
 
 
 def _scale(records: list[Record], field: str, beside: str) -> str:
-    first = min((one["memory"]["rss"] for one in records), default=0.0)
+    first = min((record["memory"]["rss"] for record in records), default=0.0)
     rows = []
     for value in names(records, field):
-        mine = [one for one in records if one[field] == value]
-        more = [one["memory"]["rss"] - first for one in mine]
-        times = [shown(pick(mine, name), 3) for name in ("median_ms", "p99_ms")]
-        rows.append((f"{value:,}", f"{mine[0][beside]:,}", *times, shown(more)))
-    return table((field, beside, "active client's median, ms", "p99, ms", "agent's RSS above the least, MiB"), rows)
+        selected = [record for record in records if record[field] == value]
+        more = [record["memory"]["rss"] - first for record in selected]
+        times = [shown(pick(selected, name), 3) for name in ("median_ms", "p99_ms")]
+        rows.append((f"{value:,}", f"{selected[0][beside]:,}", *times, shown(more)))
+    return table((field, beside, "active client's median, ms", "p99, ms", "agent's RSS above the smallest, MiB"), rows)
 
 
 def agents(results: Results) -> str:
-    """Shares of the machine."""
+    """Throughput by the number of agents that share the machine."""
     records = results.records("agents")
     rows = []
     for count in names(records, "agents"):
-        mine = [one for one in records if one["agents"] == count]
-        memory = shown([one["memory"]["pss"] for one in mine], 0)
+        selected = [record for record in records if record["agents"] == count]
+        memory = shown([record["memory"]["pss"] for record in selected], 0)
         rows.append(
-            (f"{count}", f"{mine[0]['cores']:g}", *(shown(pick(mine, name), 0) for name in ("rate", "p50_ms", "p99_ms")), memory)
+            (
+                f"{count}",
+                f"{selected[0]['cores']:g}",
+                *(shown(pick(selected, name), 0) for name in ("rate", "p50_ms", "p99_ms")),
+                memory,
+            )
         )
     return table(("agents", "cores for each", "req/s together", "p50, ms", "p99, ms", "PSS of all, MiB"), rows)
 
 
 def rules(results: Results) -> str:
-    """Packing rules, simulated: p50 / p99 / requests a second, and the worst wait."""
+    """Simulated packing rules: p50, p99, worst wait and requests a second."""
     cost, *records = results.records("rules")
     rows = [
         (
             name,
             *(
-                _rule(next(one for one in records if one["rule"] == name and one["load"] == load))
+                _rule(next(record for record in records if record["rule"] == name and record["load"] == load))
                 for load in names(records, "load")
             ),
         )
@@ -112,11 +117,11 @@ def rules(results: Results) -> str:
     return f"{head}\n\n" + table(("rule", *names(records, "load")), rows)
 
 
-def _cost(found: Record) -> str:
-    a, b, c, d = (1000 * found[name] for name in "abcd")
+def _cost(cost: Record) -> str:
+    a, b, c, d = (1000 * cost[name] for name in "abcd")
     formula = f"{a:.2f} + rows * ({b:.3f} + {c:.4f} * length + {d:.6f} * length^2)"
-    return f"A batch on one thread takes `{formula}` ms (median error of the fit {100 * found['error']:.1f} %)."
+    return f"A batch on one thread takes `{formula}` ms (median error of the fit {100 * cost['error']:.1f} %)."
 
 
-def _rule(one: Record) -> str:
-    return f"{one['p50_ms']:,.0f} / {one['p99_ms']:,.0f} / {one['worst_wait_ms']:,.0f}, {one['rate']:.0f}"
+def _rule(record: Record) -> str:
+    return f"{record['p50_ms']:,.0f} / {record['p99_ms']:,.0f} / {record['worst_wait_ms']:,.0f}, {record['rate']:.0f}"

@@ -338,7 +338,7 @@ def test_every_table_is_made(results: Results) -> None:
     assert "| 32 clients, of the best peer's rate | 2.59 | 2 |" in made["goals"]
     assert "| mixed load, 32 clients: short texts' p99 over the largest batch's time, 20 ms | 15.00 | 3 |" in made["goals"]
     assert made["throughput"].endswith("\n\nmosec 0.9.8: workers 2.")
-    assert made["goals"].endswith("\n\nMeanwhile all else on the machine took 0.05 cores.")
+    assert made["goals"].endswith("\n\nMeanwhile everything else on the machine used 0.05 cores.")
     assert "128 clients" not in made["goals"], "what was not measured is not claimed"
 
 
@@ -368,7 +368,7 @@ def test_a_page_is_filled(results: Results, tmp_path: Path) -> None:
 
 def test_an_unknown_marker_is_refused(results: Results) -> None:
     """It says which there are."""
-    with pytest.raises(ReportError, match="'hopp'; there are agents"):
+    with pytest.raises(ReportError, match="'hopp'; the known ones are agents"):
         filled("<!-- bench: hopp -->\n<!-- end -->", tables(results))
 
 

@@ -132,4 +132,4 @@ def test_the_table() -> None:
     text = markdown(found)
     assert "| ratio | 1.10 (1.00-1.20) |" in text
     assert "in turn: 50.0, 60.0, 51.0, 61.0, 52.0." in text
-    assert "connected 1,007 times, sent 200 bytes a second, were told 408: 7, and took 0.05 cores" in text
+    assert "connected 1,007 times, sent 200 bytes a second and used 0.05 cores; their connections ended by 408: 7." in text
