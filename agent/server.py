@@ -23,6 +23,7 @@ from agent.monitoring import MonitoringServer
 from agent.service import RpcService
 from agent.sessions import Sessions
 from agent.store import variants
+from agent.store.folder import StoreFolder
 from agent.store.models import Store
 from agent.transports.ttrpc_server import TtrpcServer
 from vaccel_common import process
@@ -51,12 +52,12 @@ class Agent:
         self._listeners = Listeners(config.addresses)
         self._engines = Engines(config.plugins)
         self._store = Store(
-            config.models,
+            StoreFolder(config.models, lambda: self._engines.suffixes),
             config.upload_policy,
             self._engines.load,
+            self._engines.check_upload,
             max_models=config.max_models,
             max_uploads=config.max_uploads,
-            suffixes=lambda: self._engines.suffixes,
             choose=None if config.precision == "exact" else self._variant,
             on_load=self._metrics.loaded,
         )

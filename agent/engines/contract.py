@@ -1,8 +1,9 @@
-"""The whole seam between the agent and its engines: what an engine is asked for, and what it must give.
+"""The whole seam between the agent and its engines: what an engine receives and what it must return.
 
-A module (`EngineModule`, ``--plugin MODULE``) is opened once, on a device; the `Engine` that it gives loads model files, and each
-`Program` runs requests in the agent's worker threads. `agent.engines.layout.Layout` joins and splits requests by a model's
-signature, and `agent.engines.cost` fits what batches cost to measured times: an engine may use both.
+A module (`EngineModule`, ``--plugin MODULE``) is opened once, on a device. The `Engine` that it
+returns loads model files, and each `Program` runs requests in the agent's worker threads.
+`agent.engines.layout.Layout` joins and splits requests by a model's signature, and
+`agent.engines.cost` fits the cost of batches to measured times; an engine may use both.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from vaccel_rpc.tensors import Tensor
 
 
 class DeviceError(Exception):
-    """There is no such device for this engine; the message says why in one line."""
+    """The engine has no such device; the message says why in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,42 +33,62 @@ class Batch:
 
 @runtime_checkable
 class Program(Protocol):
-    """A model in memory: an object that can be hashed and weakly referred to, as any of a plain class."""
+    """A model in memory. It must be hashable and weakly referable, as objects of plain classes are."""
 
     @property
     def signature(self) -> Signature | None:
-        """What the model file says of its inputs and outputs; None where it says nothing: its requests are run one by one."""
+        """The model file's description of its inputs and outputs.
+
+        None where the file has none; its requests then run one by one.
+        """
 
     @property
     def joinable(self) -> bool:
-        """Whether requests may be joined along the signature's batch dimension, and padded along its length."""
+        """Whether requests may be joined along the batch dimension and padded along the length.
+
+        The signature names the two dimensions.
+        """
 
     @property
     def cost(self) -> Cost:
-        """How long batches take, which says how many requests are worth joining; `agent.engines.cost.UNKNOWN` does too."""
+        """The time of batches, by which the agent decides how many requests are worth joining.
+
+        An engine that does not measure it returns `agent.engines.cost.UNKNOWN`.
+        """
 
     def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
-        """Each request's outputs. ``alone``: no other batch runs now, so this one may use every core.
+        """Each request's outputs.
 
-        Raises `RpcError`; where memory ran out, `ResourceExhausted` with ENOMEM.
+        ``alone``: no other batch runs now, so this one may use every core. Raises `RpcError`; where
+        memory ran out, `ResourceExhausted` with ENOMEM.
         """
 
 
 class Engine(Protocol):
-    """An engine that has been opened, on the device that it chose."""
+    """An opened engine, on the device that it chose."""
 
     @property
     def workers(self) -> int:
-        """How many batches may run on it at the same time, each in a thread of its own: the cores of a CPU, 1 for a GPU."""
+        """How many batches may run at the same time, each in a thread of its own.
+
+        Typically the cores of a CPU, and 1 for a GPU.
+        """
 
     @property
     def precisions(self) -> Collection[str]:
-        """Precisions (int8, bf16) of model variants that it computes faster than float32 on its device."""
+        """Precisions (int8, bf16) of model variants that its device computes faster than float32."""
 
     def load(self, path: Path) -> Program:
         """The program in a file, warmed up.
 
-        Raises `InvalidArgument` with the reason where the file is none of its models, `ResourceExhausted` where memory ran out.
+        Raises `InvalidArgument` with the reason where the file is not one of the engine's models,
+        `ResourceExhausted` where memory ran out.
+        """
+
+    def check_upload(self, path: Path) -> None:
+        """Raises `InvalidArgument` unless the file, which a client sent, is a model that is safe to load.
+
+        Uploads have no suffix; the agent asks the engine that ships.
         """
 
     def __str__(self) -> str:
@@ -75,14 +96,15 @@ class Engine(Protocol):
 
 
 class EngineModule(Protocol):
-    """What ``--plugin`` names: a module with these two."""
+    """The two names that a ``--plugin`` module must have."""
 
     @property
     def SUFFIXES(self) -> Sequence[str]:  # noqa: N802 a constant of a module
-        """Of the files it loads, such as ``.pt``. No two engines of an agent may have the same one."""
+        """Suffixes of the files it loads, such as ``.pt``; no two engines may share one."""
 
     def open(self, device: str, threads: int) -> Engine:
-        """The engine, on the device that ``--device`` names (``auto``: the best there is), with ``threads`` cores on a CPU.
+        """The engine, on the device that ``--device`` names.
 
-        Raises `DeviceError`.
+        ``auto`` means the best device there is; ``threads``: cores to use on a CPU. Raises
+        `DeviceError`.
         """

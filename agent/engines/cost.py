@@ -1,4 +1,7 @@
-"""How long a batch takes: ``a + b rows + c rows length + d rows length^2`` seconds, fitted to times that were measured."""
+"""How long a batch takes: ``a + b rows + c rows length + d rows length^2`` seconds.
+
+The four numbers are fitted to measured times.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-#: The least that is fixed, as a part of the quickest batch.
-_LEAST = 0.02
+#: The smallest fixed cost, as a fraction of the fastest batch.
+_MIN_FIXED = 0.02
 #: A measured batch: rows, length, seconds.
 Point = tuple[int, int, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The four numbers; ``error``: the fit's, relative, of the median point."""
+    """The four numbers, in seconds; ``error``: the relative error of the median point of the fit."""
 
     a: float
     b: float
@@ -23,7 +26,7 @@ class Cost:
     error: float = 0.0
 
     def seconds(self, rows: int, length: int) -> float:
-        """The time of a batch of so many rows, each padded to ``length``."""
+        """The seconds that a batch of ``rows`` takes, each padded to ``length``."""
         return self.a + rows * (self.b + length * (self.c + self.d * length))
 
     def __str__(self) -> str:
@@ -31,25 +34,28 @@ class Cost:
         return f"{a:.3g} + rows * ({b:.2g} + {c:.3g} * length + {d:.2g} * length^2) ms"
 
 
-#: Of a model of which nothing is known: each batch takes as long as any other.
+#: The cost of a model of which nothing is known: every batch takes the same time.
 UNKNOWN = Cost(1.0, 0.0, 0.0, 0.0)
 
 
 def fit(points: Sequence[Point]) -> Cost:
-    """The least squares of the relative errors: a short batch counts as much as a long one. No number is below 0."""
+    """The cost with the least squares of relative errors, so that short batches weigh as much as long ones.
+
+    No coefficient is negative.
+    """
     lengths = len({length for _, length, _ in points})
-    left = [0, 1, 2, 3][: 1 + min(3, lengths)]
+    terms = [0, 1, 2, 3][: 1 + min(3, lengths)]
     while True:
-        found = _solved([[_terms(point)[i] / point[2] for i in left] for point in points])
-        negative = [i for i, value in zip(left, found, strict=True) if value < 0]
+        coefficients = _solved([[_terms(point)[i] / point[2] for i in terms] for point in points])
+        negative = [i for i, value in zip(terms, coefficients, strict=True) if value < 0]
         if not negative:
             break
-        # The highest first: what it took too much of, the others have too little of.
-        left.remove(negative[-1])
-    numbers = dict(zip(left, found, strict=True))
+        # The highest degree first: the lower terms were fitted too low to make up for it.
+        terms.remove(negative[-1])
+    numbers = dict(zip(terms, coefficients, strict=True))
     a, b, c, d = (numbers.get(i, 0.0) for i in range(4))
-    # Something is fixed in every batch: noise that hides it must not switch batches off.
-    cost = Cost(max(a, _LEAST * min(seconds for _, _, seconds in points)), b, c, d)
+    # Every batch has a fixed cost: noise that hides it must not turn batching off.
+    cost = Cost(max(a, _MIN_FIXED * min(seconds for _, _, seconds in points)), b, c, d)
     errors = [abs(cost.seconds(rows, length) / seconds - 1) for rows, length, seconds in points]
     return replace(cost, error=median(errors))
 
@@ -60,7 +66,7 @@ def _terms(point: Point) -> list[float]:
 
 
 def _solved(matrix: list[list[float]]) -> list[float]:
-    """The x for which ``matrix x`` is nearest to ones: the normal equations, by Gauss' elimination."""
+    """The x for which ``matrix x`` is nearest to ones, by the normal equations and Gaussian elimination."""
     size = len(matrix[0])
     scale = [max(abs(row[i]) for row in matrix) for i in range(size)]
     rows = [[value / scale[i] for i, value in enumerate(row)] for row in matrix]

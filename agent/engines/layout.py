@@ -1,4 +1,4 @@
-"""What a signature says about a request: whether its inputs fit, how long it is, and how joined outputs are split. No torch."""
+"""A request seen through its model's signature: whether its inputs fit, its length, how outputs are split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from vaccel_rpc.tensors import Tensor, from_values
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a request fits others: equal ``key`` (None: runs alone), ``length`` padded to the longest, ``rows`` joined."""
+    """How a request fits others.
+
+    Requests of equal ``key`` may be joined (None: runs alone): their ``rows`` are concatenated, and
+    their ``length`` is padded to the longest.
+    """
 
     key: Hashable | None
     length: int = 0
@@ -24,17 +28,17 @@ class Shape:
 
 
 class Joined(Protocol):
-    """A tensor of an engine's own library, as torch's are."""
+    """A tensor of an engine's own library."""
 
     def narrow(self, dim: int, start: int, length: int, /) -> Self:
-        """Of a dimension the ``length`` entries from ``start`` on."""
+        """The ``length`` entries of a dimension from ``start`` on."""
 
 
 T = TypeVar("T", bound=Joined)
 
 
 class Layout:
-    """A signature along its batch and length dimensions. ``input_dims``: the positions of the two in each input."""
+    """A signature's batch and length dimensions. ``input_dims``: the positions of both in each input."""
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
@@ -42,35 +46,35 @@ class Layout:
 
     @property
     def joinable(self) -> bool:
-        """Whether the signature allows to join requests: every input and output has the batch dimension."""
+        """Whether requests may be joined: every input and output has the batch dimension."""
         batch = self.signature.batch
         return batch is not None and all(batch in spec.dims for spec in (*self.signature.inputs, *self.signature.outputs))
 
     def check(self, inputs: Sequence[Tensor]) -> None:
-        """Raises `InvalidArgument` naming the tensor and what the signature wants, unless the inputs fit it."""
+        """Raises `InvalidArgument` unless the inputs fit the signature; the message names the tensor."""
         specs = self.signature.inputs
         if len(inputs) != len(specs):
             names = ", ".join(spec.name for spec in specs)
-            raise InvalidArgument(f"the model has {len(specs)} inputs ({names}), the request {len(inputs)}")
+            raise InvalidArgument(f"the model has {len(specs)} inputs ({names}), the request has {len(inputs)}")
         sizes: dict[str, int] = {}
         for spec, tensor in zip(specs, inputs, strict=True):
             self._check(spec, tensor, sizes)
         length = sizes.get(self.signature.length or "", 0)
         if self.signature.max_length and length > self.signature.max_length:
-            raise InvalidArgument(f"length {length} is more than the model's {self.signature.max_length}")
+            raise InvalidArgument(f"length {length} exceeds the model's maximum of {self.signature.max_length}")
 
     def _check(self, spec: TensorSpec, tensor: Tensor, sizes: dict[str, int]) -> None:
-        wanted = f"input {spec.name!r}: expected {spec.dtype} {list(spec.dims)}, got {tensor.dtype} {list(tensor.dims)}"
+        mismatch = f"input {spec.name!r}: expected {spec.dtype} {list(spec.dims)}, got {tensor.dtype} {list(tensor.dims)}"
         if tensor.dtype != spec.dtype or len(tensor.dims) != len(spec.dims):
-            raise InvalidArgument(wanted)
+            raise InvalidArgument(mismatch)
         for dim, size in zip(spec.dims, tensor.dims, strict=True):
             if isinstance(dim, int) and dim != size:
-                raise InvalidArgument(wanted)
+                raise InvalidArgument(mismatch)
             if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
-                raise InvalidArgument(f"{wanted}; {dim!r} is {sizes[dim]} in another input")
+                raise InvalidArgument(f"{mismatch}; {dim!r} is {sizes[dim]} in another input")
 
     def shape(self, inputs: Sequence[Tensor]) -> Shape:
-        """How a request fits others of the same model; one without rows or tokens runs alone."""
+        """How a request fits others of the same model. A request without rows or tokens runs alone."""
         rows = inputs[0].dims[self.input_dims[0][0]]
         length = max(
             (tensor.dims[at] for tensor, (_, at) in zip(inputs, self.input_dims, strict=True) if at is not None), default=0
@@ -85,8 +89,10 @@ class Layout:
 
     @cached_property
     def divisible(self) -> bool:
-        """Whether a request's rows can be told apart by their bytes, and its parts' outputs put together: joinable, the batch dimension
-        first everywhere, and no dimension of an output that only the model knows.
+        """Whether a request can be run in parts of fewer rows.
+
+        It must be joinable, the batch dimension must come first everywhere, and every dimension of an
+        output must be known from the inputs: else it might differ between parts.
         """
         inputs, outputs = self.signature.inputs, self.signature.outputs
         known = {dim for spec in inputs for dim in spec.dims}
@@ -94,14 +100,14 @@ class Layout:
         return self.joinable and first and all(isinstance(dim, int) or dim in known for spec in outputs for dim in spec.dims)
 
     def divide(self, inputs: Sequence[Tensor], rows: int) -> list[list[Tensor]]:
-        """A divisible request in parts of so many rows at most, as equal as may be; without copies."""
-        whole = inputs[0].dims[0]
-        count = -(-whole // rows)
-        cuts = [whole * i // count for i in range(count + 1)]
-        return [[_rows(tensor, at, end) for tensor in inputs] for at, end in itertools.pairwise(cuts)]
+        """A divisible request in nearly equal parts of at most ``rows`` rows, without copies."""
+        total = inputs[0].dims[0]
+        count = -(-total // rows)
+        bounds = [total * i // count for i in range(count + 1)]
+        return [[_rows(tensor, start, end) for tensor in inputs] for start, end in itertools.pairwise(bounds)]
 
     def unite(self, parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-        """The outputs of a divided request's parts as those of the whole."""
+        """The outputs of a divided request, from those of its parts."""
         return [
             Tensor(
                 of_parts[0].dtype,
@@ -112,18 +118,18 @@ class Layout:
         ]
 
     def split(self, outputs: Sequence[T], shapes: Sequence[Shape]) -> list[list[T]]:
-        """Each request's part of joined outputs, without the padding."""
+        """Each request's share of joined outputs, without the padding."""
         parts: list[list[T]] = [[] for _ in shapes]
         for spec, output in zip(self.signature.outputs, outputs, strict=True):
             batch, length, at = _at(spec, self.signature.batch) or 0, _at(spec, self.signature.length), 0
-            for mine, shape in zip(parts, shapes, strict=True):
+            for share, shape in zip(parts, shapes, strict=True):
                 part = output.narrow(batch, at, shape.rows)
-                mine.append(part if length is None else part.narrow(length, 0, shape.length))
+                share.append(part if length is None else part.narrow(length, 0, shape.length))
                 at += shape.rows
         return parts
 
     def example(self, length: int, rows: int = 1) -> list[Tensor]:
-        """Inputs of about that length, to try the model with: small numbers, masks of ones."""
+        """Inputs of about ``length`` to try the model with: small numbers, and masks of ones."""
         sizes = {self.signature.batch: rows, self.signature.length: min(length, self.signature.max_length or length)}
         return [self._example(spec, sizes) for spec in self.signature.inputs]
 
@@ -137,10 +143,10 @@ class Layout:
         return from_values(spec.dtype, dims, [base + step * (i % 2) for i in range(count)])
 
 
-def _rows(tensor: Tensor, at: int, end: int) -> Tensor:
+def _rows(tensor: Tensor, start: int, end: int) -> Tensor:
     data = memoryview(tensor.data)
     size = len(data) // tensor.dims[0]
-    return Tensor(tensor.dtype, (end - at, *tensor.dims[1:]), data[at * size : end * size])
+    return Tensor(tensor.dtype, (end - start, *tensor.dims[1:]), data[start * size : end * size])
 
 
 def _at(spec: TensorSpec, dim: str | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The engines of one agent: torch, and the modules that ``--plugin`` names, by the suffixes of their files."""
+"""The engines of one agent, by the suffixes of their files: the one that ships, and ``--plugin`` modules."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from agent.engines.contract import DeviceError, Engine, EngineModule, Program
 from vaccel_rpc.errors import Internal
 
-#: The engine that ships.
+#: The engine that ships. It is also the one for uploads.
 _SHIPPED = "agent.engines.torch"
 _NEEDED = "signature, joinable, cost and run (agent/engines/contract.py)"
 
 
 class EngineError(Exception):
-    """An engine that cannot be used, or has no such device; the message names it, or the option, and says why."""
+    """An engine cannot be used, or has no such device; the message names it and says why."""
 
 
 class Engines:
@@ -26,7 +26,7 @@ class Engines:
         self._by_suffix: dict[str, Engine] = {}
 
     def open(self, device: str, threads: int) -> None:
-        """Imports and opens them; torch alone takes seconds. Raises `EngineError`."""
+        """Imports and opens the engines, which takes seconds. Raises `EngineError`."""
         for name in self._names:
             module = _imported(name)
             taken = [suffix for suffix in module.SUFFIXES if suffix in self._by_suffix]
@@ -40,31 +40,40 @@ class Engines:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Of all engines' files, torch's first."""
+        """Suffixes of all engines' files; those of the engine that ships come first."""
         return tuple(self._by_suffix)
 
     @property
     def workers(self) -> int:
-        """Batches that may run at the same time: as many as any of the engines takes."""
+        """Batches that may run at the same time: the most that any engine allows."""
         return max(engine.workers for engine in self._by_suffix.values())
 
     @property
     def precisions(self) -> frozenset[str]:
-        """Precisions of variants that this machine computes faster than float32."""
+        """Precisions of variants that the engines compute faster than float32 on this machine."""
         return frozenset(precision for engine in self._by_suffix.values() for precision in engine.precisions)
 
     def __str__(self) -> str:
         return ", ".join(dict.fromkeys(map(str, self._by_suffix.values())))
 
-    def load(self, path: Path) -> Program:
-        """The program in a file, by the engine of its suffix; torch's for a file without one, an upload.
+    @property
+    def _shipped(self) -> Engine:
+        return next(iter(self._by_suffix.values()))
 
-        Raises `InvalidArgument`, and `Internal` where the engine gave something else.
+    def check_upload(self, path: Path) -> None:
+        """Raises `InvalidArgument` unless a client's file is a model that is safe to load."""
+        self._shipped.check_upload(path)
+
+    def load(self, path: Path) -> Program:
+        """The program in a file, loaded by the engine of its suffix.
+
+        An upload has no suffix and is loaded by the engine that ships. Raises `InvalidArgument`, and
+        `Internal` where the engine returned something else than a program.
         """
-        engine = self._by_suffix.get(path.suffix) or next(iter(self._by_suffix.values()))
+        engine = self._by_suffix.get(path.suffix) or self._shipped
         program = engine.load(path)
         if not isinstance(program, Program):
-            raise Internal(f"the plugin for {path.suffix} gave {type(program).__name__}: a program has {_NEEDED}")
+            raise Internal(f"the plugin for {path.suffix} returned {type(program).__name__}: a program has {_NEEDED}")
         return program
 
 

@@ -1,1 +1,1 @@
-"""The models that the agent serves: which files a client may name, what they hold, which are in memory."""
+"""The models that the agent serves: which files clients may name, what the files hold, which models are in memory."""

@@ -1,4 +1,4 @@
-"""Model files: their sha256, whose variant they are, and writing what a client sends."""
+"""Model files: their sha256, the model that they are a variant of, and writing uploads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from vaccel_common.modelfile import ModelFileError, VariantOf, digest_beside, program_kind, read_extras
-from vaccel_rpc.errors import FailedPrecondition, InvalidArgument
+from vaccel_common.modelfile import ModelFileError, VariantOf, digest_beside, read_extras
+from vaccel_rpc.errors import FailedPrecondition
 
 _State = tuple[int, int, int]
 
@@ -16,29 +16,35 @@ T = TypeVar("T")
 
 
 class FileCache(Generic[T]):
-    """What ``read`` gives for a file, kept until the file changes."""
+    """The results of ``read`` by file, each kept until its file changes."""
 
     def __init__(self, read: Callable[[Path], T]) -> None:
         self._read = read
-        self._known: dict[Path, tuple[_State, T]] = {}
+        self._results: dict[Path, tuple[_State, T]] = {}
 
     def of(self, path: Path) -> T:
-        """Raises what ``read`` raises."""
+        """The file's result. Raises what ``read`` raises."""
         stat = path.stat()
         state = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        known = self._known.get(path)
-        if known is None or known[0] != state:
-            known = self._known[path] = (state, self._read(path))
-        return known[1]
+        cached = self._results.get(path)
+        if cached is None or cached[0] != state:
+            cached = self._results[path] = (state, self._read(path))
+        return cached[1]
 
 
 def digest_of(path: Path) -> str:
-    """The content's sha256: from the file beside it, else computed. Raises `FailedPrecondition` where that file holds none."""
+    """The file's sha256: from the ``.sha256`` file beside it, else computed.
+
+    Raises `FailedPrecondition` where the file beside it has no sha256.
+    """
     return _beside(path) or _sha256_of(path)
 
 
 def variant_of(path: Path) -> VariantOf | None:
-    """Whose variant the file is; None for an original, and for what cannot be read: its loader will say why."""
+    """The model that the file is a variant of.
+
+    None for an original, and for a file that cannot be read: loading it will say why.
+    """
     try:
         return read_extras(path).variant
     except (ModelFileError, OSError):
@@ -46,24 +52,18 @@ def variant_of(path: Path) -> VariantOf | None:
 
 
 def check_digest(path: Path) -> None:
-    """Raises `FailedPrecondition` where the content is not what the digest beside it says."""
+    """Raises `FailedPrecondition` where the file does not match the digest beside it."""
     expected = _beside(path)
     if expected and expected != _sha256_of(path):
-        raise FailedPrecondition(f"{path.name} is not what {path.name}.sha256 says: the file or its digest is damaged")
+        raise FailedPrecondition(f"{path.name} does not match {path.name}.sha256: the file or its digest is damaged")
 
 
-def write_program(path: Path, data: memoryview) -> None:
-    """Writes an upload. Raises `InvalidArgument`, leaving nothing, where it is no TorchScript file."""
+def write_upload(path: Path, data: memoryview, check: Callable[[Path], None]) -> None:
+    """Writes an upload. Raises what ``check`` raises, and leaves no file then."""
     try:
         with path.open("xb") as file:
             file.write(data)
-        kind = program_kind(path)
-        if kind == "export":
-            raise InvalidArgument(
-                "a torch.export file (.pt2) can carry code and is taken from the store alone; send TorchScript (.pt)"
-            )
-        if kind is None:
-            raise InvalidArgument("the bytes are not a model: a TorchScript archive (torch.jit.save) is expected")
+        check(path)
     except BaseException:
         path.unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""A model as the agent holds it: one content, and the program that an engine made of it."""
+"""A model as the agent holds it: one content, and the program that an engine loaded from it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from vaccel_common.modelfile import VariantOf
 
 @dataclass(eq=False)
 class StoredModel:
-    """One content. ``path``: its file, None once an upload's file is gone; ``references``: resources that hold it.
+    """One content.
 
-    ``variant``: what the file says where it is another model's variant.
+    ``path``: its file, None once an upload's file is removed. ``references``: resources that hold it.
+    ``variant``: the original's digest and the precision, where the file is a variant. ``pinned``: never
+    unloaded. ``used``: when it was last used (monotonic seconds).
     """
 
     digest: str
@@ -40,18 +42,18 @@ class StoredModel:
 
     @property
     def label(self) -> str:
-        """Its name in metrics: bounded, so all uploads share one."""
+        """Its name in metrics. All uploads share one, so that the number of names is bounded."""
         return "upload" if self.uploaded else self.name
 
     @property
     def kind(self) -> str:
-        """What a log line says of a variant; nothing of an original."""
+        """The end of a log line about a variant; empty for an original."""
         if self.variant is None:
             return ""
-        agreed = (
+        agreement = (
             f"{self.variant.agreement:.2%} of {self.variant.texts} texts" if self.variant.texts else "an unknown share of texts"
         )
-        return f": the {self.variant.precision} variant of sha256:{self.variant.of[:12]}, with its label on {agreed}"
+        return f": the {self.variant.precision} variant of sha256:{self.variant.of[:12]}, with its label on {agreement}"
 
     def __str__(self) -> str:
         return f"{self.name} (sha256:{self.digest[:12]})"

@@ -1,4 +1,4 @@
-"""Model files by name and sha256. The same content is one model, whoever brings it: loaded once, shared, evicted when unused."""
+"""Models by name and sha256. The same content is one model: loaded once, shared, unloaded when unused."""
 
 from __future__ import annotations
 
@@ -12,50 +12,51 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import unquote
+from typing import TypeVar, TypeVarTuple
 
 from agent.config import Uploads
 from agent.engines.contract import Program
-from agent.store.files import FileCache, check_digest, digest_of, variant_of, write_program
+from agent.store.files import FileCache, check_digest, digest_of, variant_of, write_upload
+from agent.store.folder import StoreFolder
 from agent.store.model import StoredModel
 from vaccel_common.modelfile import VariantOf
-from vaccel_rpc.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
+from vaccel_rpc.errors import NotFound, PermissionDenied, ResourceExhausted
 
 _log = logging.getLogger("agent.store")
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
-
+#: The file to run in place of the model with a digest, of the store's variants; None: the model itself.
 Choose = Callable[[str, Sequence[tuple[Path, VariantOf]]], Path | None]
 
 
 class Store:
-    """The models of a directory, and those that clients send.
+    """The models of a folder, and those that clients send.
 
-    ``load`` reads a file into a program; it runs in a thread. ``suffixes()``: of the files it reads. ``choose``: the file to run in
-    place of a model of the store; None: no other ever does. ``on_load`` is called with each model that was loaded.
+    ``load`` reads a file into a program; it runs in a thread. ``check_upload`` raises where a client's
+    file may not be loaded. ``choose`` is asked before a model of the store runs; None: no variant ever
+    runs in a model's place. ``on_load`` is called with each model that was loaded.
     """
 
     def __init__(
         self,
-        folder: Path | None,
+        folder: StoreFolder,
         policy: Uploads,
         load: Callable[[Path], Program],
+        check_upload: Callable[[Path], None],
         *,
         max_models: int,
         max_uploads: int,
-        suffixes: Callable[[], Sequence[str]] = lambda: (".pt", ".pt2"),
         choose: Choose | None = None,
         on_load: Callable[[StoredModel], None] = lambda _: None,
     ) -> None:
-        self._folder = folder.resolve() if folder else None
-        self._policy, self._load, self._on_load = policy, load, on_load
+        self._folder, self._policy, self._choose = folder, policy, choose
+        self._load, self._check_upload, self._on_load = load, check_upload, on_load
         self._max_models, self._max_uploads = max_models, max_uploads
         self._models: dict[str, StoredModel] = {}
-        self._suffixes, self._choose = suffixes, choose
         self._digests, self._variants = FileCache(digest_of), FileCache(variant_of)
         self._private = Path(tempfile.mkdtemp(prefix="vaccel-agent-"))
         self._uploading = asyncio.Lock()
@@ -63,7 +64,7 @@ class Store:
         self._loader = ThreadPoolExecutor(1, "load")
 
     def close(self) -> None:
-        """Removes what clients sent."""
+        """Removes the files that clients sent."""
         self._files.shutdown(cancel_futures=True)
         self._loader.shutdown(cancel_futures=True)
         shutil.rmtree(self._private, ignore_errors=True)
@@ -83,43 +84,36 @@ class Store:
         """Bytes of the files of these models."""
         return sum(model.size for model in self._models.values() if model.loaded)
 
-    def names(self) -> list[str]:
-        """The files of the store; links that lead out of it are not."""
-        if self._folder is None:
-            return []
-        found = [path for path in self._folder.iterdir() if path.suffix in self._suffixes()]
-        return sorted(path.name for path in found if path.resolve().is_relative_to(self._folder))
-
     async def by_path(self, path: str) -> StoredModel:
         """The model that a client names, or the variant that runs in its place; the caller holds a reference.
 
-        Raises `NotFound`, or `PermissionDenied` for what is not in the store.
+        Raises `NotFound`, or `PermissionDenied` for a path that is not in the store.
         """
         match = _DIGEST.fullmatch(path)
-        model = await (self._by_digest(match[1]) if match else self._by_file(self._resolve(path)))
+        model = await (self._by_digest(match[1]) if match else self._by_file(self._folder.resolve(path)))
         return await self._in_place_of(model)
 
     async def by_bytes(self, name: str, data: memoryview) -> StoredModel:
         """The model whose file a client sends; the caller holds a reference.
 
-        Raises `PermissionDenied` where the policy forbids it, `InvalidArgument` for what is no TorchScript file,
-        `ResourceExhausted` where uploads fill their share of the disk.
+        Raises `PermissionDenied` where the policy forbids it, `InvalidArgument` where the bytes are not
+        a model that may be uploaded, `ResourceExhausted` where uploads fill their share of the disk.
         """
         if self._policy == "deny":
             raise PermissionDenied(
                 "model bytes are not accepted here (--uploads deny); register a model of the store by its path"
             )
         digest = await self._in_thread(_sha256, data)
-        # One at a time: who sends the same bytes meanwhile finds them written.
+        # One upload at a time: a second client with the same bytes waits, and shares the file.
         async with self._uploading:
-            model = self._models.get(digest) or await self._stored(digest)
+            model = self._models.get(digest) or await self._in_store(digest)
             if model is None or model.path is None:
                 model = await self._keep_upload(digest, name, data)
             model.references += 1
         return await self._in_place_of(model)
 
     def release(self, model: StoredModel) -> None:
-        """One reference less; an upload's file goes with the last."""
+        """Drops a reference. An upload's file is removed with the last one."""
         model.references -= 1
         if model.references or not model.uploaded:
             return
@@ -130,7 +124,10 @@ class Store:
             self._models.pop(model.digest, None)
 
     async def program(self, model: StoredModel) -> Program:
-        """The model in memory, loaded now if it is not. Raises `InvalidArgument` with the reason where it cannot be loaded."""
+        """The model's program, loaded now if it is not in memory.
+
+        Raises `InvalidArgument` with the reason where it cannot be loaded.
+        """
         model.used = time.monotonic()
         if model.program is None:
             self._make_room()
@@ -143,12 +140,16 @@ class Store:
             model.program = None
             raise
 
-    async def preload(self, names: tuple[str, ...]) -> list[StoredModel]:
-        """Loads models of the store and keeps them. Raises what `by_path` and `program` raise; `NotFound` for all of none."""
-        wanted = await self._in_thread(self._originals) if "all" in names else list(names)
-        if names and not wanted:
-            raise NotFound(f"no model ({', '.join(f'NAME{suffix}' for suffix in self._suffixes())}) in {self._folder}")
-        models = [await self.by_path(name) for name in wanted]
+    async def preload(self, names: Sequence[str]) -> list[StoredModel]:
+        """Loads models of the store and keeps them in memory.
+
+        ``all`` means every model that is not a variant. Raises what `by_path` and `program` raise, and
+        `NotFound` where the store is empty.
+        """
+        originals = await self._in_thread(self._originals) if "all" in names else list(names)
+        if names and not originals:
+            raise NotFound(f"no model ({self._folder.patterns}) in {self._folder}")
+        models = [await self.by_path(name) for name in originals]
         for model in models:
             model.pinned = True
             await self.program(model)
@@ -157,37 +158,17 @@ class Store:
     def data(self, model: StoredModel) -> bytes:
         """An upload's bytes. Raises `PermissionDenied` for a model of the store."""
         if not model.uploaded or model.path is None:
-            raise PermissionDenied("only what the client uploaded itself can be read back; this is a model of the store")
+            raise PermissionDenied("a client can read back only what it uploaded itself; this is a model of the store")
         return model.path.read_bytes()
 
-    def _resolve(self, path: str) -> Path:
-        """The file of the store that a client's path means."""
-        name = unquote(path.removeprefix("file://")) if path.startswith("file:///") else path
-        if not name:
-            raise InvalidArgument("the path is empty; register a model as NAME, NAME.pt, sha256:HEX or by bytes")
-        if self._folder is None:
-            raise NotFound(f"no model {path!r}: this agent has no store (--models)")
-        outside = PermissionDenied(
-            f"{path!r} is not in the model store; register a model as NAME, NAME.pt, sha256:HEX or by bytes"
-        )
-        if "://" in name or "\0" in name or ".." in name.split("/"):
-            raise outside
-        wanted, suffixes = self._folder / name, self._suffixes()
-        for candidate in [wanted] if wanted.suffix in suffixes else [wanted.with_name(wanted.name + end) for end in suffixes]:
-            if not candidate.resolve().is_relative_to(self._folder):
-                raise outside
-            if candidate.is_file():
-                return candidate
-        if not wanted.parent.resolve().is_relative_to(self._folder):
-            raise outside
-        raise NotFound(f"no model {path!r} in the store")
-
     def _originals(self) -> list[str]:
-        """The files of the store that are nobody's variant."""
-        return [name for name in self.names() if self._variants.of(self._resolve(name)) is None]
+        return [name for name in self._folder.names() if self._variants.of(self._folder.resolve(name)) is None]
 
     async def _in_place_of(self, model: StoredModel) -> StoredModel:
-        """The variant that is to run for ``model``, or itself; the caller's reference is then to that. Who names a variant gets it."""
+        """The variant that is to run in the model's place, or the model itself.
+
+        The caller's reference moves to the result. A client that names a variant gets that variant.
+        """
         if self._choose is None or model.uploaded or model.variant:
             return model
         variant: StoredModel | None = None
@@ -200,7 +181,7 @@ class Store:
                 self.release(model)
 
     def _chosen(self, choose: Choose, digest: str) -> Path | None:
-        paths = [self._resolve(name) for name in self.names()]
+        paths = [self._folder.resolve(name) for name in self._folder.names()]
         return choose(digest, [(path, variant) for path in paths if (variant := self._variants.of(path))])
 
     async def _by_file(self, path: Path) -> StoredModel:
@@ -213,24 +194,25 @@ class Store:
 
     async def _add_file(self, digest: str, path: Path) -> StoredModel:
         variant = await self._in_thread(self._variants.of, path)
-        known = self._models.get(digest)
-        if known and known.path is not None:
-            return known
+        # Another call may have added it meanwhile.
+        model = self._models.get(digest)
+        if model and model.path is not None:
+            return model
         return self._add(StoredModel(digest, path.stem, path, uploaded=False, variant=variant, size=path.stat().st_size))
 
     async def _by_digest(self, digest: str) -> StoredModel:
         model = self._models.get(digest)
         if model is None or model.path is None:
-            model = await self._stored(digest)
+            model = await self._in_store(digest)
         if model is None:
-            raise NotFound(f"no model with sha256:{digest} here; send its bytes, or put it into the store")
+            raise NotFound(f"no model with sha256:{digest}; send its bytes, or put it into the store")
         model.references += 1
         return model
 
-    async def _stored(self, digest: str) -> StoredModel | None:
-        """The file of the store with that content."""
-        for name in self.names():
-            path = self._resolve(name)
+    async def _in_store(self, digest: str) -> StoredModel | None:
+        """The model of the store with that content."""
+        for name in self._folder.names():
+            path = self._folder.resolve(name)
             if await self._in_thread(self._digests.of, path) == digest:
                 return await self._add_file(digest, path)
         return None
@@ -244,18 +226,16 @@ class Store:
 
     async def _keep_upload(self, digest: str, name: str, data: memoryview) -> StoredModel:
         if self._policy == "known":
-            raise PermissionDenied(
-                f"sha256:{digest} is no model of this agent's store, and only those are accepted as bytes (--uploads known)"
-            )
+            raise PermissionDenied(f"sha256:{digest} is not a model of the store; no other bytes are accepted (--uploads known)")
         held = sum(model.size for model in self._models.values() if model.uploaded and model.path)
         if held + len(data) > self._max_uploads:
             raise ResourceExhausted(
-                f"uploaded models hold {held} bytes; with this one they would pass --max-uploads",
+                f"uploaded models hold {held} bytes; with this one they would exceed --max-uploads",
                 retry_after=5,
                 reason="uploads",
             )
         path = self._private / digest
-        writing = self._files.submit(write_program, path, data)
+        writing = self._files.submit(write_upload, path, data, self._check_upload)
         try:
             await asyncio.wrap_future(writing)
         except asyncio.CancelledError:
@@ -266,7 +246,7 @@ class Store:
 
     async def _loaded(self, model: StoredModel) -> Program:
         if model.path is None:
-            raise NotFound(f"the file of {model} is gone")
+            raise NotFound(f"the file of {model} has been removed")
         program = await asyncio.get_running_loop().run_in_executor(self._loader, self._read, model, model.path)
         self._on_load(model)
         return program
@@ -280,7 +260,7 @@ class Store:
         return program
 
     def _make_room(self) -> None:
-        """Unloads what was used longest ago and nobody holds, until one more model fits."""
+        """Unloads unused models, the least recently used first, until one more fits."""
         loaded = [model for model in self._models.values() if model.loaded]
         idle = sorted((model for model in loaded if not model.references and not model.pinned), key=lambda model: model.used)
         for model in idle[: max(0, len(loaded) + 1 - self._max_models)]:
@@ -291,7 +271,7 @@ class Store:
         if len(loaded) >= self._max_models:
             raise ResourceExhausted(f"{self._max_models} models are loaded and in use, the limit (--max-models)", retry_after=5)
 
-    async def _in_thread(self, function: Callable[..., R], *args: Any) -> R:
+    async def _in_thread(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._files, function, *args)
 
 

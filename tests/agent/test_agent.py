@@ -139,13 +139,13 @@ def test_ids_of_another_connection_are_unknown(agent: Server) -> None:
 @pytest.mark.parametrize(
     ("inputs", "says"),
     [
-        (ids(101, 102)[:1], "2 inputs (input_ids, attention_mask), the request 1"),
+        (ids(101, 102)[:1], "2 inputs (input_ids, attention_mask), the request has 1"),
         ([*ids(101, 102)[:1], from_values("int64", [1, 3], [1] * 3)], "input 'attention_mask'"),
         ([from_values("int32", [1, 2], [101, 102]), ids(1, 1)[1]], "input 'input_ids': expected int64"),
         ([Tensor("int64", (1, 2), b"\0" * 15), ids(1, 1)[1]], "in_tensors[0]: int64 [1, 2] needs 16 bytes, the data has 15"),
         ([Tensor("int64", (1, -2), b""), ids(1, 1)[1]], "negative"),
         ([Tensor("int64", (2**62, 2**62), b""), ids(1, 1)[1]], "needs"),
-        (ids(*[101] * 129), "length 129 is more than the model's 128"),
+        (ids(*[101] * 129), "length 129 exceeds the model's maximum of 128"),
     ],
 )
 def test_wrong_tensors_are_named(agent: Server, inputs: list[Tensor], says: str) -> None:

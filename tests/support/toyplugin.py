@@ -46,6 +46,9 @@ class Toy:
         except ValueError as error:
             raise InvalidArgument(f"no number: {error}") from None
 
+    def check_upload(self, path: Path) -> None:
+        raise InvalidArgument(f"{path}: toys come from the store")
+
     def __str__(self) -> str:
         return "cpu"
 

@@ -6,16 +6,17 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from agent.batching.batcher import Batcher
 from agent.batching.packing import BatchLimits
 from agent.endpoints import Endpoint
-from agent.engines.contract import Program
 from agent.metrics import AgentMetrics
 from agent.service import RpcService
 from agent.sessions import Scope, Sessions
+from agent.store.folder import StoreFolder
 from agent.store.models import Store
 from vaccel_rpc.dialects import Dialect, Method, dialect
 from vaccel_rpc.errors import RpcError, Unimplemented
@@ -29,7 +30,7 @@ UNSUPPORTED = {"ImageClassification"} | {
 }
 
 
-def no_engine(path: Path) -> Program:
+def no_engine(path: Path) -> NoReturn:
     raise AssertionError(f"{path} was loaded")
 
 
@@ -42,7 +43,7 @@ def loop() -> Iterator[asyncio.Runner]:
 @pytest.fixture
 def service(loop: asyncio.Runner) -> Iterator[RpcService]:
     metrics = AgentMetrics()
-    store = Store(None, "deny", no_engine, max_models=1, max_uploads=0)
+    store = Store(StoreFolder(None, lambda: ()), "deny", no_engine, no_engine, max_models=1, max_uploads=0)
 
     async def assemble() -> Batcher:
         return Batcher(1, BatchLimits(), max_queue=1, max_queue_tokens=1, max_delay=0, observe=metrics.batch)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.engines.torch.device import TorchDevice
-from agent.engines.torch.loading import load
+from agent.engines.torch.loading import check_upload, load
 from agent.engines.torch.program import TorchProgram
 
 
 class TorchEngine:
-    """Torch on the device ``device`` (auto, cpu, cuda, cuda:N), with ``threads`` cores on a CPU. Raises `DeviceError`."""
+    """Torch on ``device`` (auto, cpu, cuda, cuda:N), with ``threads`` cores on a CPU.
+
+    Raises `DeviceError`.
+    """
 
     def __init__(self, device: str, threads: int) -> None:
         self._device = TorchDevice(device, threads)
@@ -28,6 +31,10 @@ class TorchEngine:
     def load(self, path: Path) -> TorchProgram:
         """See `agent.engines.torch.loading.load`."""
         return load(path, self._device)
+
+    def check_upload(self, path: Path) -> None:
+        """See `agent.engines.torch.loading.check_upload`."""
+        check_upload(path)
 
     def __str__(self) -> str:
         return str(self._device.device)

@@ -1,4 +1,7 @@
-"""Loads TorchScript and torch.export files, in the quicker of the two forms that a model may have on a CPU."""
+"""Loads TorchScript and torch.export files.
+
+On a CPU a model may have two forms, the plain one and one with fp16 linear layers; the faster one is kept.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,28 @@ from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 
 _log = logging.getLogger("agent.engines.torch")
 
-#: A variant's coarse numbers now and then round the other way where it is padded.
+#: Variants are coarser: with padding, a few of their numbers round the other way.
 _TOLERANCES = {"int8": 0.2, "bf16": 0.1}
-#: Of these the quicker of two forms of a model is told.
+#: Rows and length of the batches by which two forms are compared, and how often each is timed.
 _TYPICAL, _TIMES = ((1, 16), (4, 16)), 5
 
 
+def check_upload(path: Path) -> None:
+    """Raises `InvalidArgument` unless the file is TorchScript, which unlike torch.export carries no pickle."""
+    kind = program_kind(path)
+    if kind == "export":
+        raise InvalidArgument(
+            "a torch.export file (.pt2) can carry code and is loaded from the store alone; send TorchScript (.pt)"
+        )
+    if kind is None:
+        raise InvalidArgument("the bytes are not a model: a TorchScript archive (torch.jit.save) is expected")
+
+
 def load(path: Path, device: TorchDevice) -> TorchProgram:
-    """Loads and warms up a model file. Raises `InvalidArgument` with the reason where it is none."""
-    # OpenMP keeps a team of threads for each thread that has used several, and lets all of them sleep at every barrier once there
-    # are more than cores: a team left over from loading would cost each lone run a third of its time.
+    """Loads and warms up a model file. Raises `InvalidArgument` with the reason where it is not a model."""
+    # OpenMP keeps a team of threads for each thread that has used several, and lets all of them
+    # sleep at every barrier once there are more than cores: a team left over from loading would
+    # cost each lone run a third of its time.
     device.use_threads(1)
     try:
         extras = read_extras(path)
@@ -42,45 +57,49 @@ def load(path: Path, device: TorchDevice) -> TorchProgram:
             raise ResourceExhausted(f"not enough memory to load the model: {last_line(error)}") from None
         raise InvalidArgument(f"torch cannot load the model: {last_line(error)}".replace(str(path), "the file")) from None
     tolerance = _TOLERANCES.get(extras.variant.precision if extras.variant else "", TOLERANCE)
-    program = _quicker([TorchProgram(form, signature, device, tolerance) for form in forms])
+    program = _faster([TorchProgram(form, signature, device, tolerance) for form in forms])
     program.warm_up()
     return program
 
 
-def _quicker(programs: list[TorchProgram]) -> TorchProgram:
-    """The first, or, where both give the same answers, the quicker."""
+def _faster(programs: list[TorchProgram]) -> TorchProgram:
+    """The faster of the two forms where both give the same answers, else the first."""
     if len(programs) == 1:
         return programs[0]
-    plain, quick = programs
+    plain, packed = programs
     try:
-        if not quick.differs(plain) <= TOLERANCE:
+        # Negated, so that NaN counts as a difference.
+        if not packed.differs(plain) <= TOLERANCE:
             return plain
-        # In turns, and the best of some: what else runs on the machine slows both.
+        # Alternately, and the best of several: other load on the machine slows both.
         times = [[program.seconds(*shape) for shape in _TYPICAL] for _ in range(_TIMES) for program in programs]
     except RpcError:
         return plain
-    slow, fast = (sum(map(min, zip(*times[which::2], strict=True))) for which in range(2))
-    if fast < slow:
-        _log.info("The linear layers of %s are FBGEMM's: the model takes %.2f of the time", quick.name, fast / slow)
-    return quick if fast < slow else plain
+    plain_seconds, packed_seconds = (sum(map(min, zip(*times[form::2], strict=True))) for form in range(2))
+    if packed_seconds < plain_seconds:
+        ratio = packed_seconds / plain_seconds
+        _log.info("The linear layers of %s are FBGEMM's: the model takes %.2f of the time", packed.name, ratio)
+        return packed
+    return plain
 
 
 def _load_script(path: Path, device: TorchDevice, signature: Signature | None) -> list[Forward]:
-    """The model's program, and, with a signature on a CPU, the same with quicker layers if it has any."""
+    """The model's forms: one, or on a CPU also one with fp16 linear layers if its signature allows it."""
     module: Any = torch.jit.load(str(path), map_location=device.device)
     module = module.eval()
     if signature is None:
         return [module]
-    # Weights may be stored in half precision to save space; a model that comes with a signature computes in what that says.
+    # Weights may be stored in half precision to save space; with a signature, the model computes in
+    # the precision that the signature states.
     if device.is_cpu and any(spec.dtype == "float32" for spec in signature.outputs):
         module = module.float()
     try:
         plain = torch.jit.freeze(module)
     except RuntimeError as error:
-        _log.info("The model is run as it is, not frozen: %s", last_line(error))
+        _log.info("The model runs as it is, not frozen: %s", last_line(error))
         return [module]
-    quick = torch.jit.freeze(module) if device.is_cpu else None
-    return [plain, quick] if quick is not None and fp16_linear.rewrite_script(quick) else [plain]
+    packed = torch.jit.freeze(module) if device.is_cpu else None
+    return [plain, packed] if packed is not None and fp16_linear.rewrite_script(packed) else [plain]
 
 
 def _load_export(path: Path, device: TorchDevice, signature: Signature | None) -> list[Forward]:
@@ -88,5 +107,5 @@ def _load_export(path: Path, device: TorchDevice, signature: Signature | None) -
     plain = program.module()
     if signature is None or not device.is_cpu:
         return [plain.to(device.device)]
-    quick = program.module()
-    return [plain, quick] if fp16_linear.rewrite_export(quick) else [plain]
+    packed = program.module()
+    return [plain, packed] if fp16_linear.rewrite_export(packed) else [plain]

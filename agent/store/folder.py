@@ -1,0 +1,59 @@
+"""The store's folder: which files it has, and which of them a client's path means. A path never leads out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+from vaccel_rpc.errors import InvalidArgument, NotFound, PermissionDenied
+
+_FORMS = "register a model as NAME, NAME.pt, sha256:HEX or by bytes"
+
+
+class StoreFolder:
+    """The files of ``folder`` (None: there is no store) with one of the engines' ``suffixes``."""
+
+    def __init__(self, folder: Path | None, suffixes: Callable[[], Sequence[str]]) -> None:
+        self._folder = folder.resolve() if folder else None
+        self._suffixes = suffixes
+
+    def __str__(self) -> str:
+        return str(self._folder)
+
+    @property
+    def patterns(self) -> str:
+        """The names that its files may have."""
+        return ", ".join(f"NAME{suffix}" for suffix in self._suffixes())
+
+    def names(self) -> list[str]:
+        """Its files, without links that lead out of it."""
+        if self._folder is None:
+            return []
+        paths = [path for path in self._folder.iterdir() if path.suffix in self._suffixes()]
+        return sorted(path.name for path in paths if path.resolve().is_relative_to(self._folder))
+
+    def resolve(self, path: str) -> Path:
+        """The file that a client's path means.
+
+        Raises `NotFound`, `InvalidArgument` for an empty path, or `PermissionDenied` for a path that is
+        not in the folder.
+        """
+        name = unquote(path.removeprefix("file://")) if path.startswith("file:///") else path
+        if not name:
+            raise InvalidArgument(f"the path is empty; {_FORMS}")
+        if self._folder is None:
+            raise NotFound(f"no model {path!r}: this agent has no store (--models)")
+        outside = PermissionDenied(f"{path!r} is not in the model store; {_FORMS}")
+        if "://" in name or "\0" in name or ".." in name.split("/"):
+            raise outside
+        target, suffixes = self._folder / name, self._suffixes()
+        has_suffix = target.suffix in suffixes
+        for candidate in [target] if has_suffix else [target.with_name(target.name + suffix) for suffix in suffixes]:
+            if not candidate.resolve().is_relative_to(self._folder):
+                raise outside
+            if candidate.is_file():
+                return candidate
+        if not target.parent.resolve().is_relative_to(self._folder):
+            raise outside
+        raise NotFound(f"no model {path!r} in the store")
