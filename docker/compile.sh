@@ -1,6 +1,7 @@
 #!/bin/sh
-# compile.sh PYTHON FOLDER [OPTIONS]: bytecode for every module in FOLDER. It holds whatever the files' times are, as copying may
-# change them. The standard library's tests and tools are left out; what is compiled already is left as it is.
+# compile.sh PYTHON FOLDER [OPTIONS]: compiles every module in FOLDER to bytecode.
+# The bytecode is valid whatever the modification times of the sources are: copying may change them.
+# The standard library's tests and tools are skipped, and existing bytecode is kept.
 set -eu
 python=$1 folder=$2
 shift 2
@@ -9,5 +10,6 @@ case $folder in
   /opt/*) ;;
   *) skip="$skip|site-packages|dist-packages" ;;
 esac
-# A file for another version of Python (torch carries some) cannot be compiled; nothing imports it either.
+# Exit code 1: some files cannot be compiled. Torch contains files for other versions of Python, which
+# nothing imports.
 "$python" -I -m compileall -qq -j 0 --invalidation-mode unchecked-hash -x "/($skip)/" "$@" "$folder" || [ $? = 1 ]

@@ -1,5 +1,6 @@
 #!/bin/sh
-# install.sh FOLDER ARGUMENTS...: pip install into /opt/venv, from the wheels in FOLDER where there are some, else from the index.
+# install.sh FOLDER ARGUMENTS...: pip install into /opt/venv.
+# If FOLDER contains wheels, only they are used; otherwise the package index.
 set -eu
 wheels=$1
 shift

@@ -1,1 +1,1 @@
-"""What ``make`` runs."""
+"""The programs behind the targets of the Makefile. Not in the wheel."""

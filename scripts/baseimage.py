@@ -1,7 +1,7 @@
-"""``make base-image``: Debian 12 with its Python 3.11, for a machine that reaches Debian's packages and no image registry.
+"""``make base-image``: Debian 12 with Python 3.11, for a machine that cannot reach an image registry.
 
-The mirror is the one that apt uses here. It is for building and testing on such a machine: what is deployed is built on the public
-image, which gets security updates.
+debootstrap takes the packages from the mirror that apt uses on this machine. The image is for
+building and testing here; build what you deploy on the public image, which gets security updates.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 @click.command()
-@click.option("--builder", type=click.Choice(["buildah", "docker"]), help="Default: the one that is here.")
+@click.option("--builder", type=click.Choice(["buildah", "docker"]), help="Default: the one that is installed.")
 @click.option("--name", default=NAME, show_default=True)
 def main(builder: str | None, name: str) -> None:
-    """Makes the base image by debootstrap."""
+    """Builds the base image with debootstrap."""
     try:
         make(choose(builder), name)
     except BuilderError as error:
@@ -34,7 +34,7 @@ def main(builder: str | None, name: str) -> None:
 
 
 def make(builder: Builder, name: str = NAME) -> None:
-    """Makes the image. Raises `BuilderError`."""
+    """Builds the image and names it ``name``. Raises `BuilderError`."""
     if not shutil.which("debootstrap"):
         raise BuilderError("debootstrap is missing; on Debian: apt-get install debootstrap")
     if os.geteuid() != 0:
@@ -43,7 +43,7 @@ def make(builder: Builder, name: str = NAME) -> None:
     keyring = [f"--keyring={_KEYRING}"] if _KEYRING.exists() else []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "root")
-        click.echo("Making a Debian 12 with Python 3.11 by debootstrap, about a minute")
+        click.echo("Building a Debian 12 with Python 3.11 by debootstrap; this takes about a minute")
         log = Path(folder, "log")
         command = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", *keyring, "bookworm", str(root), mirror]
         with log.open("wb") as out:
@@ -56,18 +56,18 @@ def make(builder: Builder, name: str = NAME) -> None:
 
 
 def _mirror() -> str:
-    """Where this machine's apt has Debian 12 from. Raises `BuilderError`."""
+    """The URL from which this machine's apt gets Debian 12. Raises `BuilderError`."""
     if not shutil.which("apt-get"):
-        raise BuilderError("apt is not here; a base image can only be made on Debian")
-    wanted = ("Created-By: Packages", "Release: bookworm", "Component: main")
-    found = run("apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted).splitlines()
-    if not found:
-        raise BuilderError("apt's sources have no Debian 12 (bookworm, main); a base image can only be made there")
-    return found[0]
+        raise BuilderError("apt-get is missing; a base image can only be built on Debian")
+    filters = ("Created-By: Packages", "Release: bookworm", "Component: main")
+    urls = run("apt-get", "indextargets", "--format", "$(REPO_URI)", *filters).splitlines()
+    if not urls:
+        raise BuilderError("apt's sources do not include Debian 12 (bookworm, main), which the base image is built from")
+    return urls[0]
 
 
 def _slim(root: Path) -> None:
-    """Drops what no container reads: caches, manuals, translations; the licences stay."""
+    """Removes files that no container reads: caches, manuals, translations. Licences stay."""
     for pattern in (
         "var/cache/apt/*",
         "var/lib/apt/lists/*",

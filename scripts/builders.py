@@ -1,4 +1,4 @@
-"""buildah or docker, whichever is there: what the scripts that make images need of either."""
+"""buildah and docker behind one interface, for the scripts that build images."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _TAIL = 30
 
 
 class BuilderError(Exception):
-    """No image can be made; the message says in one line what is missing or which command failed."""
+    """No image can be built; the message is one line that names what is missing or what failed."""
 
 
 class Buildah:
-    """Debian's buildah: no daemon, layers kept."""
+    """buildah, which needs no daemon; it keeps the layers of earlier builds."""
 
     name = "buildah"
 
     def __init__(self) -> None:
-        # What builds here is our own, and works in a container or without rights that runc wants.
+        # Only our own Dockerfile runs; chroot works inside a container, where runc lacks permissions.
         os.environ.setdefault("BUILDAH_ISOLATION", "chroot")
 
     def build(self, context: Path, file: Path, tag: str, arguments: Mapping[str, str], target: str | None = None) -> None:
@@ -37,15 +37,15 @@ class Buildah:
         run(*build, *_options(arguments, target), "-f", str(file), "-t", tag, str(context))
 
     def has(self, image: str) -> bool:
-        """Whether the image is in the store of this machine."""
+        """Whether the image is in this machine's store."""
         return _works("buildah", "inspect", "--type", "image", image)
 
     def pull(self, image: str) -> bool:
-        """Whether the image could be had from its registry."""
+        """Pulls the image from its registry; whether that worked."""
         return _works("buildah", "pull", "-q", image)
 
     def import_root(self, folder: Path, tag: str) -> None:
-        """Makes an image of a folder with a root file system in it. Raises `BuilderError`."""
+        """Makes an image from the root file system in ``folder``. Raises `BuilderError`."""
         container = run("buildah", "from", "scratch")
         try:
             run("buildah", "add", "-q", container, str(folder), "/")
@@ -56,7 +56,7 @@ class Buildah:
 
     @contextlib.contextmanager
     def files(self, image: str) -> Iterator[Path]:
-        """The image's root file system, to read. Raises `BuilderError`."""
+        """The image's root file system, mounted for reading. Raises `BuilderError`."""
         container = run("buildah", "from", "--pull-never", image)
         try:
             yield Path(run("buildah", "mount", container))
@@ -65,7 +65,7 @@ class Buildah:
 
 
 class Docker:
-    """Docker with BuildKit, its default since 23."""
+    """Docker with BuildKit, the default builder since Docker 23."""
 
     name = "docker"
 
@@ -74,15 +74,15 @@ class Docker:
         run("docker", "build", *_options(arguments, target), "-f", str(file), "-t", tag, str(context))
 
     def has(self, image: str) -> bool:
-        """Whether the image is in the store of this machine."""
+        """Whether the image is in this machine's store."""
         return _works("docker", "image", "inspect", image)
 
     def pull(self, image: str) -> bool:
-        """Whether the image could be had from its registry."""
+        """Pulls the image from its registry; whether that worked."""
         return _works("docker", "pull", "-q", image)
 
     def import_root(self, folder: Path, tag: str) -> None:
-        """Makes an image of a folder with a root file system in it. Raises `BuilderError`."""
+        """Makes an image from the root file system in ``folder``. Raises `BuilderError`."""
         with tempfile.NamedTemporaryFile(suffix=".tar") as tar:
             run("tar", "-C", str(folder), "--numeric-owner", "-cf", tar.name, ".")
             run("docker", "import", "-c", f"ENV {PATH}", "-c", 'CMD ["python3"]', tar.name, tag)
@@ -106,22 +106,26 @@ Builder = Buildah | Docker
 
 
 def choose(name: str | None = None) -> Builder:
-    """The builder of that name, or the one that is here. Raises `BuilderError`."""
+    """The builder of that name, or the one that is installed. Raises `BuilderError`."""
     if name in (None, "buildah") and shutil.which("buildah"):
         return Buildah()
-    # Docker's client alone cannot build: its engine must answer.
+    # The client alone cannot build: the engine has to respond.
     if name in (None, "docker") and shutil.which("docker") and _works("docker", "info"):
         return Docker()
-    wanted = name or "neither buildah nor a running docker"
-    raise BuilderError(f"{wanted} {'cannot be used' if name else 'is'} here; on Debian: apt-get install buildah")
+    problem = f"{name} cannot be used here" if name else "neither buildah nor a running docker was found"
+    raise BuilderError(f"{problem}; on Debian: apt-get install buildah")
 
 
 def run(*command: str) -> str:
-    """Its standard output, stripped; shown where it fails, as is standard error. Raises `BuilderError`."""
+    """Runs the command; its standard output, stripped.
+
+    Standard error is passed through. If the command fails, the last lines of its output are shown
+    as well. Raises `BuilderError`.
+    """
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         print("\n".join(done.stdout.splitlines()[-_TAIL:]), file=sys.stderr)
-        raise BuilderError(f"{' '.join(command[:2])} failed with exit code {done.returncode}; what it said stands above")
+        raise BuilderError(f"{' '.join(command[:2])} failed with exit code {done.returncode}; its messages are above")
     return done.stdout.strip()
 
 

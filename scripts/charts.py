@@ -1,6 +1,7 @@
-"""``make charts``, ``make manifests``: the Helm charts checked and packaged, their READMEs, and the plain YAML made of them.
+"""``make charts`` and ``make manifests``: lints and packages the Helm charts, and generates from them.
 
-Helm itself comes as a library, helm-python-sdk (dependency group ``charts``).
+Generated are the charts' READMEs and the plain YAML in knative/manifests. Helm itself comes as a
+library, helm-python-sdk (dependency group ``charts``).
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ NAMES = ("vaccel-agent", "vaccel-client", "vaccel-function", "vaccel-loadtest")
 #: so a checkout can be installed from, and Helm puts its content into a package.
 LIBRARY = "vaccel-common"
 
-#: Objects of these kinds go first, as Helm orders them.
+#: Objects of these kinds come first in a file, as in Helm's install order.
 _FIRST = ("PriorityClass", "ServiceAccount", "NetworkPolicy", "ConfigMap", "Broker")
-#: What is true only of an object that Helm looks after.
+#: Labels that are true only of objects that Helm manages.
 _HELMS_OWN = re.compile(r"^ +(app\.kubernetes\.io/managed-by|helm\.sh/chart): .*\n", re.MULTILINE)
 
 
-#: A kubeconfig that leads nowhere: Helm renders an install without a cluster, and would else look for the user's own.
+#: A kubeconfig without a cluster. Without any, Helm would use the user's own for a dry run.
 NO_CLUSTER = """
 apiVersion: v1
 kind: Config
@@ -41,18 +42,18 @@ current-context: none
 
 @dataclass(frozen=True)
 class Manifest:
-    """A file of plain YAML: the chart it is made of, the release's name, values, and which of the chart's templates (all if empty)."""
+    """A file of plain YAML: its chart, the values, and the templates to render (empty: all)."""
 
     chart: str
     values: dict[str, Any] = field(default_factory=dict)
     templates: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """The file."""
+        """The content of the file."""
         rendered = render(self.chart, self.values, name=self.chart)
         chosen = [text for name, text in rendered.items() if not self.templates or name in self.templates]
         objects = sorted((document for text in chosen for document in documents(text)), key=_rank)
-        head = f"# Made of knative/charts/{self.chart} by `make manifests`: change the chart.\n"
+        head = f"# Generated from knative/charts/{self.chart} by `make manifests`: change the chart instead.\n"
         return head + "---\n".join(_HELMS_OWN.sub("", document) for document in objects)
 
 
@@ -67,7 +68,7 @@ FILES = {
 
 
 def render(chart: str, values: dict[str, Any], *, name: str, **release: Any) -> dict[str, str]:
-    """Template -> text of the objects to install, without tests and notes. Raises Helm's errors."""
+    """The objects to install: template name -> YAML, without tests and notes. Raises Helm's errors."""
     from helm_python import Chart
 
     with Chart.load(CHARTS / chart) as loaded:
@@ -78,50 +79,50 @@ def render(chart: str, values: dict[str, Any], *, name: str, **release: Any) -> 
 
 
 def documents(text: str) -> Iterator[str]:
-    """The objects in a text of several, as they are written."""
+    """The YAML documents in ``text``, unchanged."""
     for document in re.split(r"^---\n", text, flags=re.MULTILINE):
         if document.strip():
             yield document.strip("\n") + "\n"
 
 
 def _rank(document: str) -> tuple[int, str]:
-    found = re.search(r"^kind: (\w+)$", document, re.MULTILINE)
-    kind = found[1] if found else ""
+    match = re.search(r"^kind: (\w+)$", document, re.MULTILINE)
+    kind = match[1] if match else ""
     return (_FIRST.index(kind), "") if kind in _FIRST else (len(_FIRST), "" if kind == "Service" else kind)
 
 
 def cases(chart: str) -> dict[str, dict[str, Any]]:
-    """Name -> values of each case in the chart's ``ci`` folder, and the defaults."""
-    found = {
+    """The cases in the chart's ``ci`` folder and the defaults: name -> values."""
+    examples = {
         path.stem.removesuffix("-values"): yaml.safe_load(path.read_text()) for path in (CHARTS / chart / "ci").glob("*.yaml")
     }
-    return {"default": {}, **dict(sorted(found.items()))}
+    return {"default": {}, **dict(sorted(examples.items()))}
 
 
 def readme(chart: str) -> str:
-    """The chart's README: what it is, how to install it, and its values with the comments that stand above them."""
+    """The chart's README: its purpose, how to install it, and its values with their comments."""
     about = yaml.safe_load((CHARTS / chart / "Chart.yaml").read_text())
     rows = "\n".join(f"| `{path}` | {meaning} | {default} |" for path, meaning, default in values(chart))
     objects = ", ".join(sorted({kind for case in cases(chart).values() for kind in _kinds(chart, case)}))
     return (
-        f"# {chart}\n\n{about['description']}. Made by `make charts` of `values.yaml`.\n\n"
+        f"# {chart}\n\n{about['description']}. This page is generated from `values.yaml` by `make charts`.\n\n"
         f"```console\nhelm install {chart} knative/charts/{chart}\n```\n\n"
-        f"Objects, by values: {objects}. Examples of values are in `ci/`.\n\n"
+        f"Depending on its values, it creates: {objects}. `ci/` has examples of values.\n\n"
         f"| value | meaning | default |\n|---|---|---|\n{rows}\n"
     )
 
 
 def values(chart: str) -> Iterator[tuple[str, str, str]]:
-    """Each value of the chart that has a ``# --`` comment: path, comment, default."""
+    """Every value of the chart with a ``# --`` comment: path, comment, default."""
     tree = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
     path: list[str] = []
     comment = ""
     for line in (CHARTS / chart / "values.yaml").read_text().splitlines():
-        found = re.match(r"^( *)([\w./-]+):", line)
+        key = re.match(r"^( *)([\w./-]+):", line)
         if line.lstrip().startswith("# -- "):
             comment = line.lstrip().removeprefix("# -- ")
-        elif found:
-            path = [*path[: len(found[1]) // 2], found[2]]
+        elif key:
+            path = [*path[: len(key[1]) // 2], key[2]]
             if comment:
                 yield ".".join(path), comment.replace("|", "\\|"), _default(tree, path)
             comment = ""
@@ -140,12 +141,12 @@ def _kinds(chart: str, case: dict[str, Any]) -> Iterator[str]:
 
 
 def problems(chart: Path, case: dict[str, Any]) -> list[str]:
-    """What ``helm lint --strict`` finds."""
+    """The findings of ``helm lint --strict``, warnings included."""
     from helm_python import lint
 
     report = lint(chart, case, strict=True)
-    found = [message["error"] for message in report["messages"] if message["severity"] > 1]
-    return [*report["errors"], *found]
+    messages = [message["error"] for message in report["messages"] if message["severity"] > 1]
+    return [*report["errors"], *messages]
 
 
 @click.group(help=__doc__)
@@ -155,7 +156,7 @@ def main() -> None:
 
 @main.command()
 def manifests() -> None:
-    """Write knative/manifests of the charts."""
+    """Generate knative/manifests from the charts."""
     MANIFESTS.mkdir(exist_ok=True)
     for name, manifest in FILES.items():
         (MANIFESTS / name).write_text(manifest.text())
@@ -165,15 +166,14 @@ def manifests() -> None:
 @main.command()
 @click.option("--destination", default="dist/charts", show_default=True, type=click.Path(path_type=Path))
 def charts(destination: Path) -> None:
-    """Lint the charts with each case of their values, write their READMEs, package them."""
+    """Lint the charts with every case of their values, generate their READMEs, package them."""
     from helm_python import package
 
     destination.mkdir(parents=True, exist_ok=True)
     for chart in NAMES:
         for name, case in cases(chart).items():
-            found = problems(CHARTS / chart, case)
-            if found:
-                raise click.ClickException(f"{chart} with {name}: {'; '.join(found)}")
+            if findings := problems(CHARTS / chart, case):
+                raise click.ClickException(f"{chart} with {name}: {'; '.join(findings)}")
         (CHARTS / chart / "README.md").write_text(readme(chart))
         click.echo(package(str(CHARTS / chart), destination=destination))
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# scripts/debian.sh GROUP...: Debian's packages that these groups of tests and targets need, installed where one is missing and we may.
-# Exit code 1, with the line to type, where one is missing and we may not.
+# scripts/debian.sh GROUP...: installs the Debian packages that groups of tests and targets need, if a
+# program is missing. Without root it prints the command to run, and exits with 1.
 set -euo pipefail
 
 declare -A programs=(

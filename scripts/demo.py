@@ -1,4 +1,4 @@
-"""``make run``: an agent and the function on this machine, one real request, until Ctrl-C."""
+"""``make run``: starts an agent and the function, shows one request, and serves until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _READY_S = 120
 
 
 def main() -> int:
-    """Exit code 0 after Ctrl-C, 1 where something did not start."""
+    """Runs both processes. Exit code 0 after Ctrl-C, 1 if one does not start or ends."""
     port = int(os.environ.get("PORT", "8080"))
     if _busy(port):
-        return _complain(f"port {port} is in use; choose another one: make run PORT={port + 1}")
+        return _fail(f"port {port} is in use; choose another one: make run PORT={port + 1}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="vaccel-") as folder:
         address = f"unix://{folder}/vaccel.sock"
@@ -45,10 +45,10 @@ def main() -> int:
 
 def _show(url: str, processes: list[subprocess.Popen[bytes]]) -> int:
     end = time.monotonic() + _READY_S
-    _say("Waiting for both (torch is loaded into the agent, some seconds)")
+    _say("Waiting for both; the agent needs a few seconds to load torch")
     while not _ready(url):
         if any(process.poll() is not None for process in processes) or time.monotonic() > end:
-            return _complain("the agent or the function did not start; what they said stands above")
+            return _fail("the agent or the function did not start; their messages are above")
         time.sleep(0.1)
     request = urllib.request.Request(
         f"{url}/classify", json.dumps({"text": _TEXT}).encode(), {"Content-Type": "application/json"}
@@ -57,15 +57,15 @@ def _show(url: str, processes: list[subprocess.Popen[bytes]]) -> int:
         _say(f"\n{_TEXT!r} is:\n{json.dumps(json.load(answer), indent=2)}")
     body = json.dumps({"text": "your own words"})
     _say(
-        f"\nTry it:\n  {url}/ in a browser\n  curl {url}/classify -H 'Content-Type: application/json' -d '{body}'\nCtrl-C ends both."
+        f"\nTry it:\n  {url}/ in a browser\n  curl {url}/classify -H 'Content-Type: application/json' -d '{body}'\nCtrl-C stops both."
     )
     while all(process.poll() is None for process in processes):
         time.sleep(0.2)
-    return _complain("the agent or the function ended by itself")
+    return _fail("the agent or the function has exited")
 
 
 def _start(module: str, *options: str, **env: str) -> subprocess.Popen[bytes]:
-    # A process group of its own: Ctrl-C reaches this program alone, which ends the two in order.
+    # A process group of its own: Ctrl-C reaches only this program, which stops the two in order.
     return subprocess.Popen(
         [sys.executable, "-m", module, *options], cwd=_ROOT, env={**os.environ, **env}, start_new_session=True
     )
@@ -93,7 +93,7 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _complain(line: str) -> int:
+def _fail(line: str) -> int:
     print(f"make run: {line}", file=sys.stderr)
     return 1
 

@@ -1,4 +1,4 @@
-"""``make images``: the images of function and agent, for this machine's architecture, and what is in them."""
+"""``make images``: builds the images for this machine's architecture, each with a bill of materials."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from vaccel_rpc import __version__
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = ROOT / "docker/Dockerfile"
-PREFIX = "dev.local"  # Knative asks no registry for the digest of an image whose name begins so
+#: Knative does not look up the digest of such an image in a registry.
+PREFIX = "dev.local"
 VERSION = __version__
 PUBLIC_BASE = next(line.removeprefix("ARG BASE=") for line in DOCKERFILE.read_text().splitlines() if line.startswith("ARG BASE="))
 SBOMS = ROOT / "build/sbom"
@@ -27,8 +28,8 @@ _MB = 1e6
 
 
 @dataclass(frozen=True)
-class Built:
-    """An image; sizes are of its files, in bytes."""
+class BuiltImage:
+    """An image and the size of its files in bytes: beyond those of the base, and of its models."""
 
     image: str
     over_base: int
@@ -38,18 +39,18 @@ class Built:
 
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
 @click.argument("names", nargs=-1, type=click.Choice(NAMES))
-@click.option("--builder", type=click.Choice(["buildah", "docker"]), show_default="the one that is here")
+@click.option("--builder", type=click.Choice(["buildah", "docker"]), show_default="the one that is installed")
 @click.option(
-    "--base", envvar="BASE", show_default=f"{baseimage.NAME} where it is here, else {PUBLIC_BASE}", help="The image to build on."
+    "--base", envvar="BASE", show_default=f"{baseimage.NAME} if it is there, else {PUBLIC_BASE}", help="The image to build on."
 )
-@click.option("--prefix", envvar="IMAGE_PREFIX", default=PREFIX, help="What stands before the images' names.")
-@click.option("--tag", envvar="TAG", default=VERSION)
-@click.option("--extras", envvar="EXTRAS", default="grpc,otel", help="Of pyproject.toml, for the function's image.")
+@click.option("--prefix", envvar="IMAGE_PREFIX", default=PREFIX, help="Registry and path before the images' names.")
+@click.option("--tag", envvar="TAG", default=VERSION, help="Tag of the images.")
+@click.option("--extras", envvar="EXTRAS", default="grpc,otel", help="Extras of pyproject.toml for the function's image.")
 @click.option("--torch-index", envvar="TORCH_INDEX", default=wheels.TORCH_INDEX, help="The index of torch's wheels.")
 def main(
     names: tuple[str, ...], builder: str | None, base: str | None, prefix: str, tag: str, extras: str, torch_index: str
 ) -> None:
-    """Builds the images NAMES; without any, those of function and agent."""
+    """Builds the images NAMES, by default those of function and agent."""
     try:
         built = make(
             choose(builder), names or NAMES[:2], base=base, prefix=prefix, tag=tag, extras=extras, torch_index=torch_index
@@ -68,12 +69,22 @@ def make(
     tag: str = VERSION,
     extras: str = "grpc,otel",
     torch_index: str = wheels.TORCH_INDEX,
-) -> list[Built]:
-    """Builds the images and their bills of materials. Raises `BuilderError`."""
+) -> list[BuiltImage]:
+    """Builds the images and writes their bills of materials. Raises `BuilderError`.
+
+    ``base`` is the image to build on; see `_base` for its default. ``extras`` are those of the
+    function, separated by commas.
+    """
     base = _base(builder, base)
     click.echo(f"Building on {base} with {builder.name}")
     wheels.download_build()
-    wheels.download("function", extras)
+    #: Folder of docker/wheels, and the extras or groups whose packages it has to contain.
+    packages = {
+        "vaccel-function": ("function", extras),
+        "vaccel-agent": ("agent", "agent,otel"),
+        "vaccel-hello": ("function", extras),
+        "vaccel-loadtest": ("loadtest", "loadtest"),
+    }
     revision, created = _git("rev-parse", "HEAD") or "unknown", _created()
     labels = {"VERSION": VERSION, "REVISION": revision, "CREATED": created}
     arguments = {
@@ -84,10 +95,7 @@ def make(
     }
     built = []
     for name in names:
-        if name == "vaccel-agent":
-            wheels.download("agent", "agent,otel", torch_index)
-        if name == "vaccel-loadtest":
-            wheels.download("loadtest", "loadtest")
+        wheels.download(*packages[name], torch_index)
         image = f"{prefix}/{name}:{tag}"
         click.echo(f"Building {image}")
         target = name.removeprefix("vaccel-")
@@ -96,26 +104,29 @@ def make(
     return built
 
 
-def _base(builder: Builder, wanted: str | None) -> str:
-    """The image that is wanted; without one the public image, or where it cannot be had, or is here already, its stand-in."""
-    if wanted or not builder.has(baseimage.NAME):
-        public = wanted or PUBLIC_BASE
-        if builder.has(public) or builder.pull(public):
-            return public
-        if wanted:
-            raise BuilderError(f"--base {wanted}: it is not here and cannot be pulled")
-        click.echo(f"{public} cannot be pulled")
+def _base(builder: Builder, base: str | None) -> str:
+    """``base``, or else the image of `scripts.baseimage` if it is there, or else the public image.
+
+    Where the public image cannot be pulled, `scripts.baseimage` builds its replacement.
+    """
+    if base or not builder.has(baseimage.NAME):
+        pulled = base or PUBLIC_BASE
+        if builder.has(pulled) or builder.pull(pulled):
+            return pulled
+        if base:
+            raise BuilderError(f"--base {base}: no such image here, and it cannot be pulled")
+        click.echo(f"{pulled} cannot be pulled")
         baseimage.make(builder)
     return baseimage.NAME
 
 
-def _inspect(builder: Builder, base: str, name: str, image: str, tag: str) -> Built:
+def _inspect(builder: Builder, base: str, name: str, image: str, tag: str) -> BuiltImage:
     with builder.files(base) as files:
-        under = _size(files)
+        base_size = _size(files)
     with builder.files(image) as files:
-        whole, model = _size(files), _size(files / "models")
+        size, model = _size(files), _size(files / "models")
         packages = sbom.write(files, image.rpartition(":")[0], tag, SBOMS / f"{name}.cdx.json")
-    return Built(image, whole - under, model, packages)
+    return BuiltImage(image, size - base_size, model, packages)
 
 
 def _size(folder: Path) -> int:
@@ -123,13 +134,13 @@ def _size(folder: Path) -> int:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for at, _, names in os.walk(folder):
-        yield from (Path(at, name) for name in names)
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names)
 
 
-def _table(built: list[Built]) -> Iterator[str]:
+def _table(built: list[BuiltImage]) -> Iterator[str]:
     width = max(len(image.image) for image in built)
-    yield f"{'image':<{width}}  {'MB over base':>12}  {'of it the model':>15}  SBOM"
+    yield f"{'image':<{width}}  {'MB over base':>12}  {'of these, model':>15}  SBOM"
     for image in built:
         name = image.image.rpartition("/")[2].partition(":")[0]
         bill = f"{SBOMS.relative_to(ROOT)}/{name}.cdx.json, {image.packages} packages"
@@ -137,7 +148,7 @@ def _table(built: list[Built]) -> Iterator[str]:
 
 
 def _created() -> str:
-    """RFC 3339: SOURCE_DATE_EPOCH, else when the commit was made, else the epoch's first second."""
+    """The images' creation time, RFC 3339: SOURCE_DATE_EPOCH, else the commit's time, else the epoch."""
     seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct") or 0)
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -1,4 +1,4 @@
-"""What is in an image, read from its files: CycloneDX JSON. Source: CycloneDX 1.6, package-url."""
+"""Bills of materials in CycloneDX JSON, read from an image's files. Sources: CycloneDX 1.6, package-url."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _SITE_PACKAGES = "opt/venv/lib/python3*/site-packages"
 
 
 def write(root: Path, image: str, version: str, out: Path) -> int:
-    """Writes the bill of the image whose root file system is ``root``; how many packages it names."""
+    """Writes the bill of materials of the image with the root file system ``root``; its number of packages."""
     bom = Bom()
     bom.metadata.component = Component(name=image, version=version, type=ComponentType.CONTAINER, bom_ref=image)
     python = dict(_python(next(root.glob(_SITE_PACKAGES))))
     components = [component for component, _ in python.values()]
     debian = list(_debian(root / "var/lib/dpkg"))
     bom.components.update(components, debian)
-    for component, wanted in python.values():
-        bom.register_dependency(component, [python[name][0] for name in wanted if name in python])
+    for component, requirements in python.values():
+        bom.register_dependency(component, [python[name][0] for name in requirements if name in python])
     bom.register_dependency(bom.metadata.component, [*components, *debian])
     out.parent.mkdir(parents=True, exist_ok=True)
     outputter = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6)
@@ -38,31 +38,31 @@ def write(root: Path, image: str, version: str, out: Path) -> int:
 
 def _python(folder: Path) -> Iterator[tuple[str, tuple[Component, list[str]]]]:
     licenses = LicenseFactory()
-    for found in importlib.metadata.distributions(path=[str(folder)]):
-        meta = found.metadata
+    for distribution in importlib.metadata.distributions(path=[str(folder)]):
+        meta = distribution.metadata
         name = normalized(meta["Name"])
         licence = _license(meta)
         component = Component(
             name=meta["Name"],
-            version=found.version,
+            version=distribution.version,
             licenses=[licenses.make_from_string(licence)] if licence else [],
-            purl=PackageURL("pypi", None, name, found.version),
+            purl=PackageURL("pypi", None, name, distribution.version),
             bom_ref=f"pypi:{name}",
         )
-        yield name, (component, [normalized(line) for line in found.requires or []])
+        yield name, (component, [normalized(line) for line in distribution.requires or []])
 
 
 def _license(meta: importlib.metadata.PackageMetadata) -> str | None:
     for field in ("License-Expression", "License"):
-        # Some packages put the whole text there.
+        # Some packages put the whole text of the licence there.
         if field in meta and "\n" not in meta[field]:
             return meta[field]
-    said = [line for line in meta.get_all("Classifier") or [] if line.startswith("License :: ")]
-    return said[0].rpartition(" :: ")[2] if said else None
+    licences = [line for line in meta.get_all("Classifier") or [] if line.startswith("License :: ")]
+    return licences[0].rpartition(" :: ")[2] if licences else None
 
 
 def _debian(dpkg: Path) -> Iterator[Component]:
-    """The base's packages, by dpkg's database; a distroless base has a file for each of them."""
+    """The base's packages, from dpkg's database; a distroless base has a file for each package."""
     texts = [file.read_text() for file in (dpkg / "status", *sorted(dpkg.glob("status.d/*"))) if file.is_file()]
     for paragraph in "\n\n".join(texts).split("\n\n"):
         fields = Parser().parsestr(paragraph.strip())

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 WHEELS = ROOT / "docker/wheels"
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 _PYTHON = "3.11"
-#: Debian 12 has glibc 2.36; torch asks for 2.28. Source: PEP 600.
+#: Minor versions of glibc: Debian 12 has 2.36, torch needs 2.28. Source: PEP 600.
 _GLIBC = range(5, 37)
 
 

@@ -1,10 +1,10 @@
-{{/* Refuses what cannot be together. */}}
+{{/* Fails on invalid combinations of values. */}}
 {{- define "vaccel.check" -}}
 {{- if and (eq .Values.kind "DaemonSet") (ne .Values.autoscaling.type "none") }}
 {{- fail "autoscaling.type: a DaemonSet has one agent on each node and is not scaled; set kind: Deployment or autoscaling.type: none" }}
 {{- end }}
 {{- if lt (int .Values.terminationGracePeriodSeconds) (add (int .Values.preStopSeconds) (int .Values.agent.graceSeconds)) }}
-{{- fail "terminationGracePeriodSeconds: must be at least preStopSeconds + agent.graceSeconds, or running calls are cut off" }}
+{{- fail "terminationGracePeriodSeconds: must be at least preStopSeconds + agent.graceSeconds, or running calls are interrupted" }}
 {{- end }}
 {{- end }}
 

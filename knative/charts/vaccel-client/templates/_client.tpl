@@ -1,4 +1,4 @@
-{{/* What a Pod or Job does cannot be changed: an upgrade makes a new one, and Helm removes the old. */}}
+{{/* A Pod or Job is immutable: an upgrade creates one with a new name, and Helm deletes the old one. */}}
 {{- define "vaccel.clientName" -}}
 {{- $name := include "vaccel.fullname" . -}}
 {{- if and .Release.IsUpgrade (ne .Values.kind "Deployment") -}}
@@ -32,7 +32,7 @@ tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- if and .Values.sidecar.enabled (eq .Values.kind "Job") }}
-# A Job ends when its client has: the agent is a sidecar to Kubernetes too.
+# The agent is a native sidecar, so that the Job completes when its client does.
 initContainers:
   - restartPolicy: Always
     {{- include "vaccel.sidecar" . | nindent 4 }}
@@ -84,7 +84,7 @@ volumes:
   - name: tweets
     {{- if eq .Values.tweets.source "hostPath" }}
     hostPath:
-      path: {{ required "tweets.hostPath: a folder of the node" .Values.tweets.hostPath }}
+      path: {{ required "tweets.hostPath: a directory on the node" .Values.tweets.hostPath }}
     {{- else if eq .Values.tweets.source "pvc" }}
     persistentVolumeClaim:
       claimName: {{ required "tweets.pvc: the name of a PersistentVolumeClaim" .Values.tweets.pvc }}

@@ -15,7 +15,7 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* Of pods: nothing that changes with the chart alone, which would restart them. */}}
+{{/* Labels of pods, without the chart's version: a change of it would restart them. */}}
 {{- define "vaccel.podLabels" -}}
 app: {{ include "vaccel.fullname" . }}
 {{ include "vaccel.selectorLabels" . }}
@@ -69,7 +69,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* The volume with an agent's models; nothing where they are in its image. Call with .Values.models. */}}
+{{/* The volume with an agent's models; empty if they are in its image. Call with .Values.models. */}}
 {{- define "vaccel.modelsVolume" -}}
 {{- if ne .source "image" }}
 - name: models
@@ -79,7 +79,7 @@ seccompProfile:
     pullPolicy: {{ .imageVolume.pullPolicy }}
   {{- else if eq .source "hostPath" }}
   hostPath:
-    path: {{ required "models.hostPath: a folder of the node" .hostPath }}
+    path: {{ required "models.hostPath: a directory on the node" .hostPath }}
     type: Directory
   {{- else if eq .source "pvc" }}
   persistentVolumeClaim:
@@ -92,7 +92,7 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
-{{/* The agent beside a client, over a unix socket. Call with $; the values are .Values.sidecar. */}}
+{{/* The container of an agent in a client's pod, reached over a unix socket. Call with $; the values are .Values.sidecar. */}}
 {{- define "vaccel.sidecar" -}}
 name: vaccel-agent
 image: {{ include "vaccel.image" (list . .Values.sidecar.image) }}
@@ -155,7 +155,7 @@ spec:
         {{- include "vaccel.containerSecurity" .root | nindent 8 }}
 {{- end }}
 
-{{/* Opens a session at an agent, and registers the models that are named. */}}
+{{/* A Python program that opens a session with an agent and registers the models named as arguments. */}}
 {{- define "vaccel.askAgent" -}}
 import sys
 from vaccel_rpc.addresses import parse

@@ -1,4 +1,4 @@
-{{/* Refuses what cannot be together. */}}
+{{/* Fails on invalid combinations of values. */}}
 {{- define "vaccel.check" -}}
 {{- if gt (int .Values.responseStartTimeoutSeconds) (int .Values.timeoutSeconds) }}
 {{- fail "responseStartTimeoutSeconds: at most timeoutSeconds" }}
@@ -13,7 +13,7 @@ name: function
 image: {{ include "vaccel.image" (list . .Values.image) }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 ports:
-  # Not h2c: the server has no HTTP/2.
+  # Not h2c: the server does not support HTTP/2.
   - name: http1
     containerPort: 8080
     protocol: TCP
@@ -39,7 +39,7 @@ env:
   {{- with .Values.function.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-# Without a period Knative asks many times a second: a cold start waits for no interval.
+# Without a period, Knative probes many times a second, which shortens a cold start.
 readinessProbe:
   httpGet:
     path: /health/readiness
@@ -86,13 +86,13 @@ volumeMounts:
 {{- end }}
 {{- end }}
 
-{{/* Has two texts classified. */}}
+{{/* A Python program that sends two texts to the function and checks the response. */}}
 {{- define "vaccel.askFunction" -}}
 import json, sys, urllib.request
 body = json.dumps({"texts": ["What a lovely day", "Tea and cake at four"]}).encode()
 request = urllib.request.Request(sys.argv[1] + "/classify", body, {"Content-Type": "application/json"})
-with urllib.request.urlopen(request, timeout=120) as answer:
-    answered = json.load(answer)
-print(answered)
-assert len(answered["predictions"]) == 2
+with urllib.request.urlopen(request, timeout=120) as response:
+    result = json.load(response)
+print(result)
+assert len(result["predictions"]) == 2
 {{- end }}

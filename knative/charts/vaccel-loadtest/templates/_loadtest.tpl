@@ -1,4 +1,4 @@
-{{/* What a Job does cannot be changed: an upgrade makes a new one, and Helm removes the old. A pod's name adds to it. */}}
+{{/* A Job is immutable: an upgrade creates one with a new name, and Helm deletes the old one. The name leaves room for a pod's suffix. */}}
 {{- define "vaccel.loadtestName" -}}
 {{- $name := include "vaccel.fullname" . | trunc 44 | trimSuffix "-" -}}
 {{- if .Release.IsUpgrade -}}
@@ -32,7 +32,7 @@ vaccel.dev/client: "true"
 {{- end }}
 {{- end }}
 
-{{/* The options of the pod that decides. */}}
+{{/* Options of the single pod or the master, whose exit code is the result. */}}
 {{- define "vaccel.loadtestArgs" -}}
 - --headless
 {{- range .Values.userClasses }}
@@ -92,7 +92,7 @@ vaccel.dev/client: "true"
 {{- include "vaccel.loadtestTags" . }}
 {{- end }}
 
-{{/* A worker has its options of the master, all but the tags. */}}
+{{/* A worker receives its options from the master, except the tags. */}}
 {{- define "vaccel.workerArgs" -}}
 - --worker
 - --master-host
@@ -100,7 +100,7 @@ vaccel.dev/client: "true"
 {{- include "vaccel.loadtestTags" . }}
 {{- end }}
 
-{{/* The ConfigMap with the texts; nothing where the load test takes its own. */}}
+{{/* The name of the ConfigMap with the texts; empty if the load test uses its own texts. */}}
 {{- define "vaccel.loadtestTexts" -}}
 {{- if .Values.texts.configMap -}}
 {{- .Values.texts.configMap -}}
