@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.paths import MODELS
-from tests.support.servers import Server, SpawnAgent, spawn, spawn_forked, wait_ready
+from tests.support.servers import ServerProcess, SpawnAgent, spawn, spawn_forked, wait_ready
 
 if TYPE_CHECKING:
     from tests.support.fakecluster import FakeCluster
@@ -26,7 +26,7 @@ def spawn_agent(tmp_path: Path) -> Iterator[SpawnAgent]:
     with contextlib.ExitStack() as stack:
         count = iter(range(100))
 
-        def start(*options: str, ready: bool = True, fresh: bool = False, env: dict[str, str] | None = None) -> Server:
+        def start(*options: str, ready: bool = True, fresh: bool = False, env: dict[str, str] | None = None) -> ServerProcess:
             number = next(count)
             listen = () if "-a" in options else ("-a", f"unix://{tmp_path}/agent{number}.sock")
             log = tmp_path / f"agent{number}.log"
@@ -38,7 +38,7 @@ def spawn_agent(tmp_path: Path) -> Iterator[SpawnAgent]:
 
 
 @pytest.fixture(scope="session")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One agent for the whole run: every kind of address, the model that ships preloaded, uploads allowed."""
     folder = tmp_path_factory.mktemp("agent")
     listen = [f"unix://{folder}/a.sock", "tcp://127.0.0.1:0", "grpc://127.0.0.1:0", f"grpc+unix://{folder}/g.sock"]

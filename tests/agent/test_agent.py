@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from tests.support.paths import MODELS, ROOT, TWEETS
-from tests.support.servers import Server, SpawnAgent
+from tests.support.servers import ServerProcess, SpawnAgent
 from vaccel_rpc import __version__
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
@@ -38,7 +38,7 @@ from vaccel_rpc.errors import (
 from vaccel_rpc.tensors import Tensor, from_values, to_values
 
 
-class Double(nn.Module):
+class Twice(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + x
 
@@ -62,7 +62,7 @@ def saved(module: nn.Module, path: Path, extras: dict[str, str] | None = None) -
     return path.read_bytes()
 
 
-def client(agent: Server, scheme: str = "unix", version: Version = "0.8") -> VaccelClient:
+def client(agent: ServerProcess, scheme: str = "unix", version: Version = "0.8") -> VaccelClient:
     return VaccelClient(connect(parse(agent.addresses[scheme]), 5), version)
 
 
@@ -72,7 +72,9 @@ def ids(*values: int) -> list[Tensor]:
 
 @pytest.mark.parametrize("version", ["0.7", "0.8"])
 @pytest.mark.parametrize("scheme", ["unix", "tcp", "grpc", "grpc+unix"])
-def test_the_client_speaks_both_dialects_over_both_wires(agent: Server, scheme: str, version: Version, tmp_path: Path) -> None:
+def test_the_client_speaks_both_dialects_over_both_wires(
+    agent: ServerProcess, scheme: str, version: Version, tmp_path: Path
+) -> None:
     """Sessions, resources by name, digest and bytes, runs, genop, profile: everything that a client does."""
     calls = client(agent, scheme, version)
     session = calls.create_session(flags=1)
@@ -83,7 +85,7 @@ def test_the_client_speaks_both_dialects_over_both_wires(agent: Server, scheme: 
     assert (logits.dtype, logits.dims) == ("float32", (1, 3))
     pending = [calls.start_run(session, model, ids(101, *range(1000, 1000 + n), 102), 1, 30) for n in range(1, 20)]
     assert [run.result().outputs[0].dims for run in pending] == [(1, 3)] * 19
-    own = calls.register_bytes(session, saved(Double(), tmp_path / "double.pt"))
+    own = calls.register_bytes(session, saved(Twice(), tmp_path / "double.pt"))
     assert to_values(calls.run(session, own, [from_values("int32", [2], [3, 4])], 1)[0]) == [6, 8]
     assert calls.genop(session, [calls.opcode(0), b"in"], [b"out"]) == [b"out"]
     big = bytes(range(256)) * 10_000
@@ -114,7 +116,7 @@ def test_the_client_speaks_both_dialects_over_both_wires(agent: Server, scheme: 
         calls.create_session()
 
 
-def test_ids_of_another_connection_are_unknown(agent: Server) -> None:
+def test_ids_of_another_connection_are_unknown(agent: ServerProcess) -> None:
     """A session belongs to the connection that made it."""
     one, other = client(agent), client(agent)
     session = one.create_session()
@@ -148,7 +150,7 @@ def test_ids_of_another_connection_are_unknown(agent: Server) -> None:
         (ids(*[101] * 129), "length 129 exceeds the model's maximum of 128"),
     ],
 )
-def test_wrong_tensors_are_named(agent: Server, inputs: list[Tensor], says: str) -> None:
+def test_wrong_tensors_are_named(agent: ServerProcess, inputs: list[Tensor], says: str) -> None:
     """INVALID_ARGUMENT says which tensor and what was expected, before torch sees it; the session stays usable."""
     calls = client(agent)
     session = calls.create_session()
@@ -164,7 +166,7 @@ def test_paths_lead_nowhere_but_into_the_store(spawn_agent: SpawnAgent, tmp_path
     """NAME, NAME.pt, sha256 and file:// inside; URLs, dots, other folders and links that lead out are refused."""
     store = tmp_path / "store"
     store.mkdir()
-    data = saved(Double(), store / "double.pt")
+    data = saved(Twice(), store / "double.pt")
     saved(First(), tmp_path / "outside.pt")
     (store / "link.pt").symlink_to(tmp_path / "outside.pt")
     calls = client(spawn_agent("--models", str(store)))
@@ -192,7 +194,7 @@ def test_upload_policies(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
     """allow runs any TorchScript, known what the store has, deny nothing; the refusal names the option."""
     store = tmp_path / "store"
     store.mkdir()
-    known, new = saved(Double(), store / "double.pt"), saved(First(), tmp_path / "first.pt")
+    known, new = saved(Twice(), store / "double.pt"), saved(First(), tmp_path / "first.pt")
     for policy, takes_known, takes_new in (("allow", True, True), ("known", True, False), ("deny", False, False)):
         calls = client(spawn_agent("--models", str(store), "--uploads", policy))
         session = calls.create_session()
@@ -207,11 +209,11 @@ def test_upload_policies(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
         default.register_bytes(default.create_session(), new)
 
 
-def test_what_is_no_model_is_refused_and_the_session_goes_on(agent: Server, tmp_path: Path) -> None:
+def test_what_is_no_model_is_refused_and_the_session_goes_on(agent: ServerProcess, tmp_path: Path) -> None:
     """Text, a damaged archive, a zip of something else, torch.export bytes."""
-    good = saved(Double(), tmp_path / "double.pt")
+    good = saved(Twice(), tmp_path / "double.pt")
     exported = tmp_path / "double.pt2"
-    torch.export.save(torch.export.export(Double(), (torch.ones(2),)), exported)
+    torch.export.save(torch.export.export(Twice(), (torch.ones(2),)), exported)
     calls = client(agent)
     session = calls.create_session()
     for data, says in (
@@ -229,7 +231,7 @@ def test_what_is_no_model_is_refused_and_the_session_goes_on(agent: Server, tmp_
 
 def test_the_same_content_is_loaded_once_and_uploads_vanish(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
     """Two clients, one load; the file goes with the last reference, the agent's private folder with the agent."""
-    data = saved(Double(), tmp_path / "double.pt")
+    data = saved(Twice(), tmp_path / "double.pt")
     private = tmp_path / "tmp"
     private.mkdir()
     agent = spawn_agent(env={"TMPDIR": str(private)})
@@ -261,7 +263,7 @@ def test_the_same_content_is_loaded_once_and_uploads_vanish(spawn_agent: SpawnAg
 
 def test_a_damaged_store_file_is_not_loaded(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
     """The digest beside a model is checked when it is loaded; preloading such a model ends the agent with a line."""
-    saved(Double(), tmp_path / "double.pt")
+    saved(Twice(), tmp_path / "double.pt")
     (tmp_path / "double.pt.sha256").write_text("0" * 64 + "  double.pt\n")
     calls = client(spawn_agent("--models", str(tmp_path)))
     session = calls.create_session()
@@ -394,7 +396,7 @@ def test_a_busy_port_is_an_error(spawn_agent: SpawnAgent, scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["unix", "grpc"])
 @pytest.mark.parametrize("version", ["0.7", "0.8"])
-def test_a_run_tells_its_times_to_who_asks(agent: Server, scheme: str, version: Version) -> None:
+def test_a_run_tells_its_times_to_who_asks(agent: ServerProcess, scheme: str, version: Version) -> None:
     """Seconds in the queue and in the model, rows of the batch; nobody else's answer changes by a byte."""
     calls = VaccelClient(connect(parse(agent.addresses[scheme]), 5), version)
     session = calls.create_session()
@@ -421,7 +423,7 @@ def test_the_environment_says_what_options_say(spawn_agent: SpawnAgent, tmp_path
     assert "Traceback" not in empty.text
 
 
-def test_metrics_and_health(agent: Server) -> None:
+def test_metrics_and_health(agent: ServerProcess) -> None:
     """What was called is counted; health and readiness answer."""
     calls = client(agent)
     calls.create_session()
@@ -502,7 +504,7 @@ class Greedy(nn.Module):
         return torch.zeros(int(size.item())).sum().reshape(1)
 
 
-def test_out_of_memory_is_resource_exhausted_and_the_agent_lives(agent: Server, tmp_path: Path) -> None:
+def test_out_of_memory_is_resource_exhausted_and_the_agent_lives(agent: ServerProcess, tmp_path: Path) -> None:
     """A run that needs more than there is fails alone."""
     calls = client(agent)
     session = calls.create_session()
@@ -528,7 +530,7 @@ def test_as_process_one_it_reaps_and_ends(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack, log:
         process = subprocess.Popen([*unshare, sys.executable, "-c", program], stdout=log, stderr=log, cwd=ROOT)
         stack.callback(process.kill)
-        server = Server(process, tmp_path / "log")
+        server = ServerProcess(process, tmp_path / "log")
         server.wait_for("agent ready")
         (inner,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         children = Path(f"/proc/{inner}/task/{inner}/children")

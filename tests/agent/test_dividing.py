@@ -16,7 +16,7 @@ from torch import nn
 from agent.engines.layout import Layout
 from function.core.problems import from_rpc
 from tests.agent.test_agent import client
-from tests.support.servers import Server, SpawnAgent
+from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.torchmodels import MaskedSum, batchable_signature, save, signature
 from vaccel_common.modelfile import parse_signature
 from vaccel_rpc.client import TIMINGS, VaccelClient
@@ -55,7 +55,7 @@ def sums(count: int, first: int = 0) -> list[float]:
     return [value for i in range(first, first + count) for value in (2 * i + 1, 2)]
 
 
-def largest(agent: Server) -> float:
+def largest(agent: ServerProcess) -> float:
     """The largest batch, by the histogram's buckets."""
     text = requests.get(f"http://{agent.wait_for(r'http://([^/' + chr(39) + r']+)')[1]}/metrics", timeout=10).text
     counts = [(float(edge), float(count)) for edge, count in re.findall(r'vaccel_batch_size_bucket\{le="([\d.]+)"\} (\S+)', text)]
@@ -63,7 +63,7 @@ def largest(agent: Server) -> float:
     return next(edge for edge, count in counts if count == total)
 
 
-def session_of(agent: Server, model: str) -> tuple[VaccelClient, int, int]:
+def session_of(agent: ServerProcess, model: str) -> tuple[VaccelClient, int, int]:
     calls = client(agent)
     session = calls.create_session()
     return calls, session, calls.register_path(session, model)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 from vaccel_common import log
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
@@ -189,14 +189,14 @@ def test_a_file_takes_any_text(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text("utf-8").endswith("] model \u6771\u4eac\\ud800\n")
 
 
-def test_a_clients_words_are_escaped_in_the_agents_log(agent: Server, tmp_path: Path) -> None:
+def test_a_clients_words_are_escaped_in_the_agents_log(agent: ServerProcess, tmp_path: Path) -> None:
     """The name that a client gives to its model is logged on one line, escaped, so that no terminal interprets it."""
-    from tests.support.torchmodels import Echo, saved
+    from tests.support.torchmodels import Copies, saved
 
     caller = VaccelClient(connect(parse(agent.addresses["unix"]), 10))
     with contextlib.closing(caller):
         session = caller.create_session()
         name = f"tea\n{FORGED}\r\x1b[2J\u2028.pt".replace("/", "_")
-        caller.load(session, caller.register_bytes(session, saved(Echo(), tmp_path / "echo.pt"), name))
+        caller.load(session, caller.register_bytes(session, saved(Copies(), tmp_path / "echo.pt"), name))
     agent.wait_for(r"Loaded model tea\\n\[2026-01-01T00:00:00Z INFO  function.access\].*\\r\\x1b\[2J\\u2028")
     assert not re.search(r"^\[2026-01-01|[\x1b\r\u2028]", agent.text, re.MULTILINE)

@@ -10,7 +10,7 @@ from agent.engines.registry import Engines
 from tests.agent.test_agent import client
 from tests.support import toyplugin
 from tests.support.servers import SpawnAgent
-from tests.support.torchmodels import Echo, save
+from tests.support.torchmodels import Copies, save
 from vaccel_rpc.errors import Internal, InvalidArgument
 from vaccel_rpc.tensors import from_values, to_values
 
@@ -21,7 +21,7 @@ def test_a_second_engine_loads_files_of_its_own_suffix(spawn_agent: SpawnAgent, 
     store.mkdir()
     (store / "triple.toy").write_text("3")
     (store / "broken.toy").write_text("x")
-    save(Echo(), store / "echo.pt")
+    save(Copies(), store / "echo.pt")
     agent = spawn_agent(
         "--plugin", "tests.support.toyplugin", "--models", str(store), "--preload", "triple", "--preload", "echo.pt"
     )

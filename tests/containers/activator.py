@@ -147,7 +147,7 @@ class Activator:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         activator = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class HoldingHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
@@ -166,4 +166,4 @@ class Activator:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 as the library names it
                 """Says nothing."""
 
-        return Handler
+        return HoldingHandler

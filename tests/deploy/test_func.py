@@ -22,7 +22,7 @@ import yaml
 from tests.deploy.objects import SCHEMAS, read
 from tests.function.test_runtimes import parliament
 from tests.support.paths import ROOT
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 SERVICE = read((ROOT / "knative/manifests/service.yaml").read_text())[0]["spec"]["template"]
@@ -119,7 +119,7 @@ def install(python: Path, *what: str, cwd: Path, without: str = "") -> None:
 def serving(command: list[str], folder: Path, env: dict[str, str], port: int) -> Iterator[str]:
     """Its URL, once it answers."""
     with (folder / "log").open("wb") as log:
-        server = Server(subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log), folder / "log")
+        server = ServerProcess(subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log), folder / "log")
     try:
         end = time.monotonic() + 30
         while True:
@@ -165,7 +165,7 @@ if __name__ == "__main__":
 """
 
 
-def test_the_root_installs_as_func_does_it(agent: Server, tmp_path: Path) -> None:
+def test_the_root_installs_as_func_does_it(agent: ServerProcess, tmp_path: Path) -> None:
     """Scaffolding around the root, in an empty environment: the function answers under the middleware, without an extra of ours."""
     scaffolding = tmp_path / "build"
     (scaffolding / "service").mkdir(parents=True)
@@ -182,7 +182,7 @@ def test_the_root_installs_as_func_does_it(agent: Server, tmp_path: Path) -> Non
         assert answer.json()["model"]["name"] == "tweets"
 
 
-def test_the_legacy_root_runs_under_parliament(agent: Server, tmp_path: Path) -> None:
+def test_the_legacy_root_runs_under_parliament(agent: ServerProcess, tmp_path: Path) -> None:
     """Its own folder is all it needs, with the wheel that `make parliament` puts there."""
     root = tmp_path / "root"
     shutil.copytree(ROOT / "knative/parliament", root, ignore=shutil.ignore_patterns("*.whl"))

@@ -19,7 +19,7 @@ import yaml
 from tests.deploy.objects import closed
 from tests.function.test_function import post, start, wait_until_ready
 from tests.support.paths import ROOT
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 MONITORING = ROOT / "knative/monitoring"
 SCHEMA = ROOT.parent / "shared/schemas/prometheus-operator-prometheusrules.yaml"
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not shutil.which("promtool"), 
 
 
 @pytest.fixture(scope="module")
-def targets(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def targets(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Addresses (host:port) of the metrics of an agent and a function that have worked a little."""
     server = start(tmp_path_factory.mktemp("watched"), agent.addresses["unix"])
     wait_until_ready(server)

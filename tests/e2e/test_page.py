@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.function.test_function import start, wait_until_ready
 from tests.support.paths import MODELS
-from tests.support.servers import Server, SpawnAgent
+from tests.support.servers import ServerProcess, SpawnAgent
 
 pytestmark = [
     pytest.mark.e2e,
@@ -28,7 +28,7 @@ WAIT_S = 30
 
 
 @pytest.fixture(scope="module")
-def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start(tmp_path_factory.mktemp("page"), agent.addresses["unix"], MAX_TEXTS="4", MAX_TEXT_CHARS="500")
     wait_until_ready(server)
     yield server
@@ -51,7 +51,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 
 @pytest.fixture
-def page(browser: webdriver.Chrome, function: Server) -> Iterator[webdriver.Chrome]:
+def page(browser: webdriver.Chrome, function: ServerProcess) -> Iterator[webdriver.Chrome]:
     browser.get_log("browser")
     browser.get(function.addresses["http"] + "/")
     until(browser, lambda: text(browser, "ready") == "Ready")
@@ -142,7 +142,7 @@ def test_an_error_is_shown(page: webdriver.Chrome) -> None:
     assert not page.find_element(By.ID, "error").is_displayed()
 
 
-def test_nothing_is_loaded_from_elsewhere(page: webdriver.Chrome, function: Server) -> None:
+def test_nothing_is_loaded_from_elsewhere(page: webdriver.Chrome, function: ServerProcess) -> None:
     """Every request of the page goes to the function; the policy allows nothing else."""
     page.get_log("performance")
     page.refresh()

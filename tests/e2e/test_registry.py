@@ -16,7 +16,7 @@ import yaml
 
 from scripts import charts
 from tests.deploy.objects import read
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 from vaccel_rpc import __version__
 
 helm = pytest.importorskip("helm_python", reason="needs the dependency group 'charts': make charts")
@@ -38,7 +38,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     (folder / "config.yml").write_text(yaml.safe_dump(config))
     with (folder / "log").open("wb") as log:
-        server = Server(
+        server = ServerProcess(
             subprocess.Popen(["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log), folder / "log"
         )
     try:
@@ -49,7 +49,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.process.wait(20)
 
 
-def wait_until_there(server: Server, address: str) -> None:
+def wait_until_there(server: ServerProcess, address: str) -> None:
     end = time.monotonic() + 20
     while True:
         try:

@@ -11,13 +11,13 @@ import pytest
 
 from tests.function.test_function import start, wait_until_ready
 from tests.support.paths import ROOT
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.timeout(300)
-def test_every_answer_is_documented(agent: Server, tmp_path: Path) -> None:
+def test_every_answer_is_documented(agent: ServerProcess, tmp_path: Path) -> None:
     """No 500, no undocumented status or content; what fits the document is accepted, what does not is refused."""
     server = start(tmp_path, agent.addresses["unix"])
     wait_until_ready(server)

@@ -18,7 +18,7 @@ from torch import nn
 from export.tokenizer import write_tokenizer_file
 from function.cli.vocab import VocabError, read_vocab
 from tests.support.paths import ROOT, TWEETS
-from tests.support.servers import Server, SpawnAgent
+from tests.support.servers import ServerProcess, SpawnAgent
 
 TEXTS = ["What a lovely day", "the match was on very late", "", "tea and cake at four", "see you tomorrow, then"]
 
@@ -27,7 +27,7 @@ def command(*options: str) -> list[str]:
     return [sys.executable, "-m", "function.classifier", *options]
 
 
-def run(agent: Server | str, *options: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(agent: ServerProcess | str, *options: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     address = agent if isinstance(agent, str) else agent.addresses["unix"]
     return subprocess.run(
         [*command(*options), "--address", address], capture_output=True, text=True, input=stdin, cwd=ROOT, timeout=60
@@ -41,7 +41,7 @@ def texts(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_guides_lines(agent: Server, texts: Path) -> None:
+def test_the_guides_lines(agent: ServerProcess, texts: Path) -> None:
     """Standard output is what the guide shows, one numbered line for each text; the summary goes to standard error."""
     done = run(agent, "-m", str(TWEETS), "-f", str(texts))
     assert done.returncode == 0, done.stderr
@@ -56,7 +56,7 @@ def test_the_guides_lines(agent: Server, texts: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [("--batch", "2"), ("--batch", "1", "--jobs", "4"), ("--batch", "64", "--jobs", "2")])
-def test_order_does_not_depend_on_batches_and_jobs(agent: Server, texts: Path, options: tuple[str, ...]) -> None:
+def test_order_does_not_depend_on_batches_and_jobs(agent: ServerProcess, texts: Path, options: tuple[str, ...]) -> None:
     """The same labels at the same lines, whatever is in flight."""
     plain = [
         json.loads(line) for line in run(agent, "-m", str(TWEETS), "-f", str(texts), "--format", "jsonl").stdout.splitlines()
@@ -71,7 +71,7 @@ def test_order_does_not_depend_on_batches_and_jobs(agent: Server, texts: Path, o
         assert one["scores"] == pytest.approx(two["scores"], abs=1e-4)
 
 
-def test_standard_input_is_answered_as_it_arrives(agent: Server) -> None:
+def test_standard_input_is_answered_as_it_arrives(agent: ServerProcess) -> None:
     """A line gets its answer before the next one is sent, whatever the batch."""
     process = subprocess.Popen(
         [*command("-m", str(TWEETS), "-f", "-", "--batch", "32", "--address", agent.addresses["unix"])],
@@ -90,7 +90,7 @@ def test_standard_input_is_answered_as_it_arrives(agent: Server) -> None:
     assert process.wait(20) == 0
 
 
-def test_a_csv_is_read_by_its_tweet_column(agent: Server, tmp_path: Path) -> None:
+def test_a_csv_is_read_by_its_tweet_column(agent: ServerProcess, tmp_path: Path) -> None:
     """Quotes and line breaks within a field are one text."""
     path = tmp_path / "data.csv"
     path.write_text('count,tweet\n3,"a ""nice"" day, isn\'t it"\n3,"two\nlines"\n')
@@ -101,7 +101,7 @@ def test_a_csv_is_read_by_its_tweet_column(agent: Server, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_what_was_classified_is_written(agent: Server, tmp_path: Path, sent: int, code: int) -> None:
+def test_interrupted_what_was_classified_is_written(agent: ServerProcess, tmp_path: Path, sent: int, code: int) -> None:
     """Ctrl-C, and what ends a container: whole lines in order, a summary, exit code 128 and the signal's number, no traceback."""
     path = tmp_path / "many.txt"
     path.write_text("good morning to you all\n" * 20_000)
@@ -123,7 +123,7 @@ def test_interrupted_what_was_classified_is_written(agent: Server, tmp_path: Pat
     assert [int(line.split(":")[0].removeprefix("Line ")) for line in lines] == list(range(1, len(lines) + 1))
 
 
-def test_a_tokenizer_file_is_enough(agent: Server, texts: Path, tmp_path: Path) -> None:
+def test_a_tokenizer_file_is_enough(agent: ServerProcess, texts: Path, tmp_path: Path) -> None:
     """An image without the weights: the agent has the model; one that has not says which is missing, and nothing is sent."""
     tokenizer = tmp_path / "tweets.tokenizer"
     write_tokenizer_file(TWEETS, tokenizer)
@@ -194,7 +194,7 @@ def test_a_killed_agent_while_waiting_for_a_line(spawn_agent: SpawnAgent) -> Non
     assert process.stderr.read().count("\n") == 1
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(agent: Server, tmp_path: Path) -> None:
+def test_a_reader_that_has_enough_ends_it_quietly(agent: ServerProcess, tmp_path: Path) -> None:
     """As in `| head`: no traceback, no complaint."""
     path = tmp_path / "many.txt"
     path.write_text("good morning to you all\n" * 3000)
@@ -210,7 +210,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(agent: Server, tmp_path: Path)
     assert process.stderr.read() == ""
 
 
-def test_mistakes_are_one_line_and_exit_code_1(agent: Server, texts: Path, tmp_path: Path) -> None:
+def test_mistakes_are_one_line_and_exit_code_1(agent: ServerProcess, texts: Path, tmp_path: Path) -> None:
     """No file, a binary file, no model, not a model, no agent; a wrong option is 2."""
     plain = tmp_path / "plain.pt"
     plain.write_text("not a model")
@@ -250,7 +250,7 @@ VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "tea", "cake", "and", "un", "##kind
 
 
 @pytest.mark.parametrize("form", ["token", "token id"])
-def test_the_guides_foreign_model(agent: Server, tmp_path: Path, form: str) -> None:
+def test_the_guides_foreign_model(agent: ServerProcess, tmp_path: Path, form: str) -> None:
     """A model without a tokenizer is uploaded and gets WordPiece ids, padded to 32, by either kind of vocabulary file."""
     model, vocab, source = tmp_path / "cnn_trace.pt", tmp_path / "vocab.txt", tmp_path / "t.txt"
     torch.jit.save(torch.jit.script(Foreign()), str(model))
@@ -265,7 +265,7 @@ def test_the_guides_foreign_model(agent: Server, tmp_path: Path, form: str) -> N
     assert row["scores"]["hate-speech"] / row["scores"]["offensive-language"] == pytest.approx(2.718281828, rel=1e-5)
 
 
-def test_an_output_that_is_not_finite_is_an_error(agent: Server, tmp_path: Path) -> None:
+def test_an_output_that_is_not_finite_is_an_error(agent: ServerProcess, tmp_path: Path) -> None:
     """The line is named and ends the work; with --errors item it has an error of its own. NaN is never printed."""
     model, vocab, source = tmp_path / "cnn_trace.pt", tmp_path / "vocab.txt", tmp_path / "t.txt"
     torch.jit.save(torch.jit.script(NotFinite()), str(model))
@@ -282,7 +282,7 @@ def test_an_output_that_is_not_finite_is_an_error(agent: Server, tmp_path: Path)
 
 
 @pytest.mark.parametrize("option", [("--threshold", "nan"), ("--threshold", "1e400"), ("--top-k", "9" * 5000)])
-def test_a_number_that_cannot_be_is_one_message(agent: Server, texts: Path, option: tuple[str, str]) -> None:
+def test_a_number_that_cannot_be_is_one_message(agent: ServerProcess, texts: Path, option: tuple[str, str]) -> None:
     """And no traceback."""
     done = run(agent, "-m", str(TWEETS), "-f", str(texts), *option)
     assert done.returncode in (1, 2)
@@ -290,7 +290,7 @@ def test_a_number_that_cannot_be_is_one_message(agent: Server, texts: Path, opti
     assert "Traceback" not in done.stderr
 
 
-def test_a_foreign_model_needs_a_vocabulary_and_ours_ignores_it(agent: Server, tmp_path: Path, texts: Path) -> None:
+def test_a_foreign_model_needs_a_vocabulary_and_ours_ignores_it(agent: ServerProcess, tmp_path: Path, texts: Path) -> None:
     """Both are said in one line."""
     model = tmp_path / "cnn_trace.pt"
     torch.jit.save(torch.jit.script(Foreign()), str(model))

@@ -12,13 +12,13 @@ import pytest
 import requests
 
 from tests.function.test_server import answers, connect
-from tests.support.servers import Server, spawn
+from tests.support.servers import ServerProcess, spawn
 
 FILES = 256
 
 
 @pytest.fixture
-def function(agent: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+def function(agent: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServerProcess:
     """A function that may open 256 files."""
     original = subprocess.Popen
 
@@ -33,12 +33,12 @@ def function(agent: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return server
 
 
-def alive(server: Server) -> int:
+def alive(server: ServerProcess) -> int:
     return requests.get(server.addresses["http"] + "/health/liveness", timeout=5).status_code
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT"], ids=["idle", "with half a head"])
-def test_400_connections_do_not_shut_the_function(function: Server, sent: bytes) -> None:
+def test_400_connections_do_not_shut_the_function(function: ServerProcess, sent: bytes) -> None:
     """Idle ones are closed for a new one; where none is idle, the new one gets a 503; when they leave, all is well within 5 s."""
     try:
         with ExitStack() as stack:
@@ -63,7 +63,7 @@ def test_400_connections_do_not_shut_the_function(function: Server, sent: bytes)
         assert function.stop() == 0
 
 
-def test_who_is_refused_can_send_and_read_why(function: Server) -> None:
+def test_who_is_refused_can_send_and_read_why(function: ServerProcess) -> None:
     """Where none is idle, a new client sends its head, then its body, and reads its 503: it is not reset in the middle."""
     try:
         with ExitStack() as stack:
@@ -81,7 +81,7 @@ def test_who_is_refused_can_send_and_read_why(function: Server) -> None:
         assert function.stop() == 0
 
 
-def test_many_who_are_refused_and_stay_do_not_use_up_the_descriptors(function: Server) -> None:
+def test_many_who_are_refused_and_stay_do_not_use_up_the_descriptors(function: ServerProcess) -> None:
     """Some are waited for, so that they can read why; the others are closed at once, and nobody waits for a descriptor."""
     try:
         with ExitStack() as stack:

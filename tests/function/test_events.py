@@ -20,27 +20,27 @@ from function.telemetry.access import Access
 from function.web.app import create_app
 from tests.function.test_function import start, wait_until_ready
 from tests.support.inprocess import service
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 EVENT = {"specversion": "1.0", "id": "e-1", "source": "/tests", "type": "org.example.text"}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture(scope="module")
-def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start(tmp_path_factory.mktemp("events"), agent.addresses["unix"], K_SERVICE="classifier")
     wait_until_ready(server)
     yield server
     assert server.stop() == 0
 
 
-def send(server: Server, headers: dict[str, str], body: str | bytes) -> requests.Response:
+def send(server: ServerProcess, headers: dict[str, str], body: str | bytes) -> requests.Response:
     return requests.post(server.addresses["http"] + "/", data=body, headers=headers, timeout=20)
 
 
 @pytest.mark.parametrize("form", [to_binary, to_structured])
 @pytest.mark.parametrize("data", [{"text": "good morning"}, {"texts": ["good morning", "tea"]}])
-def test_an_event_is_answered_with_an_event(function: Server, form: Any, data: dict[str, Any]) -> None:
+def test_an_event_is_answered_with_an_event(function: ServerProcess, form: Any, data: dict[str, Any]) -> None:
     """Its own id, type, source; the request's subject, trace and id; the answer of POST /classify as data, in the same form."""
     sent = CloudEvent({**EVENT, "subject": "a line", "traceparent": TRACE, "datacontenttype": "application/json"}, data)
     headers, body = form(sent)
@@ -63,7 +63,7 @@ def test_an_event_is_answered_with_an_event(function: Server, form: Any, data: d
     assert again["id"] != event["id"]
 
 
-def test_subjects_and_ids_of_any_script(function: Server) -> None:
+def test_subjects_and_ids_of_any_script(function: ServerProcess) -> None:
     """What a header cannot hold travels percent-encoded in binary form, and as it is in structured form."""
     headers = {"ce-" + name: value for name, value in EVENT.items()} | {"ce-subject": "caf%C3%A9", "Content-Type": "text/plain"}
     answer = send(function, headers, "good morning")
@@ -73,7 +73,7 @@ def test_subjects_and_ids_of_any_script(function: Server) -> None:
     assert (structured["subject"], structured["causationid"]) == ("café", "ü 1")
 
 
-def test_data_as_text_and_as_base64(function: Server) -> None:
+def test_data_as_text_and_as_base64(function: ServerProcess) -> None:
     """data may be plain text, and come encoded."""
     event = {**EVENT, "datacontenttype": "text/plain", "data_base64": "Z29vZCBtb3JuaW5n"}
     answer = send(function, {"Content-Type": "application/cloudevents+json"}, json.dumps(event)).json()
@@ -104,7 +104,9 @@ QUOTED = [
 @pytest.mark.parametrize(
     ("sent", "value", "answered"), QUOTED, ids=[value.encode("unicode_escape").decode() for _, value, _ in QUOTED]
 )
-def test_header_values_are_read_and_written_as_the_binding_says(function: Server, sent: bytes, value: str, answered: str) -> None:
+def test_header_values_are_read_and_written_as_the_binding_says(
+    function: ServerProcess, sent: bytes, value: str, answered: str
+) -> None:
     """Unquoted, then percent-decoded once; ours are percent-encoded, no more than must be (CloudEvents HTTP 1.0.2, 3.1.3.2)."""
     headers: dict[str, Any] = {**BINARY, "ce-subject": sent, "ce-id": sent}
     answer = send(function, headers, json.dumps({"text": "good morning"}))
@@ -117,7 +119,7 @@ def test_header_values_are_read_and_written_as_the_binding_says(function: Server
 
 @pytest.mark.parametrize("sent", [b"%ff", b"%C3", b"caf\xe9", b'"\xff"', b"%ED%A0%80"])
 @pytest.mark.parametrize("name", ["ce-subject", "ce-id", "ce-anything"])
-def test_a_header_that_is_not_utf8_is_400(function: Server, name: str, sent: bytes) -> None:
+def test_a_header_that_is_not_utf8_is_400(function: ServerProcess, name: str, sent: bytes) -> None:
     """It is named."""
     headers: dict[str, Any] = {**BINARY, name: sent}
     answer = send(function, headers, json.dumps({"text": "good morning"}))
@@ -139,7 +141,7 @@ def test_our_source_is_encoded_too() -> None:
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1", "utf-16", "windows-1252"])
-def test_a_text_has_the_charset_that_it_names(function: Server, charset: str) -> None:
+def test_a_text_has_the_charset_that_it_names(function: ServerProcess, charset: str) -> None:
     """As POST /classify reads it, in binary form and as base64 in structured form."""
     kind, data = f'text/plain; charset="{charset}"', "caf\u00e9 au lait".encode(charset)
     plain = requests.post(function.addresses["http"] + "/classify", data=data, headers={"Content-Type": kind}, timeout=20).json()
@@ -151,7 +153,7 @@ def test_a_text_has_the_charset_that_it_names(function: Server, charset: str) ->
         assert answer["tokens"] == plain["tokens"] == 6
 
 
-def test_a_charset_that_nobody_knows_is_415(function: Server) -> None:
+def test_a_charset_that_nobody_knows_is_415(function: ServerProcess) -> None:
     """As for POST /classify."""
     kind = "text/plain; charset=klingon"
     event = {**EVENT, "datacontenttype": kind, "data_base64": "Z29vZA=="}
@@ -163,7 +165,7 @@ def test_a_charset_that_nobody_knows_is_415(function: Server) -> None:
     assert all("unknown charset 'klingon'" in answer.json()["detail"] for answer in answers)
 
 
-def test_marks_and_packing_change_nothing(function: Server) -> None:
+def test_marks_and_packing_change_nothing(function: ServerProcess) -> None:
     """A byte order mark before the event or its data; gzip around it."""
     event = "\ufeff" + json.dumps({**EVENT, "data": {"text": "good morning"}})
     headers = {"Content-Type": "application/cloudevents+json", "Content-Encoding": "gzip"}
@@ -201,7 +203,9 @@ BAD: list[tuple[dict[str, str], Any, int, str]] = [
 
 
 @pytest.mark.parametrize(("headers", "body", "status", "says"), BAD, ids=[says for _, _, _, says in BAD])
-def test_what_will_never_succeed_is_4xx(function: Server, headers: dict[str, str], body: Any, status: int, says: str) -> None:
+def test_what_will_never_succeed_is_4xx(
+    function: ServerProcess, headers: dict[str, str], body: Any, status: int, says: str
+) -> None:
     """A wrong event is refused once and for all, with what is missing: no broker sends it again."""
     answer = send(function, headers, body if isinstance(body, bytes) else json.dumps(body))
     assert answer.status_code == status

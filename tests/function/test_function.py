@@ -20,13 +20,13 @@ import requests
 from function.config import from_env
 from function.core.classifier import SCORES
 from tests.support.paths import ROOT, TWEETS
-from tests.support.servers import Server, SpawnAgent, spawn
+from tests.support.servers import ServerProcess, SpawnAgent, spawn
 from vaccel_common.options import ConfigError
 
 LABELS = ["hate-speech", "offensive-language", "neither"]
 
 
-def start(folder: Path, address: str, **env: str) -> Server:
+def start(folder: Path, address: str, **env: str) -> ServerProcess:
     server = spawn(
         folder / "function.log", "function", env={"VACCEL_RPC_ADDRESS": address, "PORT": "0", "HOST": "127.0.0.1", **env}
     )
@@ -34,7 +34,7 @@ def start(folder: Path, address: str, **env: str) -> Server:
     return server
 
 
-def wait_until_ready(server: Server, seconds: float = 20) -> None:
+def wait_until_ready(server: ServerProcess, seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while requests.get(server.addresses["http"] + "/health/readiness", timeout=5).status_code != 200:
         assert time.monotonic() < end, server.text
@@ -42,7 +42,7 @@ def wait_until_ready(server: Server, seconds: float = 20) -> None:
 
 
 @pytest.fixture(scope="module")
-def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start(tmp_path_factory.mktemp("function"), agent.addresses["unix"], MAX_BODY="100000")
     wait_until_ready(server)
     yield server
@@ -50,14 +50,14 @@ def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def post(
-    server: Server, body: str | bytes | dict[str, Any], kind: str = "application/json", path: str = "/classify"
+    server: ServerProcess, body: str | bytes | dict[str, Any], kind: str = "application/json", path: str = "/classify"
 ) -> requests.Response:
     data = json.dumps(body) if isinstance(body, dict) else body
     return requests.post(server.addresses["http"] + path, data=data, headers={"Content-Type": kind}, timeout=30)
 
 
 @pytest.mark.parametrize("path", ["/classify", "/"])
-def test_one_text(function: Server, path: str) -> None:
+def test_one_text(function: ServerProcess, path: str) -> None:
     """A text gets a label, its score, all scores, and which model said so."""
     answer = post(function, {"text": "What a lovely day for a walk"}, path=path).json()
     assert answer["label"] == "neither"
@@ -70,7 +70,7 @@ def test_one_text(function: Server, path: str) -> None:
     assert answer["model"] == {"name": "tweets", "sha256": digest}
 
 
-def test_many_texts_keep_their_order(function: Server) -> None:
+def test_many_texts_keep_their_order(function: ServerProcess) -> None:
     """Each text's prediction is what it gets alone, to 1e-4, at its own place."""
     texts = ["good morning", "the match was on very late yesterday and I am tired", "tea " * 30, "see you"]
     together = post(function, {"texts": texts}).json()["predictions"]
@@ -81,7 +81,7 @@ def test_many_texts_keep_their_order(function: Server) -> None:
             assert abs(alone["scores"][label] - prediction["scores"][label]) < 1e-4
 
 
-def test_truncation_is_reported(function: Server) -> None:
+def test_truncation_is_reported(function: ServerProcess) -> None:
     """A text longer than the model sees says so, at the limit it does not."""
     assert post(function, {"text": "tea " * 126}).json()["tokens"] == 128
     assert "truncated" not in post(function, {"text": "tea " * 126}).json()
@@ -141,7 +141,7 @@ BAD: list[tuple[bytes, str, int, str]] = [
 
 
 @pytest.mark.parametrize(("body", "kind", "status", "says"), BAD, ids=[f"{status}-{says}" for _, _, status, says in BAD])
-def test_bad_input(function: Server, body: bytes, kind: str, status: int, says: str) -> None:
+def test_bad_input(function: ServerProcess, body: bytes, kind: str, status: int, says: str) -> None:
     """Each mistake has its code and a problem that says what would be right; the function goes on."""
     answer = post(function, body, kind)
     assert answer.status_code == status
@@ -151,13 +151,13 @@ def test_bad_input(function: Server, body: bytes, kind: str, status: int, says: 
     assert post(function, {"text": "good morning"}).status_code == 200
 
 
-def test_at_the_limits_a_request_passes(function: Server) -> None:
+def test_at_the_limits_a_request_passes(function: ServerProcess) -> None:
     """128 texts, and 10,000 characters."""
     assert len(post(function, {"texts": ["tea"] * 128}).json()["predictions"]) == 128
     assert post(function, {"text": "a" * 10_000}).status_code == 200
 
 
-def test_chunked_bodies(function: Server) -> None:
+def test_chunked_bodies(function: ServerProcess) -> None:
     """A body without a length is read, and refused when it is too large."""
     url = function.addresses["http"] + "/classify"
     headers = {"Content-Type": "text/plain"}
@@ -166,7 +166,7 @@ def test_chunked_bodies(function: Server) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/classify", 405), ("GET", "/nothing", 404), ("PUT", "/", 405)])
-def test_other_routes_are_problems_too(function: Server, method: str, path: str, status: int) -> None:
+def test_other_routes_are_problems_too(function: ServerProcess, method: str, path: str, status: int) -> None:
     """404 and 405 have the same form; 405 says what is allowed."""
     answer = requests.request(method, function.addresses["http"] + path, timeout=10)
     assert answer.status_code == status
@@ -195,7 +195,7 @@ def test_a_lost_agent_is_503_and_comes_back(spawn_agent: SpawnAgent, tmp_path: P
         assert server.stop() == 0
 
 
-def test_sigterm_lets_requests_finish(agent: Server, tmp_path: Path) -> None:
+def test_sigterm_lets_requests_finish(agent: ServerProcess, tmp_path: Path) -> None:
     """A request whose body is still coming when SIGTERM arrives is answered; then the exit code is 0."""
     server = start(tmp_path, agent.addresses["unix"])
     wait_until_ready(server)
@@ -228,7 +228,7 @@ def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in server.text
 
 
-def test_a_name_works_with_a_tokenizer_file(agent: Server, tmp_path: Path) -> None:
+def test_a_name_works_with_a_tokenizer_file(agent: ServerProcess, tmp_path: Path) -> None:
     """The function needs no model file: the agent has the model, the tokenizer file the rest."""
     tokenizer = tmp_path / "tweets.tokenizer"
     subprocess.run([sys.executable, "-m", "models.export", "tokenizer", str(TWEETS), "-o", str(tokenizer)], check=True, cwd=ROOT)

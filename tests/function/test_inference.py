@@ -22,14 +22,14 @@ from function.core.options import Unusable
 from function.core.request import Malformed
 from tests.function.test_function import LABELS, post, start, wait_until_ready
 from tests.support.paths import ROOT
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 SCHEMA = ROOT.parent / "shared/schemas/open-inference-rest.yaml"
 TEXTS = ["What a lovely day", "see you later"]
 
 
 @pytest.fixture(scope="module")
-def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start(tmp_path_factory.mktemp("inference"), agent.addresses["unix"])
     wait_until_ready(server)
     yield server
@@ -38,7 +38,7 @@ def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def client(function: Server) -> Iterator[triton.InferenceServerClient]:
+def client(function: ServerProcess) -> Iterator[triton.InferenceServerClient]:
     with triton.InferenceServerClient(function.addresses["http"].removeprefix("http://")) as client:
         yield client
 
@@ -48,7 +48,7 @@ def tensor(data: Any = None, shape: Any = None, **more: Any) -> dict[str, Any]:
     return {"name": "text", "datatype": "BYTES", "shape": [len(data)] if shape is None else shape, "data": data, **more}
 
 
-def infer(server: Server, body: Any, path: str = "/v2/models/tweets/infer", **headers: str) -> requests.Response:
+def infer(server: ServerProcess, body: Any, path: str = "/v2/models/tweets/infer", **headers: str) -> requests.Response:
     data = body if isinstance(body, bytes) else json.dumps(body)
     return requests.post(server.addresses["http"] + path, data=data, headers=headers, timeout=20)
 
@@ -60,7 +60,7 @@ def outputs(answer: requests.Response) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", ["/v2/models/tweets/infer", "/v2/models/tweets/versions/1/infer"])
 @pytest.mark.parametrize(("data", "shape"), [(TEXTS, [2]), (TEXTS, [2, 1]), ([[text] for text in TEXTS], [2, 1])])
-def test_json(function: Server, path: str, data: Any, shape: list[int]) -> None:
+def test_json(function: ServerProcess, path: str, data: Any, shape: list[int]) -> None:
     """The labels and scores that /classify gives, in the shape that was asked in; id and parameters come back."""
     answer = infer(function, {"id": "a", "parameters": {"note": "x"}, "inputs": [tensor(data, shape)]}, path)
     got = outputs(answer)
@@ -72,7 +72,7 @@ def test_json(function: Server, path: str, data: Any, shape: list[int]) -> None:
     assert (answer.json()["id"], answer.json()["parameters"]) == ("a", {"note": "x"})
 
 
-def test_options_as_parameters(function: Server) -> None:
+def test_options_as_parameters(function: ServerProcess) -> None:
     """The names of /classify's options, answered as tensors."""
 
     def asked(data: Any = None, **parameters: Any) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def test_options_as_parameters(function: Server) -> None:
     assert bad["label"]["data"][1] == ""
 
 
-def test_outputs_that_are_asked_for(function: Server) -> None:
+def test_outputs_that_are_asked_for(function: ServerProcess) -> None:
     """Those and no others, in that order, each in JSON or as bytes."""
     wanted = [{"name": "tokens"}, {"name": "label", "parameters": {"binary_data": True}}]
     answer = infer(function, {"inputs": [tensor()], "outputs": wanted})
@@ -136,7 +136,7 @@ BAD: list[tuple[Any, dict[str, str], str]] = [
 
 
 @pytest.mark.parametrize(("body", "headers", "says"), BAD, ids=[says for _, _, says in BAD])
-def test_what_is_wrong_is_said(function: Server, body: Any, headers: dict[str, str], says: str) -> None:
+def test_what_is_wrong_is_said(function: ServerProcess, body: Any, headers: dict[str, str], says: str) -> None:
     """400, in the protocol's own form."""
     answer = infer(function, body, **headers)
     assert answer.status_code == 400
@@ -144,7 +144,7 @@ def test_what_is_wrong_is_said(function: Server, body: Any, headers: dict[str, s
     assert says in answer.json()["error"]
 
 
-def test_no_id_and_a_null_id_are_one(function: Server) -> None:
+def test_no_id_and_a_null_id_are_one(function: ServerProcess) -> None:
     """Clients whose id is an optional field send null; so is a byte order mark before the JSON nothing."""
     for body in (
         json.dumps({"id": None, "inputs": [tensor()]}).encode(),
@@ -155,7 +155,7 @@ def test_no_id_and_a_null_id_are_one(function: Server) -> None:
         assert "id" not in answer.json()
 
 
-def test_parameters_that_come_back_are_json(function: Server) -> None:
+def test_parameters_that_come_back_are_json(function: ServerProcess) -> None:
     """Whole numbers of any size that can be read come back as they were; what is nested too deeply is refused."""
     large = 10**4000
     answer = infer(function, {"inputs": [tensor()], "parameters": {"note": large}})
@@ -169,7 +169,7 @@ def test_parameters_that_come_back_are_json(function: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v2/models/other/infer", "/v2/models/tweets/versions/2/infer", "/v2/nothing"])
-def test_what_is_not_there_is_404(function: Server, path: str) -> None:
+def test_what_is_not_there_is_404(function: ServerProcess, path: str) -> None:
     """Another model, another version, another route."""
     answer = infer(function, {"inputs": [tensor()]}, path)
     assert (answer.status_code, list(answer.json())) == (404, ["error"])
@@ -179,7 +179,7 @@ def test_what_is_not_there_is_404(function: Server, path: str) -> None:
     ("path", "kind"),
     [("/v2", "metadata_server_response"), ("/v2/models/tweets", "metadata_model_response"), ("infer", "inference_response")],
 )
-def test_answers_fit_the_protocols_schema(function: Server, path: str, kind: str) -> None:
+def test_answers_fit_the_protocols_schema(function: ServerProcess, path: str, kind: str) -> None:
     """As the protocol's project publishes it."""
     if not SCHEMA.exists():
         pytest.skip("the protocol's schema is not here (../shared)")

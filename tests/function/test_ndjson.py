@@ -15,13 +15,13 @@ import requests
 
 from function.core.stream import Arriving, in_order
 from tests.function.test_function import start, wait_until_ready
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 TYPE = {"Content-Type": "application/x-ndjson"}
 
 
 @pytest.fixture(scope="module")
-def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start(
         tmp_path_factory.mktemp("lines"),
         agent.addresses["unix"],
@@ -42,15 +42,15 @@ def lines_of(answer: requests.Response) -> list[dict[str, Any]]:
     return [json.loads(line) for line in answer.content.splitlines()]
 
 
-def metrics(server: Server) -> str:
+def metrics(server: ServerProcess) -> str:
     return requests.get(server.addresses["http"] + "/metrics", timeout=10).text
 
 
-def send(server: Server, body: Any, query: str = "") -> requests.Response:
+def send(server: ServerProcess, body: Any, query: str = "") -> requests.Response:
     return requests.post(server.addresses["http"] + "/classify" + query, data=body, headers=TYPE, timeout=60)
 
 
-def test_order_ids_and_errors(function: Server) -> None:
+def test_order_ids_and_errors(function: ServerProcess) -> None:
     """Each line has its answer at its place; a bad one its error; blank ones count and are not answered."""
     body = b"\n".join(
         [b'{"text": "good morning"}', b'{"id": "b", "text": ""}', b"", b"nonsense", b'{"id": 4, "text": "tea"}', b"7",
@@ -62,14 +62,14 @@ def test_order_ids_and_errors(function: Server) -> None:
     assert [one.get("id", "-") for one in got] == ["-", "b", "-", 4, "-", "-", "-", None]
 
 
-def test_options_of_the_query_and_of_a_line(function: Server) -> None:
+def test_options_of_the_query_and_of_a_line(function: ServerProcess) -> None:
     """A line's own option goes before the query's."""
     body = b'{"text": "good morning"}\n{"text": "good morning", "top_k": 2}\n'
     assert [len(one["scores"]) for one in lines_of(send(function, body, "?top_k=1"))] == [1, 2]
     assert send(function, body, "?top_k=0").status_code == 422
 
 
-def test_a_summary_is_the_last_line(function: Server) -> None:
+def test_a_summary_is_the_last_line(function: ServerProcess) -> None:
     """How many lines were answered, and how many with an error; another value than true or false is refused."""
     body = b'{"text": "tea"}\n\nnonsense\n{"text": "see you"}'
     assert lines_of(send(function, body, "?summary=true"))[-1] == {"lines": 3, "errors": 1}
@@ -77,7 +77,7 @@ def test_a_summary_is_the_last_line(function: Server) -> None:
     assert send(function, body, "?summary=null").status_code == 422
 
 
-def test_many_lines_keep_their_order(function: Server) -> None:
+def test_many_lines_keep_their_order(function: ServerProcess) -> None:
     """A body of no known length, ten times what a body may hold."""
     count = 1000
     got = lines_of(send(function, (f'{{"id": {i}, "text": "cup number {i}"}}\n'.encode() for i in range(count))))
@@ -85,7 +85,7 @@ def test_many_lines_keep_their_order(function: Server) -> None:
     assert all("label" in one for one in got)
 
 
-def test_a_line_is_answered_before_the_next_is_sent(function: Server) -> None:
+def test_a_line_is_answered_before_the_next_is_sent(function: ServerProcess) -> None:
     """A conversation: the function does not wait for the end of the lines."""
     host, port = function.addresses["http"].removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as client:
@@ -105,7 +105,7 @@ def test_a_line_is_answered_before_the_next_is_sent(function: Server) -> None:
         assert answer.read() == b""
 
 
-def test_a_client_that_goes_away_ends_the_work(function: Server) -> None:
+def test_a_client_that_goes_away_ends_the_work(function: ServerProcess) -> None:
     """Nothing is left in flight of streams whose clients hung up."""
     host, port = function.addresses["http"].removeprefix("http://").split(":")
     head = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n\r\n"
@@ -119,7 +119,7 @@ def test_a_client_that_goes_away_ends_the_work(function: Server) -> None:
         time.sleep(0.05)
 
 
-def test_the_lines_of_who_has_left_are_not_classified(function: Server) -> None:
+def test_the_lines_of_who_has_left_are_not_classified(function: ServerProcess) -> None:
     """Not even those that have arrived: thousands would keep the agent busy for nobody."""
     host, port = function.addresses["http"].removeprefix("http://").split(":")
     head = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n"
@@ -133,7 +133,7 @@ def test_the_lines_of_who_has_left_are_not_classified(function: Server) -> None:
         time.sleep(0.05)
 
 
-def test_streams_are_limited(function: Server) -> None:
+def test_streams_are_limited(function: ServerProcess) -> None:
     """MAX_STREAMS may be open; one more is told to come again, other requests go on, and who hangs up makes room."""
     host, port = function.addresses["http"].removeprefix("http://").split(":")
     head = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n"
@@ -151,7 +151,7 @@ def test_streams_are_limited(function: Server) -> None:
     assert lines_of(answer), "their places are given back"
 
 
-def test_a_stream_that_falls_silent_ends_with_a_line(function: Server) -> None:
+def test_a_stream_that_falls_silent_ends_with_a_line(function: ServerProcess) -> None:
     """Nothing for READ_TIMEOUT_S, the connection still open: a last line says so."""
     host, port = function.addresses["http"].removeprefix("http://").split(":")
     head = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n"

@@ -19,12 +19,12 @@ from function.telemetry.access import Access
 from function.web.app import create_app
 from tests.function.test_function import start, wait_until_ready
 from tests.support.paths import TWEETS
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 from vaccel_common.options import declared
 
 
 @pytest.fixture(scope="module")
-def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start(tmp_path_factory.mktemp("openapi"), agent.addresses["unix"], MAX_TEXTS="7", MAX_TEXT_CHARS="90")
     wait_until_ready(server)
     yield server
@@ -32,7 +32,7 @@ def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def document(function: Server) -> Any:
+def document(function: ServerProcess) -> Any:
     return requests.get(function.addresses["http"] + "/openapi.json", timeout=10).json()
 
 

@@ -21,13 +21,13 @@ from function.load import extras_of
 from tests.function.test_function import LABELS, post, start, wait_until_ready
 from tests.support.inprocess import client
 from tests.support.paths import ROOT, TWEETS
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 LONG = "tea " * 150 + "good morning my dear friends " * 30
 
 
 @pytest.fixture(scope="module")
-def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start(tmp_path_factory.mktemp("options"), agent.addresses["unix"])
     wait_until_ready(server)
     yield server
@@ -162,7 +162,7 @@ def test_a_line_that_misspells_has_its_own_error() -> None:
     assert details[4].startswith('"id" is out of range: 1e400')
 
 
-def test_truncation(function: Server) -> None:
+def test_truncation(function: ServerProcess) -> None:
     """head sees the beginning, tail the end, window all of it, error refuses and counts the tokens."""
 
     def ask(text: str, truncation: str) -> Any:
@@ -184,7 +184,7 @@ def test_truncation(function: Server) -> None:
         assert "truncated" not in short
 
 
-def test_windows_are_averaged(agent: Server, function: Server) -> None:
+def test_windows_are_averaged(agent: ServerProcess, function: ServerProcess) -> None:
     """Each window's scores, asked for one by one through the protocol, have the mean that is answered."""
     from vaccel_rpc.addresses import parse
     from vaccel_rpc.channels import connect
@@ -207,7 +207,7 @@ def test_windows_are_averaged(agent: Server, function: Server) -> None:
     calls.close()
 
 
-def test_best_labels_threshold_and_logits(function: Server) -> None:
+def test_best_labels_threshold_and_logits(function: ServerProcess) -> None:
     """top_k keeps the best, best first; threshold adds the labels at or above it; logits are what the model gave."""
     whole = post(function, {"text": "good morning"}).json()
     best = sorted(LABELS, key=lambda label: -whole["scores"][label])
@@ -220,7 +220,7 @@ def test_best_labels_threshold_and_logits(function: Server) -> None:
     assert post(function, {"text": "good morning", "threshold": 2}).json()["labels"] == []
 
 
-def test_a_threshold_beyond_every_score_has_no_label(function: Server) -> None:
+def test_a_threshold_beyond_every_score_has_no_label(function: ServerProcess) -> None:
     """A whole number may be larger than any float; the same holds for top_k."""
     for threshold, labels in ((10**400, 0), (-(10**400), 3)):
         answer = post(function, {"text": "good morning", "threshold": threshold, "top_k": 10**400})
@@ -231,7 +231,7 @@ def test_a_threshold_beyond_every_score_has_no_label(function: Server) -> None:
         assert len(json.loads(answer.json()["outputs"][2]["data"][0])) == labels
 
 
-def test_one_bad_text_among_many(function: Server) -> None:
+def test_one_bad_text_among_many(function: ServerProcess) -> None:
     """By default it refuses the request with its index; asked for, it has an error of its own, and the others their answers."""
     texts = ["good morning", "", 7, LONG, "tea"]
     refused = post(function, {"texts": texts})
@@ -245,7 +245,7 @@ def test_one_bad_text_among_many(function: Server) -> None:
     assert "texts[1] has" in too_long.json()["detail"]
 
 
-def test_the_same_over_every_way_in(agent: Server, function: Server, tmp_path: Path) -> None:
+def test_the_same_over_every_way_in(agent: ServerProcess, function: ServerProcess, tmp_path: Path) -> None:
     """JSON, a form, a query, a line, an event and the command line give the same answer to the same text and options."""
     url = function.addresses["http"]
     asked = {"truncation": "window", "top_k": 2, "threshold": 0.01, "logits": "true"}
@@ -279,7 +279,7 @@ def test_the_same_over_every_way_in(agent: Server, function: Server, tmp_path: P
             assert list(answer[name]) == list(first[name])
 
 
-def test_the_log_has_ids_and_no_text(agent: Server, tmp_path: Path) -> None:
+def test_the_log_has_ids_and_no_text(agent: ServerProcess, tmp_path: Path) -> None:
     """One JSON object for a request; the text only where that is asked for."""
     for texts in ("0", "1"):
         server = start(tmp_path, agent.addresses["unix"], LOG_FORMAT="json", LOG_TEXTS=texts)

@@ -24,7 +24,7 @@ import requests
 
 from tests.function.test_function import start, wait_until_ready
 from tests.support.paths import ROOT
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 #: The first build of the proxy compiles Go's net/http.
 pytestmark = pytest.mark.timeout(300)
@@ -61,7 +61,7 @@ def program(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Confi
 
 
 @pytest.fixture
-def function(agent: Server, tmp_path: Path) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path: Path) -> Iterator[ServerProcess]:
     server = start(tmp_path, agent.addresses["unix"], THREADS="8", READ_TIMEOUT_S=str(READ_TIMEOUT_S))
     wait_until_ready(server)
     yield server
@@ -69,11 +69,11 @@ def function(agent: Server, tmp_path: Path) -> Iterator[Server]:
     assert "Traceback" not in server.text
 
 
-Behind = Callable[[str], Server]
+Behind = Callable[[str], ServerProcess]
 
 
 @pytest.fixture
-def behind(program: Path, function: Server, tmp_path: Path) -> Iterator[Behind]:
+def behind(program: Path, function: ServerProcess, tmp_path: Path) -> Iterator[Behind]:
     """``behind(kind)``: a proxy of that kind in front of the function, ended with the test; or the function itself."""
     url = function.addresses["http"]
     commands = {
@@ -83,7 +83,7 @@ def behind(program: Path, function: Server, tmp_path: Path) -> Iterator[Behind]:
     }
     with contextlib.ExitStack() as stack:
 
-        def launch(kind: str) -> Server:
+        def launch(kind: str) -> ServerProcess:
             if kind == NONE:
                 return function
             log = tmp_path / "proxy.log"
@@ -91,7 +91,7 @@ def behind(program: Path, function: Server, tmp_path: Path) -> Iterator[Behind]:
             with log.open("wb") as out:
                 process = subprocess.Popen(commands[kind], stdin=subprocess.PIPE, stdout=out, stderr=out, env=env)
             stack.enter_context(process)
-            proxy = Server(process, log)
+            proxy = ServerProcess(process, log)
             stack.callback(proxy.stop)
             proxy.addresses["http"] = "http://" + proxy.wait_for(r"(?:Listening on http://|Starting to serve on )(\S+)")[1]
             return proxy
@@ -103,7 +103,7 @@ def behind(program: Path, function: Server, tmp_path: Path) -> Iterator[Behind]:
 class Conversation:
     """A stream of lines by hand: each goes out as a chunk of its own, and answers are read meanwhile."""
 
-    server: Server
+    server: ServerProcess
     received: list[dict[str, Any]] = field(default_factory=list)
     partial: bytes = b""
 
@@ -160,13 +160,13 @@ class Conversation:
         self.socket.close()
 
 
-def in_flight(function: Server) -> float:
+def in_flight(function: ServerProcess) -> float:
     exposition = requests.get(function.addresses["http"] + "/metrics", timeout=10).text
     found = re.search(r"^function_requests_in_flight (\S+)$", exposition, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
-def wait_for_requests(function: Server, count: int) -> None:
+def wait_for_requests(function: ServerProcess, count: int) -> None:
     """Waits until so many are in flight, for less than the READ_TIMEOUT_S after which a silent stream ends anyway."""
     end = time.monotonic() + READ_TIMEOUT_S / 2
     while in_flight(function) != count:
@@ -174,7 +174,7 @@ def wait_for_requests(function: Server, count: int) -> None:
         time.sleep(0.02)
 
 
-def begin(proxy: Server, kind: str, function: Server) -> Conversation:
+def begin(proxy: ServerProcess, kind: str, function: ServerProcess) -> Conversation:
     """A conversation in which the first line was sent, and was answered if the proxy lets that happen before the end."""
     talk = Conversation(proxy)
     talk.send(0)
@@ -184,7 +184,7 @@ def begin(proxy: Server, kind: str, function: Server) -> Conversation:
     return talk
 
 
-def test_a_conversation_through_a_full_duplex_proxy(function: Server, behind: Behind) -> None:
+def test_a_conversation_through_a_full_duplex_proxy(function: ServerProcess, behind: Behind) -> None:
     """2,000 lines, each sent when the one before was answered: 2,000 answers in order, a summary, a proper end."""
     talk = Conversation(behind(DUPLEX))
     for number in range(LINES):
@@ -234,7 +234,7 @@ def pour_much(talk: Conversation) -> None:
 @pytest.mark.parametrize("kind", [HALF, KUBECTL])
 @pytest.mark.parametrize("say", [converse, pour, pour_much])
 def test_a_client_can_tell_that_a_half_duplex_proxy_lost_lines(
-    function: Server, behind: Behind, kind: str, say: Callable[[Conversation], None]
+    function: ServerProcess, behind: Behind, kind: str, say: Callable[[Conversation], None]
 ) -> None:
     """All lines are answered, or there is no proper end, or the summary counts fewer lines than were sent."""
     talk = Conversation(behind(kind))
@@ -250,7 +250,7 @@ def test_a_client_can_tell_that_a_half_duplex_proxy_lost_lines(
 
 
 @pytest.mark.parametrize("kind", [DUPLEX, HALF, KUBECTL])
-def test_a_client_that_hangs_up_frees_its_place(function: Server, behind: Behind, kind: str) -> None:
+def test_a_client_that_hangs_up_frees_its_place(function: ServerProcess, behind: Behind, kind: str) -> None:
     """The proxy closes its connection to the function, which ends the stream long before READ_TIMEOUT_S."""
     talk = begin(behind(kind), kind, function)
     talk.hang_up()
@@ -259,7 +259,7 @@ def test_a_client_that_hangs_up_frees_its_place(function: Server, behind: Behind
 
 @pytest.mark.parametrize("kind", [NONE, DUPLEX, HALF, KUBECTL])
 @pytest.mark.parametrize("last", [b"", b'22\r\n{"id": 1, "te'], ids=["between chunks", "in a chunk"])
-def test_a_body_that_ends_too_early_is_no_proper_end(function: Server, behind: Behind, kind: str, last: bytes) -> None:
+def test_a_body_that_ends_too_early_is_no_proper_end(function: ServerProcess, behind: Behind, kind: str, last: bytes) -> None:
     """A client that stops in its body, and still reads, never sees an answer that looks whole; the function itself says why."""
     talk = begin(behind(kind), kind, function)
     talk.socket.sendall(last)
@@ -274,7 +274,7 @@ def test_a_body_that_ends_too_early_is_no_proper_end(function: Server, behind: B
 
 
 @pytest.mark.parametrize("kind", [DUPLEX, HALF, KUBECTL])
-def test_a_proxy_that_dies_is_seen_on_both_sides(function: Server, behind: Behind, kind: str) -> None:
+def test_a_proxy_that_dies_is_seen_on_both_sides(function: ServerProcess, behind: Behind, kind: str) -> None:
     """The client sees no proper end; the function frees the place."""
     proxy = behind(kind)
     talk = begin(proxy, kind, function)
@@ -286,7 +286,7 @@ def test_a_proxy_that_dies_is_seen_on_both_sides(function: Server, behind: Behin
 
 
 @pytest.mark.parametrize("kind", [DUPLEX, HALF, KUBECTL])
-def test_a_function_that_dies_is_seen_by_the_client(function: Server, behind: Behind, kind: str) -> None:
+def test_a_function_that_dies_is_seen_by_the_client(function: ServerProcess, behind: Behind, kind: str) -> None:
     """No proper end, or the proxy's own error."""
     talk = begin(behind(kind), kind, function)
     function.stop(signal.SIGKILL)

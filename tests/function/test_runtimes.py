@@ -20,7 +20,7 @@ import requests
 
 from tests.function.test_function import BAD
 from tests.support.paths import ROOT
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 RUNTIMES = ("server", "func", "parliament")
 TEXT = "What a lovely day for a walk"
@@ -40,7 +40,7 @@ OTHER_PATHS = "parliament serves / alone"
 
 
 @dataclass(frozen=True)
-class Case:
+class RuntimeCase:
     name: str
     path: str
     body: bytes | None
@@ -54,10 +54,12 @@ class Case:
 def posted(
     name: str, body: Any, kind: str, check: Callable[[requests.Response], bool], *, path: str = "/", answer: str = "application/json",
     headers: dict[str, str] | None = None, status: int = 200,
-) -> Case:  # fmt: skip
+) -> RuntimeCase:  # fmt: skip
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     sent = {**(headers or {}), **({"Content-Type": kind} if kind else {})}
-    return Case(name, path, data, sent, status, answer, check, {} if path.split("?")[0] == "/" else {"parliament": OTHER_PATHS})
+    return RuntimeCase(
+        name, path, data, sent, status, answer, check, {} if path.split("?")[0] == "/" else {"parliament": OTHER_PATHS}
+    )
 
 
 def label(answer: requests.Response) -> bool:
@@ -96,11 +98,11 @@ CASES = [
     posted("inference, binary", BINARY, "", lambda a: b"neither" in a.content, path="/v2/models/tweets/infer",
            headers={"Inference-Header-Content-Length": str(len(BINARY_HEAD))}, answer="application/octet-stream"),
     posted("inference, wrong model", INFER, "", lambda a: "nope" in a.json()["error"], path="/v2/models/nope/infer", status=404),
-    Case("about", "/", None, {"Accept": "application/json"}, 200, "application/json", lambda a: a.json()["model"]["name"] == "tweets"),
-    Case("ready", "/health/readiness", None, {}, 200, "", lambda _: True),
-    Case("alive", "/health/liveness", None, {}, 200, "", lambda _: True),
-    Case("metrics", "/metrics", None, {}, 200, "text/plain", lambda a: "function_requests_total" in a.text, {"parliament": OTHER_PATHS}),
-    Case("no route", "/nothing", None, {}, 404, "application/problem+json", lambda _: True, {"parliament": OTHER_PATHS}),
+    RuntimeCase("about", "/", None, {"Accept": "application/json"}, 200, "application/json", lambda a: a.json()["model"]["name"] == "tweets"),
+    RuntimeCase("ready", "/health/readiness", None, {}, 200, "", lambda _: True),
+    RuntimeCase("alive", "/health/liveness", None, {}, 200, "", lambda _: True),
+    RuntimeCase("metrics", "/metrics", None, {}, 200, "text/plain", lambda a: "function_requests_total" in a.text, {"parliament": OTHER_PATHS}),
+    RuntimeCase("no route", "/nothing", None, {}, 404, "application/problem+json", lambda _: True, {"parliament": OTHER_PATHS}),
     *(
         posted(f"{status} {says}", body, kind, lambda a, says=says: says in a.json()["detail"], status=status, answer="application/problem+json")  # type: ignore[misc]
         for body, kind, status, says in BAD
@@ -132,7 +134,7 @@ def command_of(runtime: str, port: int) -> list[str]:
     return [str(ROOT / ".venv/bin/python"), "-m", "function"]
 
 
-def start(runtime: str, folder: Path, agent: str, **more: str) -> Server:
+def start(runtime: str, folder: Path, agent: str, **more: str) -> ServerProcess:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -140,7 +142,7 @@ def start(runtime: str, folder: Path, agent: str, **more: str) -> Server:
     env |= {"PORT": str(port), "HOST": "127.0.0.1", "LISTEN_ADDRESS": f"127.0.0.1:{port}", **more}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command_of(runtime, port), cwd=ROOT, env=env, stdout=log, stderr=log)
-    server = Server(process, folder / "log", {"http": f"http://127.0.0.1:{port}"})
+    server = ServerProcess(process, folder / "log", {"http": f"http://127.0.0.1:{port}"})
     end = time.monotonic() + 30
     while not ready(server):
         assert process.poll() is None, server.text
@@ -149,7 +151,7 @@ def start(runtime: str, folder: Path, agent: str, **more: str) -> Server:
     return server
 
 
-def ready(server: Server) -> bool:
+def ready(server: ServerProcess) -> bool:
     try:
         # Parliament's own readiness is always 200: the page says it too.
         return bool(
@@ -161,8 +163,8 @@ def ready(server: Server) -> bool:
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def runtime(
-    request: pytest.FixtureRequest, agent: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Server]]:
+    request: pytest.FixtureRequest, agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, ServerProcess]]:
     server = start(request.param, tmp_path_factory.mktemp(request.param), agent.addresses["unix"])
     yield request.param, server
     assert server.stop(signal.SIGTERM) == 0, server.text
@@ -170,7 +172,7 @@ def runtime(
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_the_contract(runtime: tuple[str, Server], case: Case) -> None:
+def test_the_contract(runtime: tuple[str, ServerProcess], case: RuntimeCase) -> None:
     """The same request has the same answer under each runtime that can serve it."""
     name, server = runtime
     if name in case.not_on:

@@ -15,13 +15,13 @@ import pytest
 import requests
 
 from tests.function.test_function import post, start, wait_until_ready
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 PLAIN = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
 
 
 @pytest.fixture(scope="module")
-def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start(
         tmp_path_factory.mktemp("server"), agent.addresses["unix"],
         MAX_BODY="100000", READ_TIMEOUT_S="2", KEEP_ALIVE_S="4", THREADS="8", CORS_ORIGINS="https://a.example,https://b.example",
@@ -32,7 +32,7 @@ def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     assert "Traceback" not in server.text
 
 
-def connect(server: Server) -> socket.socket:
+def connect(server: ServerProcess) -> socket.socket:
     host, port = server.addresses["http"].removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout=20)
 
@@ -51,12 +51,12 @@ def answers(client: socket.socket, count: int = 1) -> list[tuple[int, dict[str, 
     return found
 
 
-def threads(server: Server) -> int:
+def threads(server: ServerProcess) -> int:
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("Threads:")))
 
 
-def test_pipelined_requests_are_answered_in_order(function: Server) -> None:
+def test_pipelined_requests_are_answered_in_order(function: ServerProcess) -> None:
     """Three requests in one piece, and cut at every odd place, get three answers on the one connection."""
     texts = [b"good morning", b"tea at four", b"see you later then"]
     data = b"".join(PLAIN + b"Content-Length: %d\r\n\r\n" % len(text) + text for text in texts)
@@ -76,7 +76,7 @@ def test_pipelined_requests_are_answered_in_order(function: Server) -> None:
     [b"POST /class", PLAIN, PLAIN + b"Content-Length: 50\r\n\r\nhalf", PLAIN + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhe"],
     ids=["line", "head", "body", "chunk"],
 )
-def test_what_does_not_arrive_in_time_is_408(function: Server, sent: bytes) -> None:
+def test_what_does_not_arrive_in_time_is_408(function: ServerProcess, sent: bytes) -> None:
     """A head or a body that stays away gets a 408, and the connection ends."""
     with connect(function) as client:
         client.sendall(sent)
@@ -105,7 +105,7 @@ def test_what_does_not_arrive_in_time_is_408(function: Server, sent: bytes) -> N
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 40_000 + b"\r\n\r\n", 431, "headers"),
     ],
 )
-def test_what_is_no_http_is_a_problem(function: Server, sent: bytes, status: int, says: str) -> None:
+def test_what_is_no_http_is_a_problem(function: ServerProcess, sent: bytes, status: int, says: str) -> None:
     """Requests that the application never sees get the same form of error, and the connection ends."""
     with connect(function) as client:
         client.sendall(sent)
@@ -114,7 +114,7 @@ def test_what_is_no_http_is_a_problem(function: Server, sent: bytes, status: int
     assert says in json.loads(body)["detail"]
 
 
-def test_a_body_cut_short_is_400(function: Server) -> None:
+def test_a_body_cut_short_is_400(function: ServerProcess) -> None:
     """A client that closes its side before the length it promised is told so."""
     with connect(function) as client:
         client.sendall(PLAIN + b"Content-Length: 50\r\n\r\nhalf")
@@ -124,7 +124,7 @@ def test_a_body_cut_short_is_400(function: Server) -> None:
     assert "4 of 50 bytes" in json.loads(body)["detail"]
 
 
-def test_chunks_in_any_pieces(function: Server) -> None:
+def test_chunks_in_any_pieces(function: ServerProcess) -> None:
     """Extensions, trailers and text that looks like the end of the chunks are what they are."""
     text = b"good 0\r\n\r\n day"
     body = b"%x;a=b\r\n%s\r\n5\r\n tea!\r\n0\r\nX-Sum: 1\r\n\r\n" % (len(text), text)
@@ -138,7 +138,7 @@ def test_chunks_in_any_pieces(function: Server) -> None:
         assert answers(client)[0][0] == 200
 
 
-def test_what_the_application_leaves_is_no_request(function: Server) -> None:
+def test_what_the_application_leaves_is_no_request(function: ServerProcess) -> None:
     """A body that nobody reads is not taken for the next request on the connection."""
     hidden = b"GET /health/liveness HTTP/1.1\r\nHost: x\r\n\r\n"
     head = b"POST /nothing HTTP/1.1\r\nHost: x\r\n"
@@ -153,7 +153,7 @@ def test_what_the_application_leaves_is_no_request(function: Server) -> None:
             assert client.recv(1) == b""
 
 
-def test_expect_100_continue(function: Server) -> None:
+def test_expect_100_continue(function: ServerProcess) -> None:
     """The body is asked for before it is sent, once."""
     with connect(function) as client:
         client.sendall(PLAIN + b"Content-Length: 12\r\nExpect: 100-continue\r\n\r\n")
@@ -163,7 +163,7 @@ def test_expect_100_continue(function: Server) -> None:
 
 
 @pytest.mark.parametrize("size", [100_001, 5_000_000])
-def test_a_body_too_large_is_413_with_every_client(function: Server, size: int) -> None:
+def test_a_body_too_large_is_413_with_every_client(function: ServerProcess, size: int) -> None:
     """curl, with and without Expect, chunked or not, reads the answer and no reset."""
     url = function.addresses["http"] + "/classify"
     for options in ((), ("-H", "Expect: 100-continue"), ("-H", "Transfer-Encoding: chunked")):
@@ -174,7 +174,7 @@ def test_a_body_too_large_is_413_with_every_client(function: Server, size: int) 
         assert done.stdout == b"413"
 
 
-def test_gzip_bodies(function: Server) -> None:
+def test_gzip_bodies(function: ServerProcess) -> None:
     """Inflated up to the limit of a body; what is no gzip, or would be too large, is said."""
 
     def send(body: bytes, encoding: str = "gzip") -> requests.Response:
@@ -190,7 +190,7 @@ def test_gzip_bodies(function: Server) -> None:
     assert send(b"x", "br").status_code == 415
 
 
-def test_slow_clients_take_no_threads(function: Server) -> None:
+def test_slow_clients_take_no_threads(function: ServerProcess) -> None:
     """Three hundred requests that arrive by the byte stand beside a normal one, and leave nothing behind."""
     # One for each normal request, at most.
     most = threads(function) + 10
@@ -206,7 +206,7 @@ def test_slow_clients_take_no_threads(function: Server) -> None:
     assert threads(function) <= most
 
 
-def deaf(server: Server, count: int) -> socket.socket:
+def deaf(server: ServerProcess, count: int) -> socket.socket:
     """A client that has asked for so much and reads nothing."""
     host, port = server.addresses["http"].removeprefix("http://").split(":")
     client = socket.socket()
@@ -216,7 +216,7 @@ def deaf(server: Server, count: int) -> socket.socket:
     return client
 
 
-def test_who_reads_nothing_is_answered_no_further(function: Server) -> None:
+def test_who_reads_nothing_is_answered_no_further(function: ServerProcess) -> None:
     """Some answers wait for such a client, and no others are made for it: the system's own buffer is kept small."""
     before = function.text.count("/openapi.json")
     with deaf(function, 300):
@@ -225,7 +225,7 @@ def test_who_reads_nothing_is_answered_no_further(function: Server) -> None:
     assert 0 < made < 30
 
 
-def test_who_leaves_while_requests_wait_leaves_no_traceback(function: Server) -> None:
+def test_who_leaves_while_requests_wait_leaves_no_traceback(function: ServerProcess) -> None:
     """The request that is being answered learns that nobody waits for it, though others have come after it."""
     for _ in range(5):
         with deaf(function, 300):
@@ -234,7 +234,7 @@ def test_who_leaves_while_requests_wait_leaves_no_traceback(function: Server) ->
     assert "Traceback" not in function.text
 
 
-def test_idle_connections_end(function: Server) -> None:
+def test_idle_connections_end(function: ServerProcess) -> None:
     """A connection is kept for the next request, and closed when none comes."""
     with connect(function) as client:
         client.sendall(b"GET /health/liveness HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -242,7 +242,7 @@ def test_idle_connections_end(function: Server) -> None:
         assert client.recv(1) == b""
 
 
-def test_past_the_limit_is_503_at_once_and_health_is_answered(function: Server) -> None:
+def test_past_the_limit_is_503_at_once_and_health_is_answered(function: ServerProcess) -> None:
     """Eight requests run; a ninth is told to come again; probes and metrics are always answered."""
     texts = {"texts": ["tea " * 120] * 32}
     with ThreadPoolExecutor(16) as pool:
@@ -257,7 +257,7 @@ def test_past_the_limit_is_503_at_once_and_health_is_answered(function: Server) 
     assert "function_requests_in_flight 0.0" in refused
 
 
-def test_head_and_options(function: Server) -> None:
+def test_head_and_options(function: ServerProcess) -> None:
     """HEAD is GET without a body, its length the same; OPTIONS says what is allowed."""
     url = function.addresses["http"]
     for path in ("/", "/health/liveness", "/health/readiness", "/openapi.json", "/v2/models/tweets", "/nothing", "/classify"):
@@ -272,7 +272,7 @@ def test_head_and_options(function: Server) -> None:
     )
 
 
-def test_cors_is_for_the_origins_named(function: Server) -> None:
+def test_cors_is_for_the_origins_named(function: ServerProcess) -> None:
     """A page of a named origin may call and read the answer; another may not."""
     url = function.addresses["http"] + "/classify"
     ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
@@ -283,7 +283,7 @@ def test_cors_is_for_the_origins_named(function: Server) -> None:
     assert not [name for name in other.headers if name.startswith("Access-Control")]
 
 
-def test_ids_times_and_security_headers(function: Server) -> None:
+def test_ids_times_and_security_headers(function: ServerProcess) -> None:
     """Every answer, an error too, has the id that was sent or a new one, and the times of its parts."""
     url = function.addresses["http"] + "/classify"
     answer = requests.post(url, json={"text": "hi"}, headers={"X-Request-Id": "abc-1"}, timeout=10)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 #: The only packages that are not Python's own: HTTP, tokens, messages, and what these need.
 THIRD_PARTY = {
@@ -67,7 +67,7 @@ __main__.main()
 
 
 @pytest.fixture(scope="module")
-def loaded(agent: Server) -> set[str]:
+def loaded(agent: ServerProcess) -> set[str]:
     """Every module that a function has imported when it is ready."""
     env = {**os.environ, "VACCEL_RPC_ADDRESS": agent.addresses["unix"], "PORT": "0", "HOST": "127.0.0.1"}
     done = subprocess.run(

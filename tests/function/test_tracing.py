@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.function.test_function import start, wait_until_ready
 from tests.support.paths import MODELS, ROOT
-from tests.support.servers import Server, SpawnAgent, spawn
+from tests.support.servers import ServerProcess, SpawnAgent, spawn
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
@@ -70,7 +70,7 @@ class Collector:
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    class Handler(BaseHTTPRequestHandler):
+    class CollectorHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             packed = self.headers.get("Content-Encoding") == "gzip"
@@ -81,14 +81,16 @@ def collector() -> Iterator[Collector]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), CollectorHandler)
     collecting = Collector(f"http://127.0.0.1:{server.server_address[1]}")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield collecting
     server.shutdown()
 
 
-def ask(server: Server, headers: list[tuple[str, bytes]], path: str = "/classify", body: bytes = b'{"text": "tea"}') -> int:
+def ask(
+    server: ServerProcess, headers: list[tuple[str, bytes]], path: str = "/classify", body: bytes = b'{"text": "tea"}'
+) -> int:
     """The status of a request whose headers' values are these bytes."""
     connection = http.client.HTTPConnection(server.addresses["http"].removeprefix("http://"), timeout=20)
     connection.putrequest("POST", path)
@@ -145,7 +147,7 @@ def _check_rpc(client: Any, server: Any, address: str) -> None:
     assert (server.kind, values(server.attributes), server.status.code) == (SERVER, {**names, "vaccel.batch.rows": 1}, 0)
 
 
-def test_spans_of_http_requests(collector: Collector, agent: Server, tmp_path: Path) -> None:
+def test_spans_of_http_requests(collector: Collector, agent: ServerProcess, tmp_path: Path) -> None:
     """OpenTelemetry's attributes; where no route matched, none is made up, and a method that a client makes up names nothing."""
     server = start(tmp_path, agent.addresses["unix"], **collector.env)
     place = server.addresses["http"].removeprefix("http://")
@@ -231,7 +233,7 @@ NASTY: list[list[tuple[str, bytes]]] = [
 
 
 @pytest.mark.parametrize("recorded", [False, True])
-def test_no_trace_of_a_request_fails_it(collector: Collector, agent: Server, tmp_path: Path, recorded: bool) -> None:
+def test_no_trace_of_a_request_fails_it(collector: Collector, agent: ServerProcess, tmp_path: Path, recorded: bool) -> None:
     """Whatever the headers hold, the call over gRPC is made and the request answered; with spans as without."""
     server = start(tmp_path, agent.addresses["grpc"], **(collector.env if recorded else {}))
     try:
@@ -245,7 +247,7 @@ def test_no_trace_of_a_request_fails_it(collector: Collector, agent: Server, tmp
         assert len(set(traces)) == 6
 
 
-def test_an_invalid_trace_leaves_the_agent_without_one(agent: Server, tmp_path: Path) -> None:
+def test_an_invalid_trace_leaves_the_agent_without_one(agent: ServerProcess, tmp_path: Path) -> None:
     """A valid one goes through a function that records nothing into the agent's log; of another no byte does."""
     server = start(tmp_path, agent.addresses["unix"])
     valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

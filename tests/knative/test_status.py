@@ -14,7 +14,7 @@ from knative.look.agents import LoadedModel, of_log, of_metrics
 from knative.look.status import age
 from tests.support.fakecluster import FakeCluster, knative, quickly, ready, stamp
 from tests.support.paths import MODELS
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 Json = dict[str, Any]
 DIGEST = "ab" * 32
@@ -141,7 +141,7 @@ def test_metrics_and_logs_are_read() -> None:
     assert of_log(LOG * 3).models == (LoadedModel("tweets", f"sha256:{DIGEST}", 3),)
 
 
-def test_a_real_agent_is_understood(agent: Server) -> None:
+def test_a_real_agent_is_understood(agent: ServerProcess) -> None:
     """Its metrics and its log name the same model, loaded once."""
     address = agent.wait_for(r"Metrics and health on '(http://[^']+)'")[1]
     metrics, log = of_metrics(requests.get(f"{address}/metrics", timeout=10).text), of_log(agent.text)

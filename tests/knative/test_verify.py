@@ -20,7 +20,7 @@ from tests.knative.test_status import add_agent
 from tests.support.fakecluster import NAMESPACE, FakeCluster, knative, quickly
 from tests.support.fakeingress import MODEL, SCORES, fake_ingress
 from tests.support.paths import ROOT
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 Json = dict[str, Any]
 QUICK = ("--poll-s", "0.02", "--idle-timeout", "20", "--cold-starts", "2", "--burst", "4", "--json")
@@ -123,7 +123,7 @@ def test_a_url_alone(cluster: FakeCluster) -> None:
         assert "no cluster is configured" in found[check]["detail"]
 
 
-def test_the_real_function_answers_right(agent: Server, tmp_path: Path) -> None:
+def test_the_real_function_answers_right(agent: ServerProcess, tmp_path: Path) -> None:
     """What it answers is what the checks take for right."""
     function = start(tmp_path, agent.addresses["unix"])
     wait_until_ready(function)

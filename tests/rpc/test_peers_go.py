@@ -13,13 +13,13 @@ import torch
 from torch import nn
 
 from tests.support.paths import ROOT
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 #: Where Debian's golang-github-containerd-ttrpc-dev lies.
 GOPATH = Path("/usr/share/gocode")
 
 
-class Double(nn.Module):
+class Twice(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + x
 
@@ -28,10 +28,10 @@ class Double(nn.Module):
 @pytest.mark.skipif(
     not (GOPATH / "src/github.com/containerd/ttrpc").is_dir(), reason="golang-github-containerd-ttrpc-dev is missing"
 )
-def test_a_go_client_walks_through_every_dialect(agent: Server, tmp_path: Path) -> None:
+def test_a_go_client_walks_through_every_dialect(agent: ServerProcess, tmp_path: Path) -> None:
     """Session, bytes, run, digest, run, unregister, destroy: over 0.8's two services and 0.7's."""
     model, program = tmp_path / "double.pt", tmp_path / "peer"
-    torch.jit.save(torch.jit.script(Double()), str(model))
+    torch.jit.save(torch.jit.script(Twice()), str(model))
     digest = "sha256:" + hashlib.sha256(model.read_bytes()).hexdigest()
     env = {**os.environ, "GO111MODULE": "off", "GOPATH": str(GOPATH), "GOCACHE": str(tmp_path / "cache"), "HOME": str(tmp_path)}
     subprocess.run(

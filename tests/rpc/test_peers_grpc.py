@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.support.paths import MODELS
-from tests.support.servers import Server, SpawnAgent
+from tests.support.servers import ServerProcess, SpawnAgent
 from vaccel_rpc.proto.dialect07 import agent07_pb2 as pb07
 from vaccel_rpc.proto.dialect08 import resource_pb2, session_pb2, torch_pb2
 from vaccel_rpc.proto.ttrpc_pb2 import Status
@@ -21,13 +21,13 @@ from vaccel_rpc.proto.ttrpc_pb2 import Status
 SERVICES = ["vaccel.AgentService", "vaccel.asynchronous.agent.AgentService", "vaccel.sync.agent.AgentService"]
 
 
-def target(agent: Server, scheme: str) -> str:
+def target(agent: ServerProcess, scheme: str) -> str:
     rest = agent.addresses[scheme].split("://", 1)[1]
     return f"unix:{rest}" if "unix" in scheme else rest
 
 
 @pytest.fixture(params=["grpc", "grpc+unix"])
-def channel(agent: Server, request: pytest.FixtureRequest) -> Iterator[Any]:
+def channel(agent: ServerProcess, request: pytest.FixtureRequest) -> Iterator[Any]:
     with grpc.insecure_channel(target(agent, request.param)) as opened:
         yield opened
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.peers import wire
-from tests.support.peers.dialects import FLOAT32, INT64, OLD_07, SYNC_08, Dialect, Steps, Tensor, decode_outputs, int64
+from tests.support.peers.dialects import FLOAT32, INT64, OLD_07, SYNC_08, DialectNames, RawTensor, Steps, decode_outputs, int64
 from tests.support.peers.raw_ttrpc import (
     DEADLINE_EXCEEDED,
     INTERNAL,
@@ -21,13 +21,13 @@ from tests.support.peers.raw_ttrpc import (
     UNIMPLEMENTED,
     CallFailed,
     RawClient,
-    Reply,
+    RawReply,
 )
-from tests.support.servers import Server, SpawnAgent
+from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.torchmodels import (
     DTYPES,
+    Copies,
     Doubles,
-    Echo,
     MaskedSum,
     Refuses,
     Slow,
@@ -45,49 +45,51 @@ LONG = 40_000
 
 
 @pytest.fixture
-def client(agent: Server) -> Iterator[RawClient]:
+def client(agent: ServerProcess) -> Iterator[RawClient]:
     """A connection of its own to the agent of the run, which takes uploads."""
     with RawClient(agent.addresses["unix"]) as connection:
         yield connection
 
 
-def prepared(client: RawClient, dialect: Dialect, data: bytes) -> tuple[Steps, int, int]:
+def prepared(client: RawClient, dialect: DialectNames, data: bytes) -> tuple[Steps, int, int]:
     """The steps with a new session and a model registered by its bytes."""
     steps = Steps(client.ok, dialect)
     session = steps.create_session()
     return steps, session, steps.register_bytes(session, data)
 
 
-def run(client: RawClient, dialect: Dialect, session: int, model: int, tensors: list[Tensor], outputs: int = 1) -> Reply:
+def run(
+    client: RawClient, dialect: DialectNames, session: int, model: int, tensors: list[RawTensor], outputs: int = 1
+) -> RawReply:
     """One run, whatever its status."""
     return client.call(dialect.service, dialect.run_method, dialect.run(session, model, tensors, outputs))
 
 
 @BOTH
-def test_every_dtype(client: RawClient, dialect: Dialect, tmp_path: Path) -> None:
+def test_every_dtype(client: RawClient, dialect: DialectNames, tmp_path: Path) -> None:
     """Each of the seven dtypes comes back byte for byte with its dims, a tensor without elements and one without dims too."""
-    steps, session, model = prepared(client, dialect, saved(Echo(), tmp_path / "echo.pt"))
+    steps, session, model = prepared(client, dialect, saved(Copies(), tmp_path / "echo.pt"))
     for name in DTYPES:
         for dims, count in (((2, 3), 6), ((0, 3), 0), ((), 1)):
-            sent = Tensor(bytes(range(1, 1 + count * SIZES[name])), dims, CODES[name])
+            sent = RawTensor(bytes(range(1, 1 + count * SIZES[name])), dims, CODES[name])
             assert steps.run(session, model, [sent]) == [sent]
 
 
 @BOTH
-def test_two_inputs_two_outputs(client: RawClient, dialect: Dialect, tmp_path: Path) -> None:
+def test_two_inputs_two_outputs(client: RawClient, dialect: DialectNames, tmp_path: Path) -> None:
     """Outputs come in the model's order, each with its own dtype and dims."""
     steps, session, model = prepared(client, dialect, saved(TwoAndTwo(), tmp_path / "two.pt"))
-    halves = Tensor(struct.pack("<2f", 0.5, -1.5), (2,), FLOAT32)
+    halves = RawTensor(struct.pack("<2f", 0.5, -1.5), (2,), FLOAT32)
     doubled, successors = steps.run(session, model, [halves, int64([7, 8, 9], 3)], outputs=2)
-    assert doubled == Tensor(struct.pack("<2f", 1.0, -3.0), (2,), FLOAT32)
-    assert successors == Tensor(struct.pack("<3q", 8, 9, 10), (3,), INT64)
+    assert doubled == RawTensor(struct.pack("<2f", 1.0, -3.0), (2,), FLOAT32)
+    assert successors == RawTensor(struct.pack("<3q", 8, 9, 10), (3,), INT64)
     reply = run(client, dialect, session, model, [halves, int64([7, 8, 9], 3)], outputs=1)
     assert reply.code == INVALID_ARGUMENT
     assert "2" in reply.message
 
 
 @BOTH
-def test_a_model_that_raises(client: RawClient, dialect: Dialect, tmp_path: Path) -> None:
+def test_a_model_that_raises(client: RawClient, dialect: DialectNames, tmp_path: Path) -> None:
     """INTERNAL with the model's own words, and one detail: the dialect's error, type FFI with an errno; the next run is fine."""
     steps, session, model = prepared(client, dialect, saved(Refuses(), tmp_path / "refuses.pt"))
     reply = run(client, dialect, session, model, [int64([-1], 1)])
@@ -102,7 +104,7 @@ def test_a_model_that_raises(client: RawClient, dialect: Dialect, tmp_path: Path
 
 
 @BOTH
-def test_dtype_without_a_number(client: RawClient, dialect: Dialect, tmp_path: Path) -> None:
+def test_dtype_without_a_number(client: RawClient, dialect: DialectNames, tmp_path: Path) -> None:
     """An output of float64 is UNIMPLEMENTED, naming the dtype."""
     _, session, model = prepared(client, dialect, saved(Doubles(), tmp_path / "doubles.pt"))
     reply = run(client, dialect, session, model, [int64([1], 1)])
@@ -147,7 +149,7 @@ def test_full_queue(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
 
 
 @BOTH
-def test_deadline(client: RawClient, dialect: Dialect, tmp_path: Path) -> None:
+def test_deadline(client: RawClient, dialect: DialectNames, tmp_path: Path) -> None:
     """Past ``timeout_nano`` the caller gets DEADLINE_EXCEEDED, a nanosecond or in the middle of a run; the connection goes on."""
     _, session, model = prepared(client, dialect, saved(Slow(), tmp_path / "slow.pt"))
     payload = dialect.run(session, model, [int64([LONG], 1)])
@@ -184,7 +186,7 @@ def test_upload_policy(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
     """``known`` runs bytes that are a model of the store and no others, ``deny`` none; the refusal names the option."""
     store = tmp_path / "store"
     store.mkdir()
-    stored, other = saved(Echo(), store / "echo.pt"), saved(Refuses(), tmp_path / "other.pt")
+    stored, other = saved(Copies(), store / "echo.pt"), saved(Refuses(), tmp_path / "other.pt")
     for policy, accepted in (("known", True), ("deny", False)):
         agent = spawn_agent("--models", str(store), "--uploads", policy)
         with RawClient(agent.addresses["unix"]) as client:
@@ -204,13 +206,13 @@ def test_uploads_on_a_network_address(spawn_agent: SpawnAgent, tmp_path: Path) -
         steps = Steps(client.ok, OLD_07)
         session = steps.create_session()
         with pytest.raises(CallFailed) as failed:
-            steps.register_bytes(session, saved(Echo(), tmp_path / "echo.pt"))
+            steps.register_bytes(session, saved(Copies(), tmp_path / "echo.pt"))
         assert failed.value.reply.code == PERMISSION_DENIED
 
 
 def test_sync_resource(client: RawClient, tmp_path: Path) -> None:
     """A client gets back the bytes it uploaded; of a model of the store it gets PERMISSION_DENIED."""
-    data = saved(Echo(), tmp_path / "echo.pt")
+    data = saved(Copies(), tmp_path / "echo.pt")
     steps, session, model = prepared(client, SYNC_08, data)
     (blob,) = wire.blobs(wire.decode(client.ok(SYNC_08.service, "SyncResource", wire.message((1, model)))), 1)
     assert wire.blob(wire.decode(blob), 3) == data

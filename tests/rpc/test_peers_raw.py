@@ -9,15 +9,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.peers import tweets, wire
-from tests.support.peers.dialects import DIALECTS, FLOAT32, OLD_07, SYNC_08, Dialect, Steps, decode_outputs
+from tests.support.peers.dialects import DIALECTS, FLOAT32, OLD_07, SYNC_08, DialectNames, Steps, decode_outputs
 from tests.support.peers.raw_ttrpc import NOT_FOUND, OK, CallFailed, RawClient
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 BOTH = pytest.mark.parametrize("dialect", [SYNC_08, OLD_07], ids=["0.8", "0.7"])
 
 
 @pytest.fixture
-def client(agent: Server) -> Iterator[RawClient]:
+def client(agent: ServerProcess) -> Iterator[RawClient]:
     """A connection of its own to the agent of the run."""
     with RawClient(agent.addresses["unix"]) as connection:
         yield connection
@@ -25,7 +25,7 @@ def client(agent: Server) -> Iterator[RawClient]:
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 @pytest.mark.parametrize("scheme", ["unix", "tcp"])
-def test_walk(agent: Server, scheme: str, dialect: Dialect) -> None:
+def test_walk(agent: ServerProcess, scheme: str, dialect: DialectNames) -> None:
     """Create, register the 45 MB by bytes, run, register by the digest, unregister, destroy; the answers are torch's own."""
     with RawClient(agent.addresses[scheme]) as client:
         steps = Steps(client.ok, dialect)
@@ -66,7 +66,7 @@ def test_registered_by_every_kind_of_path(client: RawClient, path: str) -> None:
 
 
 @BOTH
-def test_resource_shared_by_sessions(client: RawClient, dialect: Dialect) -> None:
+def test_resource_shared_by_sessions(client: RawClient, dialect: DialectNames) -> None:
     """A resource lives until the last session of its connection has left it, whichever made it."""
     steps = Steps(client.ok, dialect)
     first, second = steps.create_session(), steps.create_session()
@@ -123,7 +123,7 @@ def test_load_before_the_first_run(client: RawClient) -> None:
 
 
 @BOTH
-def test_run_times(client: RawClient, dialect: Dialect) -> None:
+def test_run_times(client: RawClient, dialect: DialectNames) -> None:
     """After a run the profiler has at least one sample that took time, in the dialect's own shape."""
     steps = Steps(client.ok, dialect)
     session = steps.create_session()
@@ -137,7 +137,7 @@ def test_run_times(client: RawClient, dialect: Dialect) -> None:
     assert any(wire.integer(wire.decode(sample), 2) > 0 for sample in samples)
 
 
-def test_session_ends_with_its_connection(agent: Server) -> None:
+def test_session_ends_with_its_connection(agent: ServerProcess) -> None:
     """Once its connection is closed, a session's id means nothing to another connection, in either dialect."""
     with RawClient(agent.addresses["unix"]) as gone:
         session = Steps(gone.ok, SYNC_08).create_session()

@@ -20,14 +20,14 @@ from vaccel_rpc.channels.ttrpc import TtrpcChannel
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response, Status
 
-Answer = Callable[["Peer", frames.Frame, Request], None]
+Script = Callable[["ScriptedAgent", frames.Frame, Request], None]
 
 
 @dataclass
-class Peer:
+class ScriptedAgent:
     """Takes one connection and does with each request what it is told."""
 
-    answer: Answer
+    answer: Script
     sock: socket.socket = field(default_factory=lambda: socket.socket(socket.AF_UNIX))
     lock: threading.Lock = field(default_factory=threading.Lock)
     kept: list[tuple[int, bytes]] = field(default_factory=list)
@@ -58,13 +58,13 @@ class Peer:
 @dataclass
 class Ends:
     channel: TtrpcChannel
-    peer: Peer
+    peer: ScriptedAgent
     lost: threading.Event
 
 
 @contextlib.contextmanager
-def connected(folder: Path, answer: Answer, max_message: int = 1 << 20) -> Iterator[Ends]:
-    path, lost, peer = str(folder / "peer.sock"), threading.Event(), Peer(answer)
+def connected(folder: Path, answer: Script, max_message: int = 1 << 20) -> Iterator[Ends]:
+    path, lost, peer = str(folder / "peer.sock"), threading.Event(), ScriptedAgent(answer)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
@@ -79,11 +79,11 @@ def connected(folder: Path, answer: Answer, max_message: int = 1 << 20) -> Itera
             peer.hang_up()
 
 
-def echo(peer: Peer, frame: frames.Frame, request: Request) -> None:
+def echo(peer: ScriptedAgent, frame: frames.Frame, request: Request) -> None:
     peer.send(frame.stream, request.payload)
 
 
-def nothing(peer: Peer, frame: frames.Frame, request: Request) -> None:
+def nothing(peer: ScriptedAgent, frame: frames.Frame, request: Request) -> None:
     peer.kept.append((frame.stream, request.payload))
 
 
@@ -98,7 +98,7 @@ def outcome(ends: Ends, timeout: float | None) -> bytes | RpcError:
         return error
 
 
-def shuffled(peer: Peer, frame: frames.Frame, request: Request) -> None:
+def shuffled(peer: ScriptedAgent, frame: frames.Frame, request: Request) -> None:
     """Answers some now, some later, none in order, and never what begins with ``never``."""
     if not request.payload.startswith(b"never"):
         peer.kept.append((frame.stream, request.payload))
@@ -248,7 +248,7 @@ def test_nobody_waits_and_the_peer_reads_no_more_before_it_is_read(tmp_path: Pat
 
 
 def test_errors_and_refusals_are_their_callers_own(tmp_path: Path) -> None:
-    def answer(peer: Peer, frame: frames.Frame, request: Request) -> None:
+    def answer(peer: ScriptedAgent, frame: frames.Frame, request: Request) -> None:
         if request.payload == b"large":
             peer.send(frame.stream, bytes(2000))
         else:
@@ -264,7 +264,7 @@ def test_errors_and_refusals_are_their_callers_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("junk", [b"HTTP/1.1 400 Bad Request\r\n\r\n", frames.encode(1, frames.RESPONSE, 0, b"\xff\xff")])
 def test_what_is_no_answer_ends_the_connection(tmp_path: Path, junk: bytes) -> None:
-    def answer(peer: Peer, frame: frames.Frame, request: Request) -> None:  # noqa: ARG001 as a peer calls it
+    def answer(peer: ScriptedAgent, frame: frames.Frame, request: Request) -> None:  # noqa: ARG001 as a peer calls it
         peer.sock.sendall(junk)
 
     with connected(tmp_path, answer) as ends, pytest.raises(Unavailable, match="not a ttrpc answer"):

@@ -305,7 +305,7 @@ def ready(when: datetime | None = None) -> Json:
 
 
 def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class ApiHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
@@ -331,7 +331,7 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    return Handler
+    return ApiHandler
 
 
 @contextmanager

@@ -20,7 +20,7 @@ MODEL = {"name": "tweets", "sha256": "ab" * 32}
 
 @dataclass
 class FakeKnativeService:
-    """One Knative Service. Its first request starts a pod, which takes ``start`` seconds; looked at thrice in idleness it is gone."""
+    """A Knative Service. Its first request starts a pod, which takes ``start`` seconds; looked at thrice in idleness it is gone."""
 
     name: str
     start: float

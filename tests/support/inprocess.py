@@ -28,7 +28,7 @@ def extras() -> Extras:
     return extras_of(TWEETS)
 
 
-class Runner:
+class LogitsRunner:
     """Answers each run with what ``logits`` makes of its token ids; counts the runs."""
 
     def __init__(self, logits: Logits) -> None:
@@ -43,7 +43,7 @@ class Runner:
 def service(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> ClassifyService:
     """A service of the shipped model that runs nothing; bodies of 4,000 bytes, 4 texts of 100 characters."""
     return ClassifyService(
-        Classifier.of_file(extras(), Runner(logits)), {"name": "tweets", "sha256": None}, RequestLimits(4, 100, 4000), 1.0,
+        Classifier.of_file(extras(), LogitsRunner(logits)), {"name": "tweets", "sha256": None}, RequestLimits(4, 100, 4000), 1.0,
         CountedSemaphore(4), CountedSemaphore(1), lambda: None, lambda: [("unix:///nowhere", True)], {},
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 
 
 @dataclass
-class Server:
+class ServerProcess:
     """A process under test whose log (standard error and output) goes to a file."""
 
     process: subprocess.Popen[bytes] | Forked
@@ -56,20 +56,20 @@ class Server:
             raise AssertionError(f"did not end after signal {sig}:\n{self.text}") from None
 
 
-def spawn(log: Path, *command: str, env: dict[str, str] | None = None) -> Server:
+def spawn(log: Path, *command: str, env: dict[str, str] | None = None) -> ServerProcess:
     """Starts ``python -m COMMAND...`` with its output in ``log``."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     with log.open("wb") as out:
         process = subprocess.Popen([sys.executable, "-m", *command], stdout=out, stderr=subprocess.STDOUT, env=environment)
-    return Server(process, log)
+    return ServerProcess(process, log)
 
 
-def spawn_forked(log: Path, *options: str, env: dict[str, str] | None = None) -> Server:
+def spawn_forked(log: Path, *options: str, env: dict[str, str] | None = None) -> ServerProcess:
     """Starts an agent that has torch already (`tests.support.forked`), with its output in ``log``."""
-    return Server(Forked(options, log, {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}), log)
+    return ServerProcess(Forked(options, log, {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}), log)
 
 
-def wait_ready(agent: Server) -> Server:
+def wait_ready(agent: ServerProcess) -> ServerProcess:
     """Waits until an agent is ready and notes its addresses by scheme (``tcp``, ``unix``, ``grpc``, ``grpc+unix``, ``http``)."""
     agent.wait_for(r"vAccel RPC agent ready")
     for scheme, rest in re.findall(r"Listening on '([a-z+]+)://([^']+)'", agent.text):
@@ -77,4 +77,4 @@ def wait_ready(agent: Server) -> Server:
     return agent
 
 
-SpawnAgent = Callable[..., Server]
+SpawnAgent = Callable[..., ServerProcess]

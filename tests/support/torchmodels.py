@@ -16,7 +16,7 @@ DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32")
 MAX_ROUNDS = 100_000
 
 
-class Echo(nn.Module):
+class Copies(nn.Module):
     """Gives back its one input, of any dtype and any dims."""
 
     def forward(self, x: Tensor) -> Tensor:

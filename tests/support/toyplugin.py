@@ -32,7 +32,7 @@ class Multiplies:
         return Batch(outputs, began, time.monotonic())
 
 
-class Toy:
+class ToyEngine:
     """The engine: a core for each batch."""
 
     precisions = ()
@@ -53,7 +53,7 @@ class Toy:
         return "cpu"
 
 
-def open(device: str, threads: int) -> Toy:  # noqa: A001 the contract's name
+def open(device: str, threads: int) -> ToyEngine:  # noqa: A001 the contract's name
     if device not in ("auto", "cpu"):
         raise DeviceError("toys run on a CPU")
-    return Toy(threads)
+    return ToyEngine(threads)

@@ -14,7 +14,7 @@ from scripts.options import text
 from tests.deploy.objects import closed
 from tests.function.test_function import start, wait_until_ready
 from tests.support.paths import ROOT
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 DOCS = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "models").glob("*.md"), *(ROOT / "knative").rglob("*.md")]
@@ -28,7 +28,7 @@ CURLS = [
 
 
 @pytest.fixture(scope="module")
-def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start(tmp_path_factory.mktemp("docs"), agent.addresses["unix"])
     wait_until_ready(server)
     yield server
@@ -36,7 +36,7 @@ def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.mark.parametrize(("name", "line"), CURLS, ids=[f"{name} {i}" for i, (name, _) in enumerate(CURLS)])
-def test_every_curl_line_is_answered(function: Server, name: str, line: str) -> None:
+def test_every_curl_line_is_answered(function: ServerProcess, name: str, line: str) -> None:
     """As it stands in the docs, but for the port."""
     assert "curl -sf" in line, f"{name}: {line}"
     command = line.replace("http://127.0.0.1:8080", function.addresses["http"])

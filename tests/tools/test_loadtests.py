@@ -24,7 +24,7 @@ from loadtests.shapes import SHAPES, LoadShape
 from loadtests.texts import COUNT, texts
 from tests.function.test_function import LABELS, start, wait_until_ready
 from tests.support.paths import ROOT, TWEETS
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 LOCUST = ROOT / ".venv-loadtest/bin/locust"
 needs_locust = pytest.mark.skipif(not LOCUST.exists(), reason="Locust is not here: make .venv-loadtest/installed")
@@ -182,7 +182,7 @@ def locust(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start(tmp_path_factory.mktemp("loadtests"), agent.addresses["unix"], READ_TIMEOUT_S="2")
     wait_until_ready(server)
     yield server
@@ -190,7 +190,7 @@ def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @needs_locust
-def test_every_user_finds_the_function_right(agent: Server, function: Server, tmp_path: Path) -> None:
+def test_every_user_finds_the_function_right(agent: ServerProcess, function: ServerProcess, tmp_path: Path) -> None:
     """All classes, HTTP and RPC: no failure, exit code 0, the limits named, CSV and HTML written."""
     options = ["-u", "18", "-r", "18", "-t", "6s", "--shape", "steady", "--stop-timeout", "10", "--think", "0.2"]
     reports = ["--csv", str(tmp_path / "run"), "--html", str(tmp_path / "run.html")]
@@ -215,7 +215,7 @@ def test_every_user_finds_the_function_right(agent: Server, function: Server, tm
 
 
 @needs_locust
-def test_misbehaving_is_told_so(function: Server) -> None:
+def test_misbehaving_is_told_so(function: ServerProcess) -> None:
     """Slow bytes get their 408, and after a hang-up the function lives."""
     done = locust("-u", "3", "-r", "3", "-t", "5s", "--shape", "steady", "--stop-timeout", "10", "--host", function.addresses["http"],
                   "--tags", "slow", "hang-up")  # fmt: skip
@@ -225,7 +225,7 @@ def test_misbehaving_is_told_so(function: Server) -> None:
 
 
 @needs_locust
-def test_an_impossible_limit_fails(function: Server) -> None:
+def test_an_impossible_limit_fails(function: ServerProcess) -> None:
     """Exit code 1, and the line that says which."""
     done = locust("-u", "2", "-r", "2", "-t", "2s", "--host", function.addresses["http"], "--max-p99-ms", "0.001", "SingleTexts")
     assert done.returncode == 1
@@ -234,7 +234,7 @@ def test_an_impossible_limit_fails(function: Server) -> None:
 
 
 @needs_locust
-def test_a_master_decides_for_its_workers(function: Server, tmp_path: Path) -> None:
+def test_a_master_decides_for_its_workers(function: ServerProcess, tmp_path: Path) -> None:
     """It counts what they counted, and they end with 0."""
     port = str(free_port())
     worker = [str(LOCUST), "-f", "loadtests/locustfile.py", "--worker", "--master-host", "127.0.0.1", "--master-port", port]

@@ -15,23 +15,23 @@ from benchmarks.slow.beside import Measurement, SlowPlan, SlowResult, markdown
 from benchmarks.slow.clients import KINDS, SlowClients, SlowCounts, SlowJob, beside
 from benchmarks.slow.scripts import Script
 from tests.function.test_function import start, wait_until_ready
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 
 @pytest.fixture(scope="module")
-def function(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start(tmp_path_factory.mktemp("slow"), agent.addresses["unix"], READ_TIMEOUT_S="2")
     wait_until_ready(server)
     yield server
     assert server.stop() == 0
 
 
-def port_of(function: Server) -> int:
+def port_of(function: ServerProcess) -> int:
     return int(function.addresses["http"].rpartition(":")[2])
 
 
 @pytest.mark.parametrize("script", scripts.dripping(), ids=lambda script: script.name)
-def test_what_comes_by_the_byte_is_right(function: Server, script: Script) -> None:
+def test_what_comes_by_the_byte_is_right(function: ServerProcess, script: Script) -> None:
     """Sent at once, it is answered as it should be: 408 has no other reason than that it is slow."""
     with socket.create_connection(("127.0.0.1", port_of(function)), timeout=20) as client:
         client.sendall(script.first + script.rest)
@@ -40,7 +40,7 @@ def test_what_comes_by_the_byte_is_right(function: Server, script: Script) -> No
 
 
 @pytest.mark.parametrize("script", scripts.deaf(), ids=lambda script: script.name)
-def test_what_is_not_read_is_large(function: Server, script: Script) -> None:
+def test_what_is_not_read_is_large(function: ServerProcess, script: Script) -> None:
     """More comes back than was sent."""
     asked = script.first + script.over_and_over
     with socket.create_connection(("127.0.0.1", port_of(function)), timeout=20) as client:
@@ -105,7 +105,7 @@ def test_a_deaf_one_sends_until_nothing_more_is_taken() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_their_process(function: Server, kind: str) -> None:
+def test_their_process(function: ServerProcess, kind: str) -> None:
     """It connects them, ends when it is told, and says what it saw."""
     seen = SlowCounts()
     with beside(SlowJob(port_of(function), kind, 30, 0.1), seen):

@@ -17,7 +17,7 @@ from export.tokenizer import write_tokenizer_file
 from function.load import SHIPPED_TOKENIZER
 from scripts import requirements, version
 from tests.support.paths import ROOT, TWEETS
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 from vaccel_common.modelfile import digest_beside
 from vaccel_rpc import __version__
 
@@ -59,7 +59,7 @@ def test_the_shipped_tokenizer_belongs_to_the_shipped_model(tmp_path: Path) -> N
     assert (tmp_path / "tweets.tokenizer").read_bytes() == SHIPPED_TOKENIZER.read_bytes()
 
 
-def test_the_wheel_starts_in_an_empty_environment(agent: Server, wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_starts_in_an_empty_environment(agent: ServerProcess, wheel: Path, tmp_path: Path) -> None:
     """Without MODEL and without a checkout the function names the shipped model by its digest; the base dependencies are enough."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv/bin/python"
@@ -68,7 +68,7 @@ def test_the_wheel_starts_in_an_empty_environment(agent: Server, wheel: Path, tm
     )
     env = {"VACCEL_RPC_ADDRESS": agent.addresses["unix"], "PORT": "0", "HOST": "127.0.0.1"}
     log = (tmp_path / "log").open("wb")
-    server = Server(
+    server = ServerProcess(
         subprocess.Popen([str(python), "-m", "function"], cwd=tmp_path, env=env, stdout=log, stderr=log), tmp_path / "log"
     )
     try:

@@ -77,7 +77,7 @@ def test_why_a_batch_is_no_larger(waiting: list[tuple[str | None, int, int]], ch
     assert why([Shape(*shape) for shape in waiting], chosen, BatchLimits(rows=share, tokens=100), limits, TOKENS) == reason
 
 
-class Echo:
+class EchoProgram:
     """Gives its inputs back; fails where one is 13, and for want of memory where there are more than ``memory`` rows."""
 
     def __init__(self, gate: threading.Event | None = None, *, memory: int = 1000, seconds: float = 0) -> None:
@@ -127,7 +127,7 @@ def values(outcome: object) -> object:
     return [value for done in outcome for value in done.outputs[0].data]
 
 
-async def held(queue: Batcher, echo: Echo) -> asyncio.Task[list[CompletedRun]]:
+async def held(queue: Batcher, echo: EchoProgram) -> asyncio.Task[list[CompletedRun]]:
     """A request of ``echo`` that runs, and holds the only worker until its gate opens."""
     task = asyncio.create_task(queue.run(echo, [part(1)], None))
     await asyncio.sleep(0)
@@ -140,7 +140,7 @@ def test_a_bad_request_fails_alone() -> None:
 
     async def main() -> None:
         gate = threading.Event()
-        echo, queue = Echo(gate), batcher()
+        echo, queue = EchoProgram(gate), batcher()
         tasks = [await held(queue, echo)]
         tasks += [asyncio.create_task(queue.run(echo, [part(value)], None)) for value in (2, 13, 4)]
         await asyncio.sleep(0.05)
@@ -158,7 +158,7 @@ def test_out_of_memory_halves_the_batch_and_is_remembered() -> None:
 
     async def main() -> None:
         gate, other_gate = threading.Event(), threading.Event()
-        echo, other, queue = Echo(gate, memory=4), Echo(other_gate), batcher()
+        echo, other, queue = EchoProgram(gate, memory=4), EchoProgram(other_gate), batcher()
         tasks = [await held(queue, echo)]
         tasks += [asyncio.create_task(queue.run(echo, [part(value)], None)) for value in range(2, 8)]
         await asyncio.sleep(0.05)
@@ -183,7 +183,7 @@ def test_memory_that_is_out_for_half_a_batch_too_halves_it_again() -> None:
 
     async def main() -> None:
         gate = threading.Event()
-        echo, queue = Echo(gate, memory=1), batcher()
+        echo, queue = EchoProgram(gate, memory=1), batcher()
         tasks = [await held(queue, echo)]
         tasks += [asyncio.create_task(queue.run(echo, [part(*given)], None)) for given in ((2,), (3,), (4, 5))]
         await asyncio.sleep(0.05)
@@ -203,7 +203,7 @@ def test_programs_take_turns_by_the_time_they_take() -> None:
     async def main() -> None:
         ran: list[str] = []
         gate = threading.Event()
-        first, slow, quick = Echo(gate), Echo(seconds=0.04), Echo(seconds=0.01)
+        first, slow, quick = EchoProgram(gate), EchoProgram(seconds=0.04), EchoProgram(seconds=0.01)
         queue = batcher(limits=BatchLimits(rows=1), observe=lambda report: ran.append(report.model))
         tasks = [await held(queue, first)]
         tasks += [asyncio.create_task(queue.run(slow, [part(1)], None, "slow")) for _ in range(8)]
@@ -226,7 +226,7 @@ def test_a_program_that_was_idle_has_no_claim_on_the_past() -> None:
 
     async def main() -> None:
         ran: list[str] = []
-        busy, late = Echo(seconds=0.02), Echo(seconds=0.02)
+        busy, late = EchoProgram(seconds=0.02), EchoProgram(seconds=0.02)
         queue = batcher(limits=BatchLimits(rows=1), observe=lambda report: ran.append(report.model))
         await asyncio.gather(*(queue.run(busy, [part(1)], None, "busy") for _ in range(10)))
         await asyncio.gather(*(queue.run(program, [part(1)], None, name) for _ in range(6)
@@ -251,7 +251,7 @@ def test_a_full_queue_answers_at_once_and_says_when_to_come_back(
 
     async def main() -> None:
         gate = threading.Event()
-        echo, queue = Echo(gate), batcher(max_queue, max_queue_tokens=max_tokens)
+        echo, queue = EchoProgram(gate), batcher(max_queue, max_queue_tokens=max_tokens)
         tasks = [await held(queue, echo), asyncio.create_task(queue.run(echo, [waiting], None))]
         await asyncio.sleep(0)
         with pytest.raises(ResourceExhausted) as raised:
@@ -274,7 +274,7 @@ def test_a_request_larger_than_the_queue_is_taken_where_nobody_waits() -> None:
 
     async def main() -> None:
         queue = batcher(2)
-        assert values(await queue.run(Echo(), [part(1, 2), part(3, 4)], None)) == [1, 2, 3, 4]
+        assert values(await queue.run(EchoProgram(), [part(1, 2), part(3, 4)], None)) == [1, 2, 3, 4]
         queue.close()
 
     asyncio.run(main())
@@ -285,7 +285,7 @@ def test_the_first_failure_of_a_request_in_parts_ends_it() -> None:
 
     async def main() -> None:
         gate = threading.Event()
-        echo, queue = Echo(gate), batcher(limits=BatchLimits(rows=1))
+        echo, queue = EchoProgram(gate), batcher(limits=BatchLimits(rows=1))
         tasks = [await held(queue, echo), asyncio.create_task(queue.run(echo, [part(13), part(2), part(3)], None))]
         await asyncio.sleep(0.01)
         assert queue.waiting == 3
@@ -304,7 +304,7 @@ def test_failures_that_nobody_asks_for_are_not_logged(caplog: pytest.LogCaptureF
     async def main() -> None:
         queue = batcher()
         with pytest.raises(Internal):
-            await queue.run(Echo(), [part(13), part(13), part(13)], None)
+            await queue.run(EchoProgram(), [part(13), part(13), part(13)], None)
         await asyncio.sleep(0.05)
         queue.close()
 
@@ -318,7 +318,7 @@ def test_who_waits_for_company_keeps_no_other_program_waiting() -> None:
 
     async def main() -> None:
         queue = Batcher(1, BatchLimits(), max_queue=9, max_queue_tokens=99, max_delay=0.5, observe=lambda _: None)
-        patient, other = Echo(), Echo()
+        patient, other = EchoProgram(), EchoProgram()
         waiting = asyncio.create_task(queue.run(patient, [part(1)], None))
         await asyncio.sleep(0.02)
         assert values(await asyncio.wait_for(queue.run(other, [ALONE], None), 0.3)) == [1]
@@ -334,7 +334,7 @@ def test_cancelled_and_expired_requests_never_run() -> None:
 
     async def main() -> None:
         gate = threading.Event()
-        echo, queue = Echo(gate), batcher()
+        echo, queue = EchoProgram(gate), batcher()
         first = await held(queue, echo)
         cancelled = asyncio.create_task(queue.run(echo, [part(2)], None))
         expired = asyncio.create_task(queue.run(echo, [part(3)], time.monotonic()))
@@ -357,7 +357,7 @@ def test_closing_fails_what_waits_and_lets_the_running_finish() -> None:
 
     async def main() -> None:
         gate = threading.Event()
-        echo, queue = Echo(gate), batcher()
+        echo, queue = EchoProgram(gate), batcher()
         running = await held(queue, echo)
         waiting = asyncio.create_task(queue.run(echo, [ALONE], None))
         await asyncio.sleep(0)
@@ -375,7 +375,7 @@ def test_a_program_is_not_kept_by_the_queue() -> None:
     """When the store unloads a model, nothing here holds its memory."""
 
     async def main() -> None:
-        queue, echo = batcher(), Echo()
+        queue, echo = batcher(), EchoProgram()
         await queue.run(echo, [part(1)], None)
         with pytest.raises(Internal):
             await queue.run(echo, [part(13), part(1)], None)

@@ -11,7 +11,7 @@ import pytest
 
 from function.core.classifier import Classifier, Prediction
 from function.core.options import Options, Unusable
-from tests.support.inprocess import Runner, client, extras
+from tests.support.inprocess import LogitsRunner, client, extras
 
 #: Texts that hold characters, and nothing that the tokenizer keeps.
 BLANK = ["\u200b\u200b\u2060", "\x07\x07", "\u200d", "&#8203;"]
@@ -20,7 +20,7 @@ BLANK = ["\u200b\u200b\u2060", "\x07\x07", "\u200d", "&#8203;"]
 @pytest.mark.parametrize("text", BLANK)
 def test_a_text_without_a_token_is_empty(text: str) -> None:
     """It is refused with what was seen, and the model does not run for it; beside others it has its place."""
-    runner = Runner(lambda _: (0.0, 0.0, 1.0))
+    runner = LogitsRunner(lambda _: (0.0, 0.0, 1.0))
     items = Classifier.of_file(extras(), runner).classify(["tea", text]).items
     assert isinstance(items[1], Unusable)
     assert str(items[1]).startswith(f"texts[1] is empty: {len(text)} character")
@@ -31,7 +31,9 @@ def test_a_text_without_a_token_is_empty(text: str) -> None:
 def test_many_different_characters_are_not_all_shown() -> None:
     """The message stays short."""
     (item,) = (
-        Classifier.of_file(extras(), Runner(lambda _: (0.0, 0.0, 1.0))).classify(["\u200b\u200c\u200d\u200e\u200f\u2060"]).items
+        Classifier.of_file(extras(), LogitsRunner(lambda _: (0.0, 0.0, 1.0)))
+        .classify(["\u200b\u200c\u200d\u200e\u200f\u2060"])
+        .items
     )
     assert str(item) == (
         "texts[0] is empty: 6 characters (U+200B, U+200C, U+200D, U+200E, U+200F, ...), and no token that the model can see"
@@ -40,7 +42,7 @@ def test_many_different_characters_are_not_all_shown() -> None:
 
 def test_an_unknown_word_is_a_token() -> None:
     """[UNK] is what the model was trained to see."""
-    (item,) = Classifier.of_file(extras(), Runner(lambda _: (0.0, 0.0, 1.0))).classify(["\u058e"]).items
+    (item,) = Classifier.of_file(extras(), LogitsRunner(lambda _: (0.0, 0.0, 1.0))).classify(["\u058e"]).items
     assert isinstance(item, Prediction)
     assert item.tokens == 3
 
@@ -48,7 +50,9 @@ def test_an_unknown_word_is_a_token() -> None:
 def test_blank_texts_are_classified_where_they_may_be() -> None:
     """As the deployment guide's classifier does with empty lines."""
     items = (
-        Classifier.of_file(extras(), Runner(lambda _: (0.0, 0.0, 1.0)), blank=True).classify(["", *BLANK], None, Options()).items
+        Classifier.of_file(extras(), LogitsRunner(lambda _: (0.0, 0.0, 1.0)), blank=True)
+        .classify(["", *BLANK], None, Options())
+        .items
     )
     assert not any(isinstance(item, Unusable) for item in items)
 

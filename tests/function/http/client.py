@@ -16,7 +16,7 @@ _ANSWER_S = 1.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class RawResponse:
     """One answer: its head's lines as they came, its body without chunking, and whether that has ended as HTTP says."""
 
     status: int
@@ -87,7 +87,7 @@ class Exchange:
                 self.seconds = time.monotonic() - self._began
 
     @property
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[RawResponse]:
         """What has come so far."""
         return parse(bytes(self.received), to_head=self.to_head)
 
@@ -103,20 +103,20 @@ class Exchange:
         return f"{self.outcome} after {self.seconds:.1f} s: {bytes(self.received)!r}"
 
 
-def parse(data: bytes, *, to_head: bool = False) -> list[Answer]:
+def parse(data: bytes, *, to_head: bool = False) -> list[RawResponse]:
     """The answers that ``data`` holds, the first perhaps one to HEAD; the last one may be less than whole."""
-    answers: list[Answer] = []
+    answers: list[RawResponse] = []
     while data:
         head, separator, rest = data.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         words = lines[0].split(" ")
         if not separator or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
             # No status line: bytes that nobody can frame are shown as an answer of their own.
-            return [*answers, Answer(0, {}, data.decode("latin-1"), b"", whole=False)]
+            return [*answers, RawResponse(0, {}, data.decode("latin-1"), b"", whole=False)]
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         bodiless = to_head and not answers
         body, whole, data = (b"", True, rest) if bodiless else _body(int(words[1]), headers, rest)
-        answers.append(Answer(int(words[1]), headers, "\r\n".join(lines), body, whole))
+        answers.append(RawResponse(int(words[1]), headers, "\r\n".join(lines), body, whole))
     return answers
 
 

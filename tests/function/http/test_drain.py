@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.function.http.client import Answer, parse
+from tests.function.http.client import RawResponse, parse
 from tests.function.http.table import CHUNKED, CHUNKS, END, FIRST, GET, LENGTH, LINES, POST, TEXT
 from tests.function.test_runtimes import start
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 #: A request in two parts, the second of which comes after SIGTERM.
 HALVES = {
@@ -29,12 +29,12 @@ HALVES = {
 _HALF_LINE, _REST_OF_LINES = b'd\r\n{"text": "tea\r\n', b'3\r\n"}\n\r\n' + b'f\r\n{"text": "tea"}\r\n' + b"0\r\n\r\n"
 
 
-def _connect(server: Server) -> socket.socket:
+def _connect(server: ServerProcess) -> socket.socket:
     host, port = server.addresses["http"].removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout=10)
 
 
-def _terminate(server: Server) -> None:
+def _terminate(server: ServerProcess) -> None:
     """SIGTERM when what was sent has arrived, and waits until it is seen: not ready, or nothing new is accepted."""
     # One loop reads every connection, so a later request that is answered was read after the earlier ones.
     assert requests.get(server.addresses["http"] + "/health/readiness", timeout=5).status_code == 200
@@ -55,7 +55,7 @@ def _rest(client: socket.socket) -> bytes:
     return received
 
 
-def _check_lines(answer: Answer, *, may_be_whole: bool = True) -> None:
+def _check_lines(answer: RawResponse, *, may_be_whole: bool = True) -> None:
     """Every line is answered and the body is ended, or the last line is an error of no line and the body is not ended."""
     assert answer.status == 200
     lines = [json.loads(line) for line in answer.body.splitlines()]
@@ -70,7 +70,7 @@ def _check_lines(answer: Answer, *, may_be_whole: bool = True) -> None:
         assert "ended early" in lines[-1]["error"]["detail"]
 
 
-def test_what_had_begun_to_arrive_is_answered(agent: Server, tmp_path: Path) -> None:
+def test_what_had_begun_to_arrive_is_answered(agent: ServerProcess, tmp_path: Path) -> None:
     """Half a head or half a body: whole after SIGTERM, and answered; then the process ends with 0."""
     server = start("server", tmp_path, agent.addresses["unix"], READ_TIMEOUT_S="10", THREADS="32")
     with contextlib.ExitStack() as stack:
@@ -88,7 +88,7 @@ def test_what_had_begun_to_arrive_is_answered(agent: Server, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("half", ["head", "body"])
-def test_what_never_arrives_holds_nothing_up(agent: Server, tmp_path: Path, half: str) -> None:
+def test_what_never_arrives_holds_nothing_up(agent: ServerProcess, tmp_path: Path, half: str) -> None:
     """READ_TIMEOUT_S after its first byte it is 408, and the process ends; an idle connection is closed at once."""
     server = start("server", tmp_path, agent.addresses["unix"], READ_TIMEOUT_S="2", KEEP_ALIVE_S="60")
     with _connect(server) as idle, _connect(server) as client:
@@ -103,7 +103,7 @@ def test_what_never_arrives_holds_nothing_up(agent: Server, tmp_path: Path, half
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
-def test_a_stream_is_answered_or_told(agent: Server, tmp_path: Path, *, goes_on: bool) -> None:
+def test_a_stream_is_answered_or_told(agent: ServerProcess, tmp_path: Path, *, goes_on: bool) -> None:
     """Lines that go on after SIGTERM have their answers, or READ_TIMEOUT_S after it the stream is told; lines without an end always are."""
     server = start("server", tmp_path, agent.addresses["unix"], READ_TIMEOUT_S="2")
     with _connect(server) as client:

@@ -41,7 +41,7 @@ def _none(_: bytes) -> int:
 def _fuzzed(lengths: Lengths, work: Iterable[FuzzStream], status: bytes = b"200 OK") -> list[Failure]:
     """What the fuzzer finds in a server that answers every head alike."""
 
-    class Toy(socketserver.BaseRequestHandler):
+    class ToyHandler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             data = b""
             while more := self.request.recv(1 << 16):
@@ -52,13 +52,13 @@ def _fuzzed(lengths: Lengths, work: Iterable[FuzzStream], status: bytes = b"200 
                     data = data[end + lengths(data[:end]) :]
                     self.request.sendall(answer)
 
-    class Server(socketserver.ThreadingTCPServer):
+    class ToyServer(socketserver.ThreadingTCPServer):
         daemon_threads, block_on_close, request_queue_size = True, False, 64
 
         def handle_error(self, *_: object) -> None:
             """Clients go away."""
 
-    with Server(("127.0.0.1", 0), Toy) as server:
+    with ToyServer(("127.0.0.1", 0), ToyHandler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         client = FuzzClient(server.server_address[1], limit=0.5)
         client.run(work)

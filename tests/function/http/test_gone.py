@@ -14,7 +14,7 @@ import requests
 
 from tests.function.http.table import CHUNKED, END, FIRST, LINES, POST, chunk
 from tests.function.test_runtimes import start
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 #: What they send before they are gone.
 _SENT = (
@@ -26,7 +26,7 @@ _SENT = (
 _RESET = struct.pack("ii", 1, 0)
 
 
-def _leave(server: Server, sent: bytes, *, reset: bool, wait: float) -> None:
+def _leave(server: ServerProcess, sent: bytes, *, reset: bool, wait: float) -> None:
     host, port = server.addresses["http"].removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as client:
         client.sendall(sent)
@@ -35,19 +35,19 @@ def _leave(server: Server, sent: bytes, *, reset: bool, wait: float) -> None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
-def _until(true: Callable[[], bool], server: Server) -> None:
+def _until(true: Callable[[], bool], server: ServerProcess) -> None:
     end = time.monotonic() + 10
     while not true():
         assert time.monotonic() < end, server.text
         time.sleep(0.05)
 
 
-def _descriptors(server: Server) -> int:
+def _descriptors(server: ServerProcess) -> int:
     return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
 
 
 @pytest.mark.parametrize("runtime", ["server", "func"])
-def test_who_is_gone_leaves_nothing_behind(agent: Server, tmp_path: Path, runtime: str) -> None:
+def test_who_is_gone_leaves_nothing_behind(agent: ServerProcess, tmp_path: Path, runtime: str) -> None:
     """By a reset or in good order, at once or later, in a text, in chunks, in lines, and with requests that wait for an answer."""
     server = start(runtime, tmp_path, agent.addresses["unix"])
     with requests.Session() as session:

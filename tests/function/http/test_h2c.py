@@ -13,7 +13,7 @@ import requests
 
 from tests.function.test_runtimes import python_of, start
 from tests.support.paths import ROOT
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 TEXT = {"path": "/classify", "type": "application/json", "body": '{"text": "good morning"}'}
 LINES = {"path": "/classify?summary=true", "type": "application/x-ndjson", "body": '{"text": "good morning"}\n{"text": ""}\n'}
@@ -22,14 +22,14 @@ EMPTY = {"path": "/classify", "type": "text/plain", "body": ""}
 
 
 @pytest.fixture(scope="module")
-def func(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def func(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start("func", tmp_path_factory.mktemp("h2c"), agent.addresses["unix"])
     yield server
     assert server.stop(signal.SIGTERM) == 0, server.text
     assert "Traceback" not in server.text
 
 
-def exchange(server: Server, *several: dict[str, Any]) -> list[dict[str, Any]]:
+def exchange(server: ServerProcess, *several: dict[str, Any]) -> list[dict[str, Any]]:
     """The answers to requests that are sent together."""
     asked = {"port": int(server.addresses["http"].rpartition(":")[2]), "requests": several}
     command = [python_of("func"), str(ROOT / "tests/function/http/h2client.py")]
@@ -39,7 +39,7 @@ def exchange(server: Server, *several: dict[str, Any]) -> list[dict[str, Any]]:
     return answers
 
 
-def test_func_python_answers_over_h2c(func: Server) -> None:
+def test_func_python_answers_over_h2c(func: ServerProcess) -> None:
     """Several requests of one connection at a time: a text, lines, and errors."""
     text, lines, nothing, empty = exchange(func, TEXT, LINES, NOTHING, EMPTY)
     assert (text["status"], json.loads(text["body"])["tokens"]) == (200, 4)
@@ -49,14 +49,14 @@ def test_func_python_answers_over_h2c(func: Server) -> None:
     assert (nothing["status"], empty["status"]) == (404, 422)
 
 
-def test_who_resets_a_stream_leaves_nothing_behind(func: Server) -> None:
+def test_who_resets_a_stream_leaves_nothing_behind(func: ServerProcess) -> None:
     """In the middle of a text and of lines; the other requests of the connection go on."""
     (answer,) = exchange(func, {**TEXT, "leaves": True}, {**LINES, "leaves": True}, TEXT)
     assert answer["status"] == 200
     assert "function_requests_in_flight 0.0" in requests.get(func.addresses["http"] + "/metrics", timeout=5).text
 
 
-def test_curl_speaks_it_too(func: Server) -> None:
+def test_curl_speaks_it_too(func: ServerProcess) -> None:
     """A client that is not of the server's own library."""
     done = subprocess.run(
         ["curl", "-sS", "--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_version} %{http_code}", func.addresses["http"]],

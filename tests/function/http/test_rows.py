@@ -14,12 +14,12 @@ import pytest
 import requests
 
 from tests.function.http.before import RED
-from tests.function.http.client import Answer, Exchange
+from tests.function.http.client import Exchange, RawResponse
 from tests.function.http.deviations import DEVIATIONS, deviation
 from tests.function.http.rows import FRAMING, ROWS
 from tests.function.http.table import Row
 from tests.function.test_runtimes import start
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 #: Under parliament the function has one route, and no hand in deadlines and streams.
 TABLES = {"server": ROWS, "func": ROWS, "parliament": FRAMING}
@@ -35,12 +35,12 @@ class Played:
     """A runtime and what was seen of each row."""
 
     runtime: str
-    server: Server
+    server: ServerProcess
     exchanges: dict[str, Exchange]
 
 
 @pytest.fixture(scope="module")
-def played(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Played]]:
+def played(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Played]]:
     """A runtime's whole table, played when it is first asked for, many connections at a time: most rows wait."""
     done: dict[str, Played] = {}
 
@@ -92,7 +92,7 @@ def test_row(played: Callable[[str], Played], runtime: str, row: Row) -> None:
         _hold_to_our_form(answers[row.to_head :], ended=not seen.outcome.endswith("go"))
 
 
-def _hold_to_our_form(answers: list[Answer], *, ended: bool) -> None:
+def _hold_to_our_form(answers: list[RawResponse], *, ended: bool) -> None:
     """Every error is a problem with one line of reason; one that ends the connection says that it does."""
     for answer in answers:
         if answer.status >= 400:

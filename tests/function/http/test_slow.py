@@ -12,7 +12,7 @@ import pytest
 
 from tests.function.http.client import parse
 from tests.function.test_runtimes import start
-from tests.support.servers import Server
+from tests.support.servers import ServerProcess
 
 #: Answers of 29 kB each, more than the buffers of both sides hold together.
 _MANY = 150
@@ -22,7 +22,7 @@ _WRITE_S = 3
 
 
 @pytest.fixture(scope="module")
-def server(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start("server", tmp_path_factory.mktemp("slow"), agent.addresses["unix"], WRITE_TIMEOUT_S=str(_WRITE_S))
     yield server
     assert server.stop(signal.SIGTERM) == 0, server.text
@@ -30,7 +30,7 @@ def server(agent: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @contextlib.contextmanager
-def _asked(server: Server, requests: bytes) -> Iterator[socket.socket]:
+def _asked(server: ServerProcess, requests: bytes) -> Iterator[socket.socket]:
     """A client whose system takes little for it that it does not read."""
     host, port = server.addresses["http"].removeprefix("http://").split(":")
     with socket.socket() as client:
@@ -50,7 +50,7 @@ def _rest(client: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("count", [1, _MANY])
-def test_who_reads_a_byte_at_a_time_is_not_cut_off(server: Server, count: int) -> None:
+def test_who_reads_a_byte_at_a_time_is_not_cut_off(server: ServerProcess, count: int) -> None:
     """For longer than WRITE_TIMEOUT_S; then the rest is read, and every answer is whole."""
     with _asked(server, _REQUEST * (count - 1) + _CLOSES) as client:
         received = b""
@@ -62,7 +62,7 @@ def test_who_reads_a_byte_at_a_time_is_not_cut_off(server: Server, count: int) -
     assert [(answer.status, answer.whole) for answer in parse(received)] == [(200, True)] * count
 
 
-def test_who_takes_nothing_is_cut_off(server: Server) -> None:
+def test_who_takes_nothing_is_cut_off(server: ServerProcess) -> None:
     """After WRITE_TIMEOUT_S, in the middle of the answers."""
     with _asked(server, _REQUEST * (_MANY - 1) + _CLOSES) as client:
         time.sleep(_WRITE_S + 2.5)

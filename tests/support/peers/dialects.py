@@ -13,7 +13,7 @@ UINT8, INT8, INT16, INT32, INT64, FLOAT16, FLOAT32 = 1, 2, 3, 4, 5, 6, 7
 
 
 @dataclass(frozen=True)
-class Tensor:
+class RawTensor:
     """Little-endian bytes in C order, dims, and a number of the DataType enum."""
 
     data: bytes
@@ -30,25 +30,25 @@ class Tensor:
         return list(array.array("f", self.data))
 
 
-def decode_tensor(data: bytes) -> Tensor:
+def decode_tensor(data: bytes) -> RawTensor:
     """A tensor from its message."""
     fields = wire.decode(data)
     dims = [dim for part in wire.blobs(fields, 2) for dim in wire.unpacked(part)]
-    return Tensor(wire.blob(fields, 1), tuple(dims), wire.integer(fields, 3))
+    return RawTensor(wire.blob(fields, 1), tuple(dims), wire.integer(fields, 3))
 
 
-def decode_outputs(payload: bytes) -> list[Tensor]:
+def decode_outputs(payload: bytes) -> list[RawTensor]:
     """The tensors in a run's answer."""
     return [decode_tensor(data) for data in wire.blobs(wire.decode(payload), 1)]
 
 
-def int64(values: Sequence[int], *dims: int) -> Tensor:
+def int64(values: Sequence[int], *dims: int) -> RawTensor:
     """An int64 tensor; without dims it is [1, len(values)], a batch of one text."""
-    return Tensor(array.array("q", values).tobytes(), dims or (1, len(values)), INT64)
+    return RawTensor(array.array("q", values).tobytes(), dims or (1, len(values)), INT64)
 
 
 @dataclass(frozen=True)
-class Dialect:
+class DialectNames:
     """One service name with its messages; the fields say what differs between the dialects."""
 
     service: str
@@ -78,7 +78,7 @@ class Dialect:
             *given, *bytes_given, (3, kind), (4, self.new_resource if resource is None else resource), (5, session)
         )
 
-    def run(self, session: int, model: int, tensors: Sequence[Tensor], outputs: int = 1) -> bytes:
+    def run(self, session: int, model: int, tensors: Sequence[RawTensor], outputs: int = 1) -> bytes:
         """A run request."""
         return wire.message((1, session), (2, model), *[(4, tensor.encode()) for tensor in tensors], (5, outputs))
 
@@ -97,8 +97,8 @@ class Dialect:
         return wire.message((1, session), *[(2, arg) for arg in read_args], *[(3, arg) for arg in write_args])
 
 
-def _current(service: str) -> Dialect:
-    return Dialect(
+def _current(service: str) -> DialectNames:
+    return DialectNames(
         service=service,
         run_method="TorchModelRun",
         new_resource=0,
@@ -112,7 +112,7 @@ def _current(service: str) -> Dialect:
 
 SYNC_08 = _current("vaccel.sync.agent.AgentService")
 ASYNC_08 = _current("vaccel.asynchronous.agent.AgentService")
-OLD_07 = Dialect(
+OLD_07 = DialectNames(
     service="vaccel.AgentService",
     run_method="TorchJitloadForward",
     new_resource=-1,
@@ -133,7 +133,7 @@ class Steps:
     """The usual calls in one dialect, over any transport."""
 
     call: Call
-    dialect: Dialect
+    dialect: DialectNames
 
     def _call(self, method: str, payload: bytes) -> wire.Fields:
         return wire.decode(self.call(self.dialect.service, method, payload))
@@ -166,7 +166,7 @@ class Steps:
         """Drops a session's reference to a resource."""
         self._call("UnregisterResource", wire.message((1, resource), (2, session)))
 
-    def run(self, session: int, model: int, tensors: Sequence[Tensor], outputs: int = 1) -> list[Tensor]:
+    def run(self, session: int, model: int, tensors: Sequence[RawTensor], outputs: int = 1) -> list[RawTensor]:
         """Runs a model; its outputs."""
         payload = self.dialect.run(session, model, tensors, outputs)
         return decode_outputs(self.call(self.dialect.service, self.dialect.run_method, payload))

@@ -22,7 +22,7 @@ class Closed(ConnectionError):
 
 
 @dataclass(frozen=True)
-class Reply:
+class RawReply:
     """One answer: the status (a gRPC code, a text, details as (type url, bytes)) and the payload."""
 
     code: int
@@ -34,7 +34,7 @@ class Reply:
 class CallFailed(Exception):
     """An answer whose status is not OK."""
 
-    def __init__(self, method: str, reply: Reply) -> None:
+    def __init__(self, method: str, reply: RawReply) -> None:
         super().__init__(f"{method}: code {reply.code}: {reply.message}")
         self.reply = reply
 
@@ -50,12 +50,12 @@ def request(service: str, method: str, payload: bytes, timeout_nano: int = 0, me
     return wire.message((1, service), (2, method), (3, payload), *([(4, timeout_nano)] if timeout_nano else []), *pairs)
 
 
-def parse_reply(data: bytes) -> Reply:
+def parse_reply(data: bytes) -> RawReply:
     """The answer in the body of a response frame."""
     response = wire.decode(data)
     status = wire.decode(wire.blob(response, 1))
     details = [wire.decode(detail) for detail in wire.blobs(status, 3)]
-    return Reply(
+    return RawReply(
         code=wire.integer(status, 1),
         message=wire.text(status, 2),
         details=tuple((wire.text(detail, 1), wire.blob(detail, 2)) for detail in details),
@@ -83,7 +83,7 @@ class RawClient:
     def __init__(self, address: str, timeout: float = 30) -> None:
         self.socket = connect(address, timeout)
         self._next_stream = 1
-        self._early: dict[int, Reply] = {}
+        self._early: dict[int, RawReply] = {}
 
     def __enter__(self) -> RawClient:
         return self
@@ -102,7 +102,7 @@ class RawClient:
         self.socket.sendall(frame(stream, REQUEST, flags, request(service, method, payload, timeout_nano)))
         return stream
 
-    def answer(self, stream: int) -> Reply:
+    def answer(self, stream: int) -> RawReply:
         """Waits for the answer on a stream. Raises `Closed` when the connection ends first."""
         while stream not in self._early:
             got, reply = self.next_answer()
@@ -110,14 +110,14 @@ class RawClient:
             self._early[got] = reply
         return self._early.pop(stream)
 
-    def next_answer(self) -> tuple[int, Reply]:
+    def next_answer(self) -> tuple[int, RawReply]:
         """The next response frame on the wire: its stream and its answer."""
         length, stream, kind, flags = struct.unpack(">IIBB", self._exactly(10))
         data = self._exactly(length)
         assert (kind, flags) == (RESPONSE, 0), f"frame of type {kind} with flags {flags} on stream {stream}: {data[:80]!r}"
         return stream, parse_reply(data)
 
-    def call(self, service: str, method: str, payload: bytes, *, timeout_nano: int = 0, flags: int = 0) -> Reply:
+    def call(self, service: str, method: str, payload: bytes, *, timeout_nano: int = 0, flags: int = 0) -> RawReply:
         """One unary call, whatever its status."""
         return self.answer(self.start(service, method, payload, timeout_nano=timeout_nano, flags=flags))
 
@@ -128,7 +128,7 @@ class RawClient:
             raise CallFailed(method, reply)
         return reply.payload
 
-    def stream_call(self, service: str, method: str, parts: Iterable[bytes]) -> Reply:
+    def stream_call(self, service: str, method: str, parts: Iterable[bytes]) -> RawReply:
         """A call whose request is a stream of messages."""
         stream = self.new_stream()
         self.socket.sendall(frame(stream, REQUEST, REMOTE_OPEN | NO_DATA, request(service, method, b"")))

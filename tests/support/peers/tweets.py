@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from tests.support.peers.dialects import Tensor, int64
+from tests.support.peers.dialects import RawTensor, int64
 
 PATH = Path(__file__).parents[3] / "models" / "tweets.pt"
 TEXTS = (
@@ -41,7 +41,7 @@ def digest() -> str:
     return hashlib.sha256(data()).hexdigest()
 
 
-def inputs(text: str) -> list[Tensor]:
+def inputs(text: str) -> list[RawTensor]:
     """``input_ids`` and ``attention_mask`` of one text, int64 [1, t]."""
     ids: list[int] = _tokenizer().encode(text).ids
     return [int64(ids), int64([1] * len(ids))]
