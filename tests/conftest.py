@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.functions import start, wait_until_ready
 from tests.support.paths import MODELS
 from tests.support.servers import ServerProcess, SpawnAgent, spawn, spawn_forked, wait_ready
 
@@ -53,13 +54,29 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         server.stop()
 
 
+@pytest.fixture(scope="module")
+def function(
+    request: pytest.FixtureRequest, agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """A ready function for the tests of one module, with the module's ``FUNCTION_ENV``. It ends with 0 and without a traceback."""
+    environment: dict[str, str] = getattr(request.module, "FUNCTION_ENV", {})
+    server = start(tmp_path_factory.mktemp("function"), agent.addresses["unix"], **environment)
+    try:
+        wait_until_ready(server)
+        yield server
+    finally:
+        code = server.stop()
+    assert code == 0, server.text
+    assert "Traceback" not in server.text
+
+
 @pytest.fixture
 def cluster() -> Iterator[FakeCluster]:
     """A played cluster with nothing deployed."""
     from tests.support.fakecluster import fake_cluster
 
-    with fake_cluster() as made:
-        yield made
+    with fake_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture

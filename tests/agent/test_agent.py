@@ -19,8 +19,11 @@ import requests
 import torch
 from torch import nn
 
+from tests.support.clients import client, ids
+from tests.support.optional import require
 from tests.support.paths import MODELS, ROOT, TWEETS
 from tests.support.servers import ServerProcess, SpawnAgent
+from tests.support.torchmodels import Twice
 from vaccel_rpc import __version__
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
@@ -36,11 +39,6 @@ from vaccel_rpc.errors import (
     Unimplemented,
 )
 from vaccel_rpc.tensors import Tensor, from_values, to_values
-
-
-class Twice(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + x
 
 
 class First(nn.Module):
@@ -60,14 +58,6 @@ SIGNATURE = {
 def saved(module: nn.Module, path: Path, extras: dict[str, str] | None = None) -> bytes:
     torch.jit.save(torch.jit.script(module), str(path), _extra_files=extras or {})
     return path.read_bytes()
-
-
-def client(agent: ServerProcess, scheme: str = "unix", version: Version = "0.8") -> VaccelClient:
-    return VaccelClient(connect(parse(agent.addresses[scheme]), 5), version)
-
-
-def ids(*values: int) -> list[Tensor]:
-    return [from_values("int64", [1, len(values)], values)] * 1 + [from_values("int64", [1, len(values)], [1] * len(values))]
 
 
 @pytest.mark.parametrize("version", ["0.7", "0.8"])
@@ -494,8 +484,7 @@ def test_json_logs_are_one_object_a_line(spawn_agent: SpawnAgent) -> None:
 
 def test_vsock_can_be_listened_on(spawn_agent: SpawnAgent) -> None:
     """Bind and listen; connecting needs a second machine."""
-    if not hasattr(socket, "AF_VSOCK") or not Path("/dev/vsock").exists():
-        pytest.skip("this kernel has no vsock")
+    require(hasattr(socket, "AF_VSOCK") and Path("/dev/vsock").exists(), "this kernel has no vsock")
     assert "vsock" in spawn_agent("-a", "vsock://-1:54321").addresses
 
 
@@ -517,8 +506,8 @@ def test_out_of_memory_is_resource_exhausted_and_the_agent_lives(agent: ServerPr
 def test_as_process_one_it_reaps_and_ends(tmp_path: Path) -> None:
     """In a process namespace of its own: orphans do not stay as zombies, whenever they end; SIGTERM ends it with 0."""
     unshare = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
-    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine does not let us make a process namespace")
+    made = subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode == 0
+    require(made, "this machine does not let us make a process namespace")
     os.mkfifo(tmp_path / "fifo")
     log = (tmp_path / "log").open("wb")
     program = (

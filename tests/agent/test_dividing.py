@@ -15,7 +15,7 @@ from torch import nn
 
 from agent.engines.layout import Layout
 from function.core.problems import from_rpc
-from tests.agent.test_agent import client
+from tests.support.clients import client
 from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.torchmodels import MaskedSum, batchable_signature, save, signature
 from vaccel_common.modelfile import parse_signature

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent.engines.registry import Engines
-from tests.agent.test_agent import client
 from tests.support import toyplugin
+from tests.support.clients import client
 from tests.support.servers import SpawnAgent
 from tests.support.torchmodels import Copies, save
 from vaccel_rpc.errors import Internal, InvalidArgument

@@ -18,8 +18,9 @@ from agent.engines.torch.engine import TorchEngine
 from agent.store.variants import choose
 from export.comparison import load, logits_of
 from export.samples import made_up, token_ids
-from tests.agent.test_agent import client, ids
-from tests.function.test_function import post, start, wait_until_ready
+from tests.support.clients import client, ids
+from tests.support.functions import post, start, wait_until_ready
+from tests.support.optional import require
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import SpawnAgent
 from vaccel_common.modelfile import ModelFileError, VariantOf, digest_beside, parse_variant, program_kind, read_extras
@@ -75,8 +76,7 @@ def test_a_variant_is_whole_and_says_whose_it_is(store: Path, precision: str) ->
 @pytest.mark.parametrize("precision", LIMITS)
 def test_a_variant_is_near_its_original_and_joined_is_alone(store: Path, precision: str) -> None:
     """Made-up texts of 3 to 128 tokens: logits within the limits; company changes them by roundings at most."""
-    if precision not in ABLE:
-        pytest.skip(f"this machine has no {precision}")
+    require(precision in ABLE, f"this machine has no {precision}")
     rows = token_ids(tokenizer(), made_up(tokenizer(), 70, 9))
     most, mean, company = LIMITS[precision]
     variant = load(store / f"tweets.{precision}.pt")

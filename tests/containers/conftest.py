@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.containers.bench import AGENT, FUNCTION, HELLO, Bench, PodmanError, podman
+from tests.support.optional import require
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +21,7 @@ def built() -> None:
         problem = "podman is missing; on Debian: apt-get install podman runc catatonit netavark aardvark-dns"
     elif missing := [image for image in (FUNCTION, AGENT, HELLO) if not _exists(image)]:
         problem = f"{', '.join(missing)}: no such image here; make e2e-containers builds them"
-    if problem and os.environ.get("REQUIRE_CONTAINERS"):
-        pytest.fail(problem, pytrace=False)
-    if problem:
-        pytest.skip(problem)
+    require(problem is None, problem or "", variable="REQUIRE_CONTAINERS")
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.paths import ROOT
+import re
 
-GUIDE = ROOT.parent / "shared/spec/deployment-guide.md"
 _TIME = r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO  "
 
 #: The guide's line (without its time) -> a pattern for ours, or None where there is none, with the reason.
@@ -51,3 +50,15 @@ CLIENT: dict[str, tuple[str | None, str]] = {
 def promised(table: dict[str, tuple[str | None, str]], *but: str) -> list[str]:
     """The patterns of a table, in the guide's order, without those for lines that hold any of ``but``."""
     return [pattern for line, (pattern, _) in table.items() if pattern and not any(word in line for word in but)]
+
+
+def missing_lines(log: str, patterns: list[str]) -> list[str]:
+    """The patterns that no line of the log fits, each looked for after the one before."""
+    missing, at = [], 0
+    for pattern in patterns:
+        found = re.compile(rf"^{pattern}$", re.MULTILINE).search(log, at)
+        if found:
+            at = found.end()
+        else:
+            missing.append(pattern)
+    return missing

@@ -12,7 +12,6 @@ import yaml
 
 from tests.containers import guide
 from tests.containers.bench import AGENT, FUNCTION, Bench, Container
-from tests.containers.test_sidecar import missing_lines
 from tests.containers.waiting import answers
 from tests.support.paths import ROOT
 
@@ -93,8 +92,8 @@ def test_a_thousand_lines_over_the_network(bench: Bench, tweets: Path, tmp_path:
     client = Container("vaccel-client-vaccel-client")
     assert client.wait(100) == 0, client.log
     assert re.findall(r"^Line (\d+): ", client.log, re.MULTILINE) == [str(number) for number in range(1, 1001)]
-    assert missing_lines(client.log, guide.promised(guide.CLIENT)) == []
-    assert missing_lines(agent.log, guide.promised(guide.AGENT, "unix")) == []
+    assert guide.missing_lines(client.log, guide.promised(guide.CLIENT)) == []
+    assert guide.missing_lines(agent.log, guide.promised(guide.AGENT, "unix")) == []
 
 
 def test_the_guides_agent_serves_the_model_that_ships(bench: Bench) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from export.tokenizer import write_tokenizer_file
 from scripts.builders import Buildah
 from tests.containers.bench import AGENT, FUNCTION, Bench
 from tests.containers.waiting import answers
+from tests.support.optional import needs_program
 from tests.support.paths import ROOT, TWEETS
 from vaccel_rpc import __version__
 
@@ -34,7 +34,7 @@ def poems(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.skipif(not shutil.which("buildah"), reason="needs Debian's buildah")
+@needs_program("buildah", "buildah")
 def test_both_images_with_another_model(bench: Bench, poems: Path) -> None:
     """The documented lines build; the agent warms both models, the function answers with the new one's labels."""
     images = []

@@ -10,6 +10,7 @@ import pytest
 
 from tests.containers import guide, policy
 from tests.containers.bench import Bench, Container
+from tests.support.optional import shared
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.containers
@@ -37,7 +38,7 @@ def test_a_thousand_lines(pod: Path) -> None:  # noqa: ARG001
     )
     assert numbers == [str(number) for number in range(1, 1001)]
     assert re.search(r"^1000 lines in ", CLIENT.log, re.MULTILINE)
-    missing = missing_lines(CLIENT.log, guide.promised(guide.CLIENT)) + missing_lines(
+    missing = guide.missing_lines(CLIENT.log, guide.promised(guide.CLIENT)) + guide.missing_lines(
         AGENT.log, guide.promised(guide.AGENT, "tcp")
     )
     assert missing == []
@@ -60,31 +61,18 @@ def test_the_pod_ends_the_agent_in_its_grace(pod: Path, bench: Bench) -> None:  
 
 def test_the_guide_is_covered() -> None:
     """Each line of the guide's logs stands in one of the tables."""
-    if not guide.GUIDE.exists():
-        pytest.skip("the guide is not here (../shared)")
+    text = shared("spec/deployment-guide.md").read_text()
     known = [*guide.AGENT, *guide.CLIENT]
-    for block in re.findall(r"^```console\n\$ kubectl logs (.*?)^```", guide.GUIDE.read_text(), re.MULTILINE | re.DOTALL):
+    for block in re.findall(r"^```console\n\$ kubectl logs (.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in block.splitlines()[1:]:
             assert line == "..." or re.match(r"Line \d+: ", line) or any(like(line, one) for one in known), line
 
 
 def test_a_log_without_a_promised_line_is_refused() -> None:
     """The comparison of logs sees a line that is missing, and lines in another order."""
-    assert missing_lines("one\ntwo\n", ["one", "two"]) == []
-    assert missing_lines("one\n", ["one", "two"]) == ["two"]
-    assert missing_lines("two\none\n", ["one", "two"]) == ["two"]
-
-
-def missing_lines(log: str, patterns: list[str]) -> list[str]:
-    """The patterns that no line of the log fits, each looked for after the one before."""
-    missing, at = [], 0
-    for pattern in patterns:
-        found = re.compile(rf"^{pattern}$", re.MULTILINE).search(log, at)
-        if found:
-            at = found.end()
-        else:
-            missing.append(pattern)
-    return missing
+    assert guide.missing_lines("one\ntwo\n", ["one", "two"]) == []
+    assert guide.missing_lines("one\n", ["one", "two"]) == ["two"]
+    assert guide.missing_lines("two\none\n", ["one", "two"]) == ["two"]
 
 
 def like(line: str, known: str) -> bool:

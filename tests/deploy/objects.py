@@ -8,14 +8,12 @@ from typing import Any
 
 import jsonschema
 import kubernetes_validate
-import pytest
 import yaml
 
-from tests.support.paths import ROOT
+from tests.support.optional import shared
 
 #: The cluster that everything is meant for.
 VERSION = "1.36"
-SCHEMAS = ROOT.parent / "shared/schemas"
 #: Kind -> file with its CustomResourceDefinition.
 _CUSTOM = {
     "serving.knative.dev/Service": "knative-serving-service.yaml",
@@ -43,8 +41,6 @@ def schema_problems(made: Object) -> list[str]:
     if kind in _UNCHECKED:
         return []
     if kind in _CUSTOM:
-        if not SCHEMAS.exists():
-            pytest.skip("the schemas of custom resources are not here (../shared)")
         checker = jsonschema.Draft7Validator(_custom(kind, version))
         return [f"{error.json_path}: {error.message}" for error in checker.iter_errors(made)]
     try:
@@ -56,7 +52,7 @@ def schema_problems(made: Object) -> list[str]:
 
 @functools.cache
 def _custom(kind: str, version: str) -> Any:
-    versions = yaml.safe_load((SCHEMAS / _CUSTOM[kind]).read_text())["spec"]["versions"]
+    versions = yaml.safe_load(shared(f"schemas/{_CUSTOM[kind]}").read_text())["spec"]["versions"]
     (found,) = [each for each in versions if each["name"] == version and each["served"]]
     schema = found["schema"]["openAPIV3Schema"]
     # What every object has; the CRD leaves it to the API server.

@@ -19,9 +19,10 @@ import pytest
 import requests
 import yaml
 
-from tests.deploy.objects import SCHEMAS, read
-from tests.function.test_runtimes import parliament
+from tests.deploy.objects import read
+from tests.support.optional import shared
 from tests.support.paths import ROOT
+from tests.support.runtimes import parliament
 from tests.support.servers import ServerProcess
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
@@ -38,10 +39,7 @@ def func() -> dict[str, Any]:
 
 
 def validator() -> jsonschema.Draft4Validator:
-    path = SCHEMAS / "knative-func-func_yaml-schema.json"
-    if not path.exists():
-        pytest.skip("the schema of knative/func is not here (../shared)")
-    return jsonschema.Draft4Validator(json.loads(path.read_text()))
+    return jsonschema.Draft4Validator(json.loads(shared("schemas/knative-func-func_yaml-schema.json").read_text()))
 
 
 def test_func_yaml_is_what_func_reads(func: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -17,13 +16,13 @@ import requests
 import yaml
 
 from tests.deploy.objects import closed
-from tests.function.test_function import post, start, wait_until_ready
+from tests.support.functions import post, start, wait_until_ready
+from tests.support.optional import needs_program, shared
 from tests.support.paths import ROOT
 from tests.support.servers import ServerProcess
 
 MONITORING = ROOT / "knative/monitoring"
-SCHEMA = ROOT.parent / "shared/schemas/prometheus-operator-prometheusrules.yaml"
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not shutil.which("promtool"), reason="needs Debian's prometheus")]
+pytestmark = [pytest.mark.e2e, needs_program("promtool", "prometheus")]
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +65,7 @@ def test_the_operators_object_is_the_same() -> None:
     """Equal groups, and an object that its own schema takes."""
     made = yaml.safe_load((MONITORING / "prometheusrule.yaml").read_text())
     assert made["spec"] == yaml.safe_load((MONITORING / "rules.yaml").read_text())
-    if not SCHEMA.exists():
-        pytest.skip("the operator's schema is not here (../shared)")
-    version = yaml.safe_load(SCHEMA.read_text())["spec"]["versions"][0]
+    version = yaml.safe_load(shared("schemas/prometheus-operator-prometheusrules.yaml").read_text())["spec"]["versions"][0]
     assert made["apiVersion"].endswith(version["name"])
     jsonschema.Draft7Validator(closed(version["schema"]["openAPIV3Schema"])).validate(made)
 

@@ -16,23 +16,20 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.function.test_function import start, wait_until_ready
+from tests.support.functions import start
+from tests.support.optional import needs_program
 from tests.support.paths import MODELS
 from tests.support.servers import ServerProcess, SpawnAgent
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(not shutil.which("chromedriver"), reason="needs Debian's chromium and chromium-driver"),
+    needs_program("chromedriver", "chromium chromium-driver"),
 ]
 WAIT_S = 30
 
 
-@pytest.fixture(scope="module")
-def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start(tmp_path_factory.mktemp("page"), agent.addresses["unix"], MAX_TEXTS="4", MAX_TEXT_CHARS="500")
-    wait_until_ready(server)
-    yield server
-    assert server.stop() == 0
+#: What the fixture ``function`` sets for the tests of this module.
+FUNCTION_ENV = {"MAX_TEXTS": "4", "MAX_TEXT_CHARS": "500"}
 
 
 @pytest.fixture(scope="module")

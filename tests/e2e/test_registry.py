@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
@@ -16,11 +15,12 @@ import yaml
 
 from scripts import charts
 from tests.deploy.objects import read
+from tests.support.optional import needs_program
 from tests.support.servers import ServerProcess
 from vaccel_rpc import __version__
 
 helm = pytest.importorskip("helm_python", reason="needs the dependency group 'charts': make charts")
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not shutil.which("docker-registry"), reason="needs Debian's docker-registry")]
+pytestmark = [pytest.mark.e2e, needs_program("docker-registry", "docker-registry")]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.function.test_function import start, wait_until_ready
+from tests.support.functions import start, wait_until_ready
 from tests.support.paths import ROOT
 from tests.support.servers import ServerProcess
 

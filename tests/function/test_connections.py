@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.function.test_server import answers, connect
 from tests.support.servers import ServerProcess, spawn
+from tests.support.sockets import answers, connect
 
 FILES = 256
 

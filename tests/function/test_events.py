@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from werkzeug.test import Client
 
 from function.telemetry.access import Access
 from function.web.app import create_app
-from tests.function.test_function import start, wait_until_ready
+from tests.support.functions import start
 from tests.support.inprocess import service
 from tests.support.servers import ServerProcess
 
@@ -26,12 +25,8 @@ EVENT = {"specversion": "1.0", "id": "e-1", "source": "/tests", "type": "org.exa
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-@pytest.fixture(scope="module")
-def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start(tmp_path_factory.mktemp("events"), agent.addresses["unix"], K_SERVICE="classifier")
-    wait_until_ready(server)
-    yield server
-    assert server.stop() == 0
+#: What the fixture ``function`` sets for the tests of this module.
+FUNCTION_ENV = {"K_SERVICE": "classifier"}
 
 
 def send(server: ServerProcess, headers: dict[str, str], body: str | bytes) -> requests.Response:

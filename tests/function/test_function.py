@@ -10,50 +10,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 
 from function.config import from_env
 from function.core.classifier import SCORES
+from tests.support.badrequests import BAD
+from tests.support.functions import LABELS, post, start, wait_until_ready
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import ServerProcess, SpawnAgent, spawn
 from vaccel_common.options import ConfigError
 
-LABELS = ["hate-speech", "offensive-language", "neither"]
-
-
-def start(folder: Path, address: str, **env: str) -> ServerProcess:
-    server = spawn(
-        folder / "function.log", "function", env={"VACCEL_RPC_ADDRESS": address, "PORT": "0", "HOST": "127.0.0.1", **env}
-    )
-    server.addresses["http"] = server.wait_for(r"Listening on (http://[^\s\"]+)")[1]
-    return server
-
-
-def wait_until_ready(server: ServerProcess, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while requests.get(server.addresses["http"] + "/health/readiness", timeout=5).status_code != 200:
-        assert time.monotonic() < end, server.text
-        time.sleep(0.02)
-
-
-@pytest.fixture(scope="module")
-def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start(tmp_path_factory.mktemp("function"), agent.addresses["unix"], MAX_BODY="100000")
-    wait_until_ready(server)
-    yield server
-    assert server.stop() == 0
-
-
-def post(
-    server: ServerProcess, body: str | bytes | dict[str, Any], kind: str = "application/json", path: str = "/classify"
-) -> requests.Response:
-    data = json.dumps(body) if isinstance(body, dict) else body
-    return requests.post(server.addresses["http"] + path, data=data, headers={"Content-Type": kind}, timeout=30)
+#: What the fixture ``function`` sets for the tests of this module.
+FUNCTION_ENV = {"MAX_BODY": "100000"}
 
 
 @pytest.mark.parametrize("path", ["/classify", "/"])
@@ -87,57 +58,6 @@ def test_truncation_is_reported(function: ServerProcess) -> None:
     assert "truncated" not in post(function, {"text": "tea " * 126}).json()
     long = post(function, {"text": "tea " * 127}).json()
     assert (long["tokens"], long["truncated"]) == (128, True)
-
-
-BAD: list[tuple[bytes, str, int, str]] = [
-    (b"", "application/json", 400, "not valid JSON"),
-    (b'{"text":', "application/json", 400, "not valid JSON"),
-    (b'{"text": NaN}', "application/json", 400, '"text" is NaN, which is not valid JSON'),
-    (b'{"text": "a", "top_k": -Infinity}', "application/json", 400, '"top_k" is -Infinity, which is not valid JSON'),
-    (b'{"text": "a", "top_k": 1e400}', "application/json", 422, '"top_k" is out of range: 1e400'),
-    (b'{"text": "a", "top_k": 1%s}' % (b"0" * 5000), "application/json", 422, '"top_k" is out of range: 10000'),
-    (b'{"text": "a", "threshold": -1e400}', "application/json", 422, '"threshold" is out of range: -1e400'),
-    (b'{"text": "a", "other": {"of": [1e400]}}', "application/json", 422, '"other.of.0" is out of range: 1e400'),
-    (b'{"text": "a", "top_k": 0}', "application/json", 422, '"top_k" must be a whole number'),
-    (b'{"text": "a", "topk": 1}', "application/json", 422, '"topk" is not an option; did you mean "top_k"?'),
-    (b'{"texts": ["a"], "Threshold": 1}', "application/json", 422, 'did you mean "threshold"?'),
-    (b'{"Text": "a"}', "application/json", 422, 'did you mean "text" by "Text"?'),
-    (b"text=a&top_k=1e400", "application/x-www-form-urlencoded", 422, '"top_k" is out of range: 1e400'),
-    (b"text=a&threshold=nan", "application/x-www-form-urlencoded", 422, '"threshold" must be a finite number'),
-    (b"text=a&treshold=0.5", "application/x-www-form-urlencoded", 422, 'did you mean "threshold"?'),
-    (b"txt=a", "application/x-www-form-urlencoded", 422, 'did you mean "text" by "txt"?'),
-    (
-        b'{"text": "a"}',
-        "application/x-www-form-urlencoded",
-        415,
-        "looks like JSON: it needs the header Content-Type: application/json, not",
-    ),
-    (b' [{"text": "a"}]', "text/json", 415, "looks like JSON: it needs the header Content-Type: application/json, not text/json"),
-    (b'{"text": "a"}', "", 415, "looks like JSON: it needs the header Content-Type: application/json, and none was given"),
-    (b"\xff", "application/json", 400, "byte 0"),
-    (b"[" * 50_000, "application/json", 400, "too deeply nested"),
-    (b'"text"', "application/json", 422, "must be an object"),
-    (b"{}", "application/json", 422, 'either "text" or "texts"'),
-    (b'{"text": "a", "texts": ["b"]}', "application/json", 422, 'either "text" or "texts"'),
-    (b'{"text": 7}', "application/json", 422, "must be a string"),
-    (b'{"text": "  "}', "application/json", 422, "is empty"),
-    (b'{"text": "\\u200b\\u0007"}', "application/json", 422, "the text is empty: 2 characters (U+200B, U+0007), and no token"),
-    (b'{"texts": ["a", "\\u200b"]}', "application/json", 422, "texts[1] is empty: 1 character (U+200B)"),
-    ("\u200b".encode(), "text/plain", 422, "the text is empty: 1 character (U+200B)"),
-    (b'{"text": "\\ud800"}', "application/json", 422, "surrogate"),
-    (b'{"texts": "a"}', "application/json", 422, "must be a list"),
-    (b'{"texts": []}', "application/json", 422, "at least one"),
-    (b'{"texts": ["a", null]}', "application/json", 422, "texts[1] must be a string"),
-    (json.dumps({"texts": ["a"] * 129}).encode(), "application/json", 422, "at most 128"),
-    (json.dumps({"text": "a" * 10_001}).encode(), "application/json", 422, "at most 10000"),
-    (b"", "text/plain", 422, "is empty"),
-    (b"\xff", "text/plain", 400, "byte 0"),
-    (b"a", "text/plain; charset=klingon", 415, "charset"),
-    (b"a=b", "application/xml", 415, "not application/xml"),
-    (b"a", "", 415, "none was given"),
-    (b"x" * 100_001, "text/plain", 413, "at most 100000 bytes"),
-    (b"x" * 20_000_000, "text/plain", 413, "at most 100000 bytes"),
-]
 
 
 @pytest.mark.parametrize(("body", "kind", "status", "says"), BAD, ids=[f"{status}-{says}" for _, _, status, says in BAD])

@@ -20,21 +20,11 @@ from tritonclient.utils import InferenceServerException
 from function.core.openinference import read_request
 from function.core.options import Unusable
 from function.core.request import Malformed
-from tests.function.test_function import LABELS, post, start, wait_until_ready
-from tests.support.paths import ROOT
+from tests.support.functions import LABELS, post
+from tests.support.optional import shared
 from tests.support.servers import ServerProcess
 
-SCHEMA = ROOT.parent / "shared/schemas/open-inference-rest.yaml"
 TEXTS = ["What a lovely day", "see you later"]
-
-
-@pytest.fixture(scope="module")
-def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start(tmp_path_factory.mktemp("inference"), agent.addresses["unix"])
-    wait_until_ready(server)
-    yield server
-    assert server.stop() == 0
-    assert "Traceback" not in server.text
 
 
 @pytest.fixture
@@ -181,9 +171,7 @@ def test_what_is_not_there_is_404(function: ServerProcess, path: str) -> None:
 )
 def test_answers_fit_the_protocols_schema(function: ServerProcess, path: str, kind: str) -> None:
     """As the protocol's project publishes it."""
-    if not SCHEMA.exists():
-        pytest.skip("the protocol's schema is not here (../shared)")
-    schemas = yaml.safe_load(SCHEMA.read_text())["components"]["schemas"]
+    schemas = yaml.safe_load(shared("schemas/open-inference-rest.yaml").read_text())["components"]["schemas"]
     answer = (
         infer(function, {"inputs": [tensor()]})
         if path == "infer"

@@ -14,26 +14,13 @@ import pytest
 import requests
 
 from function.core.stream import Arriving, in_order
-from tests.function.test_function import start, wait_until_ready
 from tests.support.servers import ServerProcess
 
 TYPE = {"Content-Type": "application/x-ndjson"}
 
 
-@pytest.fixture(scope="module")
-def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start(
-        tmp_path_factory.mktemp("lines"),
-        agent.addresses["unix"],
-        MAX_BODY="2000",
-        THREADS="8",
-        READ_TIMEOUT_S="3",
-        MAX_STREAMS="2",
-    )
-    wait_until_ready(server)
-    yield server
-    assert server.stop() == 0
-    assert "Traceback" not in server.text
+#: What the fixture ``function`` sets for the tests of this module.
+FUNCTION_ENV = {"MAX_BODY": "2000", "THREADS": "8", "READ_TIMEOUT_S": "3", "MAX_STREAMS": "2"}
 
 
 def lines_of(answer: requests.Response) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,18 +16,12 @@ from function.core.service import ClassifyService, CountedSemaphore
 from function.load import extras_of
 from function.telemetry.access import Access
 from function.web.app import create_app
-from tests.function.test_function import start, wait_until_ready
 from tests.support.paths import TWEETS
 from tests.support.servers import ServerProcess
 from vaccel_common.options import declared
 
-
-@pytest.fixture(scope="module")
-def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start(tmp_path_factory.mktemp("openapi"), agent.addresses["unix"], MAX_TEXTS="7", MAX_TEXT_CHARS="90")
-    wait_until_ready(server)
-    yield server
-    assert server.stop() == 0
+#: What the fixture ``function`` sets for the tests of this module.
+FUNCTION_ENV = {"MAX_TEXTS": "7", "MAX_TEXT_CHARS": "90"}
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -18,20 +17,12 @@ from function.core.classifier import softmax
 from function.core.options import Options, Unusable, read_options, typed
 from function.core.tokens import Encoder
 from function.load import extras_of
-from tests.function.test_function import LABELS, post, start, wait_until_ready
+from tests.support.functions import LABELS, post, start, wait_until_ready
 from tests.support.inprocess import client
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import ServerProcess
 
 LONG = "tea " * 150 + "good morning my dear friends " * 30
-
-
-@pytest.fixture(scope="module")
-def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start(tmp_path_factory.mktemp("options"), agent.addresses["unix"])
-    wait_until_ready(server)
-    yield server
-    assert server.stop() == 0
 
 
 @pytest.mark.parametrize(

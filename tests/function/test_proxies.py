@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.function.test_function import start, wait_until_ready
+from tests.support.functions import start, wait_until_ready
 from tests.support.paths import ROOT
 from tests.support.servers import ServerProcess
 

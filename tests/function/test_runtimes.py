@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.function.test_function import BAD
+from tests.support.badrequests import BAD
 from tests.support.paths import ROOT
+from tests.support.runtimes import command_of, start
 from tests.support.servers import ServerProcess
 
 RUNTIMES = ("server", "func", "parliament")
@@ -108,57 +106,6 @@ CASES = [
         for body, kind, status, says in BAD
     ),
 ]  # fmt: skip
-
-
-def python_of(runtime: str) -> str:
-    found = ROOT / f".venv-{runtime}" / "bin" / "python"
-    assert found.exists(), f"make .venv-{runtime}/installed installs what this needs"
-    return str(found)
-
-
-def parliament(folder: str, port: int) -> str:
-    """It has no option for its port, and 8080 may be taken here: its own way of starting, with another number."""
-    return (
-        "import signal\nfrom parliament import server, __main__ as runtime\n"
-        "signal.signal(signal.SIGTERM, runtime.receive_signal)\n"
-        f"runtime.serve(server.create(server.load('{folder}')), host='127.0.0.1', port={port})"
-    )
-
-
-def command_of(runtime: str, port: int) -> list[str]:
-    if runtime == "func":
-        program = "from func_python.http import serve\nfrom function import new\nserve(new)"
-        return [python_of(runtime), "-c", program]
-    if runtime == "parliament":
-        return [python_of(runtime), "-c", parliament("function", port)]
-    return [str(ROOT / ".venv/bin/python"), "-m", "function"]
-
-
-def start(runtime: str, folder: Path, agent: str, **more: str) -> ServerProcess:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "VACCEL_RPC_ADDRESS": agent, "MAX_BODY": "100000"}
-    env |= {"PORT": str(port), "HOST": "127.0.0.1", "LISTEN_ADDRESS": f"127.0.0.1:{port}", **more}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command_of(runtime, port), cwd=ROOT, env=env, stdout=log, stderr=log)
-    server = ServerProcess(process, folder / "log", {"http": f"http://127.0.0.1:{port}"})
-    end = time.monotonic() + 30
-    while not ready(server):
-        assert process.poll() is None, server.text
-        assert time.monotonic() < end, server.text
-        time.sleep(0.05)
-    return server
-
-
-def ready(server: ServerProcess) -> bool:
-    try:
-        # Parliament's own readiness is always 200: the page says it too.
-        return bool(
-            requests.get(server.addresses["http"] + "/", headers={"Accept": "application/json"}, timeout=5).json()["ready"]
-        )
-    except (requests.ConnectionError, ValueError):
-        return False
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)

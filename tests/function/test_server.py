@@ -7,48 +7,27 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.function.test_function import post, start, wait_until_ready
+from tests.support.functions import post
 from tests.support.servers import ServerProcess
+from tests.support.sockets import answers, connect
 
 PLAIN = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
 
 
-@pytest.fixture(scope="module")
-def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start(
-        tmp_path_factory.mktemp("server"), agent.addresses["unix"],
-        MAX_BODY="100000", READ_TIMEOUT_S="2", KEEP_ALIVE_S="4", THREADS="8", CORS_ORIGINS="https://a.example,https://b.example",
-    )  # fmt: skip
-    wait_until_ready(server)
-    yield server
-    assert server.stop() == 0
-    assert "Traceback" not in server.text
-
-
-def connect(server: ServerProcess) -> socket.socket:
-    host, port = server.addresses["http"].removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=20)
-
-
-def answers(client: socket.socket, count: int = 1) -> list[tuple[int, dict[str, str], bytes]]:
-    """Status, headers (lower case) and body of the next answers on a connection."""
-    found = []
-    file = client.makefile("rb")
-    for _ in range(count):
-        status = int(file.readline().split()[1])
-        headers = {}
-        while (line := file.readline()) not in (b"\r\n", b""):
-            name, _, value = line.decode().partition(":")
-            headers[name.lower()] = value.strip()
-        found.append((status, headers, file.read(int(headers.get("content-length", 0)))))
-    return found
+#: What the fixture ``function`` sets for the tests of this module.
+FUNCTION_ENV = {
+    "MAX_BODY": "100000",
+    "READ_TIMEOUT_S": "2",
+    "KEEP_ALIVE_S": "4",
+    "THREADS": "8",
+    "CORS_ORIGINS": "https://a.example,https://b.example",
+}
 
 
 def threads(server: ServerProcess) -> int:

@@ -20,7 +20,7 @@ import pytest
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.function.test_function import start, wait_until_ready
+from tests.support.functions import start, wait_until_ready
 from tests.support.paths import MODELS, ROOT
 from tests.support.servers import ServerProcess, SpawnAgent, spawn
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import ssl
 import threading
@@ -21,8 +20,9 @@ from knative.cluster.api import Cluster
 from knative.cluster.errors import Forbidden, NotConfigured, Rejected, Unreachable
 from knative.cluster.objects import POD
 from knative.cluster.refusals import ApiCall, refusal
-from tests.rpc.test_tls import certificate
+from tests.support.certificates import certificate
 from tests.support.fakecluster import NAMESPACE, FakeCluster, fake_cluster, knative, quickly
+from tests.support.optional import needs_program
 
 
 def fails(*arguments: str, kubeconfig: Path | None, run: Any = quickly) -> str:
@@ -161,7 +161,7 @@ def test_a_version_that_may_not_be_read(cluster: FakeCluster, config: Path) -> N
     assert "1.8.0 is too old" in fails("deploy", "function", "--no-wait", kubeconfig=config)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
+@needs_program("openssl", "openssl")
 def test_in_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a kubeconfig the pod's account is taken, with its namespace; without its token, or with another authority, it says so."""
     server, other = certificate(tmp_path, "server"), certificate(tmp_path, "other")

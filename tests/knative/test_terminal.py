@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.knative.test_status import add_agent, add_function
+from tests.support.clusterobjects import add_agent, add_function
 from tests.support.fakecluster import FakeCluster, quickly
 from tests.support.paths import ROOT
 

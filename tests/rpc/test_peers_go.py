@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 import torch
-from torch import nn
 
+from tests.support.optional import needs_path, needs_program
 from tests.support.paths import ROOT
 from tests.support.servers import ServerProcess
+from tests.support.torchmodels import Twice
 
 #: Where Debian's golang-github-containerd-ttrpc-dev lies.
 GOPATH = Path("/usr/share/gocode")
 
 
-class Twice(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + x
-
-
-@pytest.mark.skipif(shutil.which("go") is None, reason="Go is missing (Debian: golang-go)")
-@pytest.mark.skipif(
-    not (GOPATH / "src/github.com/containerd/ttrpc").is_dir(), reason="golang-github-containerd-ttrpc-dev is missing"
-)
+@needs_program("go", "golang-go")
+@needs_path(GOPATH / "src/github.com/containerd/ttrpc", "Debian: golang-github-containerd-ttrpc-dev")
 def test_a_go_client_walks_through_every_dialect(agent: ServerProcess, tmp_path: Path) -> None:
     """Session, bytes, run, digest, run, unregister, destroy: over 0.8's two services and 0.7's."""
     model, program = tmp_path / "double.pt", tmp_path / "peer"

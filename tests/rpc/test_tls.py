@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import certificate
+from tests.support.optional import needs_program
 from tests.support.servers import SpawnAgent
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import Tls, connect
@@ -15,18 +15,7 @@ from vaccel_rpc.client import VaccelClient
 from vaccel_rpc.errors import FailedPrecondition, Unavailable
 
 
-def certificate(folder: Path, name: str) -> Tls:
-    """A self-signed certificate for localhost, its own authority."""
-    key, cert = folder / f"{name}.key", folder / f"{name}.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return Tls(str(cert), str(cert), str(key))
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
+@needs_program("openssl", "openssl")
 def test_tls_and_client_certificates(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
     """Who trusts the agent's certificate connects; with --tls-ca only who shows one, too."""
     server, mine = certificate(tmp_path, "server"), certificate(tmp_path, "client")

@@ -23,6 +23,13 @@ class Copies(nn.Module):
         return x.clone()
 
 
+class Twice(nn.Module):
+    """Doubles its one input, of any dtype and any dims."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + x
+
+
 class TwoAndTwo(nn.Module):
     """float32 [n], int64 [m] -> the double of the first, float32 [n]; the successor of the second, int64 [m]."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import plots, texts
+from benchmarks import plots, texts, torch_alone
 from benchmarks.config import EXTRA, PARTS, SERVER_NAMES
 from benchmarks.generator import Generator, TimedResponse
 from benchmarks.load import Outcome
@@ -124,7 +124,6 @@ def test_recovery_is_the_first_window_that_is_as_before() -> None:
 
 def test_own_texts_are_as_long_as_real_ones() -> None:
     """39 tokens on average, a tail to 128, by the shipped tokenizer."""
-    torch_alone = pytest.importorskip("benchmarks.torch_alone")
     found = [len(row) for row in torch_alone.tokens(texts.generated(2000))]
     assert found == texts.tweet_lengths(2000)
     assert 37 < sum(found) / len(found) < 41

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 
 import jsonschema
 import pytest
@@ -12,7 +11,7 @@ import yaml
 
 from scripts.options import text
 from tests.deploy.objects import closed
-from tests.function.test_function import start, wait_until_ready
+from tests.support.optional import shared
 from tests.support.paths import ROOT
 from tests.support.servers import ServerProcess
 
@@ -25,14 +24,6 @@ CURLS = [
     for block in re.findall(r"```console\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL)
     for line in block.splitlines()
 ]
-
-
-@pytest.fixture(scope="module")
-def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start(tmp_path_factory.mktemp("docs"), agent.addresses["unix"])
-    wait_until_ready(server)
-    yield server
-    assert server.stop() == 0
 
 
 @pytest.mark.parametrize(("name", "line"), CURLS, ids=[f"{name} {i}" for i, (name, _) in enumerate(CURLS)])
@@ -59,9 +50,7 @@ def test_the_options_are_the_codes() -> None:
 
 def test_the_events_example_fits_knatives_schemas() -> None:
     """Broker and Trigger, with unknown fields failing."""
-    schemas = ROOT.parent / "shared/schemas"
-    if not schemas.exists():
-        pytest.skip("Knative's schemas are not here (../shared)")
+    schemas = shared("schemas")
     example = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/events.md").read_text(), re.DOTALL)[0]
     for made in yaml.safe_load_all(example):
         versions = yaml.safe_load((schemas / f"knative-eventing-{made['kind'].lower()}.yaml").read_text())["spec"]["versions"]

@@ -22,12 +22,13 @@ from loadtests.answers import AnswerChecker, WrongAnswer, problem
 from loadtests.criteria import PassCriteria, RequestCounts, evaluate, timed
 from loadtests.shapes import SHAPES, LoadShape
 from loadtests.texts import COUNT, texts
-from tests.function.test_function import LABELS, start, wait_until_ready
+from tests.support.functions import LABELS
+from tests.support.optional import needs_path
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import ServerProcess
 
 LOCUST = ROOT / ".venv-loadtest/bin/locust"
-needs_locust = pytest.mark.skipif(not LOCUST.exists(), reason="Locust is not here: make .venv-loadtest/installed")
+needs_locust = needs_path(LOCUST, "make .venv-loadtest/installed")
 
 TICKS: list[tuple[LoadShape, list[tuple[float, int | None]]]] = [
     (LoadShape("steady", 8, 2, run_time=10), [(0, 8), (9.9, 8), (10, None), (99, None)]),
@@ -181,12 +182,8 @@ def locust(*options: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start(tmp_path_factory.mktemp("loadtests"), agent.addresses["unix"], READ_TIMEOUT_S="2")
-    wait_until_ready(server)
-    yield server
-    assert server.stop() == 0
+#: What the fixture ``function`` sets for the tests of this module.
+FUNCTION_ENV = {"READ_TIMEOUT_S": "2"}
 
 
 @needs_locust

@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,16 +13,10 @@ from benchmarks.slow import scripts
 from benchmarks.slow.beside import Measurement, SlowPlan, SlowResult, markdown
 from benchmarks.slow.clients import KINDS, SlowClients, SlowCounts, SlowJob, beside
 from benchmarks.slow.scripts import Script
-from tests.function.test_function import start, wait_until_ready
 from tests.support.servers import ServerProcess
 
-
-@pytest.fixture(scope="module")
-def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start(tmp_path_factory.mktemp("slow"), agent.addresses["unix"], READ_TIMEOUT_S="2")
-    wait_until_ready(server)
-    yield server
-    assert server.stop() == 0
+#: What the fixture ``function`` sets for the tests of this module.
+FUNCTION_ENV = {"READ_TIMEOUT_S": "2"}
 
 
 def port_of(function: ServerProcess) -> int:

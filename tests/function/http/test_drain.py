@@ -13,7 +13,7 @@ import requests
 
 from tests.function.http.client import RawResponse, parse
 from tests.function.http.table import CHUNKED, CHUNKS, END, FIRST, GET, LENGTH, LINES, POST, TEXT
-from tests.function.test_runtimes import start
+from tests.support.runtimes import start
 from tests.support.servers import ServerProcess
 
 #: A request in two parts, the second of which comes after SIGTERM.

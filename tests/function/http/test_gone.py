@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.function.http.table import CHUNKED, END, FIRST, LINES, POST, chunk
-from tests.function.test_runtimes import start
+from tests.support.runtimes import start
 from tests.support.servers import ServerProcess
 
 #: What they send before they are gone.

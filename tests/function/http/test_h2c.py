@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.function.test_runtimes import python_of, start
+from tests.support.optional import environment_python, require
 from tests.support.paths import ROOT
+from tests.support.runtimes import start
 from tests.support.servers import ServerProcess
 
 TEXT = {"path": "/classify", "type": "application/json", "body": '{"text": "good morning"}'}
@@ -32,7 +33,7 @@ def func(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def exchange(server: ServerProcess, *several: dict[str, Any]) -> list[dict[str, Any]]:
     """The answers to requests that are sent together."""
     asked = {"port": int(server.addresses["http"].rpartition(":")[2]), "requests": several}
-    command = [python_of("func"), str(ROOT / "tests/function/http/h2client.py")]
+    command = [environment_python("func"), str(ROOT / "tests/function/http/h2client.py")]
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr + server.text
     answers: list[dict[str, Any]] = json.loads(done.stdout)
@@ -62,6 +63,5 @@ def test_curl_speaks_it_too(func: ServerProcess) -> None:
         ["curl", "-sS", "--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_version} %{http_code}", func.addresses["http"]],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
-    if "not support" in done.stderr:
-        pytest.skip("this curl has no HTTP/2")
+    require("not support" not in done.stderr, "this curl has no HTTP/2")
     assert done.stdout == "2 200", done.stderr

@@ -18,7 +18,7 @@ from tests.function.http.client import Exchange, RawResponse
 from tests.function.http.deviations import DEVIATIONS, deviation
 from tests.function.http.rows import FRAMING, ROWS
 from tests.function.http.table import Row
-from tests.function.test_runtimes import start
+from tests.support.runtimes import start
 from tests.support.servers import ServerProcess
 
 #: Under parliament the function has one route, and no hand in deadlines and streams.

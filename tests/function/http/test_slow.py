@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.function.http.client import parse
-from tests.function.test_runtimes import start
+from tests.support.runtimes import start
 from tests.support.servers import ServerProcess
 
 #: Answers of 29 kB each, more than the buffers of both sides hold together.

@@ -1,0 +1,19 @@
+"""Certificates for tests of TLS."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from vaccel_rpc.channels import Tls
+
+
+def certificate(folder: Path, name: str) -> Tls:
+    """A self-signed certificate for localhost, its own authority."""
+    key, cert = folder / f"{name}.key", folder / f"{name}.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return Tls(str(cert), str(cert), str(key))
