@@ -138,9 +138,9 @@ def _show(failure: Failure, client: FuzzClient, seed: int) -> None:
 
     stream, smallest = failure.stream, minimized(failure, fails)
     count = sum(other.kind == failure.kind for other in client.failures)
-    print(f"\n{count} times: {failure.wrong}")
+    print(f"\n{count} times: {failure.fault}")
     print(f"  --seed {seed} --first {stream.first} --messages {stream.cases}, cut: {stream.cut}")
-    print(f"  bytes: {_literal(smallest)}\n  response: {_literal(failure.got)}")
+    print(f"  bytes: {_literal(smallest)}\n  response: {_literal(failure.received)}")
 
 
 def _literal(data: bytes) -> str:

@@ -1,7 +1,7 @@
-"""Where a server may differ from h11, each difference with its name and its reason; nothing else is allowed.
+"""Where a server may differ from h11, each difference with a name and a reason; nothing else is allowed.
 
-Two kinds. A lenient reading: a server may take bytes that h11 refuses, but then in one way only, so that its answers must agree
-with what h11 says of the bytes rewritten. A refusal: a server may refuse, with the connection's end, what h11 takes.
+There are two kinds. A lenient reading: a server may accept bytes that h11 rejects, but in one way only, so that its responses must
+agree with what h11 makes of the bytes rewritten. A refusal: a server may refuse what h11 accepts, and end the connection.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ _CHUNK = re.compile(
 _TRAILERS = re.compile(rb"(?:%b:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*\r\n" % _TOKEN)
 _FRAMING = re.compile(rb"(?im)^(content-length|transfer-encoding):")
 _CONNECTION = re.compile(rb"(?im)^connection:")
-#: The one allowance by which the connection may end behind an answer that is no refusal.
-CLOSING_TRAILER = "a trailer that names Connection: RFC 9110, 6.5.1 has none such, and llhttp heeds it"
-#: More of a body's chunk sizes, extensions and trailers may be refused.
+#: The only allowance by which the connection may end after a response that is not a refusal.
+CLOSING_TRAILER = "a trailer that names Connection: RFC 9110, 6.5.1 forbids it, and llhttp obeys it"
+#: More bytes of a body's chunk sizes, extensions and trailers may be refused.
 _LARGE_FRAMING = 4000
 
 
 class Lenient(Flag):
-    """Readings of bytes that h11 refuses, or reads otherwise."""
+    """Readings of bytes that h11 rejects or reads differently."""
 
     NOTHING = 0
     #: Empty lines before a request line are skipped. RFC 9112, 2.2: a server SHOULD; h11 does not.
     EMPTY_LINES = auto()
-    #: Several spaces in a request line are one. RFC 9112, 3: a server MAY.
+    #: Several spaces in a request line count as one. RFC 9112, 3: a server MAY.
     SPACES = auto()
-    #: HTTP/1.0 with ``Connection: keep-alive`` goes on. RFC 9112, 9.3; h11 always closes.
+    #: HTTP/1.0 with ``Connection: keep-alive`` stays open. RFC 9112, 9.3; h11 always closes.
     KEEP_ALIVE = auto()
-    #: A length may have any number of zeros before it. RFC 9110, 8.6, and RFC 9112, 7.1; h11 takes 20 digits.
+    #: A length may have any number of leading zeros. RFC 9110, 8.6, and RFC 9112, 7.1; h11 accepts 20 digits.
     ZEROS = auto()
-    #: Other protocols of the same syntax are taken for HTTP. llhttp reads RTSP/1.0 and ICE/1.0 and does not tell; nothing else differs.
+    #: Protocols of the same syntax count as HTTP: llhttp accepts RTSP/1.0 and ICE/1.0 without saying so.
     PROTOCOL = auto()
 
 
@@ -59,7 +59,7 @@ READINGS = tuple(
 
 
 def rewritten(data: bytes, lenient: Lenient) -> bytes:
-    """The bytes as the lenient server takes their first request."""
+    """The bytes as a server with these readings understands their first request."""
     if Lenient.EMPTY_LINES in lenient:
         data = data.lstrip(b"\r\n")
     if Lenient.SPACES in lenient and (line := _SPACES.match(data)):
@@ -71,27 +71,27 @@ def rewritten(data: bytes, lenient: Lenient) -> bytes:
 
 
 def refusable(request: h11.Request, head: bytes) -> str:
-    """The name of the allowance by which a request that h11 takes may be refused; empty if none."""
+    """The name of the allowance by which a request that h11 accepts may be refused; empty without one."""
     headers = request.headers
     if request.method not in _METHODS:
         return "a method that no resource here has (501)"
     if len(head) > _LARGE_HEAD:
         return "a large head (431, 414)"
     if _BARE_LF.search(head):
-        return "a line that ends with LF alone: RFC 9112, 2.2 lets a server take it, and later advice is not to"
+        return "a line that ends with LF alone: RFC 9112, 2.2 lets a server accept it, and later advice is not to"
     if not _TARGET.fullmatch(request.target):
         return "a target that is not a path nor an http URI, or with characters that no URI has"
     if len(_LENGTHS.findall(head)) > 1 or b"," in b"".join(_LENGTHS.findall(head)):
         return "equal lengths, repeated: RFC 9110, 8.6 lets a server refuse them"
     if re.search(rb"(?i)\ntransfer-encoding:[^\r\n]*\t\r?\n", head):
-        return "a tab behind the transfer coding, which llhttp takes for a part of it"
+        return "a tab after the transfer coding, which llhttp treats as a part of it"
     if not all(_PLAIN_HOST.fullmatch(value) for name, value in headers if name == b"host"):
-        return "a Host that RFC 3986 allows and no resolver knows"
+        return "a Host that RFC 3986 allows and no resolver accepts"
     return ""
 
 
 def refusable_chunks(data: bytes) -> str:
-    """As `refusable`, of a chunked body that h11 takes."""
+    """The same as `refusable`, for a chunked body that h11 accepts."""
     at = framing = 0
     while chunk := _CHUNK.match(data, at):
         size = int(chunk[1], 16)
@@ -100,9 +100,9 @@ def refusable_chunks(data: bytes) -> str:
         if not size:
             break
     if not _TRAILERS.fullmatch(data, at):
-        return "chunks that RFC 9112, 7.1 does not have, or only with white space"
+        return "chunks that RFC 9112, 7.1 does not allow, or only with white space"
     if _FRAMING.search(data, at):
-        return "trailers that would say how long the body is: RFC 9110, 6.5.1 has none such"
+        return "trailers about the length of the body: RFC 9110, 6.5.1 forbids them"
     if _CONNECTION.search(data, at):
         return CLOSING_TRAILER
     return "large extensions or trailers (431)" if framing + len(data) - at > _LARGE_FRAMING else ""

@@ -1,4 +1,4 @@
-"""The load: many connections in one thread, each with a stream of cases; whatever is answered wrongly is a `Failure`."""
+"""The load: many connections in one thread, each with a stream of cases; every wrong response is a `Failure`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from benchmarks.httpfuzz import responses as reading
+from benchmarks.httpfuzz import responses
 from benchmarks.httpfuzz.judge import judged
 from benchmarks.httpfuzz.oracle import Tail
 from benchmarks.httpfuzz.responses import Garbled
 from benchmarks.httpfuzz.streams import Failure, FuzzStream
 
-#: Seconds without a byte after which a client that is not answered sends its end; one of so many such clients waits for
-#: the server's time limit instead; streams that wait for their end at the same time.
+#: Seconds without a byte after which a client without a response ends its side; one of so many such clients waits for the
+#: server's time limit instead; the most streams that wait for their end at the same time.
 _QUIET_S, _PATIENT, _PARKED = 0.15, 20, 400
 _WAITING = (Tail.PARTIAL, Tail.WAITING)
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
 class _FuzzConnection:
-    """A connection to a server; ``before``: the stream that it carried last."""
+    """A connection to the server; ``before``: the stream that it carried last."""
 
     def __init__(self, place: tuple[str, int]) -> None:
         self.sock = socket.create_connection(place, timeout=5)
@@ -33,13 +33,13 @@ class _FuzzConnection:
         self.before = b""
 
     def begin(self, stream: FuzzStream, limit: float) -> None:
-        self.stream, self.got, self.left, self.sent_end = stream, b"", memoryview(stream.data), False
-        self.parked = stream.verdict.tail in _WAITING
+        self.stream, self.received, self.left, self.sent_end = stream, b"", memoryview(stream.data), False
+        self.parked = stream.expectation.tail in _WAITING
         self.last = time.monotonic()
         self.until = self.last + limit
 
     def send(self) -> None:
-        """As much as goes; raises ``OSError``."""
+        """Sends as much as the socket takes; raises ``OSError``."""
         first = len(self.left) == len(self.stream.data)
         part = self.left[: self.stream.split] if self.stream.split and first else self.left
         self.left = self.left[self.sock.send(part) :]
@@ -47,36 +47,36 @@ class _FuzzConnection:
             self.end()
 
     def end(self) -> None:
-        """Says that nothing more is sent; raises ``OSError``."""
+        """Ends the sending side; raises ``OSError``."""
         self.sent_end = True
         self.sock.shutdown(socket.SHUT_WR)
 
     def decided(self) -> bool:
-        """Whether more need not be waited for: the last answer is there, or one that must not be there is."""
-        wants, tail = self.stream.verdict.wants, self.stream.verdict.tail
-        if self.stream.cut or (tail is Tail.OPEN and self.got.count(b"HTTP/1.") < len(wants)):
+        """Whether nothing more has to be waited for: the last response has arrived, or one that must not exist."""
+        wants, tail = self.stream.expectation.responses, self.stream.expectation.tail
+        if self.stream.cut or (tail is Tail.OPEN and self.received.count(b"HTTP/1.") < len(wants)):
             return False
         try:
-            answers = reading.read(self.got, [want.method for want in wants])
+            parsed = responses.read(self.received, [want.method for want in wants])
         except Garbled:
             return False
-        if not answers or not answers[-1].whole or answers[-1].closes:
+        if not parsed or not parsed[-1].whole or parsed[-1].closes:
             return False
-        # Where more is answered than should be, all of it is waited for: by a lenient reading all of it may be right.
-        return answers[-1].id == b"canary" or (tail is Tail.OPEN and len(answers) >= len(wants))
+        # More responses than expected are all waited for, since by a lenient reading all of them may be right.
+        return parsed[-1].id == b"canary" or (tail is Tail.OPEN and len(parsed) >= len(wants))
 
 
 @dataclass
 class FuzzClient:
     """Sends streams to a server. ``limit``: seconds after which a connection that should have ended is a failure.
 
-    Nothing more is sent after so many failures as ``most``, nor after so many ``seconds``. ``progress`` is told how many cases are done.
+    Nothing more is sent after ``max_failures`` or ``seconds``. ``progress`` is called with the number of cases that are done.
     """
 
     port: int
     limit: float
     connections: int = 48
-    most: int = 100
+    max_failures: int = 100
     seconds: float = float("inf")
     progress: Callable[[int], None] = lambda _: None
     failures: list[Failure] = field(default_factory=list)
@@ -84,7 +84,7 @@ class FuzzClient:
     statuses: Counter[int] = field(default_factory=Counter)
 
     def run(self, work: Iterable[FuzzStream]) -> None:
-        """Until every stream is judged."""
+        """Sends every stream and judges its responses."""
         self._epoll = select.epoll()
         self._open: dict[int, _FuzzConnection] = {}
         self._idle: list[_FuzzConnection] = []
@@ -93,7 +93,7 @@ class FuzzClient:
         end = swept + self.seconds
         while more or self._open:
             while more and len(self._open) - self._parked < self.connections and self._parked < _PARKED:
-                stream = next(left, None) if len(self.failures) < self.most and time.monotonic() < end else None
+                stream = next(left, None) if len(self.failures) < self.max_failures and time.monotonic() < end else None
                 more = stream is not None
                 if stream:
                     self._start(stream)
@@ -118,7 +118,7 @@ class FuzzClient:
             try:
                 connection.send()
             except OSError:
-                connection.left = connection.left[:0]  # The server has closed; what it said before that can still be read.
+                connection.left = connection.left[:0]  # The server has closed; what it sent before can still be read.
             if not connection.left:
                 self._epoll.modify(connection.sock.fileno(), select.EPOLLIN)
         if events & ~select.EPOLLOUT:
@@ -131,7 +131,7 @@ class FuzzClient:
             return
         except OSError:
             data = b""
-        connection.got += data
+        connection.received += data
         connection.last = time.monotonic()
         if not data or connection.decided():
             self._done(connection, ended=not data)
@@ -145,25 +145,25 @@ class FuzzClient:
                 try:
                     connection.end()
                 except OSError:
-                    pass  # The server's end comes with the next look.
+                    pass  # The next receive sees the server's end.
 
     def _done(self, connection: _FuzzConnection, *, ended: bool) -> None:
         stream = connection.stream
         self._epoll.unregister(connection.sock.fileno())
         del self._open[connection.sock.fileno()]
         self._parked -= connection.parked
-        self.statuses.update(map(int, _STATUS.findall(connection.got)))
+        self.statuses.update(map(int, _STATUS.findall(connection.received)))
         cut = stream.cut or connection.sent_end
-        wrong, used = judged(stream.data, stream.verdict, connection.got, ended=ended, cut=cut)
-        if wrong:
-            self.failures.append(Failure(stream, wrong, connection.got, connection.before))
-        if ended or wrong or stream.cut or not stream.verdict.clean:
+        fault, used = judged(stream.data, stream.expectation, connection.received, ended=ended, cut=cut)
+        if fault:
+            self.failures.append(Failure(stream, fault, connection.received, connection.before))
+        if ended or fault or stream.cut or not stream.expectation.clean:
             connection.sock.close()
         else:
             connection.before = stream.data
             self._idle.append(connection)
         self.counts["messages"] += stream.cases
-        self.counts[f"connection: {stream.verdict.tail.value}"] += 1
+        self.counts[f"connection: {stream.expectation.tail.value}"] += 1
         if used:
             self.counts[f"allowed: {used}"] += 1
         self.progress(self.counts["messages"])

@@ -1,4 +1,4 @@
-"""Requests in parts, mutated part by part and byte by byte; the same seed and number give the same bytes."""
+"""Requests in parts, which are mutated part by part and byte by byte; the same seed and number give the same bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MUTATIONS = (0, 1, 1, 1, 1, 2, 2, 3)
 
 @dataclass(frozen=True, slots=True)
 class FuzzCase:
-    """The bytes of one request; ``ends``: they are cut off and the client sends its end behind them."""
+    """The bytes of one request; ``ends``: they are truncated and the client ends its side after them."""
 
     number: int
     data: bytes
@@ -38,15 +38,15 @@ class Draft:
     last: list[bytes] = field(default_factory=lambda: [b"0", b"\r\n", b"", b"\r\n"])
 
     def add(self, name: bytes, value: bytes) -> None:
-        """One more header."""
+        """Adds a header."""
         self.headers.append([name, b": ", value, b"\r\n"])
 
     def drop(self, name: bytes) -> None:
-        """Removes a header."""
+        """Removes every header with this name."""
         self.headers = [header for header in self.headers if header[0] != name]
 
     def render(self) -> bytes:
-        """The bytes."""
+        """The request as bytes."""
         line = self.method + self.gaps[0] + self.target + self.gaps[1] + self.version + self.end
         head = line + b"".join(map(b"".join, self.headers)) + self.head_end
         if self.chunks is None:
@@ -55,7 +55,7 @@ class Draft:
 
 
 def case(seed: int, number: int) -> FuzzCase:
-    """A request, most of the time mutated."""
+    """A request, usually mutated."""
     chance = random.Random(seed << 40 | number)
     draft = valid(chance, number)
     for _ in range(chance.choice(_MUTATIONS)):
@@ -68,7 +68,7 @@ def case(seed: int, number: int) -> FuzzCase:
 
 
 def valid(chance: random.Random, number: int) -> Draft:
-    """A request that every server has to take."""
+    """A request that every server has to accept."""
     classified = chance.random() < _CLASSIFIED
     method, target, kind, body = chance.choice(pools.CLASSIFIED if classified else pools.VALID)
     draft = Draft(number, method, target, body)
@@ -84,7 +84,7 @@ def valid(chance: random.Random, number: int) -> Draft:
 
 
 def hidden(number: int) -> bytes:
-    """A request hidden in the body of another one; the server must not answer it."""
+    """A request in the body of another one, to which the server must not respond."""
     return b"GET /health/liveness HTTP/1.1\r\nHost: x\r\nX-Request-Id: hidden-%d\r\n\r\n" % number
 
 
@@ -97,7 +97,7 @@ def _chunk(draft: Draft, chance: random.Random) -> None:
 
 
 def _bytewise(data: bytes, chance: random.Random) -> bytes:
-    """Some bytes flipped, put in, left out, doubled."""
+    """Flips, inserts, removes or repeats some bytes."""
     changed = bytearray(data)
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         at = chance.randrange(len(changed) + 1)
@@ -141,7 +141,7 @@ def _line_end(draft: Draft, chance: random.Random) -> None:
 
 
 def _bad_header(draft: Draft, chance: random.Random) -> None:
-    """A header that says nothing, with one part wrong, anywhere."""
+    """A meaningless header with one invalid part, at any place."""
     header = [b"X-Any", b": ", b"1", b"\r\n"]
     part = chance.randrange(3)
     header[part] = chance.choice((pools.NAMES, pools.SEPARATORS, pools.VALUES)[part])
@@ -149,14 +149,14 @@ def _bad_header(draft: Draft, chance: random.Random) -> None:
 
 
 def _bad_part(draft: Draft, chance: random.Random) -> None:
-    """One part of a header that is there."""
+    """Replaces or extends one part of an existing header."""
     if draft.headers:
         header, part = chance.choice(draft.headers), chance.randrange(1, 3)
         header[part] = chance.choice(pools.SEPARATORS) if part == 1 else header[2] + chance.choice(pools.VALUES)
 
 
 def _read_header(draft: Draft, chance: random.Random) -> None:
-    """A header that a server or an application reads."""
+    """A header that servers or applications interpret."""
     name, values = chance.choice(pools.READ)
     if chance.random() < 0.5:
         draft.drop(name)
@@ -186,7 +186,7 @@ def _host(draft: Draft, chance: random.Random) -> None:
 
 
 def _length(draft: Draft, chance: random.Random) -> None:
-    """A length that is wrong, instead of the right one or beside it."""
+    """An invalid length instead of the right one, or besides it."""
     text, size = chance.choice(pools.LENGTHS), len(draft.body)
     if chance.random() < 0.7:
         draft.drop(b"Content-Length")
@@ -196,7 +196,7 @@ def _length(draft: Draft, chance: random.Random) -> None:
 
 
 def _coding(draft: Draft, chance: random.Random) -> None:
-    """A transfer coding that is wrong, or right and not the only framing."""
+    """An invalid transfer coding, or a valid one with other framing."""
     if draft.chunks is None and chance.random() < 0.6:
         _chunk(draft, chance)
     kind = chance.randrange(4)
@@ -211,7 +211,7 @@ def _coding(draft: Draft, chance: random.Random) -> None:
 
 
 def _chunks(draft: Draft, chance: random.Random) -> None:
-    """A wrong part of a chunked body."""
+    """An invalid part of a chunked body."""
     if not draft.chunks:
         draft.body = draft.body or b"body"
         _chunk(draft, chance)
@@ -229,13 +229,13 @@ def _chunks(draft: Draft, chance: random.Random) -> None:
 
 
 def _body(draft: Draft, chance: random.Random) -> None:
-    """Another body, framed rightly."""
+    """Another body, with valid framing."""
     draft.body = chance.choice(pools.BODIES)
     _frame(draft, chance)
 
 
 def _hide(draft: Draft, chance: random.Random) -> None:
-    """A request in the body, which is framed rightly, or not announced at all."""
+    """A request in the body, with valid framing."""
     draft.body = chance.choice((b"", b"0\r\n\r\n", b"\r\n", draft.body)) + hidden(draft.number)
     _frame(draft, chance)
 

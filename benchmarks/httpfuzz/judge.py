@@ -1,4 +1,4 @@
-"""Whether what a server did with a connection's bytes agrees with the oracle."""
+"""Compares what a server did with a connection's bytes to what the oracle expects."""
 
 from __future__ import annotations
 
@@ -11,93 +11,97 @@ from benchmarks.httpfuzz.oracle import Expectation, ExpectedResponse, Tail
 from benchmarks.httpfuzz.responses import Garbled, ParsedResponse, read
 
 _ALLOWED_5XX = (HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-#: What a head alone may be answered with.
+#: The statuses that may follow a head alone, before the body.
 _BEFORE_THE_BODY = (404, 405, 413, 415, 422)
 
 
-def judged(data: bytes, verdict: Expectation, got: bytes, *, ended: bool, cut: bool) -> tuple[str, str]:
-    """What is wrong, and the allowance that was used; either may be empty. ``cut``: the client sent its end behind the bytes."""
-    wrong, used = _by(verdict, got, ended=ended, cut=cut)
-    if not wrong:
+def judged(data: bytes, expectation: Expectation, received: bytes, *, ended: bool, cut: bool) -> tuple[str, str]:
+    """The fault, and the allowance that was used; either may be empty. ``cut``: the client ended its side after the bytes."""
+    fault, used = _by(expectation, received, ended=ended, cut=cut)
+    if not fault:
         return "", used
     for lenient in READINGS[1:]:
-        other = oracle.read(data, lenient)
-        # Whoever waited for the end that the first verdict wants may have waited until the server had enough.
-        ends = (ended, False) if other.tail is Tail.OPEN else (ended,)
-        if other != verdict and not all(_by(other, got, ended=end, cut=cut)[0] for end in ends):
+        lenient_expectation = oracle.read(data, lenient)
+        # A client that waited for the end that the first expectation has may have waited until the server's time limit.
+        ends = (ended, False) if lenient_expectation.tail is Tail.OPEN else (ended,)
+        if lenient_expectation != expectation and not all(
+            _by(lenient_expectation, received, ended=end, cut=cut)[0] for end in ends
+        ):
             return "", _names(lenient)
-    return wrong, ""
+    return fault, ""
 
 
-def _by(verdict: Expectation, got: bytes, *, ended: bool, cut: bool) -> tuple[str, str]:
+def _by(expectation: Expectation, received: bytes, *, ended: bool, cut: bool) -> tuple[str, str]:
     try:
-        answers = read(got, [want.method for want in verdict.wants])
+        parsed = read(received, [expected.method for expected in expectation.responses])
     except Garbled as error:
         return str(error), ""
-    return compared(verdict, answers, ended=ended, cut=cut)
+    return compared(expectation, parsed, ended=ended, cut=cut)
 
 
-def compared(verdict: Expectation, answers: Sequence[ParsedResponse], *, ended: bool, cut: bool) -> tuple[str, str]:
-    """As `judged`, by one verdict and the answers that were read by it."""
-    for answer in answers:
-        if answer.status >= 500 and answer.status not in _ALLOWED_5XX:
-            return f"status {answer.status}", ""
-    for number, (want, answer) in enumerate(zip(verdict.wants, answers, strict=False)):
-        if not answer.whole and answer.chunked and want.refusable and ended and number == len(answers) - 1:
-            return "", f"lines cut off: {want.refusable}"
-        if wrong := _unlike(want, answer):
-            return f"answer {number + 1}: {wrong}", ""
-        if answer.closes and not (verdict.tail is Tail.CLOSED and number == len(verdict.wants) - 1):
-            if number < len(answers) - 1 or not ended:
-                return f"answer {number + 1} says that the connection ends, and it goes on", ""
-            return _early_end(want, answer, number)
-    if len(answers) < len(verdict.wants):
-        return "" if cut and ended else f"{len(answers)} answers to {len(verdict.wants)} requests", ""
-    return _tail(verdict, answers[len(verdict.wants) :], ended=ended, cut=cut), ""
+def compared(expectation: Expectation, parsed: Sequence[ParsedResponse], *, ended: bool, cut: bool) -> tuple[str, str]:
+    """The same as `judged`, for one expectation and the responses that were parsed by it."""
+    for response in parsed:
+        if response.status >= 500 and response.status not in _ALLOWED_5XX:
+            return f"status {response.status}", ""
+    for number, (expected, response) in enumerate(zip(expectation.responses, parsed, strict=False)):
+        if not response.whole and response.chunked and expected.refusable and ended and number == len(parsed) - 1:
+            return "", f"truncated lines: {expected.refusable}"
+        if fault := _unlike(expected, response):
+            return f"response {number + 1}: {fault}", ""
+        if response.closes and not (expectation.tail is Tail.CLOSED and number == len(expectation.responses) - 1):
+            if number < len(parsed) - 1 or not ended:
+                return f"response {number + 1} says that the connection ends, and it stays open", ""
+            return _early_end(expected, response, number)
+    if len(parsed) < len(expectation.responses):
+        return "" if cut and ended else f"{len(parsed)} responses to {len(expectation.responses)} requests", ""
+    return _tail(expectation, parsed[len(expectation.responses) :], ended=ended, cut=cut), ""
 
 
-def _unlike(want: ExpectedResponse, answer: ParsedResponse) -> str:
-    """What shows that it is not the answer to this request."""
-    if want.canary and (answer.status, answer.id) != (200, b"canary"):
-        return f"not the canary's: {answer.status} {answer.id!r}"
-    ours = oracle.ID.fullmatch(answer.id) is not None
-    if (want.id or ours) and answer.id != want.id and (answer.status < 400 or ours):
-        return f"to {answer.id!r} instead of {want.id!r}"
-    if want.version == b"1.0" and answer.chunked:
+def _unlike(expected: ExpectedResponse, response: ParsedResponse) -> str:
+    """What shows that a response does not belong to the expected one; empty where it does."""
+    if expected.canary and (response.status, response.id) != (200, b"canary"):
+        return f"not the canary's: {response.status} {response.id!r}"
+    ours = oracle.ID.fullmatch(response.id) is not None
+    if (expected.id or ours) and response.id != expected.id and (response.status < 400 or ours):
+        return f"to {response.id!r} instead of {expected.id!r}"
+    if expected.version == b"1.0" and response.chunked:
         return "chunked to HTTP/1.0"
-    return "" if answer.whole else "it is not whole"
+    return "" if response.whole else "it is incomplete"
 
 
-def _early_end(want: ExpectedResponse, answer: ParsedResponse, number: int) -> tuple[str, str]:
-    """The connection ended behind an answer, though the request did not ask for that."""
-    if want.refusable and (answer.status >= HTTPStatus.BAD_REQUEST or want.refusable == CLOSING_TRAILER):
-        return "", want.refusable
-    if answer.status in _BEFORE_THE_BODY and want.body:
-        return "", "an answer that does not wait for the body, and the end"
-    return f"answer {number + 1}: a valid request is refused or its connection ended: {answer.status}", ""
+def _early_end(expected: ExpectedResponse, response: ParsedResponse, number: int) -> tuple[str, str]:
+    """The connection ended after a response, although the request did not close it."""
+    if expected.refusable and (response.status >= HTTPStatus.BAD_REQUEST or expected.refusable == CLOSING_TRAILER):
+        return "", expected.refusable
+    if response.status in _BEFORE_THE_BODY and expected.body:
+        return "", "a response that does not wait for the body, and the end"
+    return f"response {number + 1}: a valid request is refused or its connection ended: {response.status}", ""
 
 
-def _tail(verdict: Expectation, answers: Sequence[ParsedResponse], *, ended: bool, cut: bool) -> str:
-    """What is wrong behind the last whole request."""
-    tail = verdict.tail
+def _tail(expectation: Expectation, parsed: Sequence[ParsedResponse], *, ended: bool, cut: bool) -> str:
+    """The fault after the last complete request; empty without one."""
+    tail = expectation.tail
     if tail in (Tail.OPEN, Tail.CLOSED):
-        if answers:
-            return f"an answer too many: {answers[0].status} {answers[0].id!r}"
-        return "" if ended == (tail is Tail.CLOSED or cut) else "the connection goes on" if not ended else "the connection ended"
-    if len(answers) > 1:
-        return f"answered what is behind: {tail.value} ({verdict.reason})"
+        if parsed:
+            return f"an additional response: {parsed[0].status} {parsed[0].id!r}"
+        return (
+            "" if ended == (tail is Tail.CLOSED or cut) else "the connection stays open" if not ended else "the connection ended"
+        )
+    if len(parsed) > 1:
+        return f"responded to what follows: {tail.value} ({expectation.reason})"
     if not ended:
-        return f"no end within the time: {tail.value} ({verdict.reason})"
-    if not answers:
+        return f"no end within the time limit: {tail.value} ({expectation.reason})"
+    if not parsed:
         partial = tail in (Tail.PARTIAL, Tail.WAITING) or cut
-        return "" if partial else f"ended without an answer: {tail.value} ({verdict.reason})"
-    answer = answers[0]
-    # A refused head's own id may come back, and what stands behind a wrong line may be a part of that head.
-    own = answer.status >= HTTPStatus.BAD_REQUEST and answer.closes and answer.id in verdict.head
-    if answer.id.startswith((b"canary", b"hidden-")) and not own:
-        return f"answered {answer.id!r}, which is behind: {tail.value} ({verdict.reason})"
-    if tail in (Tail.REFUSED, Tail.PARTIAL) and not answer.status >= 400:
-        return f"status {answer.status}: {tail.value} ({verdict.reason})"
+        return "" if partial else f"ended without a response: {tail.value} ({expectation.reason})"
+    response = parsed[0]
+    # A refused head's own id may be returned, and what follows an invalid line may be part of that head.
+    own = response.status >= HTTPStatus.BAD_REQUEST and response.closes and response.id in expectation.head
+    if response.id.startswith((b"canary", b"hidden-")) and not own:
+        return f"responded to {response.id!r}, which follows: {tail.value} ({expectation.reason})"
+    if tail in (Tail.REFUSED, Tail.PARTIAL) and not response.status >= 400:
+        return f"status {response.status}: {tail.value} ({expectation.reason})"
     return ""
 
 

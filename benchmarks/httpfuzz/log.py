@@ -1,4 +1,4 @@
-"""A server's log while it is fuzzed: looked through piece by piece and then dropped, so that it may be long."""
+"""A server's log while it is fuzzed. Each piece is inspected and then discarded, so that the log may be long."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN = 3
 
 
 class Log:
-    """The file ``path``, which the server appends to."""
+    """The file ``path``, to which the server appends. ``found`` counts the signs, ``shown`` has excerpts around some of them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -24,7 +24,7 @@ class Log:
         self.shown: list[str] = []
 
     def inspect(self) -> None:
-        """Counts the signs of what must not be there, keeps some of their places, empties the file."""
+        """Counts the signs of what must not be in the log, keeps some excerpts, and empties the file."""
         data = self.path.read_bytes()
         os.truncate(self.path, 0)
         for name, sign in _SIGNS.items():

@@ -1,7 +1,7 @@
-"""How a server has to take bytes: h11 reads them, and RFC 9112's rules that h11 does not hold are held here.
+"""How a server has to treat bytes: h11 parses them, and the rules of RFC 9112 that h11 does not enforce are enforced here.
 
-A connection's bytes are some whole requests and what comes behind the last of them, the tail: nothing, a request that must be
-refused, one that is not whole. Nothing behind a tail that is not `Tail.OPEN` may be answered.
+A connection's bytes are complete requests and what follows the last of them, the tail: nothing, a request that must be refused, or
+an incomplete one. Nothing after a tail other than `Tail.OPEN` may get a response.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LARGEST = 4 << 20
 _HEAD_END = re.compile(rb"\n\r?\n")
 _FOLDED = re.compile(rb"\n[ \t]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-#: Ids that only requests of this fuzzer have.
+#: The ids of this fuzzer's requests.
 ID = re.compile(rb"case-\d+|canary|hidden-\d+")
 #: Source: RFC 9110, 7.2, and RFC 3986, 3.2.2 and 3.2.3.
 _HOST = re.compile(
@@ -29,19 +29,23 @@ _HOST = re.compile(
 
 
 class Tail(Enum):
-    """What is behind the last whole request."""
+    """What follows the last complete request."""
 
-    OPEN = "nothing; the connection goes on"
+    OPEN = "nothing; the connection stays open"
     CLOSED = "the request before it was the connection's last"
     REFUSED = "a head that must be refused"
-    BROKEN = "a body that must be refused, behind a head that is right"
-    PARTIAL = "a head that is not whole"
-    WAITING = "a body that is not whole, behind a head that is right"
+    BROKEN = "a body that must be refused, after a valid head"
+    PARTIAL = "an incomplete head"
+    WAITING = "an incomplete body, after a valid head"
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedResponse:
-    """A whole request. ``id``: that its answer must carry, if it is known; ``refusable``: the allowance by which it may be refused."""
+    """The response to a complete request.
+
+    ``id``: the one that it must carry, where that is known; ``body``: whether the request has one; ``refusable``: the allowance by
+    which the request may be refused.
+    """
 
     method: bytes
     id: bytes
@@ -53,62 +57,62 @@ class ExpectedResponse:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What has to be answered, and how the connection goes on; ``reason``: why not; ``head``: that must be refused."""
+    """The expected responses, and what follows them; ``reason``: why the connection ends; ``head``: one that must be refused."""
 
-    wants: tuple[ExpectedResponse, ...]
+    responses: tuple[ExpectedResponse, ...]
     tail: Tail
     reason: str = ""
     head: bytes = b""
 
     @property
     def clean(self) -> bool:
-        """Whether the canary is answered and the connection goes on."""
-        return self.tail is Tail.OPEN and bool(self.wants) and self.wants[-1].canary
+        """Whether the canary gets its response and the connection stays open."""
+        return self.tail is Tail.OPEN and bool(self.responses) and self.responses[-1].canary
 
 
 _CANARY = ExpectedResponse(b"GET", b"canary", canary=True)
 
 
 class _RuleBroken(Exception):
-    """A rule that h11 does not hold is broken."""
+    """A violation of a rule that h11 does not enforce."""
 
 
 def read(data: bytes, lenient: Lenient = Lenient.NOTHING) -> Expectation:
-    """The verdict on a connection's bytes."""
-    wants: list[ExpectedResponse] = []
+    """What a server has to do with a connection's bytes, by these readings."""
+    responses: list[ExpectedResponse] = []
     while data := rewritten(data, lenient):
         if data == CANARY:
-            wants.append(_CANARY)
+            responses.append(_CANARY)
             break
-        want, tail, reason, rest = _one(data, lenient)
-        if want:
-            wants.append(want)
+        expected, tail, reason, rest = _one(data, lenient)
+        if expected:
+            responses.append(expected)
         if tail is not Tail.OPEN:
-            return Expectation(tuple(wants), tail, reason, _head(data) if tail is Tail.REFUSED else b"")
+            return Expectation(tuple(responses), tail, reason, _head(data) if tail is Tail.REFUSED else b"")
         data = rest
-    return Expectation(tuple(wants), Tail.OPEN)
+    return Expectation(tuple(responses), Tail.OPEN)
 
 
 def _one(data: bytes, lenient: Lenient) -> tuple[ExpectedResponse | None, Tail, str, bytes]:
-    """The first request, what comes of the connection, why, and the bytes behind it."""
+    """The response to the first request, what becomes of the connection, why, and the bytes after the request."""
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST)
     parser.receive_data(data)
     tail = Tail.REFUSED
     try:
         request = parser.next_event()
         if not isinstance(request, h11.Request):
-            return None, Tail.PARTIAL, "the head is not whole", b""
+            return None, Tail.PARTIAL, "the head is incomplete", b""
         head = _head(data)
         _check(request, head)
         tail = Tail.BROKEN
         if not _read_body(parser, data):
-            return None, Tail.WAITING, "the body is not whole", b""
+            return None, Tail.WAITING, "the body is incomplete", b""
     except (h11.RemoteProtocolError, _RuleBroken) as error:
         return None, tail, str(error), b""
     rest = parser.trailing_data[0]
-    want = _want(request, head, data[len(head) : len(data) - len(rest)])
+    expected = _want(request, head, data[len(head) : len(data) - len(rest)])
     closes = _closes(request, lenient)
-    return want, Tail.CLOSED if closes else Tail.OPEN, "the last request" if closes else "", rest
+    return expected, Tail.CLOSED if closes else Tail.OPEN, "the last request" if closes else "", rest
 
 
 def _head(data: bytes) -> bytes:
@@ -117,7 +121,7 @@ def _head(data: bytes) -> bytes:
 
 
 def _read_body(parser: h11.Connection, data: bytes) -> bool:
-    """Whether the body is whole."""
+    """Whether the body is complete."""
     while True:
         left = len(parser.trailing_data[0])
         event = parser.next_event()
@@ -136,7 +140,7 @@ def _check(request: h11.Request, head: bytes) -> None:
     _check_lines(request.headers, head)
     hosts = [value for name, value in request.headers if name == b"host"]
     if len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
-        raise _RuleBroken("several Hosts, or one that is not valid")
+        raise _RuleBroken("several Hosts, or an invalid one")
     names = {name for name, _ in request.headers}
     if b"transfer-encoding" in names and (b"content-length" in names or request.http_version == b"1.0"):
         raise _RuleBroken("Transfer-Encoding beside Content-Length, or in HTTP/1.0")

@@ -1,4 +1,4 @@
-"""The variants of each part of a request that mutations choose from; most of them are wrong, each in a way that a server has accepted."""
+"""The variants of each part of a request that mutations choose from; most are invalid in a way that some server has accepted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ def _split(text: bytes) -> tuple[bytes, ...]:
     return tuple(text.split(b"|"))
 
 
-#: Method, target, content type, body: requests that are right, most of them for routes that need no agent.
+#: Method, target, content type, body: valid requests, most of them for routes that need no agent.
 VALID = (
     (b"GET", b"/health/liveness", b"", b""),
     (b"GET", b"/health/liveness", b"", b""),
@@ -27,7 +27,7 @@ VALID = (
     (b"POST", b"/", b"application/cloudevents+json", b'{"specversion": "1.0"}'),
     (b"POST", b"/v2/models/none/infer", b"application/json", b'{"inputs": []}'),
 )
-#: As above, for routes that run the model.
+#: The same for routes that run the model.
 CLASSIFIED = (
     (b"POST", b"/classify", b"text/plain", b"a cup of tea"),
     (b"POST", b"/classify?top_k=1", b"application/json", b'{"text": "a cup of tea"}'),
@@ -74,7 +74,7 @@ VALUES = _split(
     b"|\x00|a\x00b|a\rb|a\nb|a\x01b|a\x7fb|\xff\xfe|a\r\n b|a\r\n\tb|a\n b|a\x0bb|\x1b[31mred|\t|a\r\n\r\nb|a\x08b|"
     b'a\r\nX-More: 1|\xe2\x80\xa8|"|a\x85b|' + b" " * 500 + b"|" + b"a" * 40_000
 )
-#: Headers that a server or an application reads, with values that it has stumbled over.
+#: Headers that servers or applications interpret, with values that some have failed at.
 READ = tuple(
     (name, _split(values))
     for name, values in (
@@ -104,7 +104,7 @@ HOSTS = _split(
     b"a b|a,b|http://x|x/y|u@x|[::1|[::1]|[::1]:80|x:99999|x:abc||\xff|x:80:80|x%zz|%41|x_y|x..y|*|x:|:80|x\t|x#y|x?y|x\\y|"
     b"[v1.x]|[x]|x<y>|'|x:-1"
 )
-#: ``%d`` is the right length.
+#: ``%d`` stands for the right length.
 LENGTHS = _split(
     b"+%d|-%d|%d |0%d|0x%d|%d,%d|%d, 7|%d,|,%d|%d %d||%de0|%d.0|\xb2|\xd9\xa5|%d;|%d\x0b|%d\r\n 0|\t%d|"
     b'0000000000000000000000000000000000%d|_%d|%d_0|%d\x00|"%d"|NaN|0|1|100|99999999999999999999|9223372036854775808|'
@@ -115,7 +115,7 @@ CODINGS = _split(
     b', chunked|chunked,|"chunked"||chunked\x00|chun\r\n ked|trailers|tchunked|chunked\tx|identity, chunked|x|'
     b"\r\n chunked|chunked\r\n , identity|chunke\xc4|cow|\xffchunked"
 )
-#: ``%x`` is the right size.
+#: ``%x`` stands for the right size.
 SIZES = _split(
     b"+%x|-%x|0x%x|%x | %x|00%x|000000000000000000000%x|%x\t|%x\x0b|%x\r|0_%x||g|fffffffffffffffff|1000000000000000%x|"
     b"%x\x00|%x,1|%x.0|\n%x|\r\n%x|%x\xa0|7fffffff|ffffffff|8000000000000000|%xh|%x0"

@@ -1,4 +1,4 @@
-"""What a server sent, as answers. Strict: bytes that are not a valid answer are a failure of their own."""
+"""Parses what a server sent, strictly: bytes that are not a valid response are a failure of their own."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _CHUNK = re.compile(rb"([0-9a-fA-F]+)\r\n")
 
 
 class Garbled(Exception):
-    """The bytes are not an HTTP answer."""
+    """The bytes are not an HTTP response."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedResponse:
-    """``whole``: its body's end is there. ``closes``: it says that the connection ends."""
+    """A response; ``whole``: its body is complete; ``closes``: it announces the end of the connection."""
 
     status: int
     id: bytes
@@ -30,8 +30,8 @@ class ParsedResponse:
 
 
 def read(data: bytes, methods: Sequence[bytes]) -> list[ParsedResponse]:
-    """The answers to requests of these methods, interim ones left out. The last may not be whole. Raises `Garbled`."""
-    answers: list[ParsedResponse] = []
+    """The final responses to requests with these methods. The last one may be incomplete. Raises `Garbled`."""
+    responses: list[ParsedResponse] = []
     while data:
         end = data.find(b"\r\n\r\n")
         head = data[: end if end >= 0 else len(data)]
@@ -39,23 +39,23 @@ def read(data: bytes, methods: Sequence[bytes]) -> list[ParsedResponse]:
             break
         status = _STATUS.match(head)
         if not status:
-            if answers and answers[-1].closes:
-                break  # The body of a refusal, behind a method that should have none.
-            raise Garbled(f"not an answer: {data[:80]!r}")
+            if responses and responses[-1].closes:
+                break  # The body of a refusal of a method whose responses have none.
+            raise Garbled(f"not a response: {data[:80]!r}")
         if end < 0:
             break
         code = int(status[1])
         data = data[end + 4 :]
         if code < 200:
             continue
-        method = methods[len(answers)] if len(answers) < len(methods) else b"GET"
-        answer, data = _answer(code, head, data, bodiless=method == b"HEAD" or code in (204, 304))
-        answers.append(answer)
-    return answers
+        method = methods[len(responses)] if len(responses) < len(methods) else b"GET"
+        response, data = _answer(code, head, data, bodiless=method == b"HEAD" or code in (204, 304))
+        responses.append(response)
+    return responses
 
 
 def _answer(code: int, head: bytes, data: bytes, *, bodiless: bool) -> tuple[ParsedResponse, bytes]:
-    """An answer and the bytes behind it."""
+    """A response and the bytes after it."""
     ids, closes, chunked = _ID.findall(head), bool(_CLOSE.search(head)), bool(_CHUNKED.search(head))
     if len(ids) > 1:
         raise Garbled(f"several X-Request-Id: {ids}")
@@ -66,14 +66,14 @@ def _answer(code: int, head: bytes, data: bytes, *, bodiless: bool) -> tuple[Par
     else:
         length = _LENGTH.search(head)
         if not length:
-            raise Garbled(f"an answer of unknown length: {head[:80]!r}")
+            raise Garbled(f"a response of unknown length: {head[:80]!r}")
         size = int(length[1])
     whole = 0 <= size <= len(data)
     return ParsedResponse(code, ids[0] if ids else b"", closes, chunked, whole), data[size:] if whole else b""
 
 
 def _chunks(data: bytes) -> int:
-    """The length of a chunked body; -1: its end is not there."""
+    """The length of a chunked body; -1 where it is incomplete."""
     at = 0
     while chunk := _CHUNK.match(data, at):
         at = chunk.end() + int(chunk[1], 16) + 2

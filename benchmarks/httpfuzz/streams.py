@@ -1,4 +1,4 @@
-"""Requests one behind the other, as one connection carries them, and what went wrong with some."""
+"""Requests as one connection carries them one after another, and the failures of some."""
 
 from __future__ import annotations
 
@@ -18,56 +18,62 @@ _DETAIL = re.compile(r"\d+|\b(?:bytearray\()?b(['\"]).*")
 
 @dataclass(frozen=True, slots=True)
 class FuzzStream:
-    """The bytes of one connection, or of a while of it. ``cut``: the client's end is behind them. ``split``: sent in two parts."""
+    """The bytes that one connection carries at a time.
+
+    ``cut``: the client ends its side after them; ``split``: where they are sent in two parts, if not 0.
+    """
 
     first: int
     cases: int
     data: bytes
-    verdict: Expectation
+    expectation: Expectation
     cut: bool = False
     split: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong with which bytes; ``before``: what the connection had carried before them."""
+    """A fault and the bytes that caused it; ``before``: what the connection had carried before them."""
 
     stream: FuzzStream
-    wrong: str
-    got: bytes
+    fault: str
+    received: bytes
     before: bytes = b""
 
     @property
     def kind(self) -> str:
-        """What went wrong, without its numbers and bytes."""
-        return _DETAIL.sub("", self.wrong)
+        """The fault without its numbers and bytes, to count similar ones."""
+        return _DETAIL.sub("", self.fault)
 
 
-def streams(seed: int, first: int, count: int, most: int = 6) -> Iterator[FuzzStream]:
-    """The cases from ``first`` on, in streams: up to ``most`` clean ones, or to the first that is not, and a canary."""
+def streams(seed: int, first: int, count: int, max_depth: int = 6) -> Iterator[FuzzStream]:
+    """The cases from ``first`` on, in streams of up to ``most`` valid ones, or up to the first invalid one; then a canary."""
     number, last = first, first + count
     while number < last:
         chance, begun = random.Random(seed << 41 | number), number
-        depth = chance.randint(1, most)
+        depth = chance.randint(1, max_depth)
         parts: list[bytes] = []
-        wants: list[ExpectedResponse] = []
+        responses: list[ExpectedResponse] = []
         while True:
             case = drafts.case(seed, number)
             number += 1
             data = case.data if case.ends else case.data + CANARY
-            verdict = oracle.read(data)
-            if not verdict.clean or case.ends or number - begun >= depth or number >= last:
+            expectation = oracle.read(data)
+            if not expectation.clean or case.ends or number - begun >= depth or number >= last:
                 break
             parts.append(case.data)
-            wants += verdict.wants[:-1]
+            responses += expectation.responses[:-1]
         joined = b"".join((*parts, data))
         split = chance.randrange(len(joined)) if chance.random() < _SPLIT else 0
-        verdict = Expectation((*wants, *verdict.wants), verdict.tail, verdict.reason, verdict.head)
-        yield FuzzStream(begun, number - begun, joined, verdict, case.ends, split)
+        expectation = Expectation((*responses, *expectation.responses), expectation.tail, expectation.reason, expectation.head)
+        yield FuzzStream(begun, number - begun, joined, expectation, case.ends, split)
 
 
 def minimized(failure: Failure, fails: Callable[[FuzzStream], bool], tries: int = 250, seconds: float = 15.0) -> bytes:
-    """Fewer bytes that still fail, on a connection of their own; the canary stays behind them. As they are if they do not fail so."""
+    """Fewer bytes that fail on a connection of their own, still followed by the canary.
+
+    All bytes where they do not fail there.
+    """
     stream, end = failure.stream, time.monotonic() + seconds
     canary = CANARY if stream.data.endswith(CANARY) else b""
     data = stream.data.removesuffix(canary)

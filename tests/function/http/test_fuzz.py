@@ -95,14 +95,14 @@ def test_a_function() -> None:
 )
 def test_a_fault_is_found(lengths: Lengths, status: bytes, data: bytes, wrong: str) -> None:
     """What a faulty server does with one request is named, and a right one has no fault."""
-    found = [failure.wrong for failure in _fuzzed(lengths, _stream(data), status)]
+    found = [failure.fault for failure in _fuzzed(lengths, _stream(data), status)]
     assert bool(found) == bool(wrong)
     assert not found or re.search(wrong, found[0])
 
 
 def test_mutations_find_a_fault() -> None:
     """A server that takes bodies for requests is found out by mutated requests alone."""
-    assert any(b"hidden-" in failure.got for failure in _fuzzed(_none, streams(1, 0, 100)))
+    assert any(b"hidden-" in failure.received for failure in _fuzzed(_none, streams(1, 0, 100)))
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
