@@ -1,6 +1,8 @@
-"""Figures that anyone can reproduce: each is a ratio of two things measured in one run, since machines differ.
+"""Figures that anyone can reproduce: each is a ratio of two things measured in one run, since
+machines differ.
 
-``python -m benchmarks`` runs `benchmarks.parts` and writes JSON, tables and plots; ``python -m benchmarks.simulate`` compares packing
-rules; ``fuzz``, ``httpfuzz``, ``lines``, ``profile``, ``servers`` and ``slow`` are programs of their own. `benchmarks.config` has the
-options of all. May import everything of this project.
+``python -m benchmarks`` runs `benchmarks.parts` and writes JSON, tables and plots;
+``python -m benchmarks.simulate`` compares packing rules; ``fuzz``, ``httpfuzz``, ``lines``,
+``profile``, ``servers`` and ``slow`` are programs of their own. `benchmarks.config` has the options
+of all. May import everything of this project.
 """

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
 @options(RunConfig)
 def main(**values: Any) -> None:
-    """Measures one part after the other. Results are written after each, so that a run may be interrupted and continued."""
+    """Measures one part after the other.
+
+    Results are written after each, so that a run may be interrupted and continued.
+    """
     from benchmarks.report import fill, write
 
     config = RunConfig(**values)

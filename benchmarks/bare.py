@@ -1,4 +1,6 @@
-"""The function's HTTP server with an application that does nothing: ``PORT=8080 python -m benchmarks.bare``."""
+"""The function's HTTP server with an application that does nothing:
+``PORT=8080 python -m benchmarks.bare``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The options of ``python -m benchmarks`` and of its programs, each declared once; nothing heavy is imported here."""
+"""The options of ``python -m benchmarks`` and of its programs, each declared once; nothing heavy is
+imported here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What round trips are measured with: a model that returns its input, and a plain socket that does the same."""
+"""What round trips are measured with: a model that returns its input, and a plain socket that does
+the same.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def save(folder: Path, count: int = 1, size: int = 1) -> list[str]:
 
 
 def main() -> None:
-    """Serves one connection on a unix socket: reads a length of 8 bytes and that many bytes, and sends the bytes back."""
+    """Serves one connection on a unix socket: reads a length of 8 bytes and that many bytes, and
+    sends the bytes back.
+    """
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(sys.argv[1])
         listener.listen()

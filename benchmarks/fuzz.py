@@ -1,7 +1,9 @@
-"""Fuzzes the agent while a correct client checks its answers: ``python -m benchmarks.fuzz --seconds 600``.
+"""Fuzzes the agent while a correct client checks its answers:
+``python -m benchmarks.fuzz --seconds 600``.
 
-The attackers send random bytes, mutated calls, false headers and incomplete frames, and disconnect at any time. Every answer to the
-correct client must be right, the agent's memory flat, and its log without a traceback; otherwise the exit code is 1.
+The attackers send random bytes, mutated calls, false headers and incomplete frames, and disconnect
+at any time. Every answer to the correct client must be right, the agent's memory flat, and its log
+without a traceback; otherwise the exit code is 1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""The load generator: one thread, raw sockets, epoll, since it shares the cores with what it measures.
+"""The load generator: one thread, raw sockets, epoll, since it shares the cores with what it
+measures.
 
-In a closed loop each client sends its next request after a response. An open loop sends at given times, however late responses
-are; a request that finds no idle connection waits for one, and its latency counts from when it should have been sent.
+In a closed loop each client sends its next request after a response. An open loop sends at given
+times, however late responses are; a request that finds no idle connection waits for one, and its
+latency counts from when it should have been sent.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-#: The statuses of an overloaded server, and how many seconds a closed loop's client waits after one.
+#: The statuses of an overloaded server, and how many seconds a closed loop's client waits after
+#: one.
 REFUSED = (429, 503)
 _PAUSE_S = 0.1
 #: Seconds for which responses are still read after the end.
@@ -21,7 +24,9 @@ _GRACE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class TimedResponse:
-    """A request's times in seconds since the start; ``status`` is 0 without a complete and right response; ``kind``: the request's."""
+    """A request's times in seconds since the start; ``status`` is 0 without a complete and right
+    response; ``kind``: the request's.
+    """
 
     intended: float
     sent: float
@@ -31,7 +36,9 @@ class TimedResponse:
 
     @property
     def latency(self) -> float:
-        """Since the request should have been sent, so that waiting for a busy generator or a full server counts."""
+        """Since the request should have been sent, so that waiting for a busy generator or a full
+        server counts.
+        """
         return self.done - self.intended
 
 
@@ -49,7 +56,8 @@ class _LoadConnection:
 
 
 class Generator:
-    """Sends ``requests``, whole HTTP messages with their kinds, in turn over ``connections`` to the ports.
+    """Sends ``requests``, whole HTTP messages with their kinds, in turn over ``connections`` to the
+    ports.
 
     A right response contains ``expect``; ``answers`` has a record for each request.
     """

@@ -1,4 +1,5 @@
-"""Holds idle sessions on idle connections: ``python -m benchmarks.idle ADDRESS CONNECTIONS SESSIONS``.
+"""Holds idle sessions on idle connections:
+``python -m benchmarks.idle ADDRESS CONNECTIONS SESSIONS``.
 
 It ends when its standard input does.
 """

@@ -1,4 +1,6 @@
-"""The largest batch that the agent's limits allow, and how long it takes on one thread, in a process of its own."""
+"""The largest batch that the agent's limits allow, and how long it takes on one thread, in a
+process of its own.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ def measure() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Prints ``rows``, ``length`` and ``ms`` as JSON. A single text of any length is always allowed."""
+    """Prints ``rows``, ``length`` and ``ms`` as JSON.
+
+    A single text of any length is always allowed.
+    """
     program, limits = TorchEngine("cpu", available()).load(MODEL), BatchLimits()
     shapes = [(1, _LONGEST)]
     shapes += [

@@ -1,4 +1,6 @@
-"""A long stream of JSON lines: the function's memory, the order of answers, the first answer: ``python -m benchmarks.lines``."""
+"""A long stream of JSON lines: the function's memory, the order of answers, the first answer:
+``python -m benchmarks.lines``.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _EVERY = 50_000
 
 
 class Tiny(nn.Module):
-    """input_ids, attention_mask int64 [n, t] -> float32 [n, 3]: a model that costs nothing, to measure everything else."""
+    """input_ids, attention_mask int64 [n, t] -> float32 [n, 3]: a model that costs nothing, to
+    measure everything else.
+    """
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Three numbers computed from each row."""
@@ -39,7 +43,9 @@ class Tiny(nn.Module):
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
 @options(LinesConfig)
 def main(**values: Any) -> None:
-    """Streams lines through the function to a tiny model; exit code 1 if an answer is missing or out of order."""
+    """Streams lines through the function to a tiny model; exit code 1 if an answer is missing or
+    out of order.
+    """
     config = LinesConfig(**values)
     with tempfile.TemporaryDirectory() as folder:
         model = tiny(Path(folder) / "tiny.pt")
@@ -97,7 +103,9 @@ def _send(client: socket.socket, start: int, end: int) -> None:
 
 
 def tiny(path: Path) -> Path:
-    """Writes a model that costs nothing, with the tokenizer, labels and inputs of the shipped one; its path."""
+    """Writes a model that costs nothing, with the tokenizer, labels and inputs of the shipped one;
+    its path.
+    """
     extras = read_extras(ROOT / "models/tweets.pt")
     signature = extras.signature
     assert signature

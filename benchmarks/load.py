@@ -22,7 +22,8 @@ from loadkit.usage import busy_seconds, cpu_seconds, machine_seconds
 class LoadJob:
     """What to send: ``requests`` as (HTTP message, kind); right responses contain ``expect``.
 
-    With ``times`` it is an open loop that sends at these seconds, otherwise a closed one of ``clients``.
+    With ``times`` it is an open loop that sends at these seconds, otherwise a closed one of
+    ``clients``.
     """
 
     ports: list[int]
@@ -35,7 +36,9 @@ class LoadJob:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All responses; CPU seconds by process (``load``: the generator), and those of everything else on the machine (``others``)."""
+    """All responses; CPU seconds by process (``load``: the generator), and those of everything else
+    on the machine (``others``).
+    """
 
     answers: list[TimedResponse]
     cpu: dict[str, float]
@@ -44,7 +47,8 @@ class Outcome:
     open_loop: bool = False
 
     def summary(self, begin: float, end: float, kind: int | None = None) -> dict[str, Any]:
-        """Rate and latencies of what was answered between ``begin`` and ``end`` seconds after the start.
+        """Rate and latencies of what was answered between ``begin`` and ``end`` seconds after the
+        start.
 
         Of an open loop: of what should have been sent then, however late the response.
         """
@@ -71,7 +75,9 @@ class Outcome:
 
 
 def run(job: LoadJob, pids: Mapping[str, Sequence[int]] | None = None) -> Outcome:
-    """Runs the job; ``pids``: the processes, by name, whose CPU time is counted with that of their descendants."""
+    """Runs the job; ``pids``: the processes, by name, whose CPU time is counted with that of their
+    descendants.
+    """
     pids = pids or {}
     before, machine, own = {name: cpu_seconds(*ids) for name, ids in pids.items()}, machine_seconds(), busy_seconds()
     began = time.perf_counter()
@@ -80,7 +86,8 @@ def run(job: LoadJob, pids: Mapping[str, Sequence[int]] | None = None) -> Outcom
     seconds = time.perf_counter() - began
     cpu = {name: cpu_seconds(*ids) - before[name] for name, ids in pids.items()}
     output = json.loads(process.stdout)
-    # The generator is a child of this process: ``busy_seconds`` includes its start, which is not part of the load.
+    # The generator is a child of this process: ``busy_seconds`` includes its start, which is not
+    # part of the load.
     others = machine_seconds() - machine - (busy_seconds() - own) - sum(cpu.values())
     return Outcome(
         [TimedResponse(*answer) for answer in output["answers"]],

@@ -21,7 +21,9 @@ def log(text: str) -> None:
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """The sizes of a run; times in seconds; ``fractions``: open-loop rates as shares of the measured capacity."""
+    """The sizes of a run; times in seconds; ``fractions``: open-loop rates as shares of the
+    measured capacity.
+    """
 
     quick: bool
     repeats: int
@@ -50,7 +52,9 @@ FULL = BenchmarkPlan(
 
 @dataclass(frozen=True)
 class Run:
-    """What every part uses; ``variants``: name -> options for the agent; ``rates``: of the open loop, instead of fractions."""
+    """What every part uses; ``variants``: name -> options for the agent; ``rates``: of the open
+    loop, instead of fractions.
+    """
 
     plan: BenchmarkPlan
     texts: list[str]

@@ -62,7 +62,8 @@ def _record(pid: int, seconds: int, out: Path, title: str, *options: str) -> Non
 
 
 def _print_shares(name: str, stacks: list[str]) -> None:
-    # The share of time in which it is held is unknown: where the cores are busy, the sampler waits for them too.
+    # The share of time in which it is held is unknown: where the cores are busy, the sampler waits
+    # for them too.
     parts: Counter[str] = Counter()
     threads: Counter[str] = Counter()
     for stack in stacks:

@@ -40,7 +40,10 @@ def fill(results: Results, page: Path) -> None:
 
 
 def filled(text: str, texts: dict[str, str]) -> str:
-    """The page with each table between ``<!-- bench: NAME -->`` and ``<!-- end -->``. Raises `ReportError`."""
+    """The page with each table between ``<!-- bench: NAME -->`` and ``<!-- end -->``.
+
+    Raises `ReportError`.
+    """
     known = {"setup", *TABLES}
     for _, name, _ in _MARKED.findall(text):
         if name not in known:

@@ -14,7 +14,9 @@ FORMAT = 1
 
 @dataclass
 class Results:
-    """``parts``: name -> ``{"at", "quick", "machine", "records"}``; ``texts``: their number, source and lengths."""
+    """``parts``: name -> ``{"at", "quick", "machine", "records"}``; ``texts``: their number, source
+    and lengths.
+    """
 
     texts: Record = field(default_factory=dict)
     parts: dict[str, Record] = field(default_factory=dict)
@@ -36,7 +38,10 @@ class Results:
 
 
 def read(path: Path) -> Results:
-    """The results in a file, or empty ones where it does not exist. Raises ``ValueError`` for an older format."""
+    """The results in a file, or empty ones where it does not exist.
+
+    Raises ``ValueError`` for an older format.
+    """
     if not path.exists():
         return Results()
     data = json.loads(path.read_text())

@@ -1,4 +1,6 @@
-"""What a load is put on: the function on its agent, by each kind of address; other model servers have the same shape."""
+"""What a load is put on: the function on its agent, by each kind of address; other model servers
+have the same shape.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ SCHEMES = ("unix", "tcp", "grpc")
 
 @dataclass(frozen=True)
 class Running:
-    """The ports and the path that take requests, and whose CPU time and memory is measured: name -> processes."""
+    """The ports and the path that take requests, and whose CPU time and memory is measured: name ->
+    processes.
+    """
 
     ports: tuple[int, ...]
     path: str
@@ -25,7 +29,9 @@ class Running:
 
 @dataclass(frozen=True)
 class BenchmarkTarget:
-    """A server to measure, which ``run()`` starts and ends; ``about``: its settings; ``several``: a request may have many texts."""
+    """A server to measure, which ``run()`` starts and ends; ``about``: its settings; ``several``: a
+    request may have many texts.
+    """
 
     name: str
     run: Callable[[], AbstractContextManager[Running]]

@@ -1,4 +1,6 @@
-"""The texts to classify: mild ones as long as real tweets, or those of a file; and the HTTP messages that carry them."""
+"""The texts to classify: mild ones as long as real tweets, or those of a file; and the HTTP
+messages that carry them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ _WORDS = (
     *("went", "home", "to", "read", "a", "good", "book", "about", "birds", "that", "sing", "in", "old", "garden", "near"),
     *("station", "where", "train", "left", "late", "for", "summer", "music", "over", "bread", "with", "coffee"),
 )
-#: Real tweets have 39 tokens on average; a gamma distribution of this shape has their spread, and the model sees at most 128.
+#: Real tweets have 39 tokens on average; a gamma distribution of this shape has their spread, and
+#: the model sees at most 128.
 MEAN, SHAPE, SHORTEST, LONGEST = 39.0, 3.0, 4, 128
 #: The tokens that the tokenizer adds at the start and the end of a text.
 _ENDS = 2
@@ -47,7 +50,9 @@ def file_or_generated(file: Path | None, count: int) -> list[str]:
 
 
 def mixed(texts: Sequence[str], longest: int) -> list[tuple[str, int]]:
-    """All ``texts`` (kind 0), and one text of ``longest`` tokens (kind 1) for every nine of them, in random order."""
+    """All ``texts`` (kind 0), and one text of ``longest`` tokens (kind 1) for every nine of them,
+    in random order.
+    """
     both = [(text, 0) for text in texts] + [(of_length(longest, number), 1) for number in range(max(1, len(texts) // 9))]
     random.Random(1).shuffle(both)
     return both

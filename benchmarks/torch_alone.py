@@ -30,7 +30,9 @@ def measure(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Reads a JSON list of texts; prints the milliseconds of each text alone, and texts a second by order and batch size."""
+    """Reads a JSON list of texts; prints the milliseconds of each text alone, and texts a second by
+    order and batch size.
+    """
     rows = tokens(json.load(sys.stdin))
     model = load()
     with torch.inference_mode():

@@ -1,6 +1,8 @@
-"""Checks of the function's answers: a prediction's labels, scores and label, whatever the protocol that carried it.
+"""Checks of the function's answers: a prediction's labels, scores and label, whatever the protocol
+that carried it.
 
-A fault has words that are the same each time it happens, so that faults can be counted, and details that differ.
+A fault has words that are the same each time it happens, so that faults can be counted, and details
+that differ.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with an answer; ``detail`` has the values that differ from one answer to the next."""
+    """What is wrong with an answer; ``detail`` has the values that differ from one answer to the
+    next.
+    """
 
     text: str
     detail: str = ""
@@ -26,7 +30,10 @@ class Fault:
 
 
 def prediction_fault(prediction: Any, labels: Sequence[str]) -> Fault | None:
-    """What is wrong with one prediction as JSON has it; None where it is right. The order of the labels does not count."""
+    """What is wrong with one prediction as JSON has it; None where it is right.
+
+    The order of the labels does not count.
+    """
     if not isinstance(prediction, dict):
         return Fault("the prediction is not a JSON object")
     scores = prediction.get("scores")
@@ -41,7 +48,9 @@ def prediction_fault(prediction: Any, labels: Sequence[str]) -> Fault | None:
 
 
 def scores_fault(label: Any, labels: Sequence[str], scores: Sequence[Any]) -> Fault | None:
-    """What is wrong with a label and the scores of all labels, in the order of ``labels``; None where they are right."""
+    """What is wrong with a label and the scores of all labels, in the order of ``labels``; None
+    where they are right.
+    """
     if label not in labels:
         return Fault("the label is not one of the model's", repr(label))
     if not all(_is_probability(score) for score in scores):

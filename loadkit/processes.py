@@ -1,4 +1,6 @@
-"""Processes that live as long as a ``with`` block, and requests that wait until one of them answers."""
+"""Processes that live as long as a ``with`` block, and requests that wait until one of them
+answers.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def free_port() -> int:
 
 
 def compile_all(*packages: str) -> None:
-    """Compiles what a function imports, and ``packages``, as in the images: no start compiles a module edited just before."""
+    """Compiles what a function imports, and ``packages``, as in the images: no start compiles a
+    module edited just before.
+    """
     for package in ("function", "vaccel_common", "vaccel_rpc", *packages):
         compileall.compile_dir(ROOT / package, quiet=1)
 
@@ -37,7 +41,9 @@ def compile_all(*packages: str) -> None:
 def spawn(
     command: Sequence[str], env: Mapping[str, str], cpus: Sequence[int] = (), output: IO[Any] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Starts a command in a process group of its own; on ``cpus`` only, and with ``output`` for both streams, where given."""
+    """Starts a command in a process group of its own; on ``cpus`` only, and with ``output`` for
+    both streams, where given.
+    """
     pinned = ["taskset", "-c", ",".join(map(str, cpus))] if cpus else []
     return subprocess.Popen(
         [*pinned, *command], cwd=ROOT, env={**os.environ, **env}, start_new_session=True, stdout=output, stderr=output
@@ -72,7 +78,9 @@ def wait_for(port: int, path: str, method: str = "GET", body: str | None = None)
 
 
 def first_answer(port: int, path: str, body: str | None = None) -> float:
-    """Connects to a process that is starting until it answers with 200; the moment, by ``time.perf_counter``."""
+    """Connects to a process that is starting until it answers with 200; the moment, by
+    ``time.perf_counter``.
+    """
     end = time.perf_counter() + _READY_S
     while True:
         try:

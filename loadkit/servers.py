@@ -1,4 +1,7 @@
-"""An agent, and a function on it, as processes that live as long as a ``with`` block. They are ready when it begins."""
+"""An agent, and a function on it, as processes that live as long as a ``with`` block.
+
+They are ready when it begins.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,9 @@ def agent(
     models: str = "models",
     preload: str = "tweets",
 ) -> Iterator[AgentProcess]:
-    """An agent with a model loaded; ``unix://`` without a path becomes a socket in a folder of its own."""
+    """An agent with a model loaded; ``unix://`` without a path becomes a socket in a folder of its
+    own.
+    """
     with tempfile.TemporaryDirectory() as folder:
         address = f"{address}{folder}/a.sock" if address.endswith("unix://") else address
         metrics = free_port()
@@ -69,7 +74,9 @@ def function(
     wrapper: Sequence[str] = (),
     output: IO[Any] | None = None,
 ) -> Iterator[FunctionProcess]:
-    """A function on the agent at ``address``, with the variables ``env``; ``wrapper``: a command that runs its own arguments."""
+    """A function on the agent at ``address``, with the variables ``env``; ``wrapper``: a command
+    that runs its own arguments.
+    """
     port = free_port()
     command = [*wrapper, sys.executable, "-m", "function"]
     with ended(spawn(command, function_settings(address, port, env), cpus, output)) as process:
@@ -78,7 +85,9 @@ def function(
 
 
 def function_settings(address: str, port: int, env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables of a function on the agent at ``address`` that serves the loopback address and logs errors alone."""
+    """The variables of a function on the agent at ``address`` that serves the loopback address and
+    logs errors alone.
+    """
     return {"VACCEL_RPC_ADDRESS": address, "PORT": str(port), "HOST": "127.0.0.1", "LOG_LEVEL": "error", **(env or {})}
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The smallest of the values that is not below a ``share`` of them (above 0, at most 1); NaN of no values."""
+    """The smallest of the values that is not below a ``share`` of them (above 0, at most 1); NaN of
+    no values.
+    """
     ordered = sorted(values)
     return ordered[_rank(len(ordered), share)] if ordered else math.nan
 
@@ -25,7 +27,10 @@ def percentile_of_counts(counts: Mapping[int, int], share: float) -> int:
 
 
 def _rank(count: int, share: float) -> int:
-    """The index in the sorted values. The subtrahend makes up for shares such as 0.07 that binary fractions exceed."""
+    """The index in the sorted values.
+
+    The subtrahend makes up for shares such as 0.07 that binary fractions exceed.
+    """
     return max(0, math.ceil(share * count - 1e-9) - 1)
 
 

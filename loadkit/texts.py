@@ -1,4 +1,6 @@
-"""The texts that load tests, benchmarks and checks send when nobody gives others: mild, short, in English."""
+"""The texts that load tests, benchmarks and checks send when nobody gives others: mild, short, in
+English.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,9 @@ def resident_mib(pid: int) -> float:
 
 
 def memory_mib(*pids: int) -> dict[str, float]:
-    """Resident (``rss``) and proportional (``pss``) memory in MiB of processes and their descendants. Source: proc(5)."""
+    """Resident (``rss``) and proportional (``pss``) memory in MiB of processes and their
+    descendants. Source: proc(5).
+    """
     sizes = {"rss": 0.0, "pss": 0.0}
     for pid in tree(*pids):
         with contextlib.suppress(OSError):  # The process may have ended.
@@ -49,7 +51,10 @@ def descriptors(pid: int) -> int:
 
 
 def cpu_seconds(*pids: int) -> float:
-    """CPU time of processes and their descendants, user and system. Source: proc(5), utime and stime."""
+    """CPU time of processes and their descendants, user and system.
+
+    Source: proc(5), utime and stime.
+    """
     total = 0
     for pid in tree(*pids):
         with contextlib.suppress(OSError):
@@ -59,7 +64,10 @@ def cpu_seconds(*pids: int) -> float:
 
 
 def machine_seconds() -> float:
-    """CPU time of the whole machine since it started, without the idle time. Source: proc(5), /proc/stat."""
+    """CPU time of the whole machine since it started, without the idle time.
+
+    Source: proc(5), /proc/stat.
+    """
     user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
     return (user + nice + system + irq + softirq + steal) / _TICKS
 
@@ -73,7 +81,8 @@ def busy_seconds() -> float:
 def growth(samples: Sequence[float]) -> tuple[str, bool]:
     """What became of a process's memory in MiB, in words, and whether it stayed flat.
 
-    The first tenth of the samples is the time in which a process warms up: buffers, threads, kinds of errors.
+    The first tenth of the samples is the time in which a process warms up: buffers, threads, kinds
+    of errors.
     """
     tenth = len(samples) // 10
     settled, last = max(samples[: tenth + 1]), max(samples[-max(1, tenth) :])

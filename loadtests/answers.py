@@ -10,16 +10,20 @@ from typing import Any
 
 from loadkit.answers import prediction_fault, scores_fault
 
-#: How far scores and logits may be from those of an earlier answer to the text: other texts in its batch change the last digits.
+#: How far scores and logits may be from those of an earlier answer to the text: other texts in its
+#: batch change the last digits.
 _SCORE_TOLERANCE, _LOGIT_TOLERANCE = 0.05, 0.5
 
 
 class WrongAnswer(Exception):
-    """What is wrong with an answer, in words that are the same each time it happens: Locust counts failures by them."""
+    """What is wrong with an answer, in words that are the same each time it happens: Locust counts
+    failures by them.
+    """
 
 
 class AnswerChecker:
-    """Knows the labels and the earlier answers to each text: an answer to another text is recognized by its values.
+    """Knows the labels and the earlier answers to each text: an answer to another text is
+    recognized by its values.
 
     Every method raises `WrongAnswer`.
     """
@@ -61,7 +65,9 @@ class AnswerChecker:
         self._check_unchanged(text, list(prediction["scores"].values()), prediction.get("tokens"), model)
 
     def inference(self, texts: Sequence[str], head: bytes | str, binary: bytes | None = None) -> None:
-        """Checks an answer of the Open Inference Protocol with label, scores and tokens; ``binary``: what follows its JSON."""
+        """Checks an answer of the Open Inference Protocol with label, scores and tokens;
+        ``binary``: what follows its JSON.
+        """
         answer = parsed(head)
         outputs = _outputs(answer, binary)
         labels, scores, tokens = (outputs.get(name, []) for name in ("label", "scores", "tokens"))
@@ -105,7 +111,9 @@ def parsed(body: bytes | str) -> dict[str, Any]:
 
 
 def problem(status: int, body: bytes | str) -> str:
-    """An error response in a few words: its status, and the detail where the body is a problem (RFC 9457)."""
+    """An error response in a few words: its status, and the detail where the body is a problem (RFC
+    9457).
+    """
     try:
         return f"{status}: {_short(parsed(body))}"
     except WrongAnswer:

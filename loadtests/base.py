@@ -1,4 +1,6 @@
-"""What all users share: texts, a checker of answers, and how a response becomes a success or a failure in Locust."""
+"""What all users share: texts, a checker of answers, and how a response becomes a success or a
+failure in Locust.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ class TextUser(User):
 
     @contextlib.contextmanager
     def timed(self, kind: str, name: str) -> Iterator[None]:
-        """Counts the block as one request; an exception in it is counted as a failure and not raised."""
+        """Counts the block as one request; an exception in it is counted as a failure and not
+        raised.
+        """
         began = time.perf_counter()
         failure: Exception | None = None
         try:
@@ -66,7 +70,9 @@ class HttpTextUser(TextUser, FastHttpUser):
     def post(
         self, name: str, path: str, body: bytes, headers: dict[str, str], check: Callable[[Any], None], status: int = 200
     ) -> None:
-        """Sends a POST; it succeeds with ``status`` and a response for which ``check`` does not raise `WrongAnswer`."""
+        """Sends a POST; it succeeds with ``status`` and a response for which ``check`` does not
+        raise `WrongAnswer`.
+        """
         with self.client.post(path, data=body, headers=headers, name=name, catch_response=True) as response:
             if not response.status_code:
                 response.failure(f"no response: {type(response.error).__name__}")
@@ -82,7 +88,10 @@ class HttpTextUser(TextUser, FastHttpUser):
 
 
 def dial(host: str) -> http.client.HTTPConnection:
-    """A connection to the host of a URL, for requests that Locust's client cannot send. Raises ``OSError``."""
+    """A connection to the host of a URL, for requests that Locust's client cannot send.
+
+    Raises ``OSError``.
+    """
     url = urlsplit(host)
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.netloc, timeout=TIMEOUT_S)

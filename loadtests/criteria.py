@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from loadkit.stats import percentile_of_counts
 
-#: What the names of requests begin with that take as long as the client decides: their times say nothing about the server.
+#: What the names of requests begin with that take as long as the client decides: their times say
+#: nothing about the server.
 UNTIMED = ("misbehaving", "stream")
 
 
 @dataclass(frozen=True)
 class PassCriteria:
-    """The largest share of failures and the largest times in milliseconds of a test that passes; None: no limit."""
+    """The largest share of failures and the largest times in milliseconds of a test that passes;
+    None: no limit.
+    """
 
     fail_ratio: float = 0.0
     p95_ms: float | None = None
@@ -31,7 +34,10 @@ class CriterionResult:
 
 @dataclass(frozen=True)
 class RequestCounts:
-    """What a test has counted. ``times``: milliseconds -> requests that took so long, without the `UNTIMED` ones."""
+    """What a test has counted.
+
+    ``times``: milliseconds -> requests that took so long, without the `UNTIMED` ones.
+    """
 
     requests: int
     failures: int
@@ -49,7 +55,9 @@ def timed(entries: Iterable[tuple[str, Mapping[int, int]]]) -> Counter[int]:
 
 
 def evaluate(counts: RequestCounts, criteria: PassCriteria) -> list[CriterionResult]:
-    """A result for each limit that is set, and one where nothing was requested or a user raised an exception."""
+    """A result for each limit that is set, and one where nothing was requested or a user raised an
+    exception.
+    """
     if not counts.requests:
         return [CriterionResult("no request was made, so nothing has passed", passed=False)]
     ratio = counts.failures / counts.requests

@@ -1,4 +1,7 @@
-"""``locust -f loadtests/locustfile.py``: the users, the shape, and what decides the exit code. See docs/loadtests.md."""
+"""``locust -f loadtests/locustfile.py``: the users, the shape, and what decides the exit code.
+
+See docs/loadtests.md.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +36,16 @@ class ChosenShape(LoadTestShape):
     ended = False
 
     def end(self) -> None:
-        """Ends the test in order at the next second: Locust itself ignores SIGTERM while a shape runs."""
+        """Ends the test in order at the next second: Locust itself ignores SIGTERM while a shape
+        runs.
+        """
         self.ended = True
 
     def tick(self) -> tuple[int, float] | None:
         """Users and rate for this second; None at the end, when all users have left.
 
-        Locust's own end does not wait for the pending requests of workers, which would then not be counted.
+        Locust's own end does not wait for the pending requests of workers, which would then not be
+        counted.
         """
         if self.ended:
             return None
@@ -58,7 +64,10 @@ def _add_options(parser: Any, **_: Any) -> None:
 
 @events.init.add_listener
 def _prepare(environment: Any, runner: Any, **_: Any) -> None:
-    """Selects the users and the shape, and validates the options. A worker has its master's and decides nothing."""
+    """Selects the users and the shape, and validates the options.
+
+    A worker has its master's and decides nothing.
+    """
     if isinstance(runner, WorkerRunner):
         return
     parsed = environment.parsed_options

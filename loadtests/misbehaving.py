@@ -1,4 +1,7 @@
-"""A client that makes every mistake. A request succeeds when it is refused with the right status and a problem document."""
+"""A client that makes every mistake.
+
+A request succeeds when it is refused with the right status and a problem document.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ _SLOW_PAUSE_S, _SLOW_LIMIT_S = 0.5, 60.0
 
 
 class Misbehaving(HttpTextUser):
-    """Sends invalid JSON, too large bodies, other media types and slow bytes, and closes connections early."""
+    """Sends invalid JSON, too large bodies, other media types and slow bytes, and closes
+    connections early.
+    """
 
     weight = 1
     wait_time = between(0.5, 2)

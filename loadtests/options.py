@@ -1,4 +1,6 @@
-"""Adds the options of `loadtests.config` to Locust's parser, and builds from them what a process needs once."""
+"""Adds the options of `loadtests.config` to Locust's parser, and builds from them what a process
+needs once.
+"""
 
 from __future__ import annotations
 
@@ -63,5 +65,7 @@ def shape(options: argparse.Namespace) -> LoadShape:
 
 @functools.cache
 def checker(labels: str) -> AnswerChecker:
-    """The only checker of a process, so that the answers to all its users are compared with each other."""
+    """The only checker of a process, so that the answers to all its users are compared with each
+    other.
+    """
     return AnswerChecker(labels.split(","))

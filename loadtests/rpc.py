@@ -1,4 +1,7 @@
-"""Users of the agent without the function, by the project's own client over ttrpc. Texts are tokenized once."""
+"""Users of the agent without the function, by the project's own client over ttrpc.
+
+Texts are tokenized once.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ from vaccel_rpc.tensors import Tensor, to_values
 
 
 class RawRpc(TextUser):
-    """A user with a connection, a session and the registered model, which runs it again and again, as the function does."""
+    """A user with a connection, a session and the registered model, which runs it again and again,
+    as the function does.
+    """
 
     weight = 2
     wait_time = constant(0.05)
@@ -51,7 +56,8 @@ class RawRpc(TextUser):
 def address(text: str) -> Address:
     """The agent's address. Raises ``ValueError`` for a gRPC one.
 
-    A gRPC call waits in a thread outside of gevent's loop, so that every other user would wait with it.
+    A gRPC call waits in a thread outside of gevent's loop, so that every other user would wait with
+    it.
     """
     parsed = parse(text)
     if parsed.is_grpc:
@@ -61,7 +67,10 @@ def address(text: str) -> Address:
 
 @functools.cache
 def prepared(tokenizer: str, file: str | None) -> tuple[ModelSource, list[tuple[str, list[Tensor]]], int]:
-    """The model for the agent, each text with its tensors, and the number of outputs. Raises `ModelFileError`."""
+    """The model for the agent, each text with its tensors, and the number of outputs.
+
+    Raises `ModelFileError`.
+    """
     model = tokenizer if tokenizer.endswith((".pt", ".pt2")) else ""
     source, _, path = describe(model, None if model else Path(tokenizer))
     extras = extras_of(path)

@@ -1,4 +1,7 @@
-"""How many users there are at each second. No Locust: `loadtests.locustfile` turns it into Locust's shape."""
+"""How many users there are at each second.
+
+No Locust: `loadtests.locustfile` turns it into Locust's shape.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ RUN_TIME_S = 300.0
 
 @dataclass(frozen=True)
 class LoadShape:
-    """A shape and its parameters; ``users``: the most at any time; ``rate``: users started a second; times in seconds."""
+    """A shape and its parameters; ``users``: the most at any time; ``rate``: users started a
+    second; times in seconds.
+    """
 
     shape: str
     users: int
@@ -23,7 +28,9 @@ class LoadShape:
     gap: float = 120.0
 
     def tick(self, second: float) -> tuple[int, float] | None:
-        """Users and the rate at which to reach them, ``second`` seconds after the start; None at the end."""
+        """Users and the rate at which to reach them, ``second`` seconds after the start; None at
+        the end.
+        """
         if second >= self.run_time:
             return None
         users = SHAPES[self.shape](self, second)

@@ -21,7 +21,10 @@ _NAME = "stream of lines"
 
 
 class NdjsonStream(TextUser):
-    """A program that sends a line whenever it has one. Each line is timed from its sending to its answer."""
+    """A program that sends a line whenever it has one.
+
+    Each line is timed from its sending to its answer.
+    """
 
     weight = 1
     wait_time = between(1, 3)
@@ -44,7 +47,8 @@ class NdjsonStream(TextUser):
         connection.endheaders()
         sent: list[float] = []
         sender = gevent.spawn(_send, connection, texts, sent)
-        # Not the connection's own response, which closes the socket at "Connection: close" while lines are still being sent.
+        # Not the connection's own response, which closes the socket at "Connection: close" while
+        # lines are still being sent.
         answers = http.client.HTTPResponse(connection.sock, method="POST")
         try:
             answers.begin()
@@ -75,7 +79,10 @@ class NdjsonStream(TextUser):
 
 
 def _send(connection: http.client.HTTPConnection, texts: Sequence[str], sent: list[float]) -> None:
-    """Sends all lines, one chunk each, and notes when. Returns where the server has closed: the reader reports what it got."""
+    """Sends all lines, one chunk each, and notes when.
+
+    Returns where the server has closed: the reader reports what it got.
+    """
     with suppress(OSError):
         for number, text in enumerate(texts, 1):
             line = json.dumps({"id": number, "text": text}).encode() + b"\n"

@@ -1,4 +1,6 @@
-"""The texts that users send: those of a file, or mild ones composed here, as long as short messages are."""
+"""The texts that users send: those of a file, or mild ones composed here, as long as short messages
+are.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from function.cli.lines import read_file
 
 #: The number of texts that are composed.
 COUNT = 500
-#: Words of a text: a gamma distribution of this mean and shape within these bounds, which is 39 tokens on average.
+#: Words of a text: a gamma distribution of this mean and shape within these bounds, which is 39
+#: tokens on average.
 _MEAN, _SHAPE, _MIN, _MAX = 33.0, 2.8, 3, 95
 
 _SENTENCES = (
@@ -79,7 +82,8 @@ _SENTENCES = (
 
 @functools.cache
 def texts(file: str | None = None) -> tuple[str, ...]:
-    """The texts of a file that are not empty, one on each line or in a ``.csv``'s column ``tweet``; or the composed ones.
+    """The texts of a file that are not empty, one on each line or in a ``.csv``'s column ``tweet``;
+    or the composed ones.
 
     Raises `function.cli.lines.InputError`, and ``ValueError`` for a file without a text.
     """

@@ -1,4 +1,6 @@
-"""Fuzzes the function's HTTP framing: ``python -m benchmarks.httpfuzz --messages 1000000``; exit code 1 if a fault is found."""
+"""Fuzzes the function's HTTP framing: ``python -m benchmarks.httpfuzz --messages 1000000``; exit
+code 1 if a fault is found.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,17 @@ from loadkit.usage import growth, resident_mib
 from vaccel_common.commandline import options
 
 _READ_TIMEOUT_S, _KEEP_ALIVE_S = 2, 4
-#: Seconds after which a connection that should have ended is a failure: the longer time limit, and the delay of a busy machine.
+#: Seconds after which a connection that should have ended is a failure: the longer time limit, and
+#: the delay of a busy machine.
 _LIMIT_S = 10.0
 _SHOWN = 12
 
 
 @dataclass
 class FuzzTarget:
-    """A server that is fuzzed; its process and log where the fuzzer has started it; samples of its memory in MiB."""
+    """A server that is fuzzed; its process and log where the fuzzer has started it; samples of its
+    memory in MiB.
+    """
 
     port: int
     process: subprocess.Popen[bytes] | None = None
@@ -65,7 +70,9 @@ class FuzzTarget:
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
 @options(HttpFuzzConfig)
 def main(**values: Any) -> None:
-    """Sends mutated requests to a function that it starts, and compares the responses with the oracle's expectations."""
+    """Sends mutated requests to a function that it starts, and compares the responses with the
+    oracle's expectations.
+    """
     config = HttpFuzzConfig(**values)
     raise_file_limit()
     with contextlib.nullcontext(FuzzTarget(config.port)) if config.port else _function() as target:

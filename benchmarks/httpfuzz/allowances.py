@@ -1,7 +1,9 @@
-"""Where a server may differ from h11, each difference with a name and a reason; nothing else is allowed.
+"""Where a server may differ from h11, each difference with a name and a reason; nothing else is
+allowed.
 
-There are two kinds. A lenient reading: a server may accept bytes that h11 rejects, but in one way only, so that its responses must
-agree with what h11 makes of the bytes rewritten. A refusal: a server may refuse what h11 accepts, and end the connection.
+There are two kinds. A lenient reading: a server may accept bytes that h11 rejects, but in one way
+only, so that its responses must agree with what h11 makes of the bytes rewritten. A refusal: a
+server may refuse what h11 accepts, and end the connection.
 """
 
 from __future__ import annotations
@@ -46,9 +48,11 @@ class Lenient(Flag):
     SPACES = auto()
     #: HTTP/1.0 with ``Connection: keep-alive`` stays open. RFC 9112, 9.3; h11 always closes.
     KEEP_ALIVE = auto()
-    #: A length may have any number of leading zeros. RFC 9110, 8.6, and RFC 9112, 7.1; h11 accepts 20 digits.
+    #: A length may have any number of leading zeros. RFC 9110, 8.6, and RFC 9112, 7.1; h11 accepts
+    #: 20 digits.
     ZEROS = auto()
-    #: Protocols of the same syntax count as HTTP: llhttp accepts RTSP/1.0 and ICE/1.0 without saying so.
+    #: Protocols of the same syntax count as HTTP: llhttp accepts RTSP/1.0 and ICE/1.0 without
+    #: saying so.
     PROTOCOL = auto()
 
 
@@ -71,7 +75,9 @@ def rewritten(data: bytes, lenient: Lenient) -> bytes:
 
 
 def refusable(request: h11.Request, head: bytes) -> str:
-    """The name of the allowance by which a request that h11 accepts may be refused; empty without one."""
+    """The name of the allowance by which a request that h11 accepts may be refused; empty without
+    one.
+    """
     headers = request.headers
     if request.method not in _METHODS:
         return "a method that no resource here has (501)"

@@ -1,4 +1,6 @@
-"""The load: many connections in one thread, each with a stream of cases; every wrong response is a `Failure`."""
+"""The load: many connections in one thread, each with a stream of cases; every wrong response is a
+`Failure`.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from benchmarks.httpfuzz.oracle import Tail
 from benchmarks.httpfuzz.responses import Garbled
 from benchmarks.httpfuzz.streams import Failure, FuzzStream
 
-#: Seconds without a byte after which a client without a response ends its side; one of so many such clients waits for the
-#: server's time limit instead; the most streams that wait for their end at the same time.
+#: Seconds without a byte after which a client without a response ends its side; one of so many such
+#: clients waits for the server's time limit instead; the most streams that wait for their end at
+#: the same time.
 _QUIET_S, _PATIENT, _PARKED = 0.15, 20, 400
 _WAITING = (Tail.PARTIAL, Tail.WAITING)
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
@@ -52,7 +55,9 @@ class _FuzzConnection:
         self.sock.shutdown(socket.SHUT_WR)
 
     def decided(self) -> bool:
-        """Whether nothing more has to be waited for: the last response has arrived, or one that must not exist."""
+        """Whether nothing more has to be waited for: the last response has arrived, or one that
+        must not exist.
+        """
         wants, tail = self.stream.expectation.responses, self.stream.expectation.tail
         if self.stream.cut or (tail is Tail.OPEN and self.received.count(b"HTTP/1.") < len(wants)):
             return False
@@ -62,15 +67,18 @@ class _FuzzConnection:
             return False
         if not parsed or not parsed[-1].whole or parsed[-1].closes:
             return False
-        # More responses than expected are all waited for, since by a lenient reading all of them may be right.
+        # More responses than expected are all waited for, since by a lenient reading all of them
+        # may be right.
         return parsed[-1].id == b"canary" or (tail is Tail.OPEN and len(parsed) >= len(wants))
 
 
 @dataclass
 class FuzzClient:
-    """Sends streams to a server. ``limit``: seconds after which a connection that should have ended is a failure.
+    """Sends streams to a server. ``limit``: seconds after which a connection that should have ended
+    is a failure.
 
-    Nothing more is sent after ``max_failures`` or ``seconds``. ``progress`` is called with the number of cases that are done.
+    Nothing more is sent after ``max_failures`` or ``seconds``. ``progress`` is called with the
+    number of cases that are done.
     """
 
     port: int

@@ -1,4 +1,6 @@
-"""Requests in parts, which are mutated part by part and byte by byte; the same seed and number give the same bytes."""
+"""Requests in parts, which are mutated part by part and byte by byte; the same seed and number give
+the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ _MUTATIONS = (0, 1, 1, 1, 1, 2, 2, 3)
 
 @dataclass(frozen=True, slots=True)
 class FuzzCase:
-    """The bytes of one request; ``ends``: they are truncated and the client ends its side after them."""
+    """The bytes of one request; ``ends``: they are truncated and the client ends its side after
+    them.
+    """
 
     number: int
     data: bytes
@@ -23,7 +27,10 @@ class FuzzCase:
 
 @dataclass(slots=True)
 class Draft:
-    """A request's parts. ``headers``: name, separator, value, line end. ``chunks``: size, extension, line end, data, line end."""
+    """A request's parts. ``headers``: name, separator, value, line end.
+
+    ``chunks``: size, extension, line end, data, line end.
+    """
 
     number: int
     method: bytes

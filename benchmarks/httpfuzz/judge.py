@@ -16,13 +16,17 @@ _BEFORE_THE_BODY = (404, 405, 413, 415, 422)
 
 
 def judged(data: bytes, expectation: Expectation, received: bytes, *, ended: bool, cut: bool) -> tuple[str, str]:
-    """The fault, and the allowance that was used; either may be empty. ``cut``: the client ended its side after the bytes."""
+    """The fault, and the allowance that was used; either may be empty.
+
+    ``cut``: the client ended its side after the bytes.
+    """
     fault, used = _by(expectation, received, ended=ended, cut=cut)
     if not fault:
         return "", used
     for lenient in READINGS[1:]:
         lenient_expectation = oracle.read(data, lenient)
-        # A client that waited for the end that the first expectation has may have waited until the server's time limit.
+        # A client that waited for the end that the first expectation has may have waited until the
+        # server's time limit.
         ends = (ended, False) if lenient_expectation.tail is Tail.OPEN else (ended,)
         if lenient_expectation != expectation and not all(
             _by(lenient_expectation, received, ended=end, cut=cut)[0] for end in ends
@@ -96,7 +100,8 @@ def _tail(expectation: Expectation, parsed: Sequence[ParsedResponse], *, ended: 
         partial = tail in (Tail.PARTIAL, Tail.WAITING) or cut
         return "" if partial else f"ended without a response: {tail.value} ({expectation.reason})"
     response = parsed[0]
-    # A refused head's own id may be returned, and what follows an invalid line may be part of that head.
+    # A refused head's own id may be returned, and what follows an invalid line may be part of that
+    # head.
     own = response.status >= HTTPStatus.BAD_REQUEST and response.closes and response.id in expectation.head
     if response.id.startswith((b"canary", b"hidden-")) and not own:
         return f"responded to {response.id!r}, which follows: {tail.value} ({expectation.reason})"

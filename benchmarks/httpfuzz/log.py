@@ -1,4 +1,7 @@
-"""A server's log while it is fuzzed. Each piece is inspected and then discarded, so that the log may be long."""
+"""A server's log while it is fuzzed.
+
+Each piece is inspected and then discarded, so that the log may be long.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ _SHOWN = 3
 
 
 class Log:
-    """The file ``path``, to which the server appends. ``found`` counts the signs, ``shown`` has excerpts around some of them."""
+    """The file ``path``, to which the server appends.
+
+    ``found`` counts the signs, ``shown`` has excerpts around some of them.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -24,7 +30,9 @@ class Log:
         self.shown: list[str] = []
 
     def inspect(self) -> None:
-        """Counts the signs of what must not be in the log, keeps some excerpts, and empties the file."""
+        """Counts the signs of what must not be in the log, keeps some excerpts, and empties the
+        file.
+        """
         data = self.path.read_bytes()
         os.truncate(self.path, 0)
         for name, sign in _SIGNS.items():

@@ -1,7 +1,9 @@
-"""How a server has to treat bytes: h11 parses them, and the rules of RFC 9112 that h11 does not enforce are enforced here.
+"""How a server has to treat bytes: h11 parses them, and the rules of RFC 9112 that h11 does not
+enforce are enforced here.
 
-A connection's bytes are complete requests and what follows the last of them, the tail: nothing, a request that must be refused, or
-an incomplete one. Nothing after a tail other than `Tail.OPEN` may get a response.
+A connection's bytes are complete requests and what follows the last of them, the tail: nothing, a
+request that must be refused, or an incomplete one. Nothing after a tail other than `Tail.OPEN` may
+get a response.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ class Tail(Enum):
 class ExpectedResponse:
     """The response to a complete request.
 
-    ``id``: the one that it must carry, where that is known; ``body``: whether the request has one; ``refusable``: the allowance by
-    which the request may be refused.
+    ``id``: the one that it must carry, where that is known; ``body``: whether the request has one;
+    ``refusable``: the allowance by which the request may be refused.
     """
 
     method: bytes
@@ -57,7 +59,9 @@ class ExpectedResponse:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """The expected responses, and what follows them; ``reason``: why the connection ends; ``head``: one that must be refused."""
+    """The expected responses, and what follows them; ``reason``: why the connection ends; ``head``:
+    one that must be refused.
+    """
 
     responses: tuple[ExpectedResponse, ...]
     tail: Tail
@@ -94,7 +98,9 @@ def read(data: bytes, lenient: Lenient = Lenient.NOTHING) -> Expectation:
 
 
 def _one(data: bytes, lenient: Lenient) -> tuple[ExpectedResponse | None, Tail, str, bytes]:
-    """The response to the first request, what becomes of the connection, why, and the bytes after the request."""
+    """The response to the first request, what becomes of the connection, why, and the bytes after
+    the request.
+    """
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST)
     parser.receive_data(data)
     tail = Tail.REFUSED

@@ -1,4 +1,6 @@
-"""The variants of each part of a request that mutations choose from; most are invalid in a way that some server has accepted."""
+"""The variants of each part of a request that mutations choose from; most are invalid in a way that
+some server has accepted.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Parses what a server sent, strictly: bytes that are not a valid response are a failure of their own."""
+"""Parses what a server sent, strictly: bytes that are not a valid response are a failure of their
+own.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class Garbled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ParsedResponse:
-    """A response; ``whole``: its body is complete; ``closes``: it announces the end of the connection."""
+    """A response; ``whole``: its body is complete; ``closes``: it announces the end of the
+    connection.
+    """
 
     status: int
     id: bytes
@@ -30,7 +34,10 @@ class ParsedResponse:
 
 
 def read(data: bytes, methods: Sequence[bytes]) -> list[ParsedResponse]:
-    """The final responses to requests with these methods. The last one may be incomplete. Raises `Garbled`."""
+    """The final responses to requests with these methods. The last one may be incomplete.
+
+    Raises `Garbled`.
+    """
     responses: list[ParsedResponse] = []
     while data:
         end = data.find(b"\r\n\r\n")

@@ -20,7 +20,8 @@ _DETAIL = re.compile(r"\d+|\b(?:bytearray\()?b(['\"]).*")
 class FuzzStream:
     """The bytes that one connection carries at a time.
 
-    ``cut``: the client ends its side after them; ``split``: where they are sent in two parts, if not 0.
+    ``cut``: the client ends its side after them; ``split``: where they are sent in two parts, if
+    not 0.
     """
 
     first: int
@@ -33,7 +34,9 @@ class FuzzStream:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A fault and the bytes that caused it; ``before``: what the connection had carried before them."""
+    """A fault and the bytes that caused it; ``before``: what the connection had carried before
+    them.
+    """
 
     stream: FuzzStream
     fault: str
@@ -47,7 +50,9 @@ class Failure:
 
 
 def streams(seed: int, first: int, count: int, max_depth: int = 6) -> Iterator[FuzzStream]:
-    """The cases from ``first`` on, in streams of up to ``most`` valid ones, or up to the first invalid one; then a canary."""
+    """The cases from ``first`` on, in streams of up to ``most`` valid ones, or up to the first
+    invalid one; then a canary.
+    """
     number, last = first, first + count
     while number < last:
         chance, begun = random.Random(seed << 41 | number), number

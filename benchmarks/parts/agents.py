@@ -19,7 +19,9 @@ def measure(run: Run) -> list[Record]:
 
 
 def shares(count: int, cores: list[int]) -> list[list[int]]:
-    """The cores of each of ``count`` agents: the same number for each, or one shared core where there are too few."""
+    """The cores of each of ``count`` agents: the same number for each, or one shared core where
+    there are too few.
+    """
     if count >= len(cores):
         return [[cores[number % len(cores)]] for number in range(count)]
     each = len(cores) // count

@@ -1,4 +1,6 @@
-"""Round trips to the agent, with a model that returns its input, and to a plain unix socket that does the same."""
+"""Round trips to the agent, with a model that returns its input, and to a plain unix socket that
+does the same.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ _MIN_CALLS = 5
 
 
 def measure(run: Run) -> list[Record]:
-    """Records by ``way`` and ``size``: milliseconds, GB/s in both directions together, CPU time of the agent."""
+    """Records by ``way`` and ``size``: milliseconds, GB/s in both directions together, CPU time of
+    the agent.
+    """
     with tempfile.TemporaryDirectory() as folder:
         echo.save(Path(folder))
         places = [
@@ -81,7 +85,9 @@ def _connected(path: str) -> socket.socket:
 
 
 def repeated(call: Callable[[], object], seconds: float) -> list[float]:
-    """The seconds of each call, for a time and at least five times, after as many that do not count."""
+    """The seconds of each call, for a time and at least five times, after as many that do not
+    count.
+    """
     for _ in range(_MIN_CALLS):
         call()
     durations: list[float] = []

@@ -1,4 +1,6 @@
-"""Requests at given rates, however late responses are; latency counts from when each should have been sent."""
+"""Requests at given rates, however late responses are; latency counts from when each should have
+been sent.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,15 @@ _CONNECTIONS, _CLIENTS = 256, 32
 #: The overload, and the load before and after it, as shares of the capacity.
 _OVERLOAD, _BESIDE = 1.5, 0.5
 _LONGEST_S = 30.0
-#: Latency has recovered when the median of this many consecutive responses is below twice the median before the overload.
+#: Latency has recovered when the median of this many consecutive responses is below twice the
+#: median before the overload.
 _WINDOW = 10
 
 
 def measure(run: Run) -> list[Record]:
-    """Records by ``load``: a share of the ``capacity`` measured just before, or a rate; one is an overload with its recovery."""
+    """Records by ``load``: a share of the ``capacity`` measured just before, or a rate; one is an
+    overload with its recovery.
+    """
     records: list[Record] = []
     for repeat in range(run.plan.repeats):
         with targets.ours("unix").run() as running:
@@ -60,7 +65,8 @@ def _overload(run: Run, running: targets.Running, messages: list[tuple[str, int]
 
 
 def recovered(answers: list[tuple[float, float]], limit_ms: float) -> float | None:
-    """When latency had recovered: the first second from which a window's median is at most ``limit_ms``; None: never.
+    """When latency had recovered: the first second from which a window's median is at most
+    ``limit_ms``; None: never.
 
     ``answers``: (second, milliseconds).
     """

@@ -1,4 +1,6 @@
-"""The function's CPU time for a request, in microseconds: the whole under load, and each part by calling it alone."""
+"""The function's CPU time for a request, in microseconds: the whole under load, and each part by
+calling it alone.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ _SERVER, _APP = "HTTP server: frame, gather, hand-off", "application: route, req
 
 
 def measure(run: Run) -> list[Record]:
-    """Records of ``what`` (``part`` of the ``whole``, or ``beside`` it) in ``us``; of a ``json`` library: ``loads``, ``dumps`` in us."""
+    """Records of ``what`` (``part`` of the ``whole``, or ``beside`` it) in ``us``; of a ``json``
+    library: ``loads``, ``dumps`` in us.
+    """
     records: list[Record] = []
     with tempfile.TemporaryDirectory() as folder:
         model = tiny(Path(folder) / "tiny.pt")
@@ -123,7 +127,9 @@ def _parts(run: Run, place: str, model: Path) -> Iterator[Record]:
 
 
 def _application(service: ClassifyService, bodies: Callable[[], bytes], classified: Classification) -> Iterator[float]:
-    """The application with a classifier that returns at once: with a log of errors alone, and with one of every request."""
+    """The application with a classifier that returns at once: with a log of errors alone, and with
+    one of every request.
+    """
     app: Any = create_app(service, Access(service))
     service.classifier.classify = lambda *_: classified  # type: ignore[method-assign]
 

@@ -1,4 +1,6 @@
-"""Idle sessions: the memory that they hold in the agent, and the latency of an active client beside them."""
+"""Idle sessions: the memory that they hold in the agent, and the latency of an active client beside
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Cold starts: from spawning a function to its first response, beside ``import torch`` and a hello-world on the same server."""
+"""Cold starts: from spawning a function to its first response, beside ``import torch`` and a
+hello-world on the same server.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _TORCH_EVERY = 4
 
 
 def measure(run: Run) -> list[Record]:
-    """Records by ``what`` (function, hello, torch): ``seconds``; for the function also ``phases`` and ``memory``."""
+    """Records by ``what`` (function, hello, torch): ``seconds``; for the function also ``phases``
+    and ``memory``.
+    """
     records: list[Record] = []
     compile_all()
     with servers.agent() as agent:

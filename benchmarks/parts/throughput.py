@@ -1,4 +1,6 @@
-"""Closed loop: requests a second and latency of plain torch, the function by each kind of address, and other servers, in turn."""
+"""Closed loop: requests a second and latency of plain torch, the function by each kind of address,
+and other servers, in turn.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,16 @@ from benchmarks.texts import LONGEST, mixed, several, single
 from loadkit.stats import percentile
 from loadkit.usage import memory_mib
 
-#: The loads that are measured with few numbers of clients: many texts in a request, texts of very different lengths.
+#: The loads that are measured with few numbers of clients: many texts in a request, texts of very
+#: different lengths.
 _SEVERAL, _SEVERAL_CLIENTS, _MIXED_CLIENTS = 16, 8, (8, 32)
 
 
 def measure(run: Run) -> list[Record]:
     """Records by ``target``, ``load`` (single, several, mixed) and ``clients``.
 
-    Those of plain torch have the load ``alone``, and the agent's ``largest`` batch, measured with them.
+    Those of plain torch have the load ``alone``, and the agent's ``largest`` batch, measured with
+    them.
     """
     records: list[Record] = []
     every = [targets.ours(scheme) for scheme in targets.SCHEMES]

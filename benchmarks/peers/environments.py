@@ -1,4 +1,6 @@
-"""The environments of the other model servers, how they are installed, and the settings with which each was fastest."""
+"""The environments of the other model servers, how they are installed, and the settings with which
+each was fastest.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _BODY = json.dumps({"text": TEXT})
 
 @dataclass(frozen=True)
 class PeerServer:
-    """A model server; ``settings``: workers, torch's threads in each, rows of a batch, milliseconds that a batch waits for rows."""
+    """A model server; ``settings``: workers, torch's threads in each, rows of a batch, milliseconds
+    that a batch waits for rows.
+    """
 
     name: str
     version: str
@@ -39,7 +43,9 @@ class PeerServer:
         return ", ".join(f"{name} {value}" for name, value in self.settings.items())
 
     def install(self) -> None:
-        """Creates the environment unless it exists; ``TORCH_INDEX`` has the same meaning as for ``make``."""
+        """Creates the environment unless it exists; ``TORCH_INDEX`` has the same meaning as for
+        ``make``.
+        """
         folder = ROOT / f".venv-{self.name}"
         if (folder / "installed").exists():
             return
@@ -56,7 +62,8 @@ class PeerServer:
         """Runs the server during the block; it has answered a request when the block begins."""
         port = free_port()
         env = {f"PEER_{name.upper()}": str(value) for name, value in self.settings.items()}
-        # As in the agent, waiting threads do not spin. torch would warn about a missing numpy that it does not need.
+        # As in the agent, waiting threads do not spin. torch would warn about a missing numpy that
+        # it does not need.
         env |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "10000"}
         env |= {"OMP_NUM_THREADS": str(self.settings["threads"]), "PORT": str(port), "PYTHONWARNINGS": "ignore"}
         with ended(spawn([self.python, "-m", f"benchmarks.peers.{self.name}_worker"], env)) as process:
@@ -64,12 +71,14 @@ class PeerServer:
             yield Running((port,), self.path, {self.name: [process.pid]})
 
 
-#: The servers with their fastest settings; ``python -m benchmarks --only tune --peers`` measures the alternatives.
+#: The servers with their fastest settings; ``python -m benchmarks --only tune --peers`` measures
+#: the alternatives.
 PEERS = (
     PeerServer("mosec", "0.9.8", "/inference", {"workers": 2, "threads": 1, "batch": 1, "wait_ms": 0}),
     PeerServer("litserve", "0.2.19", "/predict", {"workers": 2, "threads": 1, "batch": 1, "wait_ms": 0}),
 )
-#: The alternatives: one process for both cores or one for each; no batches, small and large ones; short and long waits.
+#: The alternatives: one process for both cores or one for each; no batches, small and large ones;
+#: short and long waits.
 SETTINGS = tuple(
     {"workers": workers, "threads": threads, "batch": batch, "wait_ms": wait}
     for workers, threads in ((1, 2), (2, 1))

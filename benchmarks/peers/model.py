@@ -1,4 +1,6 @@
-"""The shipped model as other servers run it: the same file and tokenizer, with torch in the worker's own process."""
+"""The shipped model as other servers run it: the same file and tokenizer, with torch in the
+worker's own process.
+"""
 
 from __future__ import annotations
 

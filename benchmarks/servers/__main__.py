@@ -1,4 +1,6 @@
-"""Compares HTTP servers for a function: CPU time for a request, requests a second, start and memory, in turn."""
+"""Compares HTTP servers for a function: CPU time for a request, requests a second, start and
+memory, in turn.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ _OWN = ROOT / ".venv-servers/bin/python"
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
 @options(ServersConfig)
 def main(**values: Any) -> None:
-    """Compares HTTP servers under a stub Flask application: a table in Markdown. Servers that are not installed are left out."""
+    """Compares HTTP servers under a stub Flask application: a table in Markdown.
+
+    Servers that are not installed are left out.
+    """
     config = ServersConfig(**values)
     python = str(config.python or (_OWN if _OWN.exists() else sys.executable))
     names = [name for name in config.only if _installed(python, name)]

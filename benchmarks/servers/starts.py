@@ -1,4 +1,7 @@
-"""Starts one server: ``python -m benchmarks.servers.starts NAME PORT``. Each imports its own packages, which are part of its cost."""
+"""Starts one server: ``python -m benchmarks.servers.starts NAME PORT``.
+
+Each imports its own packages, which are part of its cost.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,9 @@ def _application() -> Application:
 
 @dataclass(frozen=True)
 class ComparedServer:
-    """A server; ``about``: its name in tables; ``module``: what it imports; ``needs``: the package that has it."""
+    """A server; ``about``: its name in tables; ``module``: what it imports; ``needs``: the package
+    that has it.
+    """
 
     about: str
     module: str

@@ -22,7 +22,9 @@ from vaccel_common.commandline import options
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
 @options(SimulateConfig)
 def main(**values: Any) -> None:
-    """Simulates every packing rule under every load: p50, p99, requests a second, the worst wait of any request."""
+    """Simulates every packing rule under every load: p50, p99, requests a second, the worst wait of
+    any request.
+    """
     config = SimulateConfig(**values)
     if config.fit:
         from benchmarks.simulate.grid import measure

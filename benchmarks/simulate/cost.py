@@ -11,7 +11,9 @@ from agent.engines.cost import Cost
 
 @dataclass(frozen=True)
 class Machine:
-    """A cost model; ``alone``: the share of a batch's time on one thread that it takes with every core."""
+    """A cost model; ``alone``: the share of a batch's time on one thread that it takes with every
+    core.
+    """
 
     cost: Cost
     alone: float = 1.0
@@ -26,7 +28,8 @@ class Machine:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
-#: Fitted to one core of an AMD EPYC (family 26) with the shipped model; ``--fit`` measures another machine.
+#: Fitted to one core of an AMD EPYC (family 26) with the shipped model; ``--fit`` measures another
+#: machine.
 DEFAULT = Machine(Cost(a=0.0009, b=0.0001, c=0.000095, d=1.5e-7), alone=0.7)
 
 

@@ -19,7 +19,9 @@ _KEY = "model"
 
 @dataclass(frozen=True, slots=True)
 class SimulatedRequest:
-    """A request's times in seconds; ``ahead``: requests that waited when it arrived; ``batches``: those begun until its own."""
+    """A request's times in seconds; ``ahead``: requests that waited when it arrived; ``batches``:
+    those begun until its own.
+    """
 
     length: int
     arrived: float
@@ -31,7 +33,9 @@ class SimulatedRequest:
 
 @dataclass(frozen=True)
 class RuleSummary:
-    """The figures of a rule under a workload; ``short_p99_ms``: of the requests that are not longer than the median."""
+    """The figures of a rule under a workload; ``short_p99_ms``: of the requests that are not longer
+    than the median.
+    """
 
     p50_ms: float
     p99_ms: float

@@ -1,4 +1,6 @@
-"""Measures the grid of batches that the cost model is fitted to: the agent's program on one thread, in a process of its own."""
+"""Measures the grid of batches that the cost model is fitted to: the agent's program on one thread,
+in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def measure(times: int = 7) -> Machine:
 
 
 def main() -> None:
-    """Prints the points, and the share of its time on one thread that one row takes with every core."""
+    """Prints the points, and the share of its time on one thread that one row takes with every
+    core.
+    """
     device, times = TorchDevice("cpu", available()), int(sys.argv[1])
     program = load(_MODEL, device)
     points = [(rows, length, _median(program, rows, length, times)) for length in _LENGTHS for rows in _ROWS]

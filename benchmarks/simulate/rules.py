@@ -18,23 +18,30 @@ class Waiting:
     shape: Shape
 
 
-#: The waiting requests (oldest first), the time, the number of free workers -> the indices of those that run next.
+#: The waiting requests (oldest first), the time, the number of free workers -> the indices of those
+#: that run next.
 Rule = Callable[[Sequence[Waiting], float, int], list[int]]
 
 
 def share(waiting: Sequence[Waiting], limits: BatchLimits, free: int) -> BatchLimits:
-    """The limits with so few rows that the other free workers get work too, as in `agent.batching.batcher`."""
+    """The limits with so few rows that the other free workers get work too, as in
+    `agent.batching.batcher`.
+    """
     rows = -(-sum(request.shape.rows for request in waiting) // max(1, free))
     return replace(limits, rows=min(limits.rows, max(1, rows)))
 
 
 def packed(cost: Cost, limits: BatchLimits) -> Rule:
-    """The shipped rule: the oldest request, and those nearest in length while running them together is faster."""
+    """The shipped rule: the oldest request, and those nearest in length while running them together
+    is faster.
+    """
     return lambda waiting, _, free: pack([request.shape for request in waiting], share(waiting, limits, free), cost)
 
 
 def padded(rows: int, padding: float) -> Rule:
-    """The oldest request, and those nearest in length, while padding is at most the share ``padding`` of the batch."""
+    """The oldest request, and those nearest in length, while padding is at most the share
+    ``padding`` of the batch.
+    """
 
     def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
         max_rows = share(waiting, BatchLimits(rows=rows), free).rows
@@ -56,7 +63,9 @@ def arrival(rows: int) -> Rule:
 
 
 def window(size: int, rows: int) -> Rule:
-    """Of the ``size`` oldest requests sorted by length: the run of neighbours with the oldest one that has the least padding."""
+    """Of the ``size`` oldest requests sorted by length: the run of neighbours with the oldest one
+    that has the least padding.
+    """
 
     def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
         ordered = _by_length(waiting, range(min(size, len(waiting))))
@@ -67,7 +76,9 @@ def window(size: int, rows: int) -> Rule:
 
 
 def cheapest(cost: Cost, rows: int) -> Rule:
-    """Of all runs of neighbours in length with the oldest request: the one that takes the least time for each row."""
+    """Of all runs of neighbours in length with the oldest request: the one that takes the least
+    time for each row.
+    """
 
     def rule(waiting: Sequence[Waiting], _: float, free: int) -> list[int]:
         ordered = _by_length(waiting, range(len(waiting)))
@@ -79,7 +90,9 @@ def cheapest(cost: Cost, rows: int) -> Rule:
 
 
 def shortest(cost: Cost, rows: int, bound: float) -> Rule:
-    """The shortest first; a request that has waited for ``bound`` seconds goes first, with those nearest in length."""
+    """The shortest first; a request that has waited for ``bound`` seconds goes first, with those
+    nearest in length.
+    """
 
     def rule(waiting: Sequence[Waiting], now: float, free: int) -> list[int]:
         limits = share(waiting, BatchLimits(rows=rows), free)

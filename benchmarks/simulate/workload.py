@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from agent.engines.cost import Cost
 from benchmarks.schedule import Segment, times
 
-#: Seconds between the requests of a burst, and between a response and its client's next request, which the function takes.
+#: Seconds between the requests of a burst, and between a response and its client's next request,
+#: which the function takes.
 GAP = 0.0005
 TURN = 0.001
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Requests with these ``lengths``: an open loop sends them at ``times``, a closed one has ``clients`` that send them in turn."""
+    """Requests with these ``lengths``: an open loop sends them at ``times``, a closed one has
+    ``clients`` that send them in turn.
+    """
 
     name: str
     lengths: Sequence[int]

@@ -19,8 +19,8 @@ from vaccel_common.commandline import options
 def main(**values: Any) -> None:
     """Measures normal clients beside others, and prints tables in Markdown.
 
-    The others send a byte a second, to every route and with every content type; or never read a response; or hold more connections
-    than the function has descriptors.
+    The others send a byte a second, to every route and with every content type; or never read a
+    response; or hold more connections than the function has descriptors.
     """
     config = SlowConfig(**values)
     raise_file_limit()

@@ -1,4 +1,6 @@
-"""Normal clients alone and beside slow ones, in turn: their latency and refusals, the function's threads and memory."""
+"""Normal clients alone and beside slow ones, in turn: their latency and refusals, the function's
+threads and memory.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ _WARM_S = 1.0
 class SlowPlan:
     """One comparison; times in seconds.
 
-    ``rounds`` of measurements alone and beside ``slow`` clients, which connect ``over`` some time; ``settle``: the time after that
-    and before the measurement.
+    ``rounds`` of measurements alone and beside ``slow`` clients, which connect ``over`` some time;
+    ``settle``: the time after that and before the measurement.
     """
 
     kind: str
@@ -60,7 +62,9 @@ class SlowResult:
     seen: SlowCounts
 
     def ratios(self) -> list[float]:
-        """Each median beside the slow clients, divided by the mean of the medians before and after it, so that drift cancels out."""
+        """Each median beside the slow clients, divided by the mean of the medians before and after
+        it, so that drift cancels out.
+        """
         around = zip(self.alone, self.alone[1:], strict=False)
         return [
             2 * each.median / (before.median + after.median) for each, (before, after) in zip(self.beside, around, strict=True)

@@ -1,6 +1,8 @@
-"""The process that runs the slow clients: one thread, raw sockets, epoll, since it shares the cores with what is measured.
+"""The process that runs the slow clients: one thread, raw sockets, epoll, since it shares the cores
+with what is measured.
 
-``python -m benchmarks.slow.clients`` reads a `SlowJob` from standard input, and prints its counts when that ends.
+``python -m benchmarks.slow.clients`` reads a `SlowJob` from standard input, and prints its counts
+when that ends.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from benchmarks.slow.scripts import Script
 from loadkit.processes import ROOT, raise_file_limit
 
 KINDS = {"dripping": scripts.dripping, "deaf": scripts.deaf, "idle": scripts.idle, "begun": scripts.begun}
-#: Seconds between two turns of the loop, which serves all clients that are due: a wake-up for each byte would cost more.
+#: Seconds between two turns of the loop, which serves all clients that are due: a wake-up for each
+#: byte would cost more.
 _TICK_S = 0.01
 #: The receive buffer of a client that reads nothing.
 _DEAF_BUFFER = 4096
@@ -31,7 +34,9 @@ _DEAF_BUFFER = 4096
 
 @dataclass(frozen=True)
 class SlowJob:
-    """``count`` clients of a kind, which connect ``over`` some seconds; each sends a byte every ``pause`` seconds."""
+    """``count`` clients of a kind, which connect ``over`` some seconds; each sends a byte every
+    ``pause`` seconds.
+    """
 
     port: int
     kind: str
@@ -42,7 +47,9 @@ class SlowJob:
 
 @dataclass
 class SlowCounts:
-    """What the clients saw; ``answers``: connections by the first status, or by how they ended without one."""
+    """What the clients saw; ``answers``: connections by the first status, or by how they ended
+    without one.
+    """
 
     answers: Counter[str] = field(default_factory=Counter)
     connections: int = 0
@@ -78,12 +85,15 @@ class SlowClients:
         self.seen = SlowCounts()
         clients = (_SlowClient(kinds[number % len(kinds)]) for number in range(job.count))
         now = time.perf_counter()
-        #: When each client is due; the number decides between clients that are due at the same time.
+        #: When each client is due; the number decides between clients that are due at the same
+        #: time.
         self._due = [(now + number * job.over / job.count, number, client) for number, client in enumerate(clients)]
         self._number = job.count
 
     def tick(self) -> None:
-        """Lets the clients that are due send, and reads what the server has sent to those that read."""
+        """Lets the clients that are due send, and reads what the server has sent to those that
+        read.
+        """
         now = time.perf_counter()
         while self._due and self._due[0][0] <= now:
             due, _, client = heapq.heappop(self._due)
@@ -169,7 +179,10 @@ class SlowClients:
 
 @contextlib.contextmanager
 def beside(job: SlowJob, seen: SlowCounts) -> Iterator[int]:
-    """Runs the clients in a process of their own during the block, and yields its id. Their counts are added to ``seen``."""
+    """Runs the clients in a process of their own during the block, and yields its id.
+
+    Their counts are added to ``seen``.
+    """
     command = [sys.executable, "-m", "benchmarks.slow.clients"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin

@@ -1,4 +1,6 @@
-"""A function with fewer descriptors than connections: whether new clients get responses, and how much it logs."""
+"""A function with fewer descriptors than connections: whether new clients get responses, and how
+much it logs.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,9 @@ _NAMES = {"idle": "idle; closed ones connect again", "begun": "with an incomplet
 class DescriptorResult:
     """What new clients saw, and what the function did meanwhile.
 
-    ``during``: each new client's status (0: none) and seconds; ``after``: seconds until a new client got a response once all
-    others had left. ``lines``: log lines a second, without those of the new clients' requests; ``files``: descriptors in use.
+    ``during``: each new client's status (0: none) and seconds; ``after``: seconds until a new
+    client got a response once all others had left. ``lines``: log lines a second, without those of
+    the new clients' requests; ``files``: descriptors in use.
     """
 
     kind: str

@@ -1,5 +1,6 @@
-"""What slow clients send: to every route and with every content type byte by byte, many requests whose responses are never read,
-or nothing."""
+"""What slow clients send: to every route and with every content type byte by byte, many requests
+whose responses are never read, or nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ _INFER = "/v2/models/tweets/infer"
 
 @dataclass(frozen=True)
 class Script:
-    """One kind of client: it sends ``first`` at once and ``rest`` byte by byte; or ``first`` and then ``over_and_over``, and never reads."""
+    """One kind of client: it sends ``first`` at once and ``rest`` byte by byte; or ``first`` and
+    then ``over_and_over``, and never reads.
+    """
 
     name: str
     first: bytes
@@ -29,14 +32,18 @@ class Script:
 
 
 def dripping() -> list[Script]:
-    """A byte a second: each way in, with a length and in chunks; for each route also from the first byte of the head."""
+    """A byte a second: each way in, with a length and in chunks; for each route also from the first
+    byte of the head.
+    """
     bodies = [_whole(way, chunked=chunked) for way in ways() for chunked in (False, True)]
     heads = [_whole(way, chunked=False) for way in ways() if way.name in _SLOW_HEADS]
     return [*bodies, *(Script(f"{script.name}, from its first byte", b"", script.first + script.rest) for script in heads)]
 
 
 def deaf() -> list[Script]:
-    """Requests with large responses that cost the model nothing and are never read: pipelined, and as a stream of lines."""
+    """Requests with large responses that cost the model nothing and are never read: pipelined, and
+    as a stream of lines.
+    """
     get = head("GET", "/openapi.json", {})
     errors = json.dumps({"texts": [""] * 128, "errors": "item"}).encode()
     refused = post("/classify", errors)
@@ -86,7 +93,8 @@ def ways() -> Sequence[Way]:
         # Not supported; the body is gathered like any other before it is refused.
         Way("multipart", "/classify", {"Content-Type": form}, parts),
         Way("lines", "/classify", {"Content-Type": _LINES}, text + b"\n"),
-        # Each line is complete within READ_TIMEOUT_S, so the stream continues, with an error for each line.
+        # Each line is complete within READ_TIMEOUT_S, so the stream continues, with an error for
+        # each line.
         Way("short lines", "/classify", {"Content-Type": _LINES}, b"{}\n" * 100),
         Way("event, binary", "/", {"Content-Type": "application/json", **events}, text),
         Way("event, structured", "/", {"Content-Type": "application/cloudevents+json"}, _structured()),
@@ -106,6 +114,7 @@ def _structured() -> bytes:
 def _whole(way: Way, *, chunked: bool) -> Script:
     framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(way.body))}
     body = chunk(way.body) + LAST_CHUNK if chunked else way.body
-    # The connection ends with the response, however much the client has sent; the client then connects again.
+    # The connection ends with the response, however much the client has sent; the client then
+    # connects again.
     first = head("POST", way.path, {**way.headers, **framing, "Connection": "close"})
     return Script(f"{way.name}, {'chunked' if chunked else 'length'}", first, body)

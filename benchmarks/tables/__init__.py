@@ -8,7 +8,8 @@ from benchmarks.markdown import table
 from benchmarks.results import Results
 from benchmarks.tables import load, parts
 
-#: Name of a marker -> the part of the results that it shows, and the function that formats the table.
+#: Name of a marker -> the part of the results that it shows, and the function that formats the
+#: table.
 TABLES: dict[str, tuple[str, Callable[[Results], str]]] = {
     "goals": ("throughput", load.goals),
     "throughput": ("throughput", load.throughput),

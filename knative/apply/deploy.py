@@ -28,7 +28,8 @@ def apply(
 ) -> None:
     """Applies the objects in their order and reports each.
 
-    Nothing is applied where a function needs Knative and the cluster lacks it or has one that is too old.
+    Nothing is applied where a function needs Knative and the cluster lacks it or has one that is
+    too old.
     """
     if any(is_function(obj) for obj in objects):
         serving.check(cluster, explain)
@@ -47,7 +48,9 @@ def _apply(cluster: Cluster, obj: Json, dry_run: bool) -> Applied:
 
 
 def _content(obj: Json) -> Json:
-    """The object without its status and versions: versions change with the status too, and a dry run never changes them."""
+    """The object without its status and versions: versions change with the status too, and a dry
+    run never changes them.
+    """
     versions = ("resourceVersion", "generation", "managedFields")
     metadata = {key: value for key, value in obj["metadata"].items() if key not in versions}
     return {**{key: value for key, value in obj.items() if key != "status"}, "metadata": metadata}

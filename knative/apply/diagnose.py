@@ -1,4 +1,6 @@
-"""Reads from the cluster why an object is not ready: its pods, their events and logs, the function's own explanation."""
+"""Reads from the cluster why an object is not ready: its pods, their events and logs, the
+function's own explanation.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ class Diagnosis:
         return f"; its log ends: {' | '.join(lines)}" if lines else ""
 
     def _problem(self, pod: Json) -> str:
-        """The function's own response to the readiness probe, since the probe's event has the status alone."""
+        """The function's own response to the readiness probe, since the probe's event has the
+        status alone.
+        """
         if not label(pod, SERVICE_LABEL):
             return ""
         ports = serving_container(pod["spec"]).get("ports") or [{}]
@@ -103,7 +107,9 @@ class Diagnosis:
         return [Reason("admission", message)] if message else []
 
     def _read(self, read: Callable[[], _T], default: _T) -> _T:
-        """What ``read`` returns, or the default where it fails: a diagnosis continues with what can be read."""
+        """What ``read`` returns, or the default where it fails: a diagnosis continues with what can
+        be read.
+        """
         try:
             return read()
         except KnativeError as error:

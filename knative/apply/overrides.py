@@ -59,7 +59,10 @@ class Overrides:
 
 
 def changed(objects: Iterable[Json], overrides: Overrides) -> list[Json]:
-    """Copies of the objects with the overrides. Raises `ConfigError` for an override that fits none of them."""
+    """Copies of the objects with the overrides.
+
+    Raises `ConfigError` for an override that fits none of them.
+    """
     copies = copy.deepcopy(list(objects))
     functions = [obj for obj in copies if is_function(obj)]
     agents = [obj for obj in copies if _has_agent(obj)]

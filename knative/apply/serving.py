@@ -16,7 +16,10 @@ _VERSION = "app.kubernetes.io/version"
 
 
 def check(cluster: Cluster, explain: Callable[[str], None]) -> None:
-    """Raises `NotInstalled` or `TooOld`. A version that cannot be read is accepted, and explained."""
+    """Raises `NotInstalled` or `TooOld`.
+
+    A version that cannot be read is accepted, and explained.
+    """
     cluster.resource(KNATIVE_SERVICE)
     label = version(cluster, explain)
     numbers = re.match(r"v?(\d+)\.(\d+)", label)
@@ -27,7 +30,9 @@ def check(cluster: Cluster, explain: Callable[[str], None]) -> None:
 
 
 def version(cluster: Cluster, explain: Callable[[str], None]) -> str:
-    """The version in the labels of its controller or its namespace; empty where neither has one that can be read."""
+    """The version in the labels of its controller or its namespace; empty where neither has one
+    that can be read.
+    """
     for kind, name, namespace in ((DEPLOYMENT, "controller", _PLACE), (NAMESPACE, _PLACE, None)):
         try:
             label = _labelled(cluster.get(kind, name, namespace))

@@ -79,7 +79,10 @@ def _knative_service(obj: Json) -> State:
 
 
 def complaints(obj: Json) -> list[Reason]:
-    """The reasons in the conditions of a Knative object or a Deployment. An inactive revision, one without traffic, is healthy."""
+    """The reasons in the conditions of a Knative object or a Deployment.
+
+    An inactive revision, one without traffic, is healthy.
+    """
     if "knative.dev" not in kind_of(obj).group:
         failed = condition(obj, "ReplicaFailure")
         return [Reason("admission", one_line(failed.get("message", "")))] if failed.get("status") == "True" else []

@@ -22,7 +22,8 @@ class Removed:
 def remove(
     cluster: Cluster, objects: Sequence[Json], *, everything: bool, report: Callable[[Removed], None]
 ) -> list[tuple[Json, str]]:
-    """Deletes the objects, the last one first, and reports each; those that are being deleted, with their uids.
+    """Deletes the objects, the last one first, and reports each; those that are being deleted, with
+    their uids.
 
     ``everything``: also those that another field manager has applied.
     """
@@ -42,7 +43,9 @@ def remove(
 
 
 def wait(cluster: Cluster, deleted: Sequence[tuple[Json, str]], *, timeout: float, poll: float) -> list[str]:
-    """Waits until the objects and what they own are gone; those that still exist after ``timeout`` seconds."""
+    """Waits until the objects and what they own are gone; those that still exist after ``timeout``
+    seconds.
+    """
     end = time.monotonic() + timeout
     while True:
         left = [obj for obj, uid in deleted if _exists(cluster, obj, uid)]

@@ -14,7 +14,9 @@ _CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerEr
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason; ``kind``: image, scheduling, probe, crash, config, admission, knative or starting."""
+    """One reason; ``kind``: image, scheduling, probe, crash, config, admission, knative or
+    starting.
+    """
 
     kind: str
     text: str
@@ -27,7 +29,10 @@ class Reason:
 
 
 def reasons(pod: Json, events: list[Json]) -> list[Reason]:
-    """Why a pod is not ready; nothing where it is ready or terminating. ``events``: those that involve it."""
+    """Why a pod is not ready; nothing where it is ready or terminating.
+
+    ``events``: those that involve it.
+    """
     if is_ready(pod) or is_ending(pod):
         return []
     if status_of(pod).get("phase") == "Failed":
@@ -41,7 +46,9 @@ def reasons(pod: Json, events: list[Json]) -> list[Reason]:
 
 
 def crashed(pod: Json) -> list[tuple[str, bool]]:
-    """The containers whose log may explain why they ended, and whether that is the log before the last restart."""
+    """The containers whose log may explain why they ended, and whether that is the log before the
+    last restart.
+    """
     ended = [status for status in _containers(pod) if not status.get("ready") and _ended(status)]
     return [(str(status["name"]), "terminated" not in (status.get("state") or {})) for status in ended]
 

@@ -1,4 +1,5 @@
-"""The four commands, between the options and the packages that do the work. Each fills the session's document.
+"""The four commands, between the options and the packages that do the work. Each fills the
+session's document.
 
 They raise `KnativeError`, and `ConfigError` for options that do not fit what is deployed.
 """

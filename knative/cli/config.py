@@ -1,4 +1,5 @@
-"""The options that several commands share, and those of ``deploy``, ``status`` and ``undeploy``, each declared once.
+"""The options that several commands share, and those of ``deploy``, ``status`` and ``undeploy``,
+each declared once.
 
 `knative.apply.overrides` and `knative.verify.config` declare the rest.
 """
@@ -15,7 +16,9 @@ from vaccel_common.options import option
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterConfig:
-    """Which cluster and namespace a command works with, and how it reports: the options of every command."""
+    """Which cluster and namespace a command works with, and how it reports: the options of every
+    command.
+    """
 
     namespace: str | None = option(
         Text("NAME"), flags=("-n", "--namespace"), help="The namespace of the objects.",

@@ -1,4 +1,6 @@
-"""The click commands of ``python -m knative``: their options come from the settings classes, their work from `commands`."""
+"""The click commands of ``python -m knative``: their options come from the settings classes, their
+work from `commands`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ _PART = click.argument("part", type=click.Choice(["agent", "function", "all"]), 
 
 @click.group(context_settings=_SETTINGS)
 def main() -> None:
-    """Deploys the agents and the function to Knative, shows their state, and verifies that they do what they promise.
+    """Deploys the agents and the function to Knative, shows their state, and verifies that they do
+    what they promise.
 
     Exit codes: 0; 1 with one line that says why and what to do; 2 for an invalid option.
     """
@@ -38,7 +41,8 @@ def main() -> None:
 def deploy(part: str, **values: Any) -> None:
     """Applies the objects of PART (agent, function or all), and waits until they are ready.
 
-    It may be repeated: an object that is already as it should be is left unchanged. While it waits it says why a pod is not ready.
+    It may be repeated: an object that is already as it should be is left unchanged. While it waits
+    it says why a pod is not ready.
     """
     from knative.cli import commands
 
@@ -49,7 +53,9 @@ def deploy(part: str, **values: Any) -> None:
 @options(StatusConfig)
 @options(ClusterConfig)
 def status(**values: Any) -> None:
-    """Shows the agents of each node with their models, and the functions with their revisions, scale and last cold start."""
+    """Shows the agents of each node with their models, and the functions with their revisions,
+    scale and last cold start.
+    """
     from knative.cli import commands
 
     _run(commands.status, values, StatusConfig)
@@ -61,9 +67,9 @@ def status(**values: Any) -> None:
 def verify(**values: Any) -> None:
     """Sends real requests through the ingress and observes the cluster meanwhile.
 
-    It checks that answers are right, that the function scales to zero, that cold starts and a burst from zero lose no request, and
-    that the agents stay warm. Without a cluster, with a --url alone, the checks that need one are skipped. Exit code 1 if a check
-    fails.
+    It checks that answers are right, that the function scales to zero, that cold starts and a burst
+    from zero lose no request, and that the agents stay warm. Without a cluster, with a --url alone,
+    the checks that need one are skipped. Exit code 1 if a check fails.
     """
     from knative.cli import commands
 
@@ -77,7 +83,10 @@ def verify(**values: Any) -> None:
 @options(WaitConfig)
 @options(ClusterConfig)
 def undeploy(part: str, **values: Any) -> None:
-    """Deletes what deploy has applied of PART (agent, function or all). It is no error if an object does not exist."""
+    """Deletes what deploy has applied of PART (agent, function or all).
+
+    It is no error if an object does not exist.
+    """
     from knative.cli import commands
 
     if not values["yes"] and not sys.stdin.isatty():
@@ -86,7 +95,10 @@ def undeploy(part: str, **values: Any) -> None:
 
 
 def _run(command: Callable[..., None], values: dict[str, Any], *settings: type[Any], **arguments: Any) -> None:
-    """Runs a function of `commands` with its settings. Its document goes to standard output, its error to standard error."""
+    """Runs a function of `commands` with its settings.
+
+    Its document goes to standard output, its error to standard error.
+    """
     from knative.cli.output import Output
     from knative.cli.session import CommandSession
     from knative.cluster.errors import KnativeError

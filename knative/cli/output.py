@@ -1,4 +1,6 @@
-"""A command's output: tables on a terminal, plain lines elsewhere, one JSON document with ``--json``. Only this module uses rich."""
+"""A command's output: tables on a terminal, plain lines elsewhere, one JSON document with
+``--json``. Only this module uses rich.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class Output:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Watcher]:
-        """Shows rollouts: as a table that is updated on a terminal, elsewhere as a line for each change."""
+        """Shows rollouts: as a table that is updated on a terminal, elsewhere as a line for each
+        change.
+        """
         if not sys.stderr.isatty():
             yield _Lines(self).show
             return

@@ -12,7 +12,10 @@ from knative.cluster.objects import Json
 
 
 class CommandSession:
-    """Connects when the cluster is first needed. ``document`` is what ``--json`` prints, of a command that failed too."""
+    """Connects when the cluster is first needed.
+
+    ``document`` is what ``--json`` prints, of a command that failed too.
+    """
 
     def __init__(self, output: Output, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
         self.output, self.document = output, Json()
@@ -34,7 +37,10 @@ class CommandSession:
         return bool(self._kubeconfig or self._context)
 
     def fit(self, objects: list[Json]) -> list[Json]:
-        """The same objects. Raises `ManifestError` where one of them belongs to another namespace."""
+        """The same objects.
+
+        Raises `ManifestError` where one of them belongs to another namespace.
+        """
         wrong = misplaced(objects, self.cluster.namespace)
         if wrong:
             raise ManifestError(f"{wrong}: give -n")

@@ -1,4 +1,7 @@
-"""The part of the Kubernetes API that the commands need. Only this module and `connect` use the client."""
+"""The part of the Kubernetes API that the commands need.
+
+Only this module and `connect` use the client.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT = (5.0, 30.0)  # seconds to connect, and for the response
 _POD_TIMEOUT = (5.0, 4.0)  # a pod that a NetworkPolicy hides never responds
-#: A path that cannot exist: the client's cache of a cluster's kinds would be a file of a known name in /tmp, and out of date.
+#: A path that cannot exist: the client's cache of a cluster's kinds would be a file of a known name
+#: in /tmp, and out of date.
 _NO_CACHE = f"{os.devnull}/none"
 
 
@@ -88,7 +92,10 @@ class Cluster:
         return [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in (objects or {}).get("items") or []]
 
     def apply(self, obj: Json, *, dry_run: bool = False) -> Json:
-        """Server-side apply, by force and strictly: unknown fields are rejected. The resulting object."""
+        """Server-side apply, by force and strictly: unknown fields are rejected.
+
+        The resulting object.
+        """
         resource = self.resource(kind_of(obj))
         place = self._place(resource, obj["metadata"].get("namespace"))
         query = [("fieldManager", MANAGER), ("fieldValidation", "Strict"), ("force", "true")]
@@ -107,7 +114,10 @@ class Cluster:
         return applied
 
     def delete(self, kind: Kind, name: str, namespace: str | None, uid: str) -> None:
-        """Deletes the object with this uid, after everything that it owns. It is no error if it does not exist."""
+        """Deletes the object with this uid, after everything that it owns.
+
+        It is no error if it does not exist.
+        """
         resource = self.resource(kind)
         place = self._place(resource, namespace)
         body = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}} if uid else {"propagationPolicy": "Foreground"}
@@ -124,7 +134,9 @@ class Cluster:
         return self._call_api(call, lambda: self._raw(f"{pod}/log", query)) or ""
 
     def through(self, pod: str, port: int, path: str) -> str:
-        """The body of a pod's response on a port, through the API server's proxy; also of an error response of the pod."""
+        """The body of a pod's response on a port, through the API server's proxy; also of an error
+        response of the pod.
+        """
         from kubernetes.client import ApiException
 
         def request() -> str:
@@ -140,7 +152,8 @@ class Cluster:
 
     def _raw(self, path: str, query: list[tuple[str, str]]) -> str:
         path = f"{self.resource(POD).path(namespace=self.namespace)}/{path}"
-        # Any type: by default the client requests JSON, and reads a log of one JSON line as an object.
+        # Any type: by default the client requests JSON, and reads a log of one JSON line as an
+        # object.
         accept = {"Accept": "*/*"}
         response = self._client.request(
             "get", path, query_params=query, header_params=accept, serialize=False, _request_timeout=_POD_TIMEOUT

@@ -1,4 +1,7 @@
-"""Which cluster, and with whose rights: a kubeconfig, or the service account of the pod. Uses the Kubernetes client."""
+"""Which cluster, and with whose rights: a kubeconfig, or the service account of the pod.
+
+Uses the Kubernetes client.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ _HOME = Path("~/.kube/config")
 
 @dataclass(frozen=True)
 class ClusterConnection:
-    """How the cluster is reached. ``who``: the credentials, for messages; ``namespace``: of the kubeconfig's context or the pod."""
+    """How the cluster is reached.
+
+    ``who``: the credentials, for messages; ``namespace``: of the kubeconfig's context or the pod.
+    """
 
     configuration: Configuration
     namespace: str
@@ -34,7 +40,10 @@ class ClusterConnection:
 
 
 def connect(kubeconfig: str | None = None, context: str | None = None) -> ClusterConnection:
-    """Uses a kubeconfig where there is one, else the pod's service account. Raises `NotConfigured`."""
+    """Uses a kubeconfig where there is one, else the pod's service account.
+
+    Raises `NotConfigured`.
+    """
     _import_client()
     if kubeconfig or context or os.environ.get("KUBECONFIG") or _HOME.expanduser().exists():
         connection = _from_kubeconfig(kubeconfig, context)
@@ -44,14 +53,17 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Cluste
         raise NotConfigured(
             f"no cluster is configured: KUBECONFIG is not set, there is no {_HOME}, and this is not a pod; give --kubeconfig FILE"
         )
-    # One retry of a read, since a reused connection may have ended; none of connecting, or an address that drops packets takes minutes.
+    # One retry of a read, since a reused connection may have ended; none of connecting, or an
+    # address that drops packets takes minutes.
     connection.configuration.retries = urllib3.Retry(1, connect=0, read=1, redirect=0, status=0, other=0)  # type: ignore[assignment]
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # it logs every retry
     return connection
 
 
 def _import_client() -> None:
-    """Imports the client without kubernetes-validate, which it would load where installed: a second for something unused here."""
+    """Imports the client without kubernetes-validate, which it would load where installed: a second
+    for something unused here.
+    """
     modules: dict[str, Any] = sys.modules
     if "kubernetes" not in modules and "kubernetes_validate" not in modules:
         modules["kubernetes_validate"] = None

@@ -43,7 +43,9 @@ class Unfinished(KnativeError):
 
 
 def one_line(text: str) -> str:
-    """``text`` without line breaks and without control characters, which could move a terminal's cursor."""
+    """``text`` without line breaks and without control characters, which could move a terminal's
+    cursor.
+    """
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
 
 

@@ -1,4 +1,6 @@
-"""Kubernetes objects as dicts: the kinds that the commands use, and accessors for what all objects have. No network."""
+"""Kubernetes objects as dicts: the kinds that the commands use, and accessors for what all objects
+have. No network.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ MANAGER = "vaccel-knative"
 #: The label selector of the agents' pods.
 SELECTOR = "app.kubernetes.io/name=vaccel-agent"
 SERVING = "serving.knative.dev"
-#: The label that Knative puts on the pods and revisions of a service, and on the pods of a revision.
+#: The label that Knative puts on the pods and revisions of a service, and on the pods of a
+#: revision.
 SERVICE_LABEL, REVISION_LABEL = f"{SERVING}/service", f"{SERVING}/revision"
 
 

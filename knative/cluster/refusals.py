@@ -1,4 +1,7 @@
-"""Error responses of the API server, as one line that names the missing right, object or address. No network."""
+"""Error responses of the API server, as one line that names the missing right, object or address.
+
+No network.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ _ADVICE = "docs/knative-cli.md has the role that gives it"
 
 @dataclass(frozen=True)
 class ApiCall:
-    """A call of the API: a verb of RBAC, a resource such as ``daemonsets.apps``, its namespace and name where it has them."""
+    """A call of the API: a verb of RBAC, a resource such as ``daemonsets.apps``, its namespace and
+    name where it has them.
+    """
 
     verb: str
     resource: str
@@ -38,7 +43,9 @@ class ApiCall:
 
 
 def refusal(call: ApiCall, status: int, body: str, server: str, who: str) -> KnativeError:
-    """The error for a response with ``status``; ``body`` is a Kubernetes Status, or what a proxy in between has sent."""
+    """The error for a response with ``status``; ``body`` is a Kubernetes Status, or what a proxy in
+    between has sent.
+    """
     explanation = message(body)
     if status == 401:
         return Unauthorized(f"{server} does not accept the credentials ({who}): log in again, or give another --context")

@@ -1,1 +1,4 @@
-"""``status``: the agents of each node with their models, and the functions with their revisions. May import ``knative.cluster``."""
+"""``status``: the agents of each node with their models, and the functions with their revisions.
+
+May import ``knative.cluster``.
+"""

@@ -20,7 +20,10 @@ _LOADED = re.compile(r"Loaded model (\S+) \((sha256:[0-9a-f]+)")
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that an agent has loaded ``loads`` times since it started. From a log, ``sha256`` is shortened."""
+    """A model that an agent has loaded ``loads`` times since it started.
+
+    From a log, ``sha256`` is shortened.
+    """
 
     name: str
     sha256: str
@@ -29,7 +32,11 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class AgentFacts:
-    """What an agent reports. ``models`` is None where that could not be read, and ``note`` says why; ``source``: metrics or log."""
+    """What an agent reports.
+
+    ``models`` is None where that could not be read, and ``note`` says why; ``source``: metrics or
+    log.
+    """
 
     models: tuple[LoadedModel, ...] | None
     started: float | None = None
@@ -109,7 +116,10 @@ def _noted(read: Callable[[], AgentFacts]) -> AgentFacts:
 
 
 def of_metrics(text: str) -> AgentFacts:
-    """Reads metrics in Prometheus' text format. ``models`` is None for an agent that does not count its models."""
+    """Reads metrics in Prometheus' text format.
+
+    ``models`` is None for an agent that does not count its models.
+    """
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
@@ -128,7 +138,10 @@ def of_metrics(text: str) -> AgentFacts:
 
 
 def of_log(text: str) -> AgentFacts:
-    """Counts the log lines about loaded models. A log without any proves nothing, since its beginning may be gone."""
+    """Counts the log lines about loaded models.
+
+    A log without any proves nothing, since its beginning may be gone.
+    """
     loads = _LOADED.findall(text)
     return AgentFacts(_counted(loads), source="log") if loads else AgentFacts(None, note="it has no line about a loaded model")
 

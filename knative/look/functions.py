@@ -38,7 +38,11 @@ class ColdStart:
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision and its pods. ``desired`` is None where the autoscaler's object is unreadable; ``actual`` then counts ready pods."""
+    """One revision and its pods.
+
+    ``desired`` is None where the autoscaler's object is unreadable; ``actual`` then counts ready
+    pods.
+    """
 
     name: str
     ready: bool
@@ -63,7 +67,10 @@ class KnativeFunction:
 
 
 def functions(cluster: Cluster, unread: list[str]) -> list[KnativeFunction]:
-    """Every Knative Service of the namespace. Why something could not be read is appended to ``unread``."""
+    """Every Knative Service of the namespace.
+
+    Why something could not be read is appended to ``unread``.
+    """
     services = cluster.find(KNATIVE_SERVICE)
     revisions = _by(SERVICE_LABEL, _optional(cluster, REVISION, unread)) if services else {}
     pods = _by(REVISION_LABEL, _optional(cluster, POD, unread, SERVICE_LABEL)) if services else {}

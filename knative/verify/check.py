@@ -20,7 +20,9 @@ class VerifyPlan:
 
 @dataclass(frozen=True)
 class Check:
-    """``result``: passed, failed or skipped; ``detail``: what was seen; ``figures``: the same as numbers, for programs."""
+    """``result``: passed, failed or skipped; ``detail``: what was seen; ``figures``: the same as
+    numbers, for programs.
+    """
 
     name: str
     result: str

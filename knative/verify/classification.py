@@ -16,7 +16,9 @@ _PATH = "/classify"
 
 @dataclass(frozen=True)
 class CheckedResponse:
-    """``answer`` is a right one, empty where there is a ``fault``; ``seconds`` from the request to the whole response."""
+    """``answer`` is a right one, empty where there is a ``fault``; ``seconds`` from the request to
+    the whole response.
+    """
 
     answer: Json
     fault: str | None

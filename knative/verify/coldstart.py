@@ -19,7 +19,9 @@ from knative.verify.scale import Scale, min_scale, service_at
 
 @dataclass
 class ColdStartTimes:
-    """The seconds of the cold starts that were answered; ``baseline``: those of the service to compare with."""
+    """The seconds of the cold starts that were answered; ``baseline``: those of the service to
+    compare with.
+    """
 
     ours: list[float] = field(default_factory=list)
     baseline: list[float] = field(default_factory=list)
@@ -47,7 +49,9 @@ def checks(plan: VerifyPlan, cluster: Cluster, note: Callable[[str], None]) -> I
 
 
 def _baseline(plan: VerifyPlan, cluster: Cluster, note: Callable[[str], None]) -> Scale | Check | None:
-    """The scale of the service to compare with, or the check that fails because it cannot be observed."""
+    """The scale of the service to compare with, or the check that fails because it cannot be
+    observed.
+    """
     if plan.baseline is None:
         return None
     service = service_at(cluster, plan.baseline.url)

@@ -1,4 +1,6 @@
-"""Where requests connect to, as the command line says it: ``HOST[:PORT]``, curl's ``HOST:PORT:ADDR``, a URL."""
+"""Where requests connect to, as the command line says it: ``HOST[:PORT]``, curl's
+``HOST:PORT:ADDR``, a URL.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ class HttpResponse:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A URL; ``address``: host and port to connect to instead of the URL's; ``ca``: a PEM file with the certificate's CA."""
+    """A URL; ``address``: host and port to connect to instead of the URL's; ``ca``: a PEM file with
+    the certificate's CA.
+    """
 
     url: str
     address: tuple[str, int] | None = None
@@ -60,7 +62,9 @@ class Endpoint:
         return parts.port or (443 if parts.scheme == "https" else 80)
 
     def send(self, path: str = "", content: Any = None) -> HttpResponse:
-        """Sends a GET for a path below the URL, or ``content`` as JSON in a POST, on a new connection. Raises `RequestLost`."""
+        """Sends a GET for a path below the URL, or ``content`` as JSON in a POST, on a new
+        connection. Raises `RequestLost`.
+        """
         body = None if content is None else json.dumps(content).encode()
         headers = {"Host": urlsplit(self.url).netloc, "Accept": "application/json"}
         headers |= {"Content-Type": "application/json"} if body else {}
@@ -99,7 +103,9 @@ class Endpoint:
 def address_of(
     url: str, ingress: tuple[str, int | None] | None, resolve: Sequence[tuple[str, int, str]]
 ) -> tuple[str, int] | None:
-    """Where to connect to for a URL, by ``--ingress`` and curl's ``--resolve``; None: to the URL's own host."""
+    """Where to connect to for a URL, by ``--ingress`` and curl's ``--resolve``; None: to the URL's
+    own host.
+    """
     endpoint = Endpoint(url)
     for host, port, address in resolve:
         if (host, port) == (endpoint.host, endpoint.port):

@@ -1,4 +1,6 @@
-"""All checks of ``verify``, in order: real requests through the ingress, while the cluster is observed."""
+"""All checks of ``verify``, in order: real requests through the ingress, while the cluster is
+observed.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ _WARM = "agents stay warm"
 
 
 def verify(plan: VerifyPlan, cluster: Cluster | None, absent: str, note: Callable[[str], None]) -> Iterator[Check]:
-    """Yields each check when it is done. Without a cluster, those that need one are skipped for the reason ``absent``.
+    """Yields each check when it is done. Without a cluster, those that need one are skipped for the
+    reason ``absent``.
 
     ``note`` is called with what is being waited for.
     """

@@ -16,7 +16,8 @@ _MIN_SCALE = ("autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/minS
 
 @dataclass(frozen=True)
 class Scale:
-    """The pods of one Knative Service. ``limit`` and ``poll``: how long they are waited for, and how often counted, in seconds.
+    """The pods of one Knative Service. ``limit`` and ``poll``: how long they are waited for, and
+    how often counted, in seconds.
 
     ``note`` is called with how many are left.
     """
@@ -32,7 +33,9 @@ class Scale:
         return self.cluster.find(POD, labels=f"{SERVICE_LABEL}={self.service}")
 
     def until_none(self) -> float | None:
-        """Waits until no pod exists; the seconds that took, or None where some were left at the limit."""
+        """Waits until no pod exists; the seconds that took, or None where some were left at the
+        limit.
+        """
         began, reported = time.monotonic(), 0
         while left := len(self.pods()):
             if time.monotonic() - began > self.limit:

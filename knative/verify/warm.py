@@ -1,4 +1,6 @@
-"""Compares the agents before and after: whether they are the same, and still have their models loaded. No network."""
+"""Compares the agents before and after: whether they are the same, and still have their models
+loaded. No network.
+"""
 
 from __future__ import annotations
 
