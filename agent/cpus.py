@@ -1,4 +1,4 @@
-"""How many cores the process really has: its affinity and its container's quota, not the host's count."""
+"""How many cores the process may use, by its affinity and its container's quota."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 
 
 def available() -> int:
-    """Cores, at least 1. Source: sched_getaffinity(2); cgroup v2's cpu.max, cgroup v1's cpu.cfs_quota_us."""
+    """Cores, at least 1.
+
+    Source: sched_getaffinity(2); cgroup v2's cpu.max, cgroup v1's cpu.cfs_quota_us.
+    """
     cores = len(os.sched_getaffinity(0))
     quota = _quota()
     return max(1, min(cores, math.ceil(quota))) if quota else cores

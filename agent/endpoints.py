@@ -1,4 +1,4 @@
-"""The one method table: what a ``service/method`` on the wire means, in both dialects, and how its request is read."""
+"""The one table of methods in both dialects, and how their requests are decoded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from vaccel_rpc.dialects import Dialect, Method, dialect
 from vaccel_rpc.errors import InvalidArgument, RpcError
+from vaccel_rpc.proto.ttrpc_pb2 import Status
 from vaccel_rpc.status import to_status
 from vaccel_rpc.tensorfields import IN_TENSORS
 from vaccel_rpc.tensorfields import decode as decode_tensors
@@ -19,7 +20,7 @@ Buffer = bytes | bytearray | memoryview
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What a ``service/method`` on the wire means."""
+    """A method as it is named on the wire. ``operation``: its name in the dialect's table."""
 
     service: str
     dialect: Dialect
@@ -30,16 +31,19 @@ class Endpoint:
 def endpoints() -> dict[str, Endpoint]:
     """Every endpoint, by ``service/method``."""
     return {
-        f"{service}/{method.name}": Endpoint(service, known, operation, method)
-        for known in (dialect("0.7"), dialect("0.8"))
-        for service, streams in known.services.items()
-        for operation, method in known.methods.items()
+        f"{service}/{method.name}": Endpoint(service, version, operation, method)
+        for version in (dialect("0.7"), dialect("0.8"))
+        for service, streams in version.services.items()
+        for operation, method in version.methods.items()
         if streams or not method.streams
     }
 
 
 def decode(endpoint: Endpoint, payload: Buffer) -> tuple[Any, list[memoryview]]:
-    """A request without its large bytes, and those: of an upload, or of each tensor. Raises `InvalidArgument`."""
+    """A request without its large bytes, and the large bytes: an upload's, or each tensor's.
+
+    Raises `InvalidArgument`.
+    """
     try:
         blobs: list[memoryview] = []
         if endpoint.operation == "run":
@@ -48,9 +52,9 @@ def decode(endpoint: Endpoint, payload: Buffer) -> tuple[Any, list[memoryview]]:
             payload, blobs = cut(payload, *endpoint.dialect.blob_path)
         return endpoint.method.request.FromString(payload), blobs
     except (DecodeError, WireError) as error:
-        raise InvalidArgument(f"the payload is no {endpoint.method.request.DESCRIPTOR.full_name}: {error}") from None
+        raise InvalidArgument(f"the payload is not a valid {endpoint.method.request.DESCRIPTOR.full_name}: {error}") from None
 
 
-def error_status(endpoint: Endpoint | None, error: RpcError) -> Any:
-    """The status that travels for an error, in the dialect of the method that was called."""
+def error_status(endpoint: Endpoint | None, error: RpcError) -> Status:
+    """An error as a status, in the dialect of the method that was called."""
     return to_status(error, endpoint.dialect.version if endpoint else "0.8")

@@ -1,4 +1,4 @@
-"""The sockets that an agent listens on: bound first, served once there are models to run, removed at the end."""
+"""The sockets that an agent listens on: bound first, served once engines are open, then removed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ class Listeners:
         self._servers: list[asyncio.Server] = []
 
     def bind(self) -> None:
-        """Binds the ttrpc addresses, and frees the paths of dead agents' unix sockets. Raises `ListenError`."""
+        """Binds the ttrpc addresses, and frees the paths of dead agents' unix sockets.
+
+        Raises `ListenError`.
+        """
         for address in self._addresses:
             if address.is_unix:
                 _free(address)

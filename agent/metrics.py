@@ -1,4 +1,4 @@
-"""What the agent counts, for Prometheus."""
+"""The agent's Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class AgentMetrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        # Looking up a metric by its labels takes longer than counting. The values of labels are bounded.
+        # Looking up a metric by its labels takes longer than counting. The values of labels are
+        # bounded.
         self._counter_of: Callable[..., Counter] = cache(Counter.labels)
         self._histogram_of: Callable[..., Histogram] = cache(Histogram.labels)
         ProcessCollector(registry=self.registry)
@@ -68,11 +69,14 @@ class AgentMetrics:
             self._drops.inc()
 
     def rejected(self, reason: str) -> None:
-        """Something was refused for a limit: queue, memory, sessions, buffer, uploads, connections, draining."""
+        """A call or connection was refused.
+
+        ``reason``: the limit (queue, memory, sessions, buffer, uploads, connections), or draining.
+        """
         self._counter_of(self._rejections, reason).inc()
 
     def uploaded(self, result: str, size: int) -> None:
-        """A client sent a model file of ``size`` bytes, which was accepted, refused, or failed."""
+        """A client sent a file of ``size`` bytes; ``result``: accepted, refused or failed."""
         self._counter_of(self._uploads, result).inc()
         self._upload_bytes.inc(size)
 
@@ -118,7 +122,7 @@ class AgentMetrics:
 
 
 class _LoadedModels(Collector):
-    # What clients sent has no name of its own, and is left out.
+    # Uploads are left out: they have no name of their own.
     def __init__(self, models: Callable[[], Iterable[StoredModel]]) -> None:
         self._models = models
 

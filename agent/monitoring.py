@@ -1,10 +1,10 @@
-"""Metrics and health over HTTP: ``/metrics``, ``/healthz``, ``/readyz``."""
+"""Serves metrics and health over HTTP: ``/metrics``, ``/healthz`` and ``/readyz``."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from cheroot.wsgi import Server
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -13,7 +13,7 @@ from agent.metrics import AgentMetrics
 
 
 class MonitoringServer:
-    """Serves the metrics and the agent's health on ``host:port``. Raises ``OSError`` where it cannot listen."""
+    """An HTTP server on ``bind`` (host, port). Raises ``OSError`` where it cannot listen."""
 
     def __init__(self, bind: tuple[str, int], metrics: AgentMetrics, ready: Callable[[], bool]) -> None:
         self._metrics, self._ready = metrics, ready
@@ -23,12 +23,12 @@ class MonitoringServer:
         threading.Thread(target=self._server.serve, name="metrics", daemon=True).start()
 
     def stop(self) -> None:
-        """Takes no more requests."""
+        """Stops listening."""
         self._server.stop()
 
-    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        status, kind, body = self._page(environ["PATH_INFO"])
-        start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        status, content_type, body = self._page(environ["PATH_INFO"])
+        start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
         return [body if environ["REQUEST_METHOD"] != "HEAD" else b""]
 
     def _page(self, path: str) -> tuple[str, str, bytes]:
@@ -39,4 +39,4 @@ class MonitoringServer:
             return "200 OK", text, b"ok\n"
         if path == "/readyz":
             return ("200 OK", text, b"ready\n") if self._ready() else ("503 Service Unavailable", text, b"not ready\n")
-        return "404 Not Found", text, b"there are /metrics, /healthz and /readyz\n"
+        return "404 Not Found", text, b"not found; this server has /metrics, /healthz and /readyz\n"

@@ -1,4 +1,4 @@
-"""Where a run's time went: into its session's profile, and into its trace."""
+"""Records where a run's time went, in its session's profile and in its trace."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from agent.sessions import RpcSession
 from vaccel_common import tracing
 
 
-def profile(session: RpcSession, began: int, done: CompletedRun) -> None:
-    """Adds a run's regions to its session's profile; ``began``: nanoseconds of the epoch."""
+def profile(session: RpcSession, began: int, run: CompletedRun) -> None:
+    """Adds a run's regions to its session's profile. ``began``: nanoseconds of the epoch."""
     samples = session.profile
     samples["torch_run"].append((began, time.time_ns() - began))
-    for region, start, end in _regions(done):
+    for region, start, end in _regions(run):
         samples[region].append((start, end - start))
 
 
-def _regions(done: CompletedRun) -> tuple[tuple[str, int, int], ...]:
-    """Where a run's time went: region, begin and end; nanoseconds of the epoch."""
-    zero = time.time_ns() - time.monotonic_ns()
+def _regions(run: CompletedRun) -> tuple[tuple[str, int, int], ...]:
+    """Each region with its begin and end, in nanoseconds of the epoch."""
+    epoch = time.time_ns() - time.monotonic_ns()
     return (
-        ("queue", zero + int(done.arrived * 1e9), zero + int(done.released * 1e9)),
-        ("batch", zero + int(done.released * 1e9), zero + int(done.split * 1e9)),
-        ("forward", zero + int(done.batch.began * 1e9), zero + int(done.batch.ended * 1e9)),
+        ("queue", epoch + int(run.arrived * 1e9), epoch + int(run.released * 1e9)),
+        ("batch", epoch + int(run.released * 1e9), epoch + int(run.split * 1e9)),
+        ("forward", epoch + int(run.batch.began * 1e9), epoch + int(run.batch.ended * 1e9)),
     )
 
 
-def trace(run: tracing.Span, done: CompletedRun) -> None:
-    """The spans of a run's regions, within its own."""
-    run.set("vaccel.batch.rows", done.rows)
-    within = tracing.child_of(run, None)
-    for region, start, end in _regions(done):
-        tracing.start(region, within, start).end(end)
+def trace(span: tracing.Span, run: CompletedRun) -> None:
+    """Records the spans of a run's regions, as children of its own ``span``."""
+    span.set("vaccel.batch.rows", run.rows)
+    parent = tracing.child_of(span, None)
+    for region, start, end in _regions(run):
+        tracing.start(region, parent, start).end(end)
 
 
 def nanoseconds(seconds: float) -> int:
-    """A duration as it travels."""
+    """A duration in whole nanoseconds, at least 0."""
     return max(0, round(seconds * 1e9))

@@ -125,7 +125,7 @@ class Agent:
         return server
 
     async def _open_engines(self) -> None:
-        """Imports the engines, which takes seconds, while the loop goes on, and starts the workers."""
+        """Imports the engines in a thread, which takes seconds, and starts the workers."""
         threads = self._config.threads or cpus.available()
         await asyncio.to_thread(self._engines.open, self._config.device, threads)
         self._batcher = Batcher(
@@ -191,7 +191,8 @@ class Agent:
             await self._grpc.stop(max(0.0, min(1.0, end - time.monotonic())))
         self._ttrpc.close()
         await asyncio.sleep(0)
-        # A batch whose client has gone still runs, and a thread in an engine when the interpreter ends takes the process down.
+        # A batch whose client is gone still runs, and a thread that is in an engine when the
+        # interpreter ends would crash the process.
         while self._batcher.running and time.monotonic() < end:
             await asyncio.sleep(0.01)
         _log.info("vAccel RPC agent stopped")

@@ -1,4 +1,4 @@
-"""The service behind every transport: looks methods up, and has each call traced, limited in time and counted."""
+"""The service behind every transport: looks methods up; traces, times out and counts calls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _NO_METADATA: Mapping[str, str] = {}
 
 
 class RpcService:
-    """Answers calls of both dialects. ``draining``: new ones are refused. ``active``: calls that run now."""
+    """Answers calls of both dialects.
+
+    ``draining``: new ones are refused. ``active``: calls that run now.
+    """
 
     def __init__(self, store: Store, batcher: Batcher, metrics: AgentMetrics) -> None:
         self.metrics = metrics
@@ -123,7 +126,10 @@ def _run_span(endpoint: Endpoint, scope: Scope, trace: Mapping[str, str]) -> Ite
 
 
 def _span(endpoint: Endpoint, scope: Scope, metadata: Mapping[str, str]) -> contextlib.AbstractContextManager[tracing.Span]:
-    """The span of a run, where spans are recorded. From here on, log lines of a traced call have its trace id."""
+    """The span of a run, where spans are recorded.
+
+    From here on, log lines of a traced call have its trace id.
+    """
     trace = tracing.received(metadata.get)
     if tracing.on() and endpoint.operation == "run":
         return _run_span(endpoint, scope, trace)

@@ -1,7 +1,8 @@
-"""Who may use which id: scopes, sessions, resources. No I/O.
+"""Which client may use which id: scopes, sessions, resources. No I/O.
 
-Over ttrpc a scope is a connection. Over gRPC connections cannot be told apart (meshes mix them): all share one scope, whose ids
-are random numbers that nobody can guess.
+Over ttrpc a scope is a connection. Over gRPC, where meshes mix
+the calls of clients on one connection, all clients share one scope, whose ids are random numbers
+that nobody can guess.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from vaccel_rpc.errors import NotFound, ResourceExhausted
 _log = logging.getLogger("agent.session")
 _resource_log = logging.getLogger("agent.resource")
 
-#: Samples kept for each region of a session's profile; older ones go.
+#: Samples kept for each region of a session's profile; older ones are dropped.
 _SAMPLES = 1000
 _MAX_RESOURCES = 1024
 
@@ -37,7 +38,10 @@ class Resource:
 
 @dataclass(eq=False)
 class RpcSession:
-    """A client's session. ``busy``: calls now running in it; ``used``: when it was last used (monotonic seconds)."""
+    """A client's session.
+
+    ``busy``: calls now running in it; ``used``: when it was last used (monotonic seconds).
+    """
 
     id: int
     flags: int
@@ -48,10 +52,10 @@ class RpcSession:
 
     def resource(self, resource: int) -> Resource:
         """The resource registered with this session under that id. Raises `NotFound`."""
-        found = self.resources.get(resource)
-        if found is None:
+        registered = self.resources.get(resource)
+        if registered is None:
             raise NotFound(f"Unknown resource {resource} in session {self.id}")
-        return found
+        return registered
 
     def in_use(self) -> _InUse:
         """A context in which a call works in the session, which does not idle out meanwhile."""
@@ -59,7 +63,7 @@ class RpcSession:
 
 
 class _InUse:
-    """A context manager of a class of its own: `contextlib.contextmanager` would cost each run microseconds."""
+    """A class, as `contextlib.contextmanager` would cost each run microseconds."""
 
     def __init__(self, session: RpcSession) -> None:
         self._session = session
@@ -73,7 +77,10 @@ class _InUse:
 
 
 class Sessions:
-    """All sessions of the agent, by scope. ``release`` is told of each model whose last resource has gone."""
+    """All sessions of the agent, by scope.
+
+    ``release`` is called with each model whose last resource is gone.
+    """
 
     def __init__(self, limit: int, idle: float, release: Callable[[StoredModel], None]) -> None:
         self._limit, self._idle, self._release = limit, idle, release
@@ -89,30 +96,30 @@ class Sessions:
         return sum(len(scope.resources) for scope in self._scopes)
 
     def scope(self, *, secret: bool) -> Scope:
-        """A new scope; its ids are counted, or ``secret``."""
+        """A new scope. Its ids are consecutive numbers, or random (``secret``)."""
         scope = Scope(self, secret=secret)
         self._scopes.add(scope)
         return scope
 
     def check_limit(self) -> None:
-        """Raises `ResourceExhausted` where one more session would be too many."""
+        """Raises `ResourceExhausted` at the limit of sessions."""
         if len(self) >= self._limit:
             raise ResourceExhausted(
                 f"{self._limit} sessions are open, the limit (--max-sessions)", retry_after=1, reason="sessions"
             )
 
     def forget(self, scope: Scope) -> None:
-        """Ends a scope with all that is in it."""
+        """Ends a scope with its sessions and resources."""
         for session in list(scope.sessions):
             scope.destroy(session)
         self._scopes.discard(scope)
 
     def release(self, model: StoredModel) -> None:
-        """A resource of that model has gone."""
+        """Passes on that the last reference to a resource of this model is gone."""
         self._release(model)
 
     def expire(self) -> None:
-        """Ends the sessions that were idle for too long."""
+        """Ends the sessions that have been idle for longer than the limit."""
         before = time.monotonic() - self._idle
         for scope in self._scopes:
             for session in [session for session in scope.sessions.values() if not session.busy and session.used < before]:
@@ -127,16 +134,16 @@ class Scope:
         self._all, self._secret = all_sessions, secret
         self.sessions: dict[int, RpcSession] = {}
         self.resources: dict[int, Resource] = {}
-        #: What its client speaks: only gRPC's ids are secret.
+        #: The RPC system of its clients: only gRPC's ids are secret.
         self.system: Literal["grpc", "ttrpc"] = "grpc" if secret else "ttrpc"
 
     def session(self, session: int) -> RpcSession:
-        """The session of that id, now in use. Raises `NotFound`."""
-        found = self.sessions.get(session)
-        if found is None:
+        """The session of that id, which now counts as used. Raises `NotFound`."""
+        current = self.sessions.get(session)
+        if current is None:
             raise NotFound(f"Unknown session {session}")
-        found.used = time.monotonic()
-        return found
+        current.used = time.monotonic()
+        return current
 
     def create(self, flags: int) -> RpcSession:
         """A new session. Raises `ResourceExhausted` at the limit."""
@@ -148,14 +155,14 @@ class Scope:
 
     def destroy(self, session: int) -> None:
         """Ends a session and its references. Raises `NotFound`."""
-        found = self.session(session)
-        for resource in list(found.resources):
-            self.unregister(found, resource)
+        ending = self.session(session)
+        for resource in list(ending.resources):
+            self.unregister(ending, resource)
         del self.sessions[session]
         _log.info("Destroyed session %d", session)
 
     def add_resource(self, session: RpcSession, model: StoredModel) -> Resource:
-        """A new resource for a model (whose reference it takes over), registered with ``session``."""
+        """A new resource of ``session`` for a model, whose reference it takes over."""
         _resource_log.info("Creating new resource")
         resource = Resource(self._id(self._all.resource_ids), model)
         self.resources[resource.id] = resource
@@ -172,20 +179,20 @@ class Scope:
 
     def resource(self, resource: int) -> Resource:
         """The resource of that id. Raises `NotFound`."""
-        found = self.resources.get(resource)
-        if found is None:
+        registered = self.resources.get(resource)
+        if registered is None:
             raise NotFound(f"Unknown resource {resource}")
-        return found
+        return registered
 
     def unregister(self, session: RpcSession, resource: int) -> None:
-        """Drops a session's reference; with the last one the resource goes. Raises `NotFound`."""
-        found = session.resource(resource)
+        """Drops a session's reference, and the resource with the last one. Raises `NotFound`."""
+        registered = session.resource(resource)
         del session.resources[resource]
-        found.sessions.discard(session.id)
+        registered.sessions.discard(session.id)
         _resource_log.info("Unregistered resource %d from session %d", resource, session.id)
-        if not found.sessions:
+        if not registered.sessions:
             del self.resources[resource]
-            self._all.release(found.model)
+            self._all.release(registered.model)
 
     def _id(self, count: itertools.count[int]) -> int:
         return secrets.randbits(63) | 1 if self._secret else next(count)

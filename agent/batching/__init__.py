@@ -1,1 +1,4 @@
-"""Which requests run together, and when: a bounded queue, what a batch may hold, what it costs. No sockets, no torch."""
+"""Which requests run together, and when: a bounded queue, the limits of a batch, and its cost.
+
+No sockets.
+"""

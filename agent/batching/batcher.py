@@ -1,4 +1,7 @@
-"""The threads that run waiting requests in batches. No timer: a free worker takes what is waiting."""
+"""The threads that run waiting requests in batches.
+
+No timer: a free worker takes what is waiting.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,8 @@ class Batcher:
         self._text_seconds = 0.01
         self._ended = False
         self._lock = threading.Lock()
-        # A condition for each worker: the first idle one is woken, so that a lone request always runs in the same thread.
+        # A condition for each worker: the first idle one is woken, so that a lone request always
+        # runs in the same thread.
         self._wakeups = [threading.Condition(self._lock) for _ in range(workers)]
         self._idle: set[int] = set()
         for number in range(workers):
@@ -92,9 +96,10 @@ class Batcher:
         return self._queue.largest_batch(program, length)
 
     async def run(self, program: Program, parts: Sequence[Part], deadline: float | None, model: str = "") -> list[CompletedRun]:
-        """The program's outputs for each part of one request; cancelling removes them from the queue.
+        """The program's outputs for each part of one request.
 
-        Raises `ResourceExhausted` at once where the queue is full, or the first part's failure.
+        Cancelling removes the parts that still wait from the queue. Raises `ResourceExhausted` at
+        once where the queue is full, or the first part's failure.
         """
         now = time.monotonic()
         requests = [QueuedRequest(inputs, shape, deadline, now, self._loop.create_future()) for inputs, shape in parts]
@@ -109,7 +114,8 @@ class Batcher:
             with self._lock:
                 self._queue.remove(program, requests)
             for request in requests:
-                # Also of one that has failed: asyncio would log that its exception was never retrieved.
+                # Also of one that has failed: asyncio would log that its exception was never
+                # retrieved.
                 request.future.cancel()
             raise
 
@@ -134,7 +140,8 @@ class Batcher:
     def _run_next(self, number: int) -> bool:
         """Waits for a batch and runs it; False at the end.
 
-        A function of its own, so that no reference to a batch outlives it: its program may be unloaded.
+        A function of its own, so that no reference to a batch outlives it: its program may be
+        unloaded.
         """
         with self._lock:
             batch = self._wait_for_batch(number)
@@ -180,7 +187,8 @@ class Batcher:
             ]
         except Exception as error:  # noqa: BLE001 every failure must reach the request's caller
             failure = _as_rpc_error(error)
-            # The error's frames refer to the batch and to each other: inputs and program would wait for the garbage collector.
+            # The error's frames refer to the batch and to each other: inputs and program would wait
+            # for the garbage collector.
             failure.__traceback__ = failure.__context__ = None
         pieces = [[request] for request in requests]
         if isinstance(failure, ResourceExhausted) and failure.memory:

@@ -1,4 +1,7 @@
-"""A request of many texts, run in parts: they share batches with others' and run on several workers; the answer comes back whole."""
+"""A request of many texts, run in parts.
+
+The parts share batches with other requests and run on several workers; the client gets one answer.
+"""
 
 from __future__ import annotations
 
@@ -21,34 +24,35 @@ class DividedRun:
         self._inputs, self._shape = inputs, layout.shape(inputs)
 
     async def run(self, deadline: float | None, model: str) -> CompletedRun:
-        """What the program made of the whole. Where memory is out for a part, once more in the parts that have been learned from that.
+        """The outputs of the request.
 
-        Raises `RpcError`.
+        Where memory runs out for a part, the batcher lowers the limit, and the request runs once
+        more in smaller parts. Raises `RpcError`.
         """
         parts = self._parts()
         try:
-            return self._whole(await self._batcher.run(self._program, parts, deadline, model))
+            return self._united(await self._batcher.run(self._program, parts, deadline, model))
         except ResourceExhausted as error:
             smaller = self._parts()
             if not error.memory or len(smaller) == len(parts):
                 raise
-        return self._whole(await self._batcher.run(self._program, smaller, deadline, model))
+        return self._united(await self._batcher.run(self._program, smaller, deadline, model))
 
     def _parts(self) -> list[Part]:
         if self._shape.rows == 1 or not self._layout.divisible:
             return [(self._inputs, self._shape)]
-        most = self._batcher.largest_batch(self._program, self._shape.length)
-        divided = self._layout.divide(self._inputs, most)
-        return [(inputs, replace(self._shape, rows=inputs[0].dims[0])) for inputs in divided]
+        rows = self._batcher.largest_batch(self._program, self._shape.length)
+        parts = self._layout.divide(self._inputs, rows)
+        return [(inputs, replace(self._shape, rows=inputs[0].dims[0])) for inputs in parts]
 
-    def _whole(self, done: Sequence[CompletedRun]) -> CompletedRun:
-        if len(done) == 1:
-            return done[0]
+    def _united(self, runs: Sequence[CompletedRun]) -> CompletedRun:
+        if len(runs) == 1:
+            return runs[0]
         return CompletedRun(
-            outputs=self._layout.unite([part.outputs for part in done]),
-            arrived=done[0].arrived,
-            released=min(part.released for part in done),
-            batch=Batch([], min(part.batch.began for part in done), max(part.batch.ended for part in done)),
-            split=max(part.split for part in done),
-            rows=max(part.rows for part in done),
+            outputs=self._layout.unite([part.outputs for part in runs]),
+            arrived=runs[0].arrived,
+            released=min(part.released for part in runs),
+            batch=Batch([], min(part.batch.began for part in runs), max(part.batch.ended for part in runs)),
+            split=max(part.split for part in runs),
+            rows=max(part.rows for part in runs),
         )

@@ -1,4 +1,4 @@
-"""Which of the waiting requests run next, together: a pure function of what waits, what a batch may hold and what it costs."""
+"""Which waiting requests run together next: a pure function of them, the limits and the cost."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Literal
 from agent.engines.cost import UNKNOWN, Cost
 from agent.engines.layout import Shape
 
-#: Why a batch was released, and was no larger: rows, or its time or memory, at their limit; the others too different in length or
-#: kind; nothing else waiting; the rest left for other workers; a model whose requests cannot be joined.
+#: Why a batch was released and was no larger. ``full``: its rows are at the limit. ``tokens``: its
+#: time or memory is. ``length``: the others differ too much in length, or in kind. ``drained``:
+#: nothing else was waiting. ``shared``: the rest was left for other workers. ``single``: the
+#: model's requests cannot be joined.
 Reason = Literal["full", "tokens", "length", "drained", "shared", "single"]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """What a batch may hold: ``rows`` joined, ``tokens`` after padding (None: any).
+    """The limits of a batch: ``rows``, and ``tokens`` with padding (None: no limit).
 
-    ``overhead``: it grows while the part of its time that does not depend on its size is more than this: beyond, it wins nothing.
+    ``overhead``: a batch grows while the fixed part of its cost is more than this fraction of its
+    time. Beyond that, a larger batch makes others wait and gains nothing.
     """
 
     rows: int = 64
@@ -30,7 +33,7 @@ class BatchLimits:
         return cost.a / self.overhead
 
     def allow(self, cost: Cost, rows: int, length: int) -> bool:
-        """Whether a batch may have so many rows of this length."""
+        """Whether a batch may have ``rows`` rows of this length."""
         return (
             rows <= self.rows
             and (self.tokens is None or rows * length <= self.tokens)
@@ -39,8 +42,10 @@ class BatchLimits:
 
 
 def pack(waiting: Sequence[Shape], limits: BatchLimits, cost: Cost = UNKNOWN) -> list[int]:
-    """Indices of the requests that run next: the oldest (``waiting[0]``), and those nearest to it in length while that takes
-    less time than to run each on its own.
+    """Indices of the requests that run next.
+
+    They are the oldest (``waiting[0]``), and those nearest to it in length, as long as running them
+    together takes no more time than running each alone.
     """
     oldest = waiting[0]
     if oldest.key is None:
@@ -63,7 +68,10 @@ def pack(waiting: Sequence[Shape], limits: BatchLimits, cost: Cost = UNKNOWN) ->
 
 
 def why(waiting: Sequence[Shape], chosen: Sequence[int], share: BatchLimits, limits: BatchLimits, cost: Cost = UNKNOWN) -> Reason:
-    """Why the batch is as it is; ``share``: the limits it was packed by, no larger than ``limits``."""
+    """Why the batch is no larger.
+
+    ``share``: the limits by which it was packed, no larger than ``limits``.
+    """
     if waiting[0].key is None:
         return "single"
     rows = sum(waiting[i].rows for i in chosen)

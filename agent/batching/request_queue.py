@@ -23,7 +23,10 @@ _log = logging.getLogger("agent.batching")
 
 @dataclass(eq=False, slots=True)
 class ProgramQueue:
-    """What waits for one program. ``used``: the seconds for which it has used workers, in virtual time."""
+    """What waits for one program.
+
+    ``used``: the seconds for which it has used workers, in virtual time.
+    """
 
     cost: Cost
     limits: BatchLimits
@@ -32,7 +35,7 @@ class ProgramQueue:
     model: str = ""
 
     def lower_limit(self, requests: Sequence[QueuedRequest]) -> None:
-        """Memory ran out for a batch of these: from now on a batch has at most half of their tokens."""
+        """Limits batches to half of these requests' tokens, for which memory ran out."""
         rows, padded = rows_of(requests), padded_tokens_of(requests)
         if rows == 1:
             return
@@ -60,9 +63,9 @@ class ReleasedBatch:
 class RequestQueue:
     """Everything that waits. Not thread-safe: the batcher's lock guards it.
 
-    ``max_texts``, ``max_tokens``: rows that may wait, and tokens in them. ``max_delay``: seconds for
-    which a batch that is not full waits for more requests. ``wait``: the estimated seconds that one more
-    request waits.
+    ``max_texts``, ``max_tokens``: rows that may wait, and tokens in them. ``max_delay``: seconds
+    for which a batch that is not full waits for more requests. ``wait``: the estimated seconds that
+    one more request waits.
     """
 
     def __init__(
@@ -124,7 +127,7 @@ class RequestQueue:
         return removed
 
     def next_batch(self, free_workers: int, now: float) -> ReleasedBatch | float | None:
-        """Takes out the batch that runs next; else the seconds until there is one, if that is known."""
+        """Takes out the next batch; else the seconds until there is one, if that is known."""
         delays: list[float] = []
         for program, queue in sorted(self.ready.items(), key=lambda item: (item[1].used, item[1].waiting[0].arrived)):
             if over := [request for request in queue.waiting if request.is_over(now)]:

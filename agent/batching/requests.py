@@ -37,7 +37,11 @@ Outcome = CompletedRun | RpcError
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """A batch that ran: its ``tokens``, the ``padding`` added to them, the seconds for which each request ``waited``, and its own."""
+    """A batch that ran.
+
+    ``tokens`` without and ``padding`` beside them; the seconds for which each request ``waited``,
+    and the batch's own.
+    """
 
     model: str
     rows: int
@@ -50,7 +54,7 @@ class BatchReport:
 
 @dataclass(eq=False, slots=True)
 class QueuedRequest:
-    """A request, or a part of one, that waits for its batch. ``deadline``, ``arrived``: monotonic seconds."""
+    """A request or a part of one in the queue. ``deadline``, ``arrived``: monotonic seconds."""
 
     inputs: Sequence[Tensor]
     shape: Shape

@@ -1,4 +1,4 @@
-"""The whole seam between the agent and its engines: what an engine receives and what it must return.
+"""The whole seam between the agent and its engines: what an engine receives and returns.
 
 A module (`EngineModule`, ``--plugin MODULE``) is opened once, on a device. The `Engine` that it
 returns loads model files, and each `Program` runs requests in the agent's worker threads.
@@ -33,7 +33,10 @@ class Batch:
 
 @runtime_checkable
 class Program(Protocol):
-    """A model in memory. It must be hashable and weakly referable, as objects of plain classes are."""
+    """A model in memory.
+
+    It must be hashable and weakly referable, as objects of plain classes are.
+    """
 
     @property
     def signature(self) -> Signature | None:
@@ -76,7 +79,7 @@ class Engine(Protocol):
 
     @property
     def precisions(self) -> Collection[str]:
-        """Precisions (int8, bf16) of model variants that its device computes faster than float32."""
+        """Precisions of variants (int8, bf16) that its device computes faster than float32."""
 
     def load(self, path: Path) -> Program:
         """The program in a file, warmed up.
@@ -86,7 +89,7 @@ class Engine(Protocol):
         """
 
     def check_upload(self, path: Path) -> None:
-        """Raises `InvalidArgument` unless the file, which a client sent, is a model that is safe to load.
+        """Raises `InvalidArgument` unless a client's file is a model that is safe to load.
 
         Uploads have no suffix; the agent asks the engine that ships.
         """

@@ -17,7 +17,7 @@ Point = tuple[int, int, float]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The four numbers, in seconds; ``error``: the relative error of the median point of the fit."""
+    """The four numbers, in seconds; ``error``: the relative error of the fit's median point."""
 
     a: float
     b: float
@@ -39,7 +39,7 @@ UNKNOWN = Cost(1.0, 0.0, 0.0, 0.0)
 
 
 def fit(points: Sequence[Point]) -> Cost:
-    """The cost with the least squares of relative errors, so that short batches weigh as much as long ones.
+    """The cost with the least squares of relative errors: short batches weigh as much as long ones.
 
     No coefficient is negative.
     """
@@ -66,7 +66,7 @@ def _terms(point: Point) -> list[float]:
 
 
 def _solved(matrix: list[list[float]]) -> list[float]:
-    """The x for which ``matrix x`` is nearest to ones, by the normal equations and Gaussian elimination."""
+    """The least-squares x of ``matrix x = 1``, by the normal equations and Gaussian elimination."""
     size = len(matrix[0])
     scale = [max(abs(row[i]) for row in matrix) for i in range(size)]
     rows = [[value / scale[i] for i, value in enumerate(row)] for row in matrix]

@@ -1,4 +1,4 @@
-"""A request seen through its model's signature: whether its inputs fit, its length, how outputs are split."""
+"""A request by its model's signature: whether its inputs fit, its length, how outputs are split."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ T = TypeVar("T", bound=Joined)
 
 
 class Layout:
-    """A signature's batch and length dimensions. ``input_dims``: the positions of both in each input."""
+    """A signature's batch and length dimensions.
+
+    ``input_dims``: the positions of both in each input.
+    """
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
@@ -51,7 +54,7 @@ class Layout:
         return batch is not None and all(batch in spec.dims for spec in (*self.signature.inputs, *self.signature.outputs))
 
     def check(self, inputs: Sequence[Tensor]) -> None:
-        """Raises `InvalidArgument` unless the inputs fit the signature; the message names the tensor."""
+        """Raises `InvalidArgument`, naming the tensor, unless the inputs fit the signature."""
         specs = self.signature.inputs
         if len(inputs) != len(specs):
             names = ", ".join(spec.name for spec in specs)
@@ -74,7 +77,10 @@ class Layout:
                 raise InvalidArgument(f"{mismatch}; {dim!r} is {sizes[dim]} in another input")
 
     def shape(self, inputs: Sequence[Tensor]) -> Shape:
-        """How a request fits others of the same model. A request without rows or tokens runs alone."""
+        """How a request fits others of the same model.
+
+        A request without rows or tokens runs alone.
+        """
         rows = inputs[0].dims[self.input_dims[0][0]]
         length = max(
             (tensor.dims[at] for tensor, (_, at) in zip(inputs, self.input_dims, strict=True) if at is not None), default=0
@@ -91,13 +97,13 @@ class Layout:
     def divisible(self) -> bool:
         """Whether a request can be run in parts of fewer rows.
 
-        It must be joinable, the batch dimension must come first everywhere, and every dimension of an
-        output must be known from the inputs: else it might differ between parts.
+        It must be joinable, the batch dimension must come first everywhere, and every dimension of
+        an output must be known from the inputs: else it might differ between parts.
         """
         inputs, outputs = self.signature.inputs, self.signature.outputs
-        known = {dim for spec in inputs for dim in spec.dims}
+        input_dims = {dim for spec in inputs for dim in spec.dims}
         first = all(spec.dims[0] == self.signature.batch for spec in (*inputs, *outputs))
-        return self.joinable and first and all(isinstance(dim, int) or dim in known for spec in outputs for dim in spec.dims)
+        return self.joinable and first and all(isinstance(dim, int) or dim in input_dims for spec in outputs for dim in spec.dims)
 
     def divide(self, inputs: Sequence[Tensor], rows: int) -> list[list[Tensor]]:
         """A divisible request in nearly equal parts of at most ``rows`` rows, without copies."""

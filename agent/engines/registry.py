@@ -1,4 +1,4 @@
-"""The engines of one agent, by the suffixes of their files: the one that ships, and ``--plugin`` modules."""
+"""The engines of one agent by the suffixes of their files: the shipped one, and plugins."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class Engines:
     def load(self, path: Path) -> Program:
         """The program in a file, loaded by the engine of its suffix.
 
-        An upload has no suffix and is loaded by the engine that ships. Raises `InvalidArgument`, and
-        `Internal` where the engine returned something else than a program.
+        An upload has no suffix and is loaded by the engine that ships. Raises `InvalidArgument`,
+        and `Internal` where the engine returned something else than a program.
         """
         engine = self._by_suffix.get(path.suffix) or self._shipped
         program = engine.load(path)

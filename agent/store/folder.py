@@ -1,4 +1,7 @@
-"""The store's folder: which files it has, and which of them a client's path means. A path never leads out of it."""
+"""The store's folder: which files it has, and which of them a client's path means.
+
+A path never leads out of it.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,8 @@ class StoreFolder:
     def resolve(self, path: str) -> Path:
         """The file that a client's path means.
 
-        Raises `NotFound`, `InvalidArgument` for an empty path, or `PermissionDenied` for a path that is
-        not in the folder.
+        Raises `NotFound`, `InvalidArgument` for an empty path, or `PermissionDenied` for a path
+        that is not in the folder.
         """
         name = unquote(path.removeprefix("file://")) if path.startswith("file:///") else path
         if not name:

@@ -14,9 +14,9 @@ from vaccel_common.modelfile import VariantOf
 class StoredModel:
     """One content.
 
-    ``path``: its file, None once an upload's file is removed. ``references``: resources that hold it.
-    ``variant``: the original's digest and the precision, where the file is a variant. ``pinned``: never
-    unloaded. ``used``: when it was last used (monotonic seconds).
+    ``path``: its file, None once an upload's file is removed. ``references``: resources that hold
+    it. ``variant``: the original's digest and the precision, where the file is a variant.
+    ``pinned``: never unloaded. ``used``: when it was last used (monotonic seconds).
     """
 
     digest: str

@@ -1,4 +1,7 @@
-"""Models by name and sha256. The same content is one model: loaded once, shared, unloaded when unused."""
+"""Models by name and sha256.
+
+The same content is one model: loaded once, shared, unloaded when unused.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +32,17 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
-#: The file to run in place of the model with a digest, of the store's variants; None: the model itself.
+#: The file to run in place of the model with a digest, of the store's variants; None: the model
+#: itself.
 Choose = Callable[[str, Sequence[tuple[Path, VariantOf]]], Path | None]
 
 
 class Store:
     """The models of a folder, and those that clients send.
 
-    ``load`` reads a file into a program; it runs in a thread. ``check_upload`` raises where a client's
-    file may not be loaded. ``choose`` is asked before a model of the store runs; None: no variant ever
-    runs in a model's place. ``on_load`` is called with each model that was loaded.
+    ``load`` reads a file into a program; it runs in a thread. ``check_upload`` raises where a
+    client's file may not be loaded. ``choose`` is asked before a model of the store runs; None: no
+    variant ever runs in a model's place. ``on_load`` is called with each model that was loaded.
     """
 
     def __init__(
@@ -85,7 +89,8 @@ class Store:
         return sum(model.size for model in self._models.values() if model.loaded)
 
     async def by_path(self, path: str) -> StoredModel:
-        """The model that a client names, or the variant that runs in its place; the caller holds a reference.
+        """The model that a client names, or the variant that runs in its place; the caller holds a
+        reference.
 
         Raises `NotFound`, or `PermissionDenied` for a path that is not in the store.
         """
@@ -96,8 +101,9 @@ class Store:
     async def by_bytes(self, name: str, data: memoryview) -> StoredModel:
         """The model whose file a client sends; the caller holds a reference.
 
-        Raises `PermissionDenied` where the policy forbids it, `InvalidArgument` where the bytes are not
-        a model that may be uploaded, `ResourceExhausted` where uploads fill their share of the disk.
+        Raises `PermissionDenied` where the policy forbids it, `InvalidArgument` where the bytes are
+        not a model that may be uploaded, `ResourceExhausted` where uploads fill their share of the
+        disk.
         """
         if self._policy == "deny":
             raise PermissionDenied(
@@ -143,8 +149,8 @@ class Store:
     async def preload(self, names: Sequence[str]) -> list[StoredModel]:
         """Loads models of the store and keeps them in memory.
 
-        ``all`` means every model that is not a variant. Raises what `by_path` and `program` raise, and
-        `NotFound` where the store is empty.
+        ``all`` means every model that is not a variant. Raises what `by_path` and `program` raise,
+        and `NotFound` where the store is empty.
         """
         originals = await self._in_thread(self._originals) if "all" in names else list(names)
         if names and not originals:

@@ -1,6 +1,7 @@
 """Which variant of a model runs in its place.
 
-A pure function of the store's variants, of ``--precision`` and of the precisions that the machine is fast at.
+A pure function of the store's variants, of ``--precision`` and of the precisions that the machine
+is fast at.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from vaccel_common.modelfile import VariantOf
 
 #: Precisions, the fastest first, as measured (models/README.md).
 _FASTEST = ("int8", "bf16")
-#: Precisions that ``auto`` accepts, and the share of texts on which a variant must give the original's label.
+#: Precisions that ``auto`` accepts, and the share of texts on which a variant must give the
+#: original's label.
 _AUTO, _AGREEMENT = ("bf16",), 0.999
 
 
@@ -21,8 +23,8 @@ def choose(digest: str, variants: Sequence[tuple[Path, VariantOf]], precision: P
     """The file among ``variants`` to run for the model with that digest; None: the model itself.
 
     ``fast``: precisions that this machine computes faster than float32. A ``precision`` of ``fast``
-    takes the fastest of them; ``auto`` takes bf16 alone, and only where the file states an agreement of
-    0.999 or more; ``exact`` takes none.
+    takes the fastest of them; ``auto`` takes bf16 alone, and only where the file states an
+    agreement of 0.999 or more; ``exact`` takes none.
     """
     if precision == "exact":
         return None

@@ -1,1 +1,5 @@
-"""How calls come in. A transport decodes its envelope, asks the one method table, and sends back what it gets; no logic."""
+"""How calls come in: ttrpc and gRPC.
+
+A transport decodes its envelope, looks the method up in the one table and sends back the service's
+answer. It has no logic of its own.
+"""

@@ -10,12 +10,12 @@ class Budget:
         self._limit, self._held = limit, 0
 
     def reserve(self, count: int) -> bool:
-        """Takes ``count`` bytes, if there are as many left."""
+        """Takes ``count`` bytes; False, and takes none, where fewer are left."""
         if self._held + count > self._limit:
             return False
         self._held += count
         return True
 
     def release(self, count: int) -> None:
-        """Gives them back."""
+        """Gives ``count`` bytes back."""
         self._held -= count

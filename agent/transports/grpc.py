@@ -44,7 +44,10 @@ class GrpcServer:
         reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
     def bind(self, address: Address) -> Address:
-        """Listens there (from `start` on); the address with the port it got. Raises ``OSError``."""
+        """Binds an address, which is served from `start` on; returns it with the port that it got.
+
+        Raises ``OSError``.
+        """
         try:
             if self._tls is None or address.is_unix:
                 port = self._server.add_insecure_port(address.target)
@@ -55,18 +58,18 @@ class GrpcServer:
         return address if address.is_unix else Address(address.scheme, address.host, port)
 
     async def start(self) -> None:
-        """Takes calls."""
+        """Begins to serve, not ready yet."""
         await self.set_ready(ready=False)
         await self._server.start()
 
     async def set_ready(self, *, ready: bool) -> None:
-        """What the health service says, of the whole and of each service."""
+        """Sets the answer of the health service, for the server and for each service."""
         state = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", *_SERVICES):
             await self._health.set(name, state)
 
     async def stop(self, grace: float) -> None:
-        """Takes no new calls; what runs has ``grace`` seconds."""
+        """Takes no new calls; running ones may finish within ``grace`` seconds."""
         await self._server.stop(grace)
 
 

@@ -1,4 +1,7 @@
-"""ttrpc: frames in, frames out, one asyncio protocol for each connection. Its scope ends with the connection."""
+"""ttrpc: frames in, frames out, one asyncio protocol for each connection.
+
+Its scope ends with the connection.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from google.protobuf.message import DecodeError
 
@@ -28,12 +31,13 @@ from vaccel_rpc.wire import Parts, WireError, cut, field_head, size
 
 _log = logging.getLogger("agent.ttrpc")
 
-#: Seconds after which half a frame, or an answer that nobody reads, ends a connection.
+#: Seconds after which an incomplete frame or an unread response ends a connection.
 _STALL_S = 30.0
 _MAX_STREAMS = 64
-#: What arrives is received here and taken out at once: one for all connections, idle ones cost nothing.
+#: Small frames of all connections are received here and copied out at once, so that an idle
+#: connection holds no buffer.
 _SCRATCH = memoryview(bytearray(frames.PIECE))
-#: Pairs of metadata that are looked at.
+#: Pairs of metadata that are read; further ones are ignored.
 _MAX_METADATA = 64
 
 
@@ -46,7 +50,7 @@ class _ArgumentStream:
 
 
 class TtrpcConnection(asyncio.BufferedProtocol):
-    """One client."""
+    """The connection of one client. ``open_connections``: the set that it belongs to while open."""
 
     def __init__(
         self, service: RpcService, sessions: Sessions, budget: Budget, max_message: int, open_connections: set[TtrpcConnection]
@@ -59,13 +63,13 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         self._streams: dict[int, _ArgumentStream] = {}
         self._heard = time.monotonic()
         self._blocked: float | None = None
-        self._transport: Any = None
+        self._transport: asyncio.Transport
         self._place: memoryview | None = None
         self._fd = -1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._open.add(self)
         sock = transport.get_extra_info("socket")
         self._fd = sock.fileno()
@@ -73,7 +77,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             no_delay(sock)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 how it ended does not matter
-        """asyncio: gone. What runs for it is dropped, and its sessions end."""
+        """asyncio: closed. Its running calls are cancelled, and its sessions end."""
         self._open.discard(self)
         for task in self._calls.values():
             task.cancel()
@@ -82,12 +86,12 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         self._sessions.forget(self._scope)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 the frame reader knows better
-        """asyncio: where to receive to."""
+        """asyncio: the buffer to receive into."""
         self._place = self._reader.place()
         return _SCRATCH if self._place is None else self._place
 
     def buffer_updated(self, nbytes: int) -> None:
-        """asyncio: so many bytes are there."""
+        """asyncio: ``nbytes`` were received."""
         self._heard = time.monotonic()
         try:
             for frame in self._reader.receive(_SCRATCH[:nbytes]) if self._place is None else self._reader.placed(nbytes):
@@ -97,22 +101,27 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             self._transport.close()
 
     def pause_writing(self) -> None:
-        """asyncio: the client does not read. It is not read from either, until it does."""
+        """asyncio: the client does not read its answers.
+
+        Until it does, no requests are read from it.
+        """
         self._blocked = time.monotonic()
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """asyncio: the client reads again."""
+        """asyncio: the client reads its answers again."""
         self._blocked = None
         self._transport.resume_reading()
 
     def close_if_stalled(self) -> None:
-        """Ends a connection that holds half a frame, or does not read its answers, for too long."""
+        """Ends the connection where a frame was incomplete or responses were unread for too long."""
         before = time.monotonic() - _STALL_S
-        half = self._reader.partial and self._heard < before and self._blocked is None
+        incomplete = self._reader.partial and self._heard < before and self._blocked is None
         unread = self._blocked is not None and self._blocked < before
-        if half or unread:
-            _log.warning("Closing a connection: %s for %g s", "half a frame" if half else "its answers were not read", _STALL_S)
+        if incomplete or unread:
+            _log.warning(
+                "Closing a connection: %s for %g s", "an incomplete frame" if incomplete else "unread responses", _STALL_S
+            )
             self._transport.abort()
 
     def close(self) -> None:
@@ -127,7 +136,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         elif frame.type == frames.DATA and frame.stream in self._streams:
             self._data(frame)
         else:
-            # Data of a stream that has been answered, or a response to nothing.
+            # Data of a stream that has been answered, or a response, which clients do not send.
             self._budget.release(len(frame.data))
 
     def _refuse(self, frame: frames.RefusedFrame) -> None:
@@ -139,11 +148,11 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             self._budget.release(stream.held)
         if frame.too_large:
             error: RpcError = InvalidArgument(
-                f"a message of {frame.length} bytes is more than the limit of {self._max_message} (--max-message)"
+                f"a message of {frame.length} bytes exceeds the limit of {self._max_message} (--max-message)"
             )
         else:
             self._service.metrics.rejected("buffer")
-            error = ResourceExhausted("too many bytes of requests are held already (--max-buffer)", retry_after=1)
+            error = ResourceExhausted("the memory for requests is used up (--max-buffer)", retry_after=1)
         self._fail(frame.stream, None, error)
 
     def _request(self, frame: frames.Frame) -> None:
@@ -151,7 +160,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         size = len(frame.data)
         try:
             if frame.stream % 2 == 0:
-                raise InvalidArgument(f"stream id {frame.stream} is even; a client's are odd")
+                raise InvalidArgument(f"stream id {frame.stream} is even; ids of a client's streams are odd")
             if frame.stream in self._calls or frame.stream in self._streams:
                 raise InvalidArgument(f"stream id {frame.stream} is in use")
             request, payload = _request_of(frame.data)
@@ -210,17 +219,17 @@ class TtrpcConnection(asyncio.BufferedProtocol):
                 lambda: self._service.call_joined(stream.endpoint, self._scope, stream.arguments, stream.deadline),
             )
 
-    def _start(self, stream: int, endpoint: Endpoint, held: int, call: Callable[[], Any]) -> None:
+    def _start(self, stream: int, endpoint: Endpoint, held: int, call: Callable[[], Awaitable[Parts]]) -> None:
         self._calls[stream] = asyncio.get_running_loop().create_task(self._answer(stream, endpoint, held, call))
 
-    async def _answer(self, stream: int, endpoint: Endpoint, held: int, call: Callable[[], Any]) -> None:
+    async def _answer(self, stream: int, endpoint: Endpoint, held: int, call: Callable[[], Awaitable[Parts]]) -> None:
         try:
             payload = await call()
         except RpcError as error:
             self._fail(stream, endpoint, error)
-        except Exception:  # noqa: BLE001 whatever it is, the caller gets an answer
+        except Exception:  # noqa: BLE001 every failure is answered
             _log.exception("%s failed", endpoint.method.name)
-            self._fail(stream, endpoint, RpcError("the agent failed; its log says more"))
+            self._fail(stream, endpoint, RpcError("the agent failed; its log has the reason"))
         else:
             length = size(payload)
             self._send(stream, [field_head(2, length), *payload] if length else [])
@@ -236,7 +245,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             return
         length = size(response)
         if length > self._max_message:
-            too_large = ResourceExhausted(f"the answer has {length} bytes, more than the limit (--max-message)")
+            too_large = ResourceExhausted(f"the response of {length} bytes exceeds the limit (--max-message)")
             response = [Response(status=error_status(None, too_large)).SerializeToString()]
             length = size(response)
         header = frames.header(stream, frames.RESPONSE, 0, length)
@@ -250,19 +259,19 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             self._transport.write(part)
 
     def _written(self, parts: list[memoryview]) -> list[memoryview]:
-        """What is left of them after one write of all."""
+        """The parts that are left after one write."""
         try:
             return frames.unsent(parts, os.writev(self._fd, parts[: frames.MOST_PIECES]))
         except OSError:
-            return parts  # asyncio meets the same error, and knows what it means
+            return parts  # asyncio gets the same error and handles it
 
 
 def _request_of(data: bytes | bytearray | memoryview) -> tuple[Request, bytes | memoryview]:
     try:
         if len(data) < LARGE:
-            whole = Request.FromString(data)  # type: ignore[arg-type] # it takes any buffer
-            return whole, whole.payload
-        rest, payloads = cut(data, 3)
-        return Request.FromString(rest), payloads[0] if payloads else b""
+            request = Request.FromString(data)  # type: ignore[arg-type] # it takes any buffer
+            return request, request.payload
+        head, payloads = cut(data, 3)
+        return Request.FromString(head), payloads[0] if payloads else b""
     except (DecodeError, WireError) as error:
-        raise InvalidArgument(f"the frame holds no ttrpc.Request: {error}") from None
+        raise InvalidArgument(f"the frame is not a valid ttrpc.Request: {error}") from None

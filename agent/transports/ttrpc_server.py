@@ -14,7 +14,10 @@ _log = logging.getLogger("agent")
 
 
 class TtrpcServer:
-    """The open connections. ``max_message``: bytes of a message; ``max_buffer``: of the requests of all connections."""
+    """The open connections.
+
+    ``max_message``: bytes of a message; ``max_buffer``: of the requests of all connections.
+    """
 
     def __init__(
         self, service: RpcService, sessions: Sessions, *, max_message: int, max_buffer: int, max_connections: int
@@ -36,7 +39,9 @@ class TtrpcServer:
         return TtrpcConnection(self._service, self._sessions, self._budget, self._max_message, self._connections)
 
     def close_stalled(self) -> None:
-        """Ends the connections whose clients stopped in the middle of a frame, or do not read their answers."""
+        """Ends the connections whose clients stopped in the middle of a frame, or do not read their
+        answers.
+        """
         for connection in list(self._connections):
             connection.close_if_stalled()
 

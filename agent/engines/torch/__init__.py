@@ -1,8 +1,11 @@
-"""The engine that ships: TorchScript and torch.export programs, on a CPU or a GPU. An `agent.engines.contract.EngineModule`."""
+"""The engine that ships: TorchScript and torch.export programs, on a CPU or a GPU.
+
+An `agent.engines.contract.EngineModule`.
+"""
 
 from agent.engines.torch.engine import TorchEngine
 
-#: Of the files that it loads.
+#: Suffixes of the files that it loads.
 SUFFIXES = (".pt", ".pt2")
 
 

@@ -1,4 +1,4 @@
-"""Where torch runs models, and with how many cores."""
+"""The device on which torch runs models, and the number of cores that it uses."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from agent.engines.contract import DeviceError
 
 
 class TorchDevice:
-    """Where models run. ``name``: auto, cpu, cuda or cuda:N; ``threads``: cores to use on a CPU. Raises `DeviceError`."""
+    """A device. ``name``: auto, cpu, cuda or cuda:N; ``threads``: cores to use on a CPU.
+
+    Raises `DeviceError`.
+    """
 
     def __init__(self, name: str, threads: int) -> None:
-        wanted = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+        torch_name = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
         self.threads = threads
         try:
-            self.device = torch.device(wanted)
+            self.device = torch.device(torch_name)
             torch.zeros(1, device=self.device)
         except Exception as error:  # noqa: BLE001 torch raises several kinds
             raise DeviceError(str(error).splitlines()[0]) from None
-        # One context for each worker thread: torch keeps the number of threads for each thread that calls it.
-        self._now = threading.local()
+        # By worker thread: torch keeps a number of threads for each thread that calls it.
+        self._current = threading.local()
 
     @property
     def is_cpu(self) -> bool:
@@ -30,13 +33,16 @@ class TorchDevice:
 
     @property
     def precisions(self) -> frozenset[str]:
-        """Those of variants that this machine computes faster than float32, and right: int8 without VNNI can overflow."""
-        has = torch.cpu.get_capabilities() if self.is_cpu else {}
-        able = {"int8": has.get("avx512_vnni"), "bf16": has.get("avx512_bf16") or has.get("amx_bf16")}
-        return frozenset(precision for precision, there in able.items() if there)
+        """Precisions of variants that this machine computes faster than float32, and correctly.
+
+        int8 without VNNI can overflow.
+        """
+        features = torch.cpu.get_capabilities() if self.is_cpu else {}
+        supported = {"int8": features.get("avx512_vnni"), "bf16": features.get("avx512_bf16") or features.get("amx_bf16")}
+        return frozenset(precision for precision, is_supported in supported.items() if is_supported)
 
     def use_threads(self, count: int) -> None:
-        """Lets this thread's next runs use ``count`` cores."""
-        if self.is_cpu and getattr(self._now, "threads", None) != count:
+        """Lets the next runs of the calling thread use ``count`` cores."""
+        if self.is_cpu and getattr(self._current, "threads", None) != count:
             torch.set_num_threads(count)
-            self._now.threads = count
+            self._current.threads = count

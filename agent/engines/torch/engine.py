@@ -20,7 +20,7 @@ class TorchEngine:
 
     @property
     def workers(self) -> int:
-        """One for each core; a GPU runs one batch at a time."""
+        """One for each core of a CPU; a GPU runs one batch at a time."""
         return self._device.threads if self._device.is_cpu else 1
 
     @property

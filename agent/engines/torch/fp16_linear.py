@@ -1,8 +1,9 @@
 """Linear layers whose float32 weights are half precision numbers, multiplied by FBGEMM on a CPU.
 
-The arithmetic stays float32 and no weight changes: only the order in which products are summed does, as between any two libraries. FBGEMM
-keeps such weights in half the space, in the order in which they are read, and on a CPU for which MKL has no AVX-512 kernels it takes
-half the time. Other weights are left as they are.
+The arithmetic stays float32 and no weight changes; only the order in which products are summed
+differs, as between any two libraries. FBGEMM stores such weights in half the space, in the order in
+which they are read, and takes half the time on a CPU for which MKL has no AVX-512 kernels. Layers
+with other weights are left as they are.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 
 
 def rewrite_script(module: Any) -> int:
-    """Replaces the linear layers of a frozen TorchScript module, in place; how many."""
+    """Replaces the linear layers of a frozen TorchScript module in place; returns their number."""
     graph, count = module.graph, 0
     for node in list(graph.findAllNodes("aten::linear")):
         rows, weight, bias = node.inputs()
@@ -21,10 +22,10 @@ def rewrite_script(module: Any) -> int:
         if packed is None:
             continue
         graph.setInsertPoint(node)
-        quick = graph.create("quantized::linear_dynamic_fp16", [rows, graph.insertConstant(packed)])
-        graph.insertNode(quick)
-        quick.output().setType(node.output().type())
-        node.output().replaceAllUsesWith(quick.output())
+        replacement = graph.create("quantized::linear_dynamic_fp16", [rows, graph.insertConstant(packed)])
+        graph.insertNode(replacement)
+        replacement.output().setType(node.output().type())
+        node.output().replaceAllUsesWith(replacement.output())
         node.destroy()
         count += 1
     torch._C._jit_pass_dce(graph)  # noqa: SLF001 torch has no public way to change a graph
@@ -32,7 +33,7 @@ def rewrite_script(module: Any) -> int:
 
 
 def rewrite_export(module: torch.fx.GraphModule) -> int:
-    """Replaces the linear layers of an exported program's module, in place; how many."""
+    """Replaces the linear layers of an exported program's module in place; returns their number."""
     count = 0
     for node in list(module.graph.nodes):
         if node.target is not torch.ops.aten.linear.default:
@@ -41,12 +42,12 @@ def rewrite_export(module: torch.fx.GraphModule) -> int:
         packed = _packed(_constant(module, weight), _constant(module, bias[0]) if bias else None)
         if packed is None:
             continue
-        name = f"_halves_{count}"
+        name = f"_fp16_linear_{count}"
         setattr(module, name, packed)
         with module.graph.inserting_before(node):
-            held = module.graph.create_node("get_attr", name)
-            quick = module.graph.call_function(torch.ops.quantized.linear_dynamic_fp16.default, (rows, held))
-        node.replace_all_uses_with(quick)
+            weights = module.graph.create_node("get_attr", name)
+            replacement = module.graph.call_function(torch.ops.quantized.linear_dynamic_fp16.default, (rows, weights))
+        node.replace_all_uses_with(replacement)
         module.graph.erase_node(node)
         for unused in (weight, *bias):
             if not unused.users:
@@ -67,7 +68,7 @@ def _constant(module: torch.fx.GraphModule, node: Any) -> torch.Tensor | None:
 
 
 def _packed(weight: torch.Tensor | None, bias: torch.Tensor | None) -> Any:
-    """FBGEMM's form of a layer; None where it would lose something, or this machine's torch cannot make it."""
+    """FBGEMM's form of a layer; None where it would lose precision or cannot be packed."""
     if weight is None or weight.dtype != torch.float32 or not weight.is_cpu or weight.dim() != 2:
         return None
     if not torch.equal(weight.half().float(), weight):

@@ -1,6 +1,7 @@
 """Loads TorchScript and torch.export files.
 
-On a CPU a model may have two forms, the plain one and one with fp16 linear layers; the faster one is kept.
+On a CPU a model may have two forms, the plain one and one with fp16 linear layers; the faster one
+is kept.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _TYPICAL, _TIMES = ((1, 16), (4, 16)), 5
 
 
 def check_upload(path: Path) -> None:
-    """Raises `InvalidArgument` unless the file is TorchScript, which unlike torch.export carries no pickle."""
+    """Raises `InvalidArgument` unless the file is TorchScript: torch.export can carry a pickle."""
     kind = program_kind(path)
     if kind == "export":
         raise InvalidArgument(
@@ -38,7 +39,10 @@ def check_upload(path: Path) -> None:
 
 
 def load(path: Path, device: TorchDevice) -> TorchProgram:
-    """Loads and warms up a model file. Raises `InvalidArgument` with the reason where it is not a model."""
+    """Loads and warms up a model file.
+
+    Raises `InvalidArgument` with the reason where it is not a model.
+    """
     # OpenMP keeps a team of threads for each thread that has used several, and lets all of them
     # sleep at every barrier once there are more than cores: a team left over from loading would
     # cost each lone run a third of its time.
@@ -84,7 +88,7 @@ def _faster(programs: list[TorchProgram]) -> TorchProgram:
 
 
 def _load_script(path: Path, device: TorchDevice, signature: Signature | None) -> list[Forward]:
-    """The model's forms: one, or on a CPU also one with fp16 linear layers if its signature allows it."""
+    """The plain form, and on a CPU the one with fp16 linear layers if the signature allows it."""
     module: Any = torch.jit.load(str(path), map_location=device.device)
     module = module.eval()
     if signature is None:

@@ -1,4 +1,4 @@
-"""A model in memory: joins and pads requests, runs, splits; learns at warm-up what that costs."""
+"""A model in memory: joins and pads requests, runs them, splits outputs, measures the cost."""
 
 from __future__ import annotations
 
@@ -22,20 +22,23 @@ from vaccel_rpc.tensors import Tensor
 
 _log = logging.getLogger("agent.engines.torch")
 
-#: The most by which a padded run may differ from an unpadded one.
+#: The largest difference allowed between a padded and an unpadded run.
 TOLERANCE = 1e-3
 
 Forward = Callable[..., Any]
 
-#: Batches whose times a program's cost is learned from: rows, length. The first ones always, the others while it is quick.
-_TRIED, _ALWAYS, _LONG_S = ((1, 8), (8, 8), (1, 32), (8, 32), (1, 128), (8, 128)), 5, 0.25
-_SHORT = ((1, 4), (8, 4), (1, 8), (8, 8), (1, 16), (8, 16))
+#: Rows and length of the batches by whose times a program's cost is fitted: the first _ALWAYS of
+#: them, and the others until _LONG_S seconds have passed.
+_SAMPLES, _ALWAYS, _LONG_S = ((1, 8), (8, 8), (1, 32), (8, 32), (1, 128), (8, 128)), 5, 0.25
+#: The same for a model that does not state its maximum length.
+_SHORT_SAMPLES = ((1, 4), (8, 4), (1, 8), (8, 8), (1, 16), (8, 16))
 
 
 class TorchProgram:
-    """A model in memory. ``joinable``: its signature says so, and padding changed its answers by ``tolerance`` at most.
+    """A model in memory.
 
-    ``cost``: of its batches on one thread, learned by `warm_up`.
+    ``joinable``: its signature allows it, and padding changed its answers by at most ``tolerance``.
+    ``cost``: of its batches on one thread, measured by `warm_up`.
     """
 
     def __init__(self, forward: Forward, signature: Signature | None, device: TorchDevice, tolerance: float = TOLERANCE) -> None:
@@ -46,19 +49,23 @@ class TorchProgram:
         self.joinable = bool(self._layout and self._layout.joinable)
 
     def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
-        """Each request's outputs. Raises `Internal` with torch's reason, `ResourceExhausted` where memory is out."""
+        """Each request's outputs.
+
+        Raises `Internal` with torch's reason, `ResourceExhausted` where memory ran out.
+        """
         try:
             return self._run(requests, alone=alone)
         except RpcError:
             raise
         except Exception as error:  # noqa: BLE001 a model may raise anything
-            no_memory, said = is_memory(error), last_line(error)
-        # Out here nothing holds the failed run's tensors any more, as the error's frames do: there is room for the next try.
+            no_memory, reason = is_memory(error), last_line(error)
+        # Outside of the except block: the error's frames hold the tensors of the failed run, and a
+        # retry needs their memory.
         if not no_memory:
-            raise Internal(f"torch: {said}", errno=errno.EINVAL)
+            raise Internal(f"torch: {reason}", errno=errno.EINVAL)
         if not self._device.is_cpu:
             torch.cuda.empty_cache()
-        raise ResourceExhausted(f"the run needs more memory than there is: {said}", errno=errno.ENOMEM, reason="memory")
+        raise ResourceExhausted(f"the run needs more memory than there is: {reason}", errno=errno.ENOMEM, reason="memory")
 
     def _run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
         self._device.use_threads(self._device.threads if alone else 1)
@@ -73,7 +80,10 @@ class TorchProgram:
         return Batch([[from_torch(part) for part in parts] for parts in split], began, ended)
 
     def warm_up(self) -> None:
-        """Runs once alone and once padded; where the two differ, requests are not joined, else their cost is learned."""
+        """Runs once alone and once padded.
+
+        Where the two agree, measures the cost; else requests are not joined.
+        """
         if self._layout is None:
             return
         try:
@@ -83,26 +93,28 @@ class TorchProgram:
                 self.run([self._layout.example(7)], alone=False)
         except RpcError as error:
             self.joinable = False
-            _log.warning("%s failed at warm-up, its requests are run alone: %s", self.name, error)
+            _log.warning("%s failed at warm-up, its requests run alone: %s", self.name, error)
         if self.joinable:
-            self._learn(self._layout)
+            self._measure(self._layout)
 
-    def _learn(self, layout: Layout) -> None:
+    def _measure(self, layout: Layout) -> None:
         try:
-            self.cost = self._learned(layout)
+            self.cost = self._fitted_cost(layout)
             _log.info("A batch of %s takes %s", self.name, self.cost)
         except RpcError as error:
-            _log.warning("What a batch of %s costs cannot be told, so they have --max-batch rows: %s", self.name, error)
+            _log.warning(
+                "The cost of a batch of %s cannot be measured, so batches have up to --max-batch rows: %s", self.name, error
+            )
 
     def seconds(self, rows: int, length: int, *, alone: bool = False) -> float:
-        """How long a batch takes."""
+        """The seconds that a batch takes."""
         example = self._layout.example(length, rows) if self._layout else []
         began = time.perf_counter()
         self.run([example], alone=alone)
         return time.perf_counter() - began
 
     def differs(self, other: TorchProgram) -> float:
-        """The most by which their answers to an example differ."""
+        """The largest difference between the answers of both to an example."""
         examples = [self._layout.example(16, 2)] if self._layout else []
         return difference(*(program.run(examples, alone=False).outputs[0] for program in (self, other)))
 
@@ -112,24 +124,25 @@ class TorchProgram:
         worst = difference(alone, joined)
         if not worst <= self._tolerance:
             self.joinable = False
-            _log.warning("Padding changes the answers of %s by %.2g: its requests are run alone", self.name, worst)
+            _log.warning("Padding changes the answers of %s by %.2g: its requests run alone", self.name, worst)
 
-    def _learned(self, layout: Layout) -> Cost:
+    def _fitted_cost(self, layout: Layout) -> Cost:
         points: list[Point] = []
         began = time.perf_counter()
-        # A model that does not say how long its inputs may be is not asked for more than padding was tried with.
-        known = layout.signature.max_length or layout.signature.length is None
-        for rows, wanted in _TRIED if known else _SHORT:
+        # A model that does not state its maximum length is not run with longer inputs than padding
+        # was tried with.
+        is_bounded = layout.signature.max_length or layout.signature.length is None
+        for rows, sample_length in _SAMPLES if is_bounded else _SHORT_SAMPLES:
             if len(points) >= _ALWAYS and time.perf_counter() - began > _LONG_S:
                 break
-            length = max(1, layout.shape(layout.example(wanted, rows)).length)
-            # Of two runs the quicker: the first of a new shape may prepare something.
-            points.append((rows, length, min(self.seconds(rows, wanted) for _ in range(2))))
+            length = max(1, layout.shape(layout.example(sample_length, rows)).length)
+            # The faster of two runs: the first of a new shape may be slowed by preparations.
+            points.append((rows, length, min(self.seconds(rows, sample_length) for _ in range(2))))
         return fit(points)
 
     @property
     def name(self) -> str:
-        """As its signature says."""
+        """The name in its signature."""
         return self.signature.name if self.signature else "model"
 
     def _join(self, layout: Layout, index: int, parts: list[torch.Tensor]) -> torch.Tensor:
@@ -141,10 +154,10 @@ class TorchProgram:
         dims = list(parts[0].shape)
         dims[batch], dims[length] = rows, longest
         joined = torch.full(dims, spec.pad, dtype=parts[0].dtype)
-        at = 0
+        row = 0
         for part in parts:
-            joined.narrow(batch, at, part.shape[batch]).narrow(length, 0, part.shape[length]).copy_(part)
-            at += part.shape[batch]
+            joined.narrow(batch, row, part.shape[batch]).narrow(length, 0, part.shape[length]).copy_(part)
+            row += part.shape[batch]
         return joined
 
     def _call(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Tensors as they travel, and as torch has them."""
+"""Converts tensors between the RPC's form and torch's."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _NAMES = {dtype: name for name, dtype in _TYPES.items()}
 
 
 def to_torch(tensor: Tensor) -> torch.Tensor:
-    """The same memory as torch's, where that can be."""
+    """The tensor as torch's, without a copy where that is possible."""
     dtype, data = _TYPES[tensor.dtype], tensor.data
     if not len(data):
         return torch.empty(tensor.dims, dtype=dtype)
-    # frombuffer wants memory it may write to, and a kernel numbers where they may lie: else a copy, as of small tensors anyway.
+    # frombuffer needs writable memory, and kernels need aligned numbers. Anything else is copied,
+    # as small tensors are.
     if isinstance(data, memoryview) and not data.readonly:
         raw = torch.frombuffer(data, dtype=torch.uint8)
         if raw.data_ptr() % dtype.itemsize == 0:
@@ -29,7 +30,7 @@ def to_torch(tensor: Tensor) -> torch.Tensor:
 
 
 def from_torch(tensor: torch.Tensor) -> Tensor:
-    """As it travels. Raises `Unimplemented` for a dtype that vAccel has not."""
+    """The tensor as the RPC's. Raises `Unimplemented` for a dtype that vAccel does not have."""
     name = _NAMES.get(tensor.dtype)
     if name is None:
         raise Unimplemented(f"an output is {str(tensor.dtype).removeprefix('torch.')}; vAccel has only {', '.join(DTYPES)}")
@@ -39,23 +40,28 @@ def from_torch(tensor: torch.Tensor) -> Tensor:
 
 
 def flat(outputs: Any) -> list[torch.Tensor]:
-    """What a model returned, as a list of tensors. Raises `Unimplemented` for what cannot travel."""
+    """A model's return value as a list of tensors.
+
+    Raises `Unimplemented` for anything else than tensors.
+    """
     if isinstance(outputs, torch.Tensor):
         return [outputs]
     if isinstance(outputs, dict):
         outputs = list(outputs.values())
     if isinstance(outputs, list | tuple):
         return [tensor for output in outputs for tensor in flat(output)]
-    raise Unimplemented(f"an output is {type(outputs).__name__}; only tensors, and lists, tuples and dicts of them, can travel")
+    raise Unimplemented(
+        f"an output is {type(outputs).__name__}; only tensors, and lists, tuples and dicts of tensors, can be sent"
+    )
 
 
-def difference(ones: Sequence[Tensor], others: Sequence[Tensor]) -> float:
-    """The most by which any of the outputs differ."""
-    return max(_distance(one, other) for one, other in zip(ones, others, strict=True))
+def difference(left: Sequence[Tensor], right: Sequence[Tensor]) -> float:
+    """The largest absolute difference between two lists of outputs."""
+    return max(_distance(a, b) for a, b in zip(left, right, strict=True))
 
 
-def _distance(one: Tensor, other: Tensor) -> float:
-    if one.dims != other.dims:
+def _distance(a: Tensor, b: Tensor) -> float:
+    if a.dims != b.dims:
         return float("inf")
-    a, b = to_torch(one).double(), to_torch(other).double()
-    return float((a - b).abs().max()) if a.numel() else 0.0
+    left, right = to_torch(a).double(), to_torch(b).double()
+    return float((left - right).abs().max()) if left.numel() else 0.0
