@@ -35,13 +35,13 @@ proto: .venv/installed-dev ## the generated code of the .proto files
 docs: .venv/installed-dev ## docs/options.md, from the code
 	.venv/bin/python -m scripts.options
 
-bench: .venv/installed-dev .venv-servers/installed ## every figure beside torch, mosec and LitServe, half an hour; lines without end; slow clients; servers
+bench: .venv/installed-dev .venv-servers/installed ## every figure beside torch, mosec and LitServe, half an hour; a long stream of lines; slow clients; servers
 	.venv/bin/python -m benchmarks --peers
 	.venv/bin/python -m benchmarks.lines --lines 200000
 	.venv/bin/python -m benchmarks.slow
 	.venv/bin/python -m benchmarks.servers
 
-fuzz: .venv/installed-dev ## the agent: ten minutes of garbage beside a correct client; the function: a million mutated HTTP requests, half an hour
+fuzz: .venv/installed-dev ## fuzz the agent for ten minutes while a client checks its answers; a million mutated HTTP requests, half an hour
 	.venv/bin/python -m benchmarks.fuzz --seconds 600
 	.venv/bin/python -m benchmarks.httpfuzz --messages 1000000
 

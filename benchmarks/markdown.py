@@ -21,7 +21,7 @@ def shown(values: Sequence[float], digits: int = 1) -> str:
     if math.isnan(spread.median):
         return ""
     text = f"{spread.median:,.{digits}f}"
-    return text if len(values) == 1 else f"{text} ({spread.least:,.{digits}f}-{spread.most:,.{digits}f})"
+    return text if len(values) == 1 else f"{text} ({spread.minimum:,.{digits}f}-{spread.maximum:,.{digits}f})"
 
 
 def pick(records: Iterable[Record], field: str, **values: object) -> list[float]:

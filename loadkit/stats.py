@@ -42,11 +42,11 @@ def milliseconds(seconds: Iterable[float]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Spread:
-    """A median with the least and the most of the values that it was computed from."""
+    """A median with the minimum and maximum of the values that it was computed from."""
 
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
@@ -56,4 +56,4 @@ class Spread:
 
     def over(self, other: float) -> Spread:
         """Each number divided by ``other``."""
-        return Spread(self.median / other, self.least / other, self.most / other)
+        return Spread(self.median / other, self.minimum / other, self.maximum / other)

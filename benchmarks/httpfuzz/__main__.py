@@ -56,7 +56,7 @@ class FuzzTarget:
 
     def faults(self) -> list[str]:
         """What must not be in the log, and whether the process has ended or its memory has grown."""
-        faults = [f"log: {count} {name}" for name, count in self.log.found.items()] if self.log else []
+        faults = [f"log: {count} {name}" for name, count in self.log.counts.items()] if self.log else []
         if self.process and self.process.poll() is not None:
             faults.append(f"the function has ended with {self.process.returncode}")
         if self.sizes:

@@ -65,7 +65,7 @@ class _FuzzConnection:
             parsed = responses.read(self.received, [want.method for want in wants])
         except Garbled:
             return False
-        if not parsed or not parsed[-1].whole or parsed[-1].closes:
+        if not parsed or not parsed[-1].complete or parsed[-1].closes:
             return False
         # More responses than expected are all waited for, since by a lenient reading all of them
         # may be right.

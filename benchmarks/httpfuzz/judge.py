@@ -49,7 +49,7 @@ def compared(expectation: Expectation, parsed: Sequence[ParsedResponse], *, ende
         if response.status >= 500 and response.status not in _ALLOWED_5XX:
             return f"status {response.status}", ""
     for number, (expected, response) in enumerate(zip(expectation.responses, parsed, strict=False)):
-        if not response.whole and response.chunked and expected.refusable and ended and number == len(parsed) - 1:
+        if not response.complete and response.chunked and expected.refusable and ended and number == len(parsed) - 1:
             return "", f"truncated lines: {expected.refusable}"
         if fault := _unlike(expected, response):
             return f"response {number + 1}: {fault}", ""
@@ -71,7 +71,7 @@ def _unlike(expected: ExpectedResponse, response: ParsedResponse) -> str:
         return f"to {response.id!r} instead of {expected.id!r}"
     if expected.version == b"1.0" and response.chunked:
         return "chunked to HTTP/1.0"
-    return "" if response.whole else "it is incomplete"
+    return "" if response.complete else "it is incomplete"
 
 
 def _early_end(expected: ExpectedResponse, response: ParsedResponse, number: int) -> tuple[str, str]:
@@ -111,4 +111,4 @@ def _tail(expectation: Expectation, parsed: Sequence[ParsedResponse], *, ended: 
 
 
 def _names(lenient: Lenient) -> str:
-    return ", ".join(f"reads {one.name}".lower().replace("_", " ") for one in lenient)
+    return ", ".join(f"reads {reading.name}".lower().replace("_", " ") for reading in lenient)

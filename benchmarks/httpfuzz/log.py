@@ -21,12 +21,12 @@ _SHOWN = 3
 class Log:
     """The file ``path``, to which the server appends.
 
-    ``found`` counts the signs, ``shown`` has excerpts around some of them.
+    ``counts`` counts the signs, ``shown`` has excerpts around some of them.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self.shown: list[str] = []
 
     def inspect(self) -> None:
@@ -37,7 +37,7 @@ class Log:
         os.truncate(self.path, 0)
         for name, sign in _SIGNS.items():
             for match in sign.finditer(data):
-                self.found[name] += 1
-                if self.found[name] <= _SHOWN:
+                self.counts[name] += 1
+                if self.counts[name] <= _SHOWN:
                     around = data[max(0, match.start() - 200) : match.end() + 1500]
                     self.shown.append(f"{name}: {around.decode(errors='backslashreplace')}")

@@ -22,7 +22,7 @@ class Garbled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ParsedResponse:
-    """A response; ``whole``: its body is complete; ``closes``: it announces the end of the
+    """A response; ``complete``: whether its body is; ``closes``: it announces the end of the
     connection.
     """
 
@@ -30,7 +30,7 @@ class ParsedResponse:
     id: bytes
     closes: bool
     chunked: bool
-    whole: bool
+    complete: bool
 
 
 def read(data: bytes, methods: Sequence[bytes]) -> list[ParsedResponse]:
@@ -75,8 +75,8 @@ def _answer(code: int, head: bytes, data: bytes, *, bodiless: bool) -> tuple[Par
         if not length:
             raise Garbled(f"a response of unknown length: {head[:80]!r}")
         size = int(length[1])
-    whole = 0 <= size <= len(data)
-    return ParsedResponse(code, ids[0] if ids else b"", closes, chunked, whole), data[size:] if whole else b""
+    complete = 0 <= size <= len(data)
+    return ParsedResponse(code, ids[0] if ids else b"", closes, chunked, complete), data[size:] if complete else b""
 
 
 def _chunks(data: bytes) -> int:

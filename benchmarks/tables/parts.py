@@ -34,12 +34,12 @@ def _phases(records: list[Record]) -> str:
 def request(results: Results) -> str:
     """CPU time of a request by part, and of its JSON by library, in microseconds."""
     records = results.records("request")
-    whole, rows, known = Spread.of(pick(records, "us", what="whole")).median, [], 0.0
+    total, rows, known = Spread.of(pick(records, "us", what="whole")).median, [], 0.0
     for name in dict.fromkeys(pick(records, "part", what="part")):
         us = pick(records, "us", part=name)
         known += Spread.of(us).median
-        rows.append((f"{name}", shown(us), f"{Spread.of(us).median / whole:.2f}"))
-    rows.append(("the rest: threads waiting for each other", shown([whole - known]), f"{1 - known / whole:.2f}"))
+        rows.append((f"{name}", shown(us), f"{Spread.of(us).median / total:.2f}"))
+    rows.append(("the rest: threads waiting for each other", shown([total - known]), f"{1 - known / total:.2f}"))
     rows.append(("**whole**, 32 clients", shown(pick(records, "us", what="whole")), "1.00"))
     beside = dict.fromkeys(pick(records, "part", what="beside"))
     rows += [(f"beside it: {name}", shown(pick(records, "us", part=name)), "") for name in beside]

@@ -24,7 +24,7 @@ from knative.look import status as looking
 from knative.verify import run as verifying
 from knative.verify.check import Check, VerifyPlan
 from knative.verify.config import VerifyConfig
-from knative.verify.ingress import Endpoint, address_of
+from knative.verify.ingress import HttpTarget, address_of
 from vaccel_common.options import ConfigError
 
 
@@ -107,7 +107,7 @@ def verify(session: CommandSession, config: VerifyConfig) -> None:
     """Runs every check and reports each as soon as it is done."""
     cluster, absent = _reachable(session, config.url)
     plan = _plan(config.url or _own_url(session, config.service), config)
-    session.document |= {"url": plan.endpoint.url, "passed": None, "checks": []}
+    session.document |= {"url": plan.target.url, "passed": None, "checks": []}
     checks = []
     for check in verifying.verify(plan, cluster, absent, session.output.note):
         checks.append(check)
@@ -150,8 +150,8 @@ def _own_url(session: CommandSession, service: str) -> str:
 
 
 def _plan(url: str, config: VerifyConfig) -> VerifyPlan:
-    def endpoint(url: str) -> Endpoint:
+    def target(url: str) -> HttpTarget:
         address = address_of(url, config.ingress, config.resolve)
-        return Endpoint(url, address, str(config.ca) if config.ca else None, config.request_timeout)
+        return HttpTarget(url, address, str(config.ca) if config.ca else None, config.request_timeout)
 
-    return VerifyPlan(endpoint(url), endpoint(config.baseline_url) if config.baseline_url else None, config)
+    return VerifyPlan(target(url), target(config.baseline_url) if config.baseline_url else None, config)

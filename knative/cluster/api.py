@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from knative.cluster.errors import KnativeError, NotInstalled, Unreachable
-from knative.cluster.objects import MANAGER, POD, Json, Kind, kind_of, name_of
+from knative.cluster.objects import MANAGER, POD, Json, ResourceKind, kind_of, name_of
 from knative.cluster.refusals import ApiCall, message, refusal
 
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ class Cluster:
             raise Unreachable(f"{self._server} does not respond as a Kubernetes API does; {_REACH}")
         return client_or_none
 
-    def has(self, kind: Kind) -> bool:
+    def has(self, kind: ResourceKind) -> bool:
         """Whether the cluster has this kind of object."""
         return self._lookup(kind) is not None
 
-    def resource(self, kind: Kind) -> Any:
+    def resource(self, kind: ResourceKind) -> Any:
         """The client's description of a kind. Raises `NotInstalled`."""
         description = self._lookup(kind)
         if description is None and kind.group.endswith("knative.dev"):
@@ -70,7 +70,7 @@ class Cluster:
             )
         return description
 
-    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json | None:
+    def get(self, kind: ResourceKind, name: str, namespace: str | None = None) -> Json | None:
         """One object; None where it does not exist."""
         resource = self.resource(kind)
         place = self._place(resource, namespace)
@@ -79,7 +79,7 @@ class Cluster:
         )
         return obj
 
-    def find(self, kind: Kind, *, labels: str = "", fields: str = "") -> list[Json]:
+    def find(self, kind: ResourceKind, *, labels: str = "", fields: str = "") -> list[Json]:
         """The objects of a kind in the namespace that match the label and field selectors."""
         resource = self.resource(kind)
         place = self._place(resource, None)
@@ -113,7 +113,7 @@ class Cluster:
             raise Unreachable(f"{self._server} does not know where to put {call.what} (404); try again")
         return applied
 
-    def delete(self, kind: Kind, name: str, namespace: str | None, uid: str) -> None:
+    def delete(self, kind: ResourceKind, name: str, namespace: str | None, uid: str) -> None:
         """Deletes the object with this uid, after everything that it owns.
 
         It is no error if it does not exist.
@@ -160,7 +160,7 @@ class Cluster:
         )
         return bytes(response.data).decode(errors="replace")
 
-    def _lookup(self, kind: Kind) -> Any:
+    def _lookup(self, kind: ResourceKind) -> Any:
         from kubernetes.dynamic.exceptions import (  # type: ignore[import-untyped]
             ResourceNotFoundError,
             ResourceNotUniqueError,

@@ -21,7 +21,7 @@ SERVICE_LABEL, REVISION_LABEL = f"{SERVING}/service", f"{SERVING}/revision"
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResourceKind:
     """An API version such as ``apps/v1`` and a kind such as ``DaemonSet``."""
 
     api_version: str
@@ -38,19 +38,19 @@ class Kind:
         return self.api_version.rpartition("/")[2]
 
 
-POD = Kind("v1", "Pod")
-EVENT = Kind("v1", "Event")
-NAMESPACE = Kind("v1", "Namespace")
-DAEMON_SET = Kind("apps/v1", "DaemonSet")
-DEPLOYMENT = Kind("apps/v1", "Deployment")
-KNATIVE_SERVICE = Kind(f"{SERVING}/v1", "Service")
-REVISION = Kind(f"{SERVING}/v1", "Revision")
-POD_AUTOSCALER = Kind("autoscaling.internal.knative.dev/v1alpha1", "PodAutoscaler")
+POD = ResourceKind("v1", "Pod")
+EVENT = ResourceKind("v1", "Event")
+NAMESPACE = ResourceKind("v1", "Namespace")
+DAEMON_SET = ResourceKind("apps/v1", "DaemonSet")
+DEPLOYMENT = ResourceKind("apps/v1", "Deployment")
+KNATIVE_SERVICE = ResourceKind(f"{SERVING}/v1", "Service")
+REVISION = ResourceKind(f"{SERVING}/v1", "Revision")
+POD_AUTOSCALER = ResourceKind("autoscaling.internal.knative.dev/v1alpha1", "PodAutoscaler")
 
 
-def kind_of(obj: Json) -> Kind:
+def kind_of(obj: Json) -> ResourceKind:
     """The kind of an object."""
-    return Kind(obj["apiVersion"], obj["kind"])
+    return ResourceKind(obj["apiVersion"], obj["kind"])
 
 
 def title(obj: Json) -> str:

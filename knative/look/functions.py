@@ -16,7 +16,7 @@ from knative.cluster.objects import (
     REVISION_LABEL,
     SERVICE_LABEL,
     Json,
-    Kind,
+    ResourceKind,
     condition,
     is_ending,
     is_ready,
@@ -79,7 +79,7 @@ def functions(cluster: Cluster, unread: list[str]) -> list[KnativeFunction]:
     return [_function(service, revisions.get(name_of(service), []), pods, scalers) for service in services]
 
 
-def _optional(cluster: Cluster, kind: Kind, unread: list[str], labels: str = "") -> list[Json]:
+def _optional(cluster: Cluster, kind: ResourceKind, unread: list[str], labels: str = "") -> list[Json]:
     try:
         return cluster.find(kind, labels=labels)
     except KnativeError as error:

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 from knative.cluster.objects import Json
 from knative.verify.config import VerifyConfig
-from knative.verify.ingress import Endpoint
+from knative.verify.ingress import HttpTarget
 
 
 @dataclass(frozen=True)
 class VerifyPlan:
-    """The function's endpoint, that of the service to compare with, and the options."""
+    """The function's target, that of the service to compare with, and the options."""
 
-    endpoint: Endpoint
-    baseline: Endpoint | None
+    target: HttpTarget
+    baseline: HttpTarget | None
     config: VerifyConfig
 
 

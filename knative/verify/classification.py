@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from knative.cluster.objects import Json
 from knative.verify import answers
 from knative.verify.check import Check, VerifyPlan, judged, skipped
-from knative.verify.ingress import Endpoint, HttpResponse, RequestLost
+from knative.verify.ingress import HttpResponse, HttpTarget, RequestLost
 from loadkit.texts import TEXTS
 
 _PATH = "/classify"
@@ -28,21 +28,21 @@ class CheckedResponse:
 def classify_one(plan: VerifyPlan) -> CheckedResponse:
     """Sends the first text."""
     body = {"text": plan.config.texts[0]}
-    return _checked(lambda: plan.endpoint.send(_PATH, body), lambda answer: answers.fault_of_one(answer, plan.config.labels))
+    return _checked(lambda: plan.target.send(_PATH, body), lambda answer: answers.fault_of_one(answer, plan.config.labels))
 
 
 def classify_many(plan: VerifyPlan) -> CheckedResponse:
     """Sends all texts in one request, at least two."""
     texts = list(plan.config.texts) if len(plan.config.texts) > 1 else [*plan.config.texts, *TEXTS]
     return _checked(
-        lambda: plan.endpoint.send(_PATH, {"texts": texts}),
+        lambda: plan.target.send(_PATH, {"texts": texts}),
         lambda answer: answers.fault_of_many(answer, len(texts), plan.config.labels),
     )
 
 
-def hello(endpoint: Endpoint) -> CheckedResponse:
+def hello(target: HttpTarget) -> CheckedResponse:
     """Sends a GET to a service that is not the function's: any response with status 200 is right."""
-    return _checked(endpoint.send, lambda _: None)
+    return _checked(target.send, lambda _: None)
 
 
 def _checked(send: Callable[[], HttpResponse], fault_of: Callable[[Json | None], str | None]) -> CheckedResponse:

@@ -13,7 +13,7 @@ from knative.cluster.objects import KNATIVE_SERVICE
 from knative.look.functions import cold_start
 from knative.verify import classification
 from knative.verify.check import Check, VerifyPlan, failed, judged, passed, skipped
-from knative.verify.ingress import Endpoint
+from knative.verify.ingress import HttpTarget
 from knative.verify.scale import Scale, min_scale, service_at
 
 
@@ -85,7 +85,7 @@ def _round(plan: VerifyPlan, scale: Scale, name: str, times: ColdStartTimes) -> 
     response = classification.classify_one(plan)
     pods = scale.pods()
     if response.fault is None and not pods:
-        url = plan.endpoint.url
+        url = plan.target.url
         return failed(name, f"the request was answered, but no pod of {scale.service} was started: is {url} another service's?")
     starts = [start.seconds for pod in pods if (start := cold_start(pod))]
     if response.fault is None:
@@ -95,10 +95,10 @@ def _round(plan: VerifyPlan, scale: Scale, name: str, times: ColdStartTimes) -> 
     return judged(name, response.fault, detail, seconds=round(response.seconds, 3))
 
 
-def _baseline_round(endpoint: Endpoint, scale: Scale, name: str, times: ColdStartTimes) -> Check:
+def _baseline_round(target: HttpTarget, scale: Scale, name: str, times: ColdStartTimes) -> Check:
     if scale.until_none() is None:
         return failed(name, _left(scale))
-    response = classification.hello(endpoint)
+    response = classification.hello(target)
     if response.fault is None:
         times.baseline.append(response.seconds)
     return judged(name, response.fault, f"answered in {response.seconds:.3f} s", seconds=round(response.seconds, 3))

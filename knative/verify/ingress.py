@@ -40,7 +40,7 @@ class HttpResponse:
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class HttpTarget:
     """A URL; ``address``: host and port to connect to instead of the URL's; ``ca``: a PEM file with
     the certificate's CA.
     """
@@ -106,8 +106,8 @@ def address_of(
     """Where to connect to for a URL, by ``--ingress`` and curl's ``--resolve``; None: to the URL's
     own host.
     """
-    endpoint = Endpoint(url)
+    target = HttpTarget(url)
     for host, port, address in resolve:
-        if (host, port) == (endpoint.host, endpoint.port):
+        if (host, port) == (target.host, target.port):
             return address, port
-    return (ingress[0], ingress[1] or endpoint.port) if ingress else None
+    return (ingress[0], ingress[1] or target.port) if ingress else None

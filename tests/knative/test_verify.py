@@ -13,7 +13,7 @@ import yaml
 
 from knative.look.agents import AgentFacts, AgentPod, LoadedModel
 from knative.verify.answers import difference, fault_of_many, fault_of_one
-from knative.verify.ingress import Endpoint, address_of
+from knative.verify.ingress import HttpTarget, address_of
 from knative.verify.warm import changes, unknown
 from tests.support.clusterobjects import add_agent
 from tests.support.fakecluster import NAMESPACE, FakeCluster, knative, quickly
@@ -201,7 +201,7 @@ def test_where_to_connect() -> None:
     assert address_of("http://h.example.com", ("192.0.2.9", None), resolve) == ("192.0.2.9", 80)
     assert address_of("http://h.example.com", ("192.0.2.9", 8080), []) == ("192.0.2.9", 8080)
     assert address_of(url, None, []) is None
-    assert (Endpoint(url).host, Endpoint(url).port) == ("f.example.com", 443)
+    assert (HttpTarget(url).host, HttpTarget(url).port) == ("f.example.com", 443)
 
 
 GOOD = {"label": "neither", "score": 0.95, "scores": SCORES, "model": MODEL}

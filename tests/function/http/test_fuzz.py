@@ -118,5 +118,5 @@ def test_a_log_is_looked_through(tmp_path: Path) -> None:
     log.path.write_bytes(b"all is well\nTraceback (most recent call last):\n  File x\nhidden-0 forged=1\n\x1b[31m\n")
     log.inspect()
     log.inspect()
-    assert log.found == {"tracebacks": 1, "lines of a request": 1, "control characters": 1}
+    assert log.counts == {"tracebacks": 1, "lines of a request": 1, "control characters": 1}
     assert log.path.stat().st_size == 0
