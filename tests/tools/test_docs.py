@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -16,8 +17,14 @@ from tests.support.paths import ROOT
 from tests.support.servers import ServerProcess
 
 DOCS = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "models").glob("*.md"), *(ROOT / "knative").rglob("*.md")]
-)
+    path for folder in (ROOT, *(ROOT / name for name in ("docs", "docs/decisions", "models"))) for path in folder.glob("*.md")
+) + sorted((ROOT / "knative").rglob("*.md"))
+#: Made by a program, from text that stands elsewhere: docs/options.md and the charts' READMEs.
+WRITTEN = [path for path in DOCS if path.name != "options.md" and "charts" not in path.parts]
+#: The first folder of every path that the docs name.
+FOLDERS = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "build", "dist")))
+#: Paths that a command of the docs writes.
+GENERATED = ("models/build", "models/tweets.int8.pt", "models/tweets.bf16.pt")
 CURLS = [
     (name, line)
     for name in ("http.md", "events.md")
@@ -35,12 +42,51 @@ def test_every_curl_line_is_answered(function: ServerProcess, name: str, line: s
     assert done.returncode == 0, f"{line}\n{done.stdout!r}{done.stderr!r}"
 
 
-@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(path: object) -> None:
-    """Links to files of the project."""
-    assert hasattr(path, "read_text")
-    for link in re.findall(r"\]\(([^)#]+)", path.read_text()):
-        assert "://" in link or (path.parent / link).exists(), link  # type: ignore[attr-defined] # a Path
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _anchors(page: Path) -> set[str]:
+    """The fragments of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _prose(page: Path) -> list[str]:
+    """The lines of its paragraphs and lists: no code, table, heading or generated figure."""
+    text = re.sub(r"^(```.*?^```|<!-- bench: .*?<!-- end -->)$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return [line for line in text.splitlines() if not line.startswith(("|", "#", "!["))]
+
+
+@pytest.mark.parametrize("path", DOCS, ids=_name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """A relative link names a file of the project, and its fragment a heading there."""
+    for link in re.findall(r"\]\(([^)]+)", path.read_text()):
+        name, _, fragment = link.partition("#")
+        if "://" in link:
+            continue
+        target = path.parent / name if name else path
+        assert target.exists(), link
+        assert not fragment or fragment in _anchors(target), link
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=_name)
+def test_named_files_are_there(path: Path) -> None:
+    """A path that a page names as code, such as `agent/config.py`, is a file or a folder of the project."""
+    for name in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*\w)/?`", path.read_text()):
+        assert (ROOT / name).exists() or name in GENERATED or "NAME" in name, name
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=_name)
+def test_prose_is_wrapped(path: Path) -> None:
+    """At 100 columns; a line of one unbreakable word may be longer."""
+    assert not [line for line in _prose(path) if len(line) > 100 and " " in line.strip()]
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=_name)
+def test_commands_need_no_path_to_the_environment(path: Path) -> None:
+    """The README says once how to activate it."""
+    assert ".venv/bin/" not in path.read_text().replace("source .venv/bin/activate", "")
 
 
 def test_the_options_are_the_codes() -> None:
