@@ -1,7 +1,7 @@
 # make help lists the targets.
 SHELL := /bin/bash
 PYTHON ?= python3
-# Where pip finds torch, if not where it finds everything else: on a machine without a GPU, PyTorch's index of CPU wheels.
+# A package index for torch: on a machine without a GPU, PyTorch's index of CPU wheels.
 TORCH_INDEX ?=
 PORT ?= 8080
 
@@ -11,75 +11,75 @@ PACKAGES = agent function vaccel_common vaccel_rpc export training models knativ
 .DEFAULT_GOAL := help
 .PHONY: help run test e2e lint proto docs bench fuzz loadtest variants base-image images manifests charts e2e-containers parliament version clean
 
-help: ## this list
+help: ## list the targets
 	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
-run: .venv/installed-agent ## an agent and the function on this machine; PORT=8080
+run: .venv/installed-agent ## start an agent and the function on this machine; PORT=8080
 	@PORT=$(PORT) .venv/bin/python -m scripts.demo
 
-test: .venv/installed-dev .venv-func/installed .venv-parliament/installed .venv-loadtest/installed ## every test that needs no Debian package
+test: .venv/installed-dev .venv-func/installed .venv-parliament/installed .venv-loadtest/installed ## run every test that needs no Debian package
 	.venv/bin/python -m pytest -m "not e2e and not helm and not containers"
 
-e2e: .venv/installed-dev .venv/installed-charts ## tests in a browser, with schemathesis, Prometheus, a registry (Debian: chromium chromium-driver prometheus docker-registry)
+e2e: .venv/installed-dev .venv/installed-charts ## run the tests with a browser, schemathesis, Prometheus, a registry (Debian: chromium chromium-driver prometheus docker-registry)
 	.venv/bin/python -m pytest -m e2e tests/e2e
 
-lint: .venv/installed-dev ## ruff, and mypy strict
+lint: .venv/installed-dev ## run ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-proto: .venv/installed-dev ## the generated code of the .proto files
+proto: .venv/installed-dev ## generate the code of the .proto files
 	.venv/bin/python -m grpc_tools.protoc -I. --python_out=. --mypy_out=quiet:. \
 	  --plugin=protoc-gen-mypy=.venv/bin/protoc-gen-mypy $$(find vaccel_rpc/proto -name '*.proto')
 
-docs: .venv/installed-dev ## docs/options.md, from the code
+docs: .venv/installed-dev ## generate docs/options.md
 	.venv/bin/python -m scripts.options
 
-bench: .venv/installed-dev .venv-servers/installed ## every figure beside torch, mosec and LitServe, half an hour; a long stream of lines; slow clients; servers
+bench: .venv/installed-dev .venv-servers/installed ## run all benchmarks (half an hour): torch, mosec, LitServe; long streams; slow clients; servers
 	.venv/bin/python -m benchmarks --peers
 	.venv/bin/python -m benchmarks.lines --lines 200000
 	.venv/bin/python -m benchmarks.slow
 	.venv/bin/python -m benchmarks.servers
 
-fuzz: .venv/installed-dev ## fuzz the agent for ten minutes while a client checks its answers; a million mutated HTTP requests, half an hour
+fuzz: .venv/installed-dev ## fuzz the agent while a client checks its answers (10 min), and the function with a million HTTP requests (30 min)
 	.venv/bin/python -m benchmarks.fuzz --seconds 600
 	.venv/bin/python -m benchmarks.httpfuzz --messages 1000000
 
-loadtest: .venv-loadtest/installed ## every user of loadtests/ against what make run serves, 20 s; PORT=8080
+loadtest: .venv-loadtest/installed ## run every user class of loadtests/ against make run for 20 s; PORT=8080
 	.venv-loadtest/bin/locust -f loadtests/locustfile.py --headless --only-summary --host http://127.0.0.1:$(PORT) \
 	  -u 20 -r 20 -t 20s --shape steady --stop-timeout 15
 
-variants: .venv/installed-export ## int8 and bf16 variants of models/tweets.pt, for --precision
+variants: .venv/installed-export ## write the int8 and bf16 variants of models/tweets.pt, for --precision
 	.venv/bin/python -m models.variants int8 models/tweets.pt
 	.venv/bin/python -m models.variants bf16 models/tweets.pt
 
-base-image: .venv/installed-images ## a base for the images where no image registry is reached (Debian: debootstrap)
+base-image: .venv/installed-images ## build a base image where no image registry can be reached (Debian: debootstrap)
 	scripts/debian.sh images
 	.venv/bin/python -m scripts.baseimage
 
-images: .venv/installed-images ## images of function and agent, by buildah or docker; IMAGE_PREFIX, TAG, TORCH_INDEX
+images: .venv/installed-images ## build the images of function and agent with buildah or docker; IMAGE_PREFIX, TAG, TORCH_INDEX
 	@command -v docker >/dev/null && docker info >/dev/null 2>&1 || scripts/debian.sh images
 	.venv/bin/python -m scripts.images
 
-manifests: .venv/installed-charts ## knative/manifests, from the charts
+manifests: .venv/installed-charts ## generate knative/manifests from the charts
 	.venv/bin/python -m scripts.charts manifests
 
-charts: .venv/installed-dev .venv/installed-charts ## the Helm charts: linted, tested, documented, packaged into dist/charts
+charts: .venv/installed-dev .venv/installed-charts ## lint, document, package (dist/charts) and test the Helm charts
 	.venv/bin/python -m scripts.charts charts
 	.venv/bin/python -m pytest -m helm tests/deploy
 
-e2e-containers: .venv/installed-dev ## images, the guide's pods and thirty cold starts in real containers (Debian: podman buildah ...)
+e2e-containers: .venv/installed-dev ## build images; run the guide's pods and thirty cold starts in containers (Debian: podman buildah ...)
 	scripts/debian.sh containers
 	.venv/bin/python -m scripts.images vaccel-function vaccel-agent vaccel-hello
 	REQUIRE_CONTAINERS=1 .venv/bin/python -m pytest -m containers tests/containers $(PYTEST_ARGS)
 
-parliament: .venv/bin/python ## the wheel for the legacy function root, knative/parliament
+parliament: .venv/bin/python ## build the wheel for the legacy function root, knative/parliament
 	$(PIP) wheel -q --no-deps -w knative/parliament .
 
-version: .venv/installed-dev ## VERSION=1.2.3 written into every file that names the version
+version: .venv/installed-dev ## write VERSION=1.2.3 into every file that names the version
 	.venv/bin/python -m scripts.version $(VERSION)
 
-clean: ## what was installed and made
+clean: ## remove what was installed and built
 	rm -rf .venv .venv-func .venv-parliament .venv-loadtest .venv-servers .venv-mosec .venv-litserve .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build docker/wheels/*/ knative/parliament/*.whl
 
 .venv/bin/python:
@@ -101,7 +101,7 @@ packages = -e '.$(if $(extras_$*),[$(extras_$*)])' $(if $(group),--group $(group
 is_new_pip = -c 'import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) < (25, 1))'
 new_pip = $(if $(group),$(1) $(is_new_pip) || $(1) -m pip --disable-pip-version-check install -q 'pip>=25.1')
 
-install-%: .venv/installed-% ## one extra or dependency group of pyproject.toml: make install-agent, make install-deploy
+install-%: .venv/installed-% ## install an extra or dependency group of pyproject.toml into .venv: make install-deploy
 	@:
 
 .PRECIOUS: .venv/installed-%

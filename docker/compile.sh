@@ -10,6 +10,6 @@ case $folder in
   /opt/*) ;;
   *) skip="$skip|site-packages|dist-packages" ;;
 esac
-# Exit code 1: some files cannot be compiled. Torch contains files for other versions of Python, which
-# nothing imports.
+# Exit code 1: some files cannot be compiled. Torch contains files for other versions of Python,
+# which nothing imports.
 "$python" -I -m compileall -qq -j 0 --invalidation-mode unchecked-hash -x "/($skip)/" "$@" "$folder" || [ $? = 1 ]

@@ -1,4 +1,4 @@
-"""Writing model files: a program with its extra files, and the digest beside it."""
+"""Writes model files: a program with its extra files, and the file with its digest."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from vaccel_common.modelfile import parse_signature
 
 
 def classifier_signature(name: str, problem_type: str, max_length: int, classes: int, *, inputs: Sequence[str], pad: int) -> str:
-    """``signature.json`` of a text classifier: int64 [n, t] inputs, one float32 [n, classes] output, joined along n, padded along t.
+    """``signature.json`` of a text classifier, batched along n and padded along t.
 
-    ``pad`` is the token id of padding, for the first input; the others (masks, segment ids) are padded with 0.
+    Its inputs are int64 [n, t], its output is float32 [n, classes]. ``pad`` is the token id that
+    pads the first input; the others (masks, segment ids) are padded with 0.
     """
     specs = [
         {"name": input_name, "dtype": "int64", "dims": ["n", "t"], "pad": pad if i == 0 else 0}
@@ -30,13 +31,13 @@ def classifier_signature(name: str, problem_type: str, max_length: int, classes:
 
 
 def extra_files(tokenizer: bytes, labels: Sequence[str], signature: str) -> dict[str, str]:
-    """The extras every program gets. Raises `ModelFileError` for a signature that could not be served."""
+    """The extra files of every program. Raises `ModelFileError` for an invalid signature."""
     parse_signature(signature)
     return {"tokenizer.json": tokenizer.decode(), "labels.json": json.dumps(list(labels)), "signature.json": signature}
 
 
 def example_inputs(signature: str) -> tuple[Tensor, ...]:
-    """Two texts of unequal length, by which the program is traced: [2, 16] each."""
+    """Inputs to trace a program with: two texts of different lengths, [2, 16] each."""
     specs = parse_signature(signature).inputs
     ids = torch.arange(2 * 16).reshape(2, 16) % 7
     mask = torch.ones(2, 16, dtype=torch.int64)
@@ -45,9 +46,10 @@ def example_inputs(signature: str) -> tuple[Tensor, ...]:
 
 
 def write_torchscript(module: nn.Module, path: Path, extras: dict[str, str], *, half: bool) -> str:
-    """Trace (unless it is TorchScript already) and save; the digest. ``half`` stores the weights in half precision.
+    """Saves ``module`` as TorchScript, traced if need be; returns the file's sha256.
 
-    The trace is made in float32, so ``torch.jit.load(path).float()`` computes in float32 whatever is stored.
+    ``half`` stores the weights in half precision. The trace is always made in float32, so
+    ``torch.jit.load(path).float()`` computes in float32 in either case.
     """
     module = module.eval()
     if not isinstance(module, torch.jit.ScriptModule):
@@ -61,9 +63,10 @@ def write_torchscript(module: nn.Module, path: Path, extras: dict[str, str], *, 
 
 
 def _drop_debug_files(path: Path) -> None:
-    """Rewrite a TorchScript archive without ``*.debug_pkl``: 1 % of the size, and the file paths of whoever built it."""
+    """Removes ``*.debug_pkl`` from an archive: 1 % of its size, and the builder's paths."""
     bare = path.with_name(path.name + ".bare")
-    writer = torch._C.PyTorchFileWriter(str(bare))  # keeps the alignment that lets torch map the weights
+    # This writer keeps the alignment that lets torch map the weights into memory.
+    writer = torch._C.PyTorchFileWriter(str(bare))
     reader = torch._C.PyTorchFileReader(str(path))
     for name in reader.get_all_records():
         if not name.endswith(".debug_pkl") and name not in ("version", ".data/serialization_id", "byteorder"):
@@ -74,7 +77,7 @@ def _drop_debug_files(path: Path) -> None:
 
 
 def write_export(module: nn.Module, path: Path, extras: dict[str, str]) -> str:
-    """``torch.export`` with dynamic batch and length, and save; the digest."""
+    """Saves ``module`` by ``torch.export``, with dynamic batch and length; returns the sha256."""
     examples = example_inputs(extras["signature.json"])
     dynamic: tuple[Any, ...] = tuple({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for _ in examples)
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in inspect.signature(module.forward).parameters.values()):

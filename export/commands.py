@@ -1,7 +1,8 @@
-"""Put a classifier into one model file: ``python -m models.export COMMAND``.
+"""Puts a classifier into one model file: ``python -m models.export COMMAND``.
 
-``checkpoint`` takes what ``models.train`` wrote, ``huggingface`` anybody's sequence-classifier folder, ``torchscript`` a bare
-TorchScript module with its tokenizer and labels; ``tokenizer`` writes the small file for a function without a model file.
+``checkpoint`` reads a checkpoint of ``models.train``, ``huggingface`` the folder of a Hugging Face
+sequence classifier, ``torchscript`` a bare TorchScript module with its tokenizer and labels.
+``tokenizer`` writes the small file for a function without a model file.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group(help=__doc__)
 def main() -> None:
-    """Puts a model into one file; see the module."""
+    """Writes model files; the help text is the module's docstring."""
 
 
 def writes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that every command that writes a program has."""
+    """Adds the options of all commands that write a program."""
     command = click.option("--half/--full", default=True, show_default=True, help="Store weights in half precision (.pt only).")(
         command
     )
@@ -39,7 +40,7 @@ def writes(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def write(module: nn.Module, out: Path, extras: dict[str, str], *, half: bool) -> None:
-    """Write ``module`` as the kind of file that ``out``'s suffix says, and print its digest."""
+    """Writes ``module`` in the format of ``out``'s suffix, and prints its size and sha256."""
     if out.suffix not in (".pt", ".pt2"):
         raise click.UsageError(f"--out {out}: the name must end in .pt or .pt2")
     digest = write_torchscript(module, out, extras, half=half) if out.suffix == ".pt" else write_export(module, out, extras)
@@ -47,7 +48,7 @@ def write(module: nn.Module, out: Path, extras: dict[str, str], *, half: bool) -
 
 
 def plain_tokenizer(path: Path, max_length: int) -> bytes:
-    """``tokenizer.json`` without padding, truncating at ``max_length``: the form a model file holds."""
+    """``tokenizer.json`` as model files hold it: no padding, truncation at ``max_length``."""
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)
@@ -59,7 +60,7 @@ def plain_tokenizer(path: Path, max_length: int) -> bytes:
 @click.option("--max-length", default=128, show_default=True)
 @writes
 def checkpoint(folder: Path, max_length: int, out: Path, half: bool) -> None:
-    """The checkpoint that models.train wrote into FOLDER."""
+    """A model file from the checkpoint that models.train wrote into FOLDER."""
     import torch
 
     from training.network import from_state
@@ -77,7 +78,7 @@ def checkpoint(folder: Path, max_length: int, out: Path, half: bool) -> None:
 @click.argument("model", type=FILE)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt2")
 def pt2(model: Path, out: Path) -> None:
-    """The .pt2 of a MODEL.pt that ``checkpoint`` wrote."""
+    """A .pt2 file from a MODEL.pt that ``checkpoint`` wrote."""
     import torch
 
     from training.network import from_state
@@ -86,12 +87,12 @@ def pt2(model: Path, out: Path) -> None:
     state = torch.jit.load(str(model), _extra_files=names).state_dict()
     extras = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
     if not extras["config.json"]:
-        raise click.UsageError(f"{model}: no config.json in it; only what 'checkpoint' wrote can be turned into a .pt2")
+        raise click.UsageError(f"{model} has no config.json: only files that 'checkpoint' wrote can be converted to .pt2")
     write(from_state(json.loads(extras["config.json"]), state), out, extras, half=False)
 
 
 class _Logits(nn.Module):
-    """A Hugging Face classifier that takes its inputs by place and gives its logits alone."""
+    """A Hugging Face classifier with positional inputs, whose only output is its logits."""
 
     def __init__(self, model: nn.Module, inputs: tuple[str, ...]) -> None:
         super().__init__()
@@ -105,15 +106,18 @@ class _Logits(nn.Module):
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--max-length", type=int, help="Tokens of a text. [default: what the model's position table allows, at most 512]")
+@click.option("--max-length", type=int, help="Maximum tokens of a text. [default: the model's limit, at most 512]")
 @writes
 def huggingface(folder: Path, max_length: int | None, out: Path, half: bool) -> None:
-    """A Hugging Face sequence classifier in FOLDER (config.json, weights, tokenizer.json)."""
+    """A model file from a Hugging Face sequence classifier.
+
+    FOLDER holds config.json, the weights and tokenizer.json.
+    """
     from transformers import AutoModelForSequenceClassification
 
     if not (folder / "tokenizer.json").is_file():
         raise click.UsageError(
-            f"{folder}: no tokenizer.json (a fast tokenizer) in it; AutoTokenizer(...).save_pretrained() writes one"
+            f"{folder} has no tokenizer.json (a fast tokenizer); AutoTokenizer(...).save_pretrained() writes one"
         )
     model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="sdpa")
     config = model.config
@@ -131,7 +135,7 @@ def huggingface(folder: Path, max_length: int | None, out: Path, half: bool) -> 
 @main.command()
 @click.argument("module", type=FILE)
 @click.option("--tokenizer", type=FILE, required=True, help="tokenizer.json (Hugging Face tokenizers).")
-@click.option("--labels", type=FILE, required=True, help="A JSON list; index = class id.")
+@click.option("--labels", type=FILE, required=True, help="A JSON list of names; the index is the class id.")
 @click.option(
     "--signature", type=FILE, help="signature.json. [default: input_ids and attention_mask, int64 [n, t], batched and padded]"
 )
@@ -142,7 +146,7 @@ def huggingface(folder: Path, max_length: int | None, out: Path, half: bool) -> 
 def torchscript(
     module: Path, tokenizer: Path, labels: Path, signature: Path | None, problem_type: str, max_length: int, pad: int, out: Path
 ) -> None:
-    """A bare TorchScript MODULE; its weights stay as they are."""
+    """A model file from a bare TorchScript MODULE, whose weights stay unchanged."""
     import torch
 
     names = json.loads(labels.read_text())

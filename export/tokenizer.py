@@ -1,6 +1,7 @@
-"""The tokenizer file of a model, for a function that has no model file: ``python -m models.tokenizer MODEL -o OUT``.
+"""Writes the tokenizer file of a model: ``python -m models.tokenizer MODEL -o OUT``.
 
-Needs no torch: an image of the function is built with it.
+A function that has no model file uses it instead (TOKENIZER). Writing one needs no torch.
+``function/tweets.tokenizer`` in the wheel is that of ``models/tweets.pt``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _ENTRIES = ("tokenizer.json", "labels.json", "signature.json")
 
 
 def write_digest(path: Path) -> str:
-    """Write ``PATH.sha256`` in sha256sum's format; the digest."""
+    """Writes ``PATH.sha256`` in sha256sum's format; returns the digest."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     path.with_name(path.name + ".sha256").write_text(f"{digest}  {path.name}\n")
@@ -26,13 +27,13 @@ def write_digest(path: Path) -> str:
 
 
 def write_tokenizer_file(model: Path, out: Path) -> None:
-    """The zip a function uses instead of the model file (environment ``TOKENIZER``); the same bytes for the same model.
+    """Writes a zip with the tokenizer, labels, signature and sha256 of ``model``.
 
-    Raises `ModelFileError` without a tokenizer.
+    The same model gives the same bytes. Raises `ModelFileError` if the model lacks one of these.
     """
     extras = read_extras(model)
     if extras.tokenizer is None or extras.signature is None or extras.labels is None:
-        raise ModelFileError(f"{model}: tokenizer.json, labels.json and signature.json are needed, one is missing")
+        raise ModelFileError(f"{model} must contain tokenizer.json, labels.json and signature.json; one is missing")
     entries = {"model.json": json.dumps({"name": model.stem, "sha256": write_digest(model)}).encode()}
     with zipfile.ZipFile(model) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
         for name in source.namelist():
@@ -46,7 +47,7 @@ def write_tokenizer_file(model: Path, out: Path) -> None:
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
 def main(model: Path, out: Path) -> None:
-    """The tokenizer file of MODEL, for a function that has no model file (environment TOKENIZER)."""
+    """Write the tokenizer file of MODEL, for a function that has no model file (TOKENIZER)."""
     try:
         write_tokenizer_file(model, out)
     except (ModelFileError, OSError) as error:

@@ -1,8 +1,9 @@
-"""Faster variants of a model file, and what they cost: ``python -m models.variants COMMAND``.
+"""Makes faster variants of a model file and compares them: ``python -m models.variants COMMAND``.
 
-``int8`` and ``bf16`` write NAME.int8.pt and NAME.bf16.pt beside NAME.pt: TorchScript with the same tokenizer, labels, inputs and
-outputs, and a ``variant.json`` that says whose variant it is and how often it agreed with the original on texts of the file
-``--texts`` or, without one, on made-up texts. ``evaluate`` compares files on the validation part of labelled tweets.
+``int8`` and ``bf16`` write NAME.int8.pt and NAME.bf16.pt beside NAME.pt: TorchScript with the same
+tokenizer, labels, inputs and outputs. Their ``variant.json`` names the original and the share of
+texts with the same label, measured on the file ``--texts`` or else on texts of random words.
+``evaluate`` compares files on the validation part of labelled tweets.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from vaccel_common.modelfile import parse_variant
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "config.json")
-#: Texts by which int8's ranges are found, and by which agreement is measured.
+#: Number of texts that int8's ranges are measured on, and that agreement is measured on.
 _CALIBRATION, _TRIAL = 300, 1000
 
 
 class Original(NamedTuple):
-    """A model file that ``models.export checkpoint`` wrote: its digest, network, extra files and tokenizer."""
+    """The content of a model file that ``models.export checkpoint`` wrote."""
 
     digest: str
     model: MeanPoolClassifier
@@ -42,12 +43,12 @@ class Original(NamedTuple):
 
 @click.group(help=__doc__)
 def main() -> None:
-    """Writes and compares variants; see the module."""
+    """Writes and compares variants; the help text is the module's docstring."""
 
 
 def makes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The argument and options of a command that writes a variant."""
-    texts = click.option("--texts", type=FILE, help="Texts of your own, one a line. [default: made up of the vocabulary]")
+    """Adds the argument and the options of the commands that write a variant."""
+    texts = click.option("--texts", type=FILE, help="Your own texts, one per line. [default: random words of the vocabulary]")
     out = click.option(
         "-o", "--out", type=click.Path(path_type=Path), help="[default: NAME.int8.pt or NAME.bf16.pt beside MODEL]"
     )
@@ -57,7 +58,7 @@ def makes(command: Callable[..., Any]) -> Callable[..., Any]:
 @main.command()
 @makes
 def int8(model: Path, out: Path | None, texts: Path | None) -> None:
-    """Writes MODEL's int8 variant, for CPUs with AVX-512 VNNI."""
+    """Write MODEL's int8 variant, for CPUs with AVX-512 VNNI."""
     original = read_original(model)
     calibration, trial = _token_ids(original, texts)
     lowered = to_int8(original.model, ranges(original.model, (padded([row]) for row in calibration)))
@@ -67,7 +68,7 @@ def int8(model: Path, out: Path | None, texts: Path | None) -> None:
 @main.command()
 @makes
 def bf16(model: Path, out: Path | None, texts: Path | None) -> None:
-    """Writes MODEL's bfloat16 variant, for CPUs with AVX-512 BF16 or AMX."""
+    """Write MODEL's bfloat16 variant, for CPUs with AVX-512 BF16 or AMX."""
     original = read_original(model)
     _, trial = _token_ids(original, texts)
     _write(original, Bfloat16(original.model), "bf16", out or model.with_suffix(".bf16.pt"), trial)
@@ -79,15 +80,18 @@ def bf16(model: Path, out: Path | None, texts: Path | None) -> None:
 @click.option("--data", type=FILE, required=True, help="CSV with columns tweet and class (0, 1, 2).")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the figures there too.")
 def evaluate(original: Path, variants: tuple[Path, ...], data: Path, out: Path | None) -> None:
-    """Accuracy, agreement with ORIGINAL, single-thread speed and size of the files, on the validation part of labelled tweets."""
+    """Compare the files on the validation part of labelled tweets.
+
+    Shown are accuracy, agreement with ORIGINAL, the speed of one thread, and size.
+    """
     torch.set_num_threads(1)
     tweets = of_part(read_tweets(data), "validation")
     rows = token_ids(read_original(original).tokenizer, [tweet.text for tweet in tweets])
     labels = torch.tensor([tweet.label for tweet in tweets])
     files = {path.name: path for path in (original, *variants)}
     programs = {name: load(path) for name, path in files.items()}
-    given = {name: logits_of(program, rows) for name, program in programs.items()}
-    figures = {name: compare(logits, given[original.name], labels) for name, logits in given.items()}
+    outputs = {name: logits_of(program, rows) for name, program in programs.items()}
+    figures = {name: compare(logits, outputs[original.name], labels) for name, logits in outputs.items()}
     for name, rates in speeds(programs, rows).items():
         figures[name] |= {"bytes": files[name].stat().st_size, "texts_per_second": rates}
     text = json.dumps({"texts": len(rows), "cpu": torch.cpu.get_capabilities()["cpu_name"], "files": figures}, indent=1)
@@ -97,14 +101,18 @@ def evaluate(original: Path, variants: tuple[Path, ...], data: Path, out: Path |
 
 
 def read_original(path: Path) -> Original:
-    """Raises ``click.UsageError`` for a file that ``models.export checkpoint`` did not write, and for a variant."""
+    """The content of ``path``.
+
+    Raises ``click.UsageError`` for a variant, and for a file that ``models.export checkpoint`` did
+    not write.
+    """
     names = dict.fromkeys((*_ENTRIES, "variant.json"), "")
     state = torch.jit.load(str(path), _extra_files=names).state_dict()
     extras = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
     if extras.pop("variant.json"):
-        raise click.UsageError(f"{path} is a variant itself; give the original")
+        raise click.UsageError(f"{path} is a variant itself; pass the original")
     if not extras["config.json"]:
-        raise click.UsageError(f"{path}: no config.json in it; only what 'models.export checkpoint' wrote has variants")
+        raise click.UsageError(f"{path} has no config.json: only files that 'models.export checkpoint' wrote can have variants")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     model = from_state(json.loads(extras["config.json"]), state)
@@ -112,15 +120,15 @@ def read_original(path: Path) -> Original:
 
 
 def _token_ids(original: Original, texts: Path | None) -> tuple[list[list[int]], list[list[int]]]:
-    """Rows to calibrate with, and others to measure agreement with."""
+    """Token ids of the texts to calibrate with, and of others to measure agreement with."""
     if texts is None:
-        made = made_up(original.tokenizer, _CALIBRATION, 1), made_up(original.tokenizer, _TRIAL, 2)
+        samples = made_up(original.tokenizer, _CALIBRATION, 1), made_up(original.tokenizer, _TRIAL, 2)
     else:
         lines = [line for line in texts.read_text().splitlines() if line.strip()]
-        made = lines[::2][:_CALIBRATION], lines[1::2][:_TRIAL]
-    if not made[1]:
-        raise click.UsageError(f"{texts}: two texts at least are needed")
-    return token_ids(original.tokenizer, made[0]), token_ids(original.tokenizer, made[1])
+        samples = lines[::2][:_CALIBRATION], lines[1::2][:_TRIAL]
+    if not samples[1]:
+        raise click.UsageError(f"{texts}: at least two texts are needed")
+    return token_ids(original.tokenizer, samples[0]), token_ids(original.tokenizer, samples[1])
 
 
 def _write(original: Original, lowered: torch.nn.Module, precision: str, out: Path, trial: list[list[int]]) -> None:

@@ -1,4 +1,4 @@
-"""The models that ship, their cards, and what the documented commands ``python -m models.NAME`` are called by.
+"""The model that ships, its card, and the commands ``python -m models.NAME``.
 
-The tools themselves are in ``training`` and ``export``.
+The programs behind these commands are in ``training`` and ``export``.
 """

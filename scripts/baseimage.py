@@ -1,4 +1,4 @@
-"""``make base-image``: Debian 12 with Python 3.11, for a machine that cannot reach an image registry.
+"""``make base-image``: Debian 12 with Python 3.11, for a machine without access to a registry.
 
 debootstrap takes the packages from the mirror that apt uses on this machine. The image is for
 building and testing here; build what you deploy on the public image, which gets security updates.

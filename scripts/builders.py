@@ -28,11 +28,11 @@ class Buildah:
     name = "buildah"
 
     def __init__(self) -> None:
-        # Only our own Dockerfile runs; chroot works inside a container, where runc lacks permissions.
+        # Only our own Dockerfile runs. chroot works in a container, where runc lacks permissions.
         os.environ.setdefault("BUILDAH_ISOLATION", "chroot")
 
     def build(self, context: Path, file: Path, tag: str, arguments: Mapping[str, str], target: str | None = None) -> None:
-        """Builds ``target``, or else the last stage, of ``file`` as ``tag``. Raises `BuilderError`."""
+        """Builds the target (default: the last) of ``file`` as ``tag``. Raises `BuilderError`."""
         build = ("buildah", "build", "--layers", "--force-rm", "--pull-never")
         run(*build, *_options(arguments, target), "-f", str(file), "-t", tag, str(context))
 
@@ -70,7 +70,7 @@ class Docker:
     name = "docker"
 
     def build(self, context: Path, file: Path, tag: str, arguments: Mapping[str, str], target: str | None = None) -> None:
-        """Builds ``target``, or else the last stage, of ``file`` as ``tag``. Raises `BuilderError`."""
+        """Builds the target (default: the last) of ``file`` as ``tag``. Raises `BuilderError`."""
         run("docker", "build", *_options(arguments, target), "-f", str(file), "-t", tag, str(context))
 
     def has(self, image: str) -> bool:

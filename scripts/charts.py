@@ -1,6 +1,6 @@
-"""``make charts`` and ``make manifests``: lints and packages the Helm charts, and generates from them.
+"""``make charts`` and ``make manifests``: checks and packages the Helm charts.
 
-Generated are the charts' READMEs and the plain YAML in knative/manifests. Helm itself comes as a
+The charts' READMEs and the plain YAML in knative/manifests are generated. Helm itself comes as a
 library, helm-python-sdk (dependency group ``charts``).
 """
 
@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 CHARTS = ROOT / "knative/charts"
 MANIFESTS = ROOT / "knative/manifests"
 NAMES = ("vaccel-agent", "vaccel-client", "vaccel-function", "vaccel-loadtest")
-#: The library chart with the templates that they share. Each has a link to it in its folder "charts",
-#: so a checkout can be installed from, and Helm puts its content into a package.
+#: The library chart with the templates that they share. Each chart has a link to it in its folder
+#: "charts": Helm can install from a checkout, and puts the files behind the link into a package.
 LIBRARY = "vaccel-common"
 
 #: Objects of these kinds come first in a file, as in Helm's install order.
@@ -68,7 +68,7 @@ FILES = {
 
 
 def render(chart: str, values: dict[str, Any], *, name: str, **release: Any) -> dict[str, str]:
-    """The objects to install: template name -> YAML, without tests and notes. Raises Helm's errors."""
+    """The objects to install: template -> YAML, without tests and notes. Raises Helm's errors."""
     from helm_python import Chart
 
     with Chart.load(CHARTS / chart) as loaded:

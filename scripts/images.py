@@ -1,4 +1,4 @@
-"""``make images``: builds the images for this machine's architecture, each with a bill of materials."""
+"""``make images``: the images for this machine's architecture, each with a bill of materials."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _table(built: list[BuiltImage]) -> Iterator[str]:
 
 
 def _created() -> str:
-    """The images' creation time, RFC 3339: SOURCE_DATE_EPOCH, else the commit's time, else the epoch."""
+    """The creation time, RFC 3339: SOURCE_DATE_EPOCH, else the commit's time, else the epoch."""
     seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct") or 0)
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -1,4 +1,4 @@
-"""What an image must have installed, as lines for pip: ``python scripts/requirements.py NAMES FOLDER``.
+"""Lists an image's requirements for pip: ``python scripts/requirements.py NAMES FOLDER``.
 
 NAMES are extras and dependency groups of pyproject.toml, separated by commas. Images are made from
 it before there is any code, so it needs nothing but the standard library.

@@ -1,4 +1,4 @@
-"""Bills of materials in CycloneDX JSON, read from an image's files. Sources: CycloneDX 1.6, package-url."""
+"""Bills of materials, read from images' files. Sources: CycloneDX 1.6 (JSON), package-url."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SITE_PACKAGES = "opt/venv/lib/python3*/site-packages"
 
 
 def write(root: Path, image: str, version: str, out: Path) -> int:
-    """Writes the bill of materials of the image with the root file system ``root``; its number of packages."""
+    """Writes the bill of materials of the image at ``root``; returns its number of packages."""
     bom = Bom()
     bom.metadata.component = Component(name=image, version=version, type=ComponentType.CONTAINER, bom_ref=image)
     python = dict(_python(next(root.glob(_SITE_PACKAGES))))

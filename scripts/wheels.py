@@ -1,4 +1,4 @@
-"""Downloads the wheels that the images need into docker/wheels, with this machine's pip and its configuration.
+"""Downloads the images' wheels into docker/wheels, by this machine's pip and its configuration.
 
 The builds then need neither a network nor a package index. The wheels are those for the image's
 Python, which may differ from this machine's.
@@ -42,8 +42,8 @@ def download(kind: str, names: str, torch_index: str = TORCH_INDEX) -> None:
         return
     constraints = ["-c", str(ROOT / "constraints.txt")]
     if torch:
-        # First, alone and with few tries: an index that cannot be reached must not cost minutes, and
-        # the other packages are not to be looked up there.
+        # First, alone and without retries: an unreachable index must not cost minutes, and the
+        # other packages must not be looked up there.
         _pip(folder, *constraints, "--no-deps", "--retries", "0", "--timeout", "15", "--extra-index-url", torch_index, *torch)
     _pip(folder, *constraints, *with_dependencies)
     if alone:
@@ -52,7 +52,7 @@ def download(kind: str, names: str, torch_index: str = TORCH_INDEX) -> None:
 
 
 def download_build() -> None:
-    """Fills docker/wheels/build with the build system of the project's own wheel. Raises `BuilderError`."""
+    """Fills docker/wheels/build with the packages that build our wheel. Raises `BuilderError`."""
     lines = requirements.read(ROOT / "pyproject.toml")["build-system"]["requires"]
     folder, stamp = WHEELS / "build", _stamp(*lines)
     if not _is_filled(folder, stamp):

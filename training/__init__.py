@@ -1,4 +1,4 @@
-"""Trains the classifier that ships: the network, its tokenizer, the labelled tweets, the figures of its card.
+"""Trains the classifier that ships: data, tokenizer, network, and the metrics of its model card.
 
 Needs the dependency group ``train`` (``make install-train``). Nothing that serves imports this package.
 """

@@ -1,4 +1,4 @@
-"""The labelled tweets: reading the CSV, and a split that depends on the text alone."""
+"""Reads the labelled tweets from CSV and splits them by a hash of the text."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Tweet:
 
 
 def part_of(text: str, seed: int = 1) -> Part:
-    """The split a text falls into: 10 % validation, 5 % tune, the rest train.
+    """The split that a text belongs to: 10 % validation, 5 % tune, the rest train.
 
-    It is a hash of the text, so the validation texts can be found again without a list of row numbers, in any order
-    of the rows, and a text that stands in the file twice cannot be on both sides.
+    The split depends only on the text. The validation texts can be identified without a list of row
+    numbers, in any order of the rows, and duplicates fall into the same split.
     """
     digest = hashlib.sha256(f"{seed}\0{text}".encode()).digest()
     bucket = int.from_bytes(digest[:4], "big") % 100
@@ -36,15 +36,15 @@ def part_of(text: str, seed: int = 1) -> Part:
 
 
 def read_tweets(path: Path) -> list[Tweet]:
-    """All rows of a CSV that has a ``tweet`` and a ``class`` column.
+    """All rows of a CSV with the columns ``tweet`` and ``class``.
 
-    Raises ``ValueError`` naming the missing column, or the line whose class is not 0, 1 or 2.
+    Raises ``ValueError`` for a missing column and for a class other than 0, 1 or 2.
     """
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         for column in ("tweet", "class"):
             if column not in (reader.fieldnames or ()):
-                raise ValueError(f"{path}: no column {column!r}; found {reader.fieldnames}")
+                raise ValueError(f"{path}: no column {column!r}; the columns are {reader.fieldnames}")
         return [_tweet(path, reader.line_num, row) for row in reader]
 
 

@@ -1,4 +1,4 @@
-"""What a classifier is worth: the figures of the model card, from probabilities and true classes."""
+"""The metrics of the model card, computed from probabilities and true classes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 
 def report(scores: NDArray[np.float32], labels: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
-    """Figures for ``scores`` [n, classes] (rows sum to 1) against ``labels`` [n].
+    """Metrics of ``scores`` [n, classes] (rows sum to 1) against ``labels`` [n].
 
-    Keys: ``texts``, ``accuracy``, ``macro_f1``, ``f1`` (by class), ``confusion`` (rows: true class, columns: predicted),
-    ``calibration_error`` (see `calibration_error`).
+    Keys: ``texts``, ``accuracy``, ``macro_f1``, ``f1`` (by class), ``confusion`` (rows: true class,
+    columns: predicted class), ``calibration_error`` (see `calibration_error`).
     """
     predicted = scores.argmax(1)
     classes = list(range(len(names)))
@@ -30,8 +30,11 @@ def report(scores: NDArray[np.float32], labels: NDArray[np.int64], names: Sequen
 
 
 def calibration_error(scores: NDArray[np.float32], labels: NDArray[np.int64], bins: int = 15) -> float:
-    """Expected calibration error (Guo et al., 2017): mean distance of confidence and accuracy over equal-width bins."""
-    confidence, right = scores.max(1), scores.argmax(1) == labels
+    """Expected calibration error (Guo et al., 2017).
+
+    It is the mean distance of confidence and accuracy over bins of equal width.
+    """
+    confidence, correct = scores.max(1), scores.argmax(1) == labels
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(confidence[bin_of == b].sum() - right[bin_of == b].sum()) for b in range(bins)]
+    gaps = [abs(confidence[bin_of == b].sum() - correct[bin_of == b].sum()) for b in range(bins)]
     return float(sum(gaps) / len(labels))

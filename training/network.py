@@ -1,6 +1,7 @@
-"""The network: a pretrained BERT encoder, the mean of its last states over the real tokens, and one linear layer.
+"""The network: a pretrained BERT encoder, mean pooling over the real tokens, and one linear layer.
 
-Mean pooling is what the pretrained MiniLM sentence encoder was trained with, so fine-tuning starts from useful vectors.
+The pretrained MiniLM sentence encoder was trained with mean pooling, so that fine-tuning starts
+from useful vectors.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from transformers import BertConfig, BertModel
 
 
 class MeanPoolClassifier(nn.Module):
-    """``forward(input_ids int64 [n, t], attention_mask int64 [n, t]) -> float32 [n, classes]``: logits."""
+    """A text classifier: token ids and attention mask, int64 [n, t], to logits [n, classes]."""
 
     def __init__(self, encoder: BertModel, classes: int, dropout: float = 0.1) -> None:
         super().__init__()
@@ -22,17 +23,17 @@ class MeanPoolClassifier(nn.Module):
         self.head = nn.Linear(encoder.config.hidden_size, classes)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """int64 [n, t] twice -> float32 logits [n, classes]."""
+        """Logits, float32 [n, classes], of token ids and their mask, int64 [n, t] each."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weights = attention_mask.unsqueeze(-1).to(states.dtype)
-        # A row of padding alone would divide by zero, and its NaN would be the whole batch's warning.
+        # A row of only padding would divide by zero, and its NaN would affect the whole batch.
         mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1)
         logits: Tensor = self.head(self.dropout(mean))
         return logits
 
 
 def from_pretrained(folder: str, classes: int) -> MeanPoolClassifier:
-    """A classifier whose encoder is the Hugging Face BERT in ``folder``; the last layer is random."""
+    """A classifier with the Hugging Face BERT in ``folder`` as encoder, and a random last layer."""
     encoder = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="sdpa")
     return MeanPoolClassifier(encoder, classes)
 
@@ -40,7 +41,8 @@ def from_pretrained(folder: str, classes: int) -> MeanPoolClassifier:
 def from_state(config: dict[str, Any], state: dict[str, Tensor]) -> MeanPoolClassifier:
     """The classifier with the given weights, in float32 and evaluation mode.
 
-    ``config`` is a BERT ``config.json``; ``state`` may be in half precision, and may be the state of a traced copy.
+    ``config`` is a BERT ``config.json``; ``state`` may be in half precision, and may be the state of
+    a traced copy.
     """
     bert = BertConfig(**{**config, "attn_implementation": "sdpa"})
     model = MeanPoolClassifier(BertModel(bert, add_pooling_layer=False), state["head.bias"].shape[0])

@@ -1,4 +1,4 @@
-"""The tokenizer of tweets, which goes into the model file."""
+"""Builds the tokenizer of tweets that the model file contains."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, normalizers
 
-#: What tweets carry and the label does not depend on: who is addressed, where a link leads, how a page escaped a character.
+#: Parts of tweets that the label does not depend on: user names, targets of links, HTML escapes.
 _RULES = (
     (r"https?://\S+", " http "),
     (r"&#\d+;", " "),
@@ -18,9 +18,10 @@ _RULES = (
 
 
 def tweet_tokenizer(path: Path, max_length: int) -> Tokenizer:
-    """The Hugging Face tokenizer in ``path`` with the tweet rules before its own normalizer.
+    """The Hugging Face tokenizer in ``path``, with the rules for tweets before its own normalizer.
 
-    No padding (only the agent pads), truncation at ``max_length`` tokens, ``[CLS]`` and ``[SEP]`` included.
+    It does not pad (only the agent does), and truncates at ``max_length`` tokens, including ``[CLS]``
+    and ``[SEP]``.
     """
     tokenizer: Tokenizer = Tokenizer.from_file(str(path))
     rules = [normalizers.Replace(Regex(pattern), text) for pattern, text in _RULES]

@@ -1,9 +1,10 @@
-"""Fine-tune the pretrained encoder on labelled tweets: ``python -m models.train --data tweets.csv --pretrained DIR``.
+"""Fine-tunes a pretrained encoder on labelled tweets: ``python -m models.train --data tweets.csv``.
 
-Seeded. Batches hold texts of similar length, so that little of the work is padding. The loss weighs a class by the inverse
-square root of its share: the full inverse makes the rare class shout, none makes it vanish. The epoch with the best macro F1
-on the ``tune`` part is kept; a temperature and how much of the class weights to take back are fitted there and go into the
-last layer. ``validation`` is only looked at once.
+Training is seeded. Batches hold texts of similar length, so that little of the work is padding. The
+loss weights a class by the inverse square root of its share: the full inverse overestimates the
+rare class, and without weights it is hardly ever predicted. The epoch with the best macro F1 on the
+``tune`` part is kept. A temperature and a correction of the class weights are fitted on that part
+and folded into the last layer. The ``validation`` part is evaluated only once.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ Encoded = list[tuple[list[int], int]]
 
 
 def encode(tokenizer: Tokenizer, tweets: list[Tweet]) -> Encoded:
-    """Token ids and class of each tweet, in order."""
+    """Token ids and class of each tweet, in the order of ``tweets``."""
     codes = tokenizer.encode_batch_fast([tweet.text for tweet in tweets])
     return [(code.ids, tweet.label) for code, tweet in zip(codes, tweets, strict=True)]
 
 
 def batches(examples: Encoded, size: int, rng: random.Random) -> list[Encoded]:
-    """Batches of at most ``size`` examples of nearly equal length, in random order; equal lengths are shuffled."""
+    """Batches of at most ``size`` examples of similar length, in random order."""
     order = sorted(examples, key=lambda example: (len(example[0]), rng.random()))
     chunks = [order[i : i + size] for i in range(0, len(order), size)]
     rng.shuffle(chunks)
@@ -45,7 +46,7 @@ def batches(examples: Encoded, size: int, rng: random.Random) -> list[Encoded]:
 
 
 def collate(batch: Encoded) -> tuple[Tensor, Tensor, Tensor]:
-    """``input_ids`` [n, t], ``attention_mask`` [n, t] and ``labels`` [n], all int64, padded with 0 to the longest."""
+    """``input_ids`` [n, t], ``attention_mask`` [n, t] and ``labels`` [n], int64, padded with 0."""
     longest = max(len(ids) for ids, _ in batch)
     ids = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in batch])
     mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in batch])
@@ -54,7 +55,7 @@ def collate(batch: Encoded) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.inference_mode()
 def logits_of(model: MeanPoolClassifier, examples: Encoded) -> Tensor:
-    """Logits float32 [n, classes] of ``examples``, in their order."""
+    """Logits, float32 [n, classes], in the order of ``examples``."""
     model.eval()
     order = sorted(range(len(examples)), key=lambda i: len(examples[i][0]))
     out = torch.empty(len(examples), len(LABELS))
@@ -66,24 +67,25 @@ def logits_of(model: MeanPoolClassifier, examples: Encoded) -> Tensor:
 
 
 def class_weights(examples: Encoded, power: float) -> Tensor:
-    """One weight per class, mean 1 over the examples: the class's share to the power of ``-power``."""
+    """A weight for each class: its share to the power of ``-power``, scaled to a mean of 1."""
     counts = torch.bincount(torch.tensor([label for _, label in examples]), minlength=len(LABELS)).float()
     weights = counts.pow(-power)
     return weights * counts.sum() / (weights * counts).sum()
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The number that divides the logits for the least cross entropy (Guo et al., 2017): found on a grid of 0.5 to 4."""
+    """The divisor of the logits with the lowest cross entropy (Guo et al., 2017), from 0.5 to 4."""
     grid = [0.5 * 1.02**i for i in range(106)]
     losses = [float(nn.functional.cross_entropy(logits / t, labels)) for t in grid]
     return grid[losses.index(min(losses))]
 
 
 def fit_prior(logits: Tensor, examples: Encoded, weight_power: float) -> Tensor:
-    """The shift of the logits [classes] that takes back part of the class weights.
+    """The shift of the logits, [classes], that undoes part of the class weights.
 
-    Weights move the decision from the texts' real shares towards equal ones (Menon et al., 2021, logit adjustment); of the
-    whole way back, in tenths, the part with the best sum of accuracy and macro F1 is taken.
+    Class weights move decisions from the real shares of the classes towards equal ones (logit
+    adjustment, Menon et al., 2021). Of the full correction, the tenths with the best sum of accuracy
+    and macro F1 are applied.
     """
     counts = torch.bincount(_labels(examples), minlength=len(LABELS)).float()
     whole = weight_power * (counts / counts.sum()).log()
@@ -96,7 +98,7 @@ def fit_prior(logits: Tensor, examples: Encoded, weight_power: float) -> Tensor:
 
 
 def calibrate(model: MeanPoolClassifier, tune: Encoded, weight_power: float) -> dict[str, Any]:
-    """Fold `fit_temperature` and `fit_prior` into the last layer; the fitted numbers."""
+    """Folds `fit_temperature` and `fit_prior` into the last layer; returns the fitted values."""
     logits = logits_of(model, tune)
     temperature = fit_temperature(logits, _labels(tune))
     shift = fit_prior(logits / temperature, tune, weight_power)
@@ -125,7 +127,7 @@ def train(
     weight_power: float,
     rng: random.Random,
 ) -> dict[str, Tensor]:
-    """Train in place; the state of the epoch with the best macro F1 on ``parts["tune"]``."""
+    """Trains ``model`` in place; returns the state with the best macro F1 on ``parts["tune"]``."""
     loss_of = nn.CrossEntropyLoss(weight=class_weights(parts["train"], weight_power))
     steps = epochs * math.ceil(len(parts["train"]) / batch)
     head = list(model.head.parameters())
@@ -166,10 +168,13 @@ def train(
 @click.option("--epochs", default=4, show_default=True)
 @click.option("--batch", default=32, show_default=True)
 @click.option(
-    "--rate", default=1e-4, show_default=True, help="Peak learning rate of the encoder; the last layer's is ten times it."
+    "--rate",
+    default=1e-4,
+    show_default=True,
+    help="Peak learning rate of the encoder; that of the last layer is ten times as high.",
 )
 @click.option("--weight-power", default=0.5, show_default=True, help="0: no class weights, 1: full inverse frequency.")
-@click.option("--max-length", default=128, show_default=True, help="Tokens of a text; the rest is cut off.")
+@click.option("--max-length", default=128, show_default=True, help="Maximum tokens of a text; longer texts are truncated.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=0, help="CPU threads; 0: torch's own choice.")
 def main(
@@ -204,7 +209,7 @@ def main(
 
 
 def save(out: Path, model: MeanPoolClassifier, tokenizer: Tokenizer, metrics: dict[str, Any]) -> None:
-    """Write the checkpoint that ``python -m models.export checkpoint`` reads."""
+    """Writes the checkpoint that ``python -m models.export checkpoint`` reads."""
     out.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), out / "state.pt")
     config = {name: value for name, value in model.encoder.config.to_diff_dict().items() if not name.startswith("_")}
