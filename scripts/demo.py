@@ -12,10 +12,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
-_ROOT = Path(__file__).parent.parent
-_TEXT = "What a lovely day for a walk in the park"
+from loadkit.processes import spawn
+from loadkit.texts import TEXT
+
 _READY_S = 120
 
 
@@ -50,11 +50,9 @@ def _show(url: str, processes: list[subprocess.Popen[bytes]]) -> int:
         if any(process.poll() is not None for process in processes) or time.monotonic() > end:
             return _fail("the agent or the function did not start; their messages are above")
         time.sleep(0.1)
-    request = urllib.request.Request(
-        f"{url}/classify", json.dumps({"text": _TEXT}).encode(), {"Content-Type": "application/json"}
-    )
+    request = urllib.request.Request(f"{url}/classify", json.dumps({"text": TEXT}).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request) as answer:
-        _say(f"\n{_TEXT!r} is:\n{json.dumps(json.load(answer), indent=2)}")
+        _say(f"\n{TEXT!r} is:\n{json.dumps(json.load(answer), indent=2)}")
     body = json.dumps({"text": "your own words"})
     _say(
         f"\nTry it:\n  {url}/ in a browser\n  curl {url}/classify -H 'Content-Type: application/json' -d '{body}'\nCtrl-C stops both."
@@ -66,9 +64,7 @@ def _show(url: str, processes: list[subprocess.Popen[bytes]]) -> int:
 
 def _start(module: str, *options: str, **env: str) -> subprocess.Popen[bytes]:
     # A process group of its own: Ctrl-C reaches only this program, which stops the two in order.
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *options], cwd=_ROOT, env={**os.environ, **env}, start_new_session=True
-    )
+    return spawn([sys.executable, "-m", module, *options], env)
 
 
 def _ready(url: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 import requests
 import yaml
 
+from loadkit.processes import free_port
 from tests.deploy.objects import read
 from tests.support.optional import shared
 from tests.support.paths import ROOT
@@ -132,12 +132,6 @@ def serving(command: list[str], folder: Path, env: dict[str, str], port: int) ->
         yield f"http://127.0.0.1:{port}"
     finally:
         assert server.stop() == 0, server.text
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 #: What func writes beside a Python function when it builds it: a project that depends on the middleware and on the root in ``f``.

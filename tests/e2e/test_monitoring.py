@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 import requests
 import yaml
 
+from loadkit.processes import free_port
 from tests.deploy.objects import closed
 from tests.support.functions import post, start, wait_until_ready
 from tests.support.optional import needs_program, shared
@@ -94,9 +94,7 @@ def test_the_dashboard_is_whole() -> None:
 
 def test_a_real_prometheus_scrapes_both(targets: dict[str, str], tmp_path: Path) -> None:
     """Both targets are up, their series can be asked for, and the rules are loaded."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(MONITORING / "rules.yaml")],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 import requests
 import yaml
 
+from loadkit.processes import free_port
 from scripts import charts
 from tests.deploy.objects import read
 from tests.support.optional import needs_program
@@ -27,9 +27,7 @@ pytestmark = [pytest.mark.e2e, needs_program("docker-registry", "docker-registry
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """``host:port`` of a registry with nothing in it, over plain HTTP."""
     folder = tmp_path_factory.mktemp("registry")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     config: dict[str, Any] = {
         "version": 0.1,
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
