@@ -88,7 +88,7 @@ def _like_json(body: bytes) -> bool:
 
 def _unsupported(request: Request, body: bytes) -> Problem:
     """415; where the body looks like JSON, it is that type that is needed: curl's -d says that it sends a form."""
-    sent = f"not {request.kind}" if request.kind else "and none was request"
+    sent = f"not {request.kind}" if request.kind else "and none was given"
     if _like_json(body):
         detail = f"the body looks like JSON: it needs the header Content-Type: {JSON}, {sent}"
     else:
