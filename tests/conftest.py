@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.functions import start, wait_until_ready
+from tests.support.installing import build_wheel
 from tests.support.paths import MODELS
 from tests.support.servers import ServerProcess, SpawnAgent, spawn, spawn_forked, wait_ready
 
 if TYPE_CHECKING:
     from tests.support.fakecluster import FakeCluster
+
+
+# Threads of torch wait for each other in a loop: where other tests use the second core, two take longer than one. Agents set theirs.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
@@ -68,6 +74,12 @@ def function(
         code = server.stop()
     assert code == 0, server.text
     assert "Traceback" not in server.text
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built once from this checkout."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +19,12 @@ import yaml
 
 from loadkit.processes import free_port
 from tests.deploy.objects import read
+from tests.support.installing import empty_environment, install
 from tests.support.optional import shared
 from tests.support.paths import ROOT
 from tests.support.runtimes import parliament
 from tests.support.servers import ServerProcess
 
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 SERVICE = read((ROOT / "knative/manifests/service.yaml").read_text())[0]["spec"]["template"]
 
 
@@ -100,19 +99,6 @@ _SCALE = {
 }
 
 
-def environment(folder: Path) -> Path:
-    """The python of an empty environment."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    return folder / "bin/python"
-
-
-def install(python: Path, *what: str, cwd: Path, without: str = "") -> None:
-    constraints = python.parent / "constraints.txt"
-    lines = (ROOT / "constraints.txt").read_text().splitlines(keepends=True)
-    constraints.write_text("".join(line for line in lines if not without or not line.startswith(without)))
-    subprocess.run([*PIP, "--python", str(python), "install", "-c", str(constraints), *what], cwd=cwd, check=True, timeout=110)
-
-
 @contextmanager
 def serving(command: list[str], folder: Path, env: dict[str, str], port: int) -> Iterator[str]:
     """Its URL, once it answers."""
@@ -165,7 +151,7 @@ def test_the_root_installs_as_func_does_it(agent: ServerProcess, tmp_path: Path)
     (scaffolding / "service/__init__.py").touch()
     (scaffolding / "service/main.py").write_text(_SERVICE)
     (scaffolding / "f").symlink_to(ROOT)
-    python = environment(tmp_path / "venv")
+    python = empty_environment(tmp_path / "venv")
     install(python, str(scaffolding), cwd=tmp_path)
     port = free_port()
     env = {"PATH": os.environ["PATH"], "VACCEL_RPC_ADDRESS": agent.addresses["unix"], "LISTEN_ADDRESS": f"127.0.0.1:{port}"}
@@ -174,12 +160,12 @@ def test_the_root_installs_as_func_does_it(agent: ServerProcess, tmp_path: Path)
         assert answer.json()["model"]["name"] == "tweets"
 
 
-def test_the_legacy_root_runs_under_parliament(agent: ServerProcess, tmp_path: Path) -> None:
+def test_the_legacy_root_runs_under_parliament(agent: ServerProcess, wheel: Path, tmp_path: Path) -> None:
     """Its own folder is all it needs, with the wheel that `make parliament` puts there."""
     root = tmp_path / "root"
     shutil.copytree(ROOT / "knative/parliament", root, ignore=shutil.ignore_patterns("*.whl"))
-    subprocess.run([*PIP, "wheel", "--no-deps", "-w", str(root), str(ROOT)], check=True, timeout=100)
-    python = environment(tmp_path / "venv")
+    shutil.copy(wheel, root)
+    python = empty_environment(tmp_path / "venv")
     install(python, "-r", "requirements.txt", cwd=root, without="cloudevents")
     assert (root / "Procfile").read_text() == "web: python -m parliament .\n"
     port = free_port()

@@ -35,6 +35,8 @@ HEAD = (
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
 LINES = 2000
+#: Turns of a conversation: each waits for the model, so that a thousand would take the better part of a minute.
+TURNS = 500
 READ_TIMEOUT_S = 10
 NONE, DUPLEX, HALF, KUBECTL = "no proxy", "full duplex", "half duplex", "kubectl proxy"
 
@@ -185,16 +187,16 @@ def begin(proxy: ServerProcess, kind: str, function: ServerProcess) -> Conversat
 
 
 def test_a_conversation_through_a_full_duplex_proxy(function: ServerProcess, behind: Behind) -> None:
-    """2,000 lines, each sent when the one before was answered: 2,000 answers in order, a summary, a proper end."""
+    """Lines that are each sent when the one before was answered: as many answers in order, a summary, a proper end."""
     talk = Conversation(behind(DUPLEX))
-    for number in range(LINES):
+    for number in range(TURNS):
         talk.send(number)
         assert talk.receive()
-    assert talk.ids == list(range(LINES))
+    assert talk.ids == list(range(TURNS))
     assert all("label" in line for line in talk.received)
     talk.end()
     talk.receive_all()
-    assert talk.received[LINES:] == [{"lines": LINES, "errors": 0}]
+    assert talk.received[TURNS:] == [{"lines": TURNS, "errors": 0}]
     talk.hang_up()
     wait_for_requests(function, 0)
 

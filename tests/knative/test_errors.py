@@ -21,7 +21,9 @@ from knative.cluster.errors import Forbidden, NotConfigured, Rejected, Unreachab
 from knative.cluster.objects import POD
 from knative.cluster.refusals import ApiCall, refusal
 from tests.support.certificates import certificate
-from tests.support.fakecluster import NAMESPACE, FakeCluster, fake_cluster, knative, quickly
+from tests.support.clustercommand import knative, quickly
+from tests.support.clusterkinds import NAMESPACE
+from tests.support.fakecluster import FakeCluster, fake_cluster
 from tests.support.optional import needs_program
 
 

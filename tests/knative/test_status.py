@@ -12,8 +12,9 @@ import requests
 
 from knative.look.agents import LoadedModel, of_log, of_metrics
 from knative.look.status import age
+from tests.support.clustercommand import knative, quickly
 from tests.support.clusterobjects import DIGEST, LOG, METRICS, add_agent, add_function
-from tests.support.fakecluster import FakeCluster, knative, quickly
+from tests.support.fakecluster import FakeCluster
 from tests.support.paths import MODELS
 from tests.support.servers import ServerProcess
 

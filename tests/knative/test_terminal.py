@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.clustercommand import quickly
 from tests.support.clusterobjects import add_agent, add_function
-from tests.support.fakecluster import FakeCluster, quickly
+from tests.support.fakecluster import FakeCluster
 from tests.support.paths import ROOT
 
 

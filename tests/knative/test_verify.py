@@ -15,8 +15,10 @@ from knative.look.agents import AgentFacts, AgentPod, LoadedModel
 from knative.verify.answers import difference, fault_of_many, fault_of_one
 from knative.verify.ingress import HttpTarget, address_of
 from knative.verify.warm import changes, unknown
+from tests.support.clustercommand import knative, quickly
+from tests.support.clusterkinds import NAMESPACE
 from tests.support.clusterobjects import add_agent
-from tests.support.fakecluster import NAMESPACE, FakeCluster, knative, quickly
+from tests.support.fakecluster import FakeCluster
 from tests.support.fakeingress import MODEL, SCORES, fake_ingress
 from tests.support.functions import start, wait_until_ready
 from tests.support.paths import ROOT

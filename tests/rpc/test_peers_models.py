@@ -41,7 +41,7 @@ from tests.support.torchmodels import (
 BOTH = pytest.mark.parametrize("dialect", [SYNC_08, OLD_07], ids=["0.8", "0.7"])
 CODES = {name: number for number, name in enumerate(("uint8", "int8", "int16", "int32", "int64", "float16", "float32"), start=1)}
 SIZES = {"uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "float16": 2, "float32": 4}
-LONG = 40_000
+LONG = 8_000
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_expired_call_leaves_the_queue(spawn_agent: SpawnAgent, tmp_path: Path) 
         session = steps.create_session()
         model = steps.register_path(session, "slow")
         steps.run(session, model, [int64([1], 1)])
-        long = SYNC_08.run(session, model, [int64([100_000], 1)])
+        long = SYNC_08.run(session, model, [int64([5 * LONG], 1)])
         first = client.start(SYNC_08.service, "TorchModelRun", long)
         time.sleep(0.5)  # a worker takes it out of the queue
         expiring = [client.start(SYNC_08.service, "TorchModelRun", long, timeout_nano=300_000_000) for _ in range(8)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.support.fakecluster import FakeCluster, ready, stamp
+from tests.support.clusterkinds import ready, stamp
+from tests.support.fakecluster import FakeCluster
 
 #: The digest of the model that every played agent has, what its metrics say, and its log.
 DIGEST = "ab" * 32

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
 import ssl
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,37 +16,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import kubernetes_validate
 import yaml
-from click.testing import CliRunner
 
-from knative.__main__ import main
-from tests.support.paths import ROOT
+from tests.support.clusterkinds import KINDS, NAMESPACE, FakeResponse, Json, default_status, stamp, strict
 
-Json = dict[str, Any]
-NAMESPACE = "tweets"
-#: Group and version -> plural, kind, whether it is namespaced.
-KINDS: dict[tuple[str, str], list[tuple[str, str, bool]]] = {
-    ("", "v1"): [
-        ("pods", "Pod", True), ("services", "Service", True), ("serviceaccounts", "ServiceAccount", True), ("events", "Event", True),
-        ("namespaces", "Namespace", False),
-    ],
-    ("apps", "v1"): [("daemonsets", "DaemonSet", True), ("deployments", "Deployment", True)],
-    ("networking.k8s.io", "v1"): [("networkpolicies", "NetworkPolicy", True)],
-    ("serving.knative.dev", "v1"): [("services", "Service", True), ("revisions", "Revision", True)],
-    ("autoscaling.internal.knative.dev", "v1alpha1"): [("podautoscalers", "PodAutoscaler", True)],
-}  # fmt: skip
 _PATH = re.compile(
     r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>[^/]+)(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?P<rest>/.*)?)?"
 )
-
-
-class FakeResponse(Exception):
-    """A response that is not 200: a Kubernetes Status, or what a pod answers."""
-
-    def __init__(self, code: int, message: str, *, raw: bool = False) -> None:
-        status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
-        self.code, self.body = code, message if raw else json.dumps(status)
 
 
 class FakeCluster:
@@ -267,43 +240,6 @@ def _merge(made: Json, body: Json) -> None:
             made[key] = value
 
 
-def strict(body: Json) -> None:
-    """As ``fieldValidation=Strict`` does it."""
-    if "knative.dev" in body["apiVersion"]:
-        unknown = set(body["spec"]) - {"template", "traffic"}
-        if unknown:
-            raise FakeResponse(400, f'strict decoding error: unknown field "spec.{unknown.pop()}"')
-        return
-    try:
-        kubernetes_validate.validate(body, "1.36", strict=True)
-    except kubernetes_validate.ValidationError as error:
-        raise FakeResponse(400, f"strict decoding error: {error.message}") from None
-
-
-def default_status(made: Json) -> Json:
-    """Of an object whose controller finds all well."""
-    name = made["metadata"]["name"]
-    if made["kind"] == "DaemonSet":
-        return {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 2}
-    if made["apiVersion"] == "serving.knative.dev/v1" and made["kind"] == "Service":
-        return {
-            "url": f"http://{name}.{NAMESPACE}.example.com", "latestCreatedRevisionName": f"{name}-00001",
-            "latestReadyRevisionName": f"{name}-00001", "conditions": [{"type": "Ready", "status": "True"}],
-            "traffic": [{"revisionName": f"{name}-00001", "percent": 100, "latestRevision": True}],
-        }  # fmt: skip
-    return {}
-
-
-def stamp(when: datetime) -> str:
-    """As the API writes it."""
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def ready(when: datetime | None = None) -> Json:
-    """A Ready condition."""
-    return {"type": "Ready", "status": "True", "lastTransitionTime": stamp(when or datetime.now(UTC))}
-
-
 def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
     class ApiHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -346,19 +282,3 @@ def fake_cluster(tls: ssl.SSLContext | None = None) -> Iterator[FakeCluster]:
         yield cluster
     finally:
         cluster.stop()
-
-
-def knative(*arguments: str, kubeconfig: Path | None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs ``python -m knative`` as a process of its own; without a kubeconfig there is no cluster."""
-    ours = {"KUBECONFIG": str(kubeconfig)} if kubeconfig else {"HOME": "/nonexistent"}
-    inherited = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST")}
-    return subprocess.run(
-        [sys.executable, "-m", "knative", *arguments],
-        cwd=ROOT, env={**inherited, **ours, **(env or {})}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-
-
-def quickly(*arguments: str, kubeconfig: Path) -> subprocess.CompletedProcess[str]:
-    """The same in this process: for all that a process of its own would not make truer."""
-    done = CliRunner().invoke(main, [*arguments, "--kubeconfig", str(kubeconfig)])
-    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.support.fakecluster import NAMESPACE, FakeCluster, ready
+from tests.support.clusterkinds import NAMESPACE, ready
+from tests.support.fakecluster import FakeCluster
 
 Json = dict[str, Any]
 SCORES = {"hate-speech": 0.01, "offensive-language": 0.04, "neither": 0.95}

@@ -78,3 +78,11 @@ def wait_ready(agent: ServerProcess) -> ServerProcess:
 
 
 SpawnAgent = Callable[..., ServerProcess]
+
+
+def python(code: str, **env: str) -> str:
+    """What a program prints."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **env}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+    ).stdout

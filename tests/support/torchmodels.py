@@ -121,3 +121,18 @@ def save(module: nn.Module, path: Path, signature_json: str | None = None) -> Pa
 def saved(module: nn.Module, path: Path, signature_json: str | None = None) -> bytes:
     """`save`, and the bytes of the file."""
     return save(module, path, signature_json).read_bytes()
+
+
+class First(nn.Module):
+    """Joined and padded rows would disturb it: it looks at how long the row is."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.float().sum(1, keepdim=True) / x.shape[1]
+
+
+#: The signature of `First`, which says that rows may be joined and padded.
+FIRST_SIGNATURE = {
+    "format": 1, "name": "first", "problem_type": "regression", "max_length": 20,
+    "inputs": [{"name": "x", "dtype": "int64", "dims": ["n", "t"], "pad": 0}],
+    "outputs": [{"name": "y", "dtype": "float32", "dims": ["n", 1]}], "batch": "n", "length": "t",
+}  # fmt: skip

@@ -9,22 +9,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner, Result
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
+from export.commands import main
 from tests.support.paths import ROOT, TWEETS
 from vaccel_common.modelfile import ModelFileError, digest_beside, parse_signature, program_kind, read_extras
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "tea": 2, "cake": 3}
 
 
-def export(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "models.export", *options], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+def export(*options: str) -> Result:
+    """``python -m models.export`` in this process, which has torch and transformers."""
+    return CliRunner().invoke(main, list(options))
 
 
 def tokenizer() -> Tokenizer:
@@ -48,7 +49,7 @@ def test_a_hugging_face_folder_becomes_one_file_of_either_kind(tmp_path: Path) -
     expected = model(input_ids=ids, attention_mask=mask).logits
     for name, kind in (("m.pt", "torchscript"), ("m.pt2", "export")):
         done = export("huggingface", str(folder), "-o", str(tmp_path / name), "--full")
-        assert done.returncode == 0, done.stderr
+        assert done.exit_code == 0, done.output
         extras = read_extras(tmp_path / name)
         assert program_kind(tmp_path / name) == kind
         assert extras.labels == ["yes", "no"]
@@ -73,12 +74,12 @@ def test_a_bare_module_gets_its_tokenizer_and_labels(tmp_path: Path) -> None:
     tokenizer().save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "labels.json").write_text(json.dumps(["sum", "count"]))
     parts = ("--tokenizer", str(tmp_path / "tokenizer.json"), "--labels", str(tmp_path / "labels.json"))
-    done = export("torchscript", str(tmp_path / "bare.pt"), *parts, "-o", str(tmp_path / "out.pt"))
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "models.export", "torchscript", str(tmp_path / "bare.pt"), *parts]
+    subprocess.run([*command, "-o", str(tmp_path / "out.pt")], cwd=ROOT, check=True)
     extras = read_extras(tmp_path / "out.pt")
     assert extras.labels == ["sum", "count"]
     assert torch.jit.load(str(tmp_path / "out.pt"))(torch.tensor([[2, 3]]), torch.tensor([[1, 1]])).tolist() == [[5.0, 2.0]]
-    assert export("torchscript", str(tmp_path / "bare.pt"), "-o", str(tmp_path / "out.pt")).returncode == 2
+    assert export("torchscript", str(tmp_path / "bare.pt"), "-o", str(tmp_path / "out.pt")).exit_code == 2
 
 
 def test_the_model_that_ships_is_small_and_whole() -> None:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import re
 import statistics
-import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +11,14 @@ import pytest
 
 from function.core.tokens import Encoder
 from function.load import extras_of
-from loadkit.processes import free_port
 from loadkit.stats import percentile_of_counts
 from loadtests.answers import AnswerChecker, WrongAnswer, problem
 from loadtests.criteria import PassCriteria, RequestCounts, evaluate, timed
 from loadtests.shapes import SHAPES, LoadShape
 from loadtests.texts import COUNT, texts
 from tests.support.functions import LABELS
-from tests.support.optional import needs_path
-from tests.support.paths import ROOT, TWEETS
-from tests.support.servers import ServerProcess
-
-LOCUST = ROOT / ".venv-loadtest/bin/locust"
-needs_locust = needs_path(LOCUST, "make .venv-loadtest/installed")
+from tests.support.paths import TWEETS
+from tests.support.responses import answer
 
 TICKS: list[tuple[LoadShape, list[tuple[float, int | None]]]] = [
     (LoadShape("steady", 8, 2, run_time=10), [(0, 8), (9.9, 8), (10, None), (99, None)]),
@@ -111,11 +101,6 @@ def test_percentiles_are_of_what_the_server_was_asked() -> None:
     assert percentile_of_counts({}, 0.95) == 0
 
 
-def answer(scores: tuple[float, ...] = (0.1, 0.2, 0.7), **more: Any) -> dict[str, Any]:
-    best = LABELS[scores.index(max(scores))]
-    return {"label": best, "score": max(scores), "scores": dict(zip(LABELS, scores, strict=True)), "tokens": 5, **more}
-
-
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"label": "nonsense"}, "the label is not one"),
     ({"label": "hate-speech"}, "not the one with the best score"),
@@ -173,132 +158,3 @@ def test_a_refusal_in_a_few_words() -> None:
     """Its status and detail, without what changes each time."""
     assert problem(429, b'{"detail": "the agent is busy"}') == "429: the agent is busy"
     assert problem(502, b"<html>") == "502, without a problem's detail"
-
-
-def locust(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [str(LOCUST), "-f", "loadtests/locustfile.py", "--headless", "--only-summary", *options]
-    return subprocess.run(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100, check=False
-    )  # fmt: skip
-
-
-#: What the fixture ``function`` sets for the tests of this module.
-FUNCTION_ENV = {"READ_TIMEOUT_S": "2"}
-
-
-@needs_locust
-def test_every_user_finds_the_function_right(agent: ServerProcess, function: ServerProcess, tmp_path: Path) -> None:
-    """All classes, HTTP and RPC: no failure, exit code 0, the limits named, CSV and HTML written."""
-    options = ["-u", "18", "-r", "18", "-t", "6s", "--shape", "steady", "--stop-timeout", "10", "--think", "0.2"]
-    reports = ["--csv", str(tmp_path / "run"), "--html", str(tmp_path / "run.html")]
-    done = locust(
-        *options,
-        *reports,
-        "--host",
-        function.addresses["http"],
-        "--rpc-address",
-        agent.addresses["unix"],
-        "--max-p95-ms",
-        "60000",
-    )
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"ok: fail ratio 0\.0000 \(0 of \d+\), limit --max-fail-ratio 0\n", done.stdout)
-    assert re.search(r"ok: p95 \d+ ms, limit --max-p95-ms 60000\n", done.stdout)
-    asked = (tmp_path / "run_stats.csv").read_text()
-    for name in ("one text", "16 texts", "line of a stream", "stream of lines", "event, ", "v2 infer", "misbehaving: "):
-        assert name in asked
-    assert "RPC,run," in asked
-    assert (tmp_path / "run.html").exists()
-
-
-@needs_locust
-def test_misbehaving_is_told_so(function: ServerProcess) -> None:
-    """Slow bytes get their 408, and after a hang-up the function lives."""
-    done = locust("-u", "3", "-r", "3", "-t", "5s", "--shape", "steady", "--stop-timeout", "10", "--host", function.addresses["http"],
-                  "--tags", "slow", "hang-up")  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert "misbehaving: slow bytes" in done.stdout
-    assert "misbehaving: hang-up" in done.stdout
-
-
-@needs_locust
-def test_an_impossible_limit_fails(function: ServerProcess) -> None:
-    """Exit code 1, and the line that says which."""
-    done = locust("-u", "2", "-r", "2", "-t", "2s", "--host", function.addresses["http"], "--max-p99-ms", "0.001", "SingleTexts")
-    assert done.returncode == 1
-    assert re.search(r"FAILED: p99 \d+ ms, limit --max-p99-ms 0\.001\n", done.stdout)
-    assert "Traceback" not in done.stdout
-
-
-@needs_locust
-def test_a_master_decides_for_its_workers(function: ServerProcess, tmp_path: Path) -> None:
-    """It counts what they counted, and they end with 0."""
-    port = str(free_port())
-    worker = [str(LOCUST), "-f", "loadtests/locustfile.py", "--worker", "--master-host", "127.0.0.1", "--master-port", port]
-    with (tmp_path / "workers.log").open("wb") as log:
-        workers = [subprocess.Popen(worker, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log) for _ in range(2)]
-        done = locust("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2",
-                      "--expect-workers-max-wait", "60", "-u", "4", "-r", "4", "-t", "3s", "--shape", "steady", "--stop-timeout", "10",
-                      "--host", function.addresses["http"], "--max-p95-ms", "0.001", "SingleTexts", "BatchUsers")  # fmt: skip
-        codes = [process.wait(30) for process in workers]
-    assert codes == [0, 0], (tmp_path / "workers.log").read_text()
-    assert done.returncode == 1, done.stdout
-    assert re.search(r"ok: fail ratio 0\.0000 \(0 of [1-9]\d*\)", done.stdout)
-    assert "FAILED: p95 " in done.stdout
-
-
-class _Wrong(http.server.BaseHTTPRequestHandler):
-    """Gives one text a label of no model, and several texts an answer too few."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        wrong = {"predictions": [answer()] * (len(asked["texts"]) - 1)} if "texts" in asked else answer(label="nonsense")
-        body = json.dumps(wrong).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Says nothing."""
-
-
-@pytest.fixture
-def wrong_server() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Wrong) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@needs_locust
-def test_wrong_answers_are_failures(wrong_server: str) -> None:
-    """Fast, with status 200, and wrong: counted with the reason, exit code 1."""
-    done = locust(
-        "-u", "4", "-r", "4", "-t", "3s", "--host", wrong_server, "--tags", "single", "batch", "--exclude-tags", "plain"
-    )
-    assert done.returncode == 1
-    assert re.search(r"FAILED: fail ratio 1\.0000 ", done.stdout)
-    assert "the label is not one of the model's" in done.stdout
-    assert "the number of predictions is not the number of texts" in done.stdout
-
-
-REFUSED = [
-    (["--texts", "/nowhere.txt"], "/nowhere.txt: No such file"),
-    (["--tags", "nothing"], "no user has a task"),
-    (["--rpc-address", "grpc://127.0.0.1:1"], "RawRpc speaks ttrpc"),
-    (["--max-fail-ratio", "2"], "'2': a number, at least 0 and at most 1 is needed"),
-    (["--shape", "waves"], "invalid choice"),
-]
-
-
-@needs_locust
-@pytest.mark.parametrize(("options", "says"), REFUSED, ids=[says for _, says in REFUSED])
-def test_what_cannot_be_is_said_first(options: list[str], says: str) -> None:
-    """Before anything is sent."""
-    done = locust("-t", "1s", "--host", "http://127.0.0.1:9", *options)
-    assert done.returncode != 0
-    assert says in done.stdout
-    assert "Traceback" not in done.stdout

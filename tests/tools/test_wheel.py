@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import zipfile
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
-import pytest
 import requests
 
 from export.tokenizer import write_tokenizer_file
 from function.load import SHIPPED_TOKENIZER
 from scripts import requirements, version
+from tests.support.installing import empty_environment, install
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import ServerProcess
 from vaccel_common.modelfile import digest_beside
 from vaccel_rpc import __version__
 
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 LARGEST_WHEEL = 2_000_000
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([*PIP, "wheel", "--no-deps", "-w", str(folder), str(ROOT)], check=True, timeout=100)
-    (path,) = folder.glob("function-*.whl")
-    return path
 
 
 def test_the_wheel_is_that_of_a_thin_client(wheel: Path) -> None:
@@ -61,11 +50,8 @@ def test_the_shipped_tokenizer_belongs_to_the_shipped_model(tmp_path: Path) -> N
 
 def test_the_wheel_starts_in_an_empty_environment(agent: ServerProcess, wheel: Path, tmp_path: Path) -> None:
     """Without MODEL and without a checkout the function names the shipped model by its digest; the base dependencies are enough."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
-    python = tmp_path / "venv/bin/python"
-    subprocess.run(
-        [*PIP, "--python", str(python), "install", "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True, timeout=100
-    )
+    python = empty_environment(tmp_path / "venv")
+    install(python, str(wheel), cwd=tmp_path)
     env = {"VACCEL_RPC_ADDRESS": agent.addresses["unix"], "PORT": "0", "HOST": "127.0.0.1"}
     log = (tmp_path / "log").open("wb")
     server = ServerProcess(

@@ -1,0 +1,135 @@
+"""The store and uploads: which files an agent loads, from where, and how often."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.clients import client
+from tests.support.servers import ServerProcess, SpawnAgent
+from tests.support.torchmodels import First, Twice, saved
+from vaccel_rpc.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+)
+from vaccel_rpc.tensors import from_values, to_values
+
+
+def test_paths_lead_nowhere_but_into_the_store(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """NAME, NAME.pt, sha256 and file:// inside; URLs, dots, other folders and links that lead out are refused."""
+    store = tmp_path / "store"
+    store.mkdir()
+    data = saved(Twice(), store / "double.pt")
+    saved(First(), tmp_path / "outside.pt")
+    (store / "link.pt").symlink_to(tmp_path / "outside.pt")
+    calls = client(spawn_agent("--models", str(store)))
+    session = calls.create_session()
+    for path in ("double", "double.pt", f"sha256:{hashlib.sha256(data).hexdigest()}", f"file://{store}/double.pt"):
+        assert calls.register_path(session, path) > 0
+    for path in (
+        "../outside.pt",
+        "link",
+        "/etc/passwd",
+        f"file://{tmp_path}/outside.pt",
+        "http://host/double.pt",
+        "file:///etc/../etc/x.pt",
+    ):
+        with pytest.raises(PermissionDenied):
+            calls.register_path(session, path)
+    for path in ("nothing", "sha256:" + "0" * 64):
+        with pytest.raises(NotFound):
+            calls.register_path(session, path)
+    with pytest.raises(InvalidArgument, match="the path is empty"):
+        calls.register_path(session, "")
+
+
+def test_upload_policies(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """allow runs any TorchScript, known what the store has, deny nothing; the refusal names the option."""
+    store = tmp_path / "store"
+    store.mkdir()
+    known, new = saved(Twice(), store / "double.pt"), saved(First(), tmp_path / "first.pt")
+    for policy, takes_known, takes_new in (("allow", True, True), ("known", True, False), ("deny", False, False)):
+        calls = client(spawn_agent("--models", str(store), "--uploads", policy))
+        session = calls.create_session()
+        for data, taken in ((known, takes_known), (new, takes_new)):
+            if taken:
+                assert calls.register_bytes(session, data) > 0
+            else:
+                with pytest.raises(PermissionDenied, match=f"--uploads {policy}"):
+                    calls.register_bytes(session, data)
+    default = client(spawn_agent("-a", "tcp://127.0.0.1:0", "--models", str(store)), "tcp")
+    with pytest.raises(PermissionDenied, match="--uploads known"):
+        default.register_bytes(default.create_session(), new)
+
+
+def test_what_is_no_model_is_refused_and_the_session_goes_on(agent: ServerProcess, tmp_path: Path) -> None:
+    """Text, a damaged archive, a zip of something else, torch.export bytes."""
+    good = saved(Twice(), tmp_path / "double.pt")
+    exported = tmp_path / "double.pt2"
+    torch.export.save(torch.export.export(Twice(), (torch.ones(2),)), exported)
+    calls = client(agent)
+    session = calls.create_session()
+    for data, says in (
+        (b"hello", "not a model"),
+        (good[: len(good) // 2], "not a model"),
+        (exported.read_bytes(), "from the store alone"),
+    ):
+        with pytest.raises(InvalidArgument, match=says):
+            calls.register_bytes(session, data)
+    damaged = good.replace(b"constants", b"c0nstants").replace(b"forward", b"f0rward")
+    with pytest.raises(InvalidArgument):
+        calls.load(session, calls.register_bytes(session, damaged))
+    assert calls.register_bytes(session, good) > 0
+
+
+def test_the_same_content_is_loaded_once_and_uploads_vanish(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """Two clients, one load; the file goes with the last reference, the agent's private folder with the agent."""
+    data = saved(Twice(), tmp_path / "double.pt")
+    private = tmp_path / "tmp"
+    private.mkdir()
+    agent = spawn_agent(env={"TMPDIR": str(private)})
+    clients = [client(agent) for _ in range(3)]
+    for calls in clients:
+        session = calls.create_session()
+        model = calls.register_bytes(session, data, "double.pt")
+        assert to_values(calls.run(session, model, [from_values("int64", [1], [21])], 1)[0]) == [42]
+        assert calls.sync(model) == data
+    (folder,) = private.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in folder.iterdir()] == [hashlib.sha256(data).hexdigest()]
+    for calls in clients:
+        calls.close()
+    end = time.monotonic() + 5
+    while list(folder.iterdir()) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert list(folder.iterdir()) == []
+    again = client(agent)
+    session = again.create_session()
+    with pytest.raises(NotFound):
+        again.register_path(session, f"sha256:{hashlib.sha256(data).hexdigest()}")
+    model = again.register_bytes(session, data)
+    assert to_values(again.run(session, model, [from_values("int64", [1], [4])], 1)[0]) == [8]
+    assert agent.text.count("Loaded model") == 1
+    assert agent.stop() == 0
+    assert list(private.iterdir()) == []
+
+
+def test_a_damaged_store_file_is_not_loaded(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """The digest beside a model is checked when it is loaded; preloading such a model ends the agent with a line."""
+    saved(Twice(), tmp_path / "double.pt")
+    (tmp_path / "double.pt.sha256").write_text("0" * 64 + "  double.pt\n")
+    calls = client(spawn_agent("--models", str(tmp_path)))
+    session = calls.create_session()
+    model = calls.register_path(session, "double")
+    with pytest.raises(FailedPrecondition, match=r"double\.pt\.sha256"):
+        calls.load(session, model)
+    preloading = spawn_agent("--models", str(tmp_path), "--preload", "all", ready=False)
+    assert preloading.process.wait(30) == 1
+    assert "--preload" in preloading.text
+    assert "Traceback" not in preloading.text

@@ -1,0 +1,22 @@
+"""The command-line classifier as a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.support.paths import ROOT
+from tests.support.servers import ServerProcess
+
+
+def command(*options: str) -> list[str]:
+    """Its command line."""
+    return [sys.executable, "-m", "function.classifier", *options]
+
+
+def run(agent: ServerProcess | str, *options: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs it to its end against an agent, or whatever is at an address."""
+    address = agent if isinstance(agent, str) else agent.addresses["unix"]
+    return subprocess.run(
+        [*command(*options), "--address", address], capture_output=True, text=True, input=stdin, cwd=ROOT, timeout=60
+    )

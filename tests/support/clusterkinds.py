@@ -1,0 +1,72 @@
+"""What a played cluster knows of objects: kinds, validation, the status that a controller would give."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import kubernetes_validate
+
+Json = dict[str, Any]
+
+
+NAMESPACE = "tweets"
+
+
+#: Group and version -> plural, kind, whether it is namespaced.
+KINDS: dict[tuple[str, str], list[tuple[str, str, bool]]] = {
+    ("", "v1"): [
+        ("pods", "Pod", True), ("services", "Service", True), ("serviceaccounts", "ServiceAccount", True), ("events", "Event", True),
+        ("namespaces", "Namespace", False),
+    ],
+    ("apps", "v1"): [("daemonsets", "DaemonSet", True), ("deployments", "Deployment", True)],
+    ("networking.k8s.io", "v1"): [("networkpolicies", "NetworkPolicy", True)],
+    ("serving.knative.dev", "v1"): [("services", "Service", True), ("revisions", "Revision", True)],
+    ("autoscaling.internal.knative.dev", "v1alpha1"): [("podautoscalers", "PodAutoscaler", True)],
+}  # fmt: skip
+
+
+def default_status(made: Json) -> Json:
+    """Of an object whose controller finds all well."""
+    name = made["metadata"]["name"]
+    if made["kind"] == "DaemonSet":
+        return {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 2}
+    if made["apiVersion"] == "serving.knative.dev/v1" and made["kind"] == "Service":
+        return {
+            "url": f"http://{name}.{NAMESPACE}.example.com", "latestCreatedRevisionName": f"{name}-00001",
+            "latestReadyRevisionName": f"{name}-00001", "conditions": [{"type": "Ready", "status": "True"}],
+            "traffic": [{"revisionName": f"{name}-00001", "percent": 100, "latestRevision": True}],
+        }  # fmt: skip
+    return {}
+
+
+def stamp(when: datetime) -> str:
+    """As the API writes it."""
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ready(when: datetime | None = None) -> Json:
+    """A Ready condition."""
+    return {"type": "Ready", "status": "True", "lastTransitionTime": stamp(when or datetime.now(UTC))}
+
+
+class FakeResponse(Exception):
+    """A response that is not 200: a Kubernetes Status, or what a pod answers."""
+
+    def __init__(self, code: int, message: str, *, raw: bool = False) -> None:
+        status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+        self.code, self.body = code, message if raw else json.dumps(status)
+
+
+def strict(body: Json) -> None:
+    """As ``fieldValidation=Strict`` does it."""
+    if "knative.dev" in body["apiVersion"]:
+        unknown = set(body["spec"]) - {"template", "traffic"}
+        if unknown:
+            raise FakeResponse(400, f'strict decoding error: unknown field "spec.{unknown.pop()}"')
+        return
+    try:
+        kubernetes_validate.validate(body, "1.36", strict=True)
+    except kubernetes_validate.ValidationError as error:
+        raise FakeResponse(400, f"strict decoding error: {error.message}") from None

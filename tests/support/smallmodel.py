@@ -1,0 +1,33 @@
+"""A classifier as small as one can be that is made like the model that ships, for tests of files rather than of answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import BertConfig, BertModel
+
+from export.archive import write_torchscript
+from tests.support.paths import TWEETS
+from training.network import MeanPoolClassifier
+
+_ENTRIES = ("tokenizer.json", "labels.json", "signature.json")
+
+
+def write_small_model(path: Path) -> Path:
+    """Writes a network of two narrow layers with random weights as ``export.commands checkpoint`` would; the path.
+
+    Tokenizer, labels and signature are those of the model that ships; the file has a ``config.json``, so that it can be turned into
+    a .pt2 and into variants.
+    """
+    config = BertConfig(
+        vocab_size=30522, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=128, attn_implementation="sdpa",
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network = MeanPoolClassifier(BertModel(config, add_pooling_layer=False), 3).eval()
+    names = dict.fromkeys(_ENTRIES, "")
+    torch.jit.load(str(TWEETS), _extra_files=names)
+    extras = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
+    write_torchscript(network, path, {**extras, "config.json": config.to_json_string()}, half=True)
+    return path

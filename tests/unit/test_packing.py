@@ -1,0 +1,62 @@
+"""Which requests run together, as tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.batching.packing import BatchLimits, pack, why
+from agent.engines.cost import UNKNOWN, Cost
+from agent.engines.layout import Shape
+from tests.support.programs import K
+
+#: A batch takes 10, and 1 for each token.
+TOKENS = Cost(10, 0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "limits", "cost", "chosen"),
+    [
+        ([(K, 10, 1)], BatchLimits(), UNKNOWN, [0]),
+        ([(None, 0, 1), (None, 0, 1)], BatchLimits(), UNKNOWN, [0]),
+        ([(K, 10, 1), (None, 0, 1), (K, 10, 1)], BatchLimits(), UNKNOWN, [0, 2]),
+        ([(K, 10, 1), ("other", 10, 1)], BatchLimits(), UNKNOWN, [0]),
+        ([(K, 10, 1)] * 5, BatchLimits(rows=4), UNKNOWN, [0, 1, 2, 3]),
+        ([(K, 10, 2)] * 3, BatchLimits(rows=5), UNKNOWN, [0, 1]),
+        ([(K, 10, 9), (K, 10, 1)], BatchLimits(rows=8), UNKNOWN, [0]),
+        ([(K, 10, 1), (K, 30, 1), (K, 20, 1)], BatchLimits(rows=2), UNKNOWN, [0, 2]),
+        ([(K, 10, 1)] * 5, BatchLimits(tokens=30), UNKNOWN, [0, 1, 2]),
+        ([(K, 99, 1)], BatchLimits(tokens=30), UNKNOWN, [0]),
+        # Together 10 + 2 * 20, apart 20 + 30: equal, so together. One token more is too much.
+        ([(K, 10, 1), (K, 20, 1)], BatchLimits(), TOKENS, [0, 1]),
+        ([(K, 10, 1), (K, 21, 1)], BatchLimits(), TOKENS, [0]),
+        ([(K, 21, 1), (K, 10, 1), (K, 12, 1)], BatchLimits(), TOKENS, [0, 2]),
+        # A tenth of 100 is the fixed 10: 9 rows of 10 tokens, and no tenth.
+        ([(K, 10, 1)] * 12, BatchLimits(overhead=0.1), TOKENS, [*range(9)]),
+        ([(K, 10, 9), (K, 10, 1)], BatchLimits(overhead=0.1), TOKENS, [0]),
+        ([(K, 500, 1), (K, 500, 1)], BatchLimits(overhead=0.1), TOKENS, [0]),
+        # Nothing fixed: nothing to win.
+        ([(K, 10, 1)] * 2, BatchLimits(), Cost(0, 0, 1, 0), [0]),
+    ],
+)
+def test_pack(waiting: list[tuple[str | None, int, int]], limits: BatchLimits, cost: Cost, chosen: list[int]) -> None:
+    """The oldest always runs; its nearest in length of the same key join while limits allow and it is quicker than apart."""
+    assert pack([Shape(*shape) for shape in waiting], limits, cost) == chosen
+
+
+@pytest.mark.parametrize(
+    ("waiting", "chosen", "share", "reason"),
+    [
+        ([(None, 0, 1), (K, 10, 1)], [0], 8, "single"),
+        ([(K, 10, 1)] * 9, [*range(8)], 8, "full"),
+        ([(K, 10, 1)] * 3, [0, 1, 2], 8, "drained"),
+        ([(K, 10, 1)] * 4, [0, 1], 2, "shared"),
+        ([(K, 10, 1), (K, 99, 1)], [0], 8, "length"),
+        ([(K, 10, 1), ("other", 10, 1)], [0], 8, "length"),
+        ([(K, 30, 1)] * 4, [0, 1, 2], 8, "tokens"),
+        ([(K, 60, 1)] * 4, [0], 8, "tokens"),
+    ],
+)
+def test_why_a_batch_is_no_larger(waiting: list[tuple[str | None, int, int]], chosen: list[int], share: int, reason: str) -> None:
+    """Each batch has one reason, the first that holds; the time or the memory of a larger one are both ``tokens``."""
+    limits = BatchLimits(rows=8, overhead=0.1, tokens=100)
+    assert why([Shape(*shape) for shape in waiting], chosen, BatchLimits(rows=share, tokens=100), limits, TOKENS) == reason
