@@ -43,14 +43,14 @@ class TimedResponse:
 
 
 class _LoadConnection:
-    __slots__ = ("got", "intended", "kind", "need", "place", "sent", "sock", "status", "waiting")
+    __slots__ = ("address", "intended", "kind", "needed", "received", "sent", "sock", "status", "waiting")
 
-    def __init__(self, place: tuple[str, int]) -> None:
-        self.place = place
-        self.sock = socket.create_connection(place)
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address = address
+        self.sock = socket.create_connection(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
-        self.got, self.need, self.waiting = b"", 0, False
+        self.received, self.needed, self.waiting = b"", 0, False
         self.intended = self.sent = 0.0
         self.kind = self.status = 0
 
@@ -91,19 +91,19 @@ class Generator:
         """Runs an open loop that sends at these times, in seconds since the start."""
         self._began = time.perf_counter()
         due: deque[float] = deque()
-        at = 0
-        while at < len(times) or due:
+        index = 0
+        while index < len(times) or due:
             now = self._now()
-            while at < len(times) and times[at] <= now:
-                due.append(times[at])
-                at += 1
+            while index < len(times) and times[index] <= now:
+                due.append(times[index])
+                index += 1
             while due and self._idle:
                 self._send(self._idle.popleft(), due.popleft())
             if due and now > times[-1] + _GRACE_S:
                 break
-            for _ in self._receive(max(0.0, times[at] - self._now()) if at < len(times) else 0.5):
+            for _ in self._receive(max(0.0, times[index] - self._now()) if index < len(times) else 0.5):
                 pass
-        self.answers += [TimedResponse(when, self._now(), self._now(), 0, 0) for when in due]
+        self.answers += [TimedResponse(intended, self._now(), self._now(), 0, 0) for intended in due]
         self._finish()
 
     def _now(self) -> float:
@@ -119,8 +119,8 @@ class Generator:
                 self._answered(connection, 0)
             connection.sock.close()
 
-    def _add(self, place: tuple[str, int]) -> _LoadConnection:
-        connection = _LoadConnection(place)
+    def _add(self, address: tuple[str, int]) -> _LoadConnection:
+        connection = _LoadConnection(address)
         self._open[connection.sock.fileno()] = connection
         self._epoll.register(connection.sock.fileno(), select.EPOLLIN)
         self._idle.append(connection)
@@ -138,7 +138,7 @@ class Generator:
             self._replace(connection)
 
     def _receive(self, timeout: float) -> list[_LoadConnection]:
-        """Reads what has arrived; the connections that are idle again.
+        """Reads what has arrived, and returns the connections that are idle again.
 
         ``select`` waits, since the timeout of epoll is in whole milliseconds.
         """
@@ -158,22 +158,22 @@ class Generator:
         return done
 
     def _complete(self, connection: _LoadConnection, data: bytes) -> bool:
-        connection.got += data
-        if not connection.need:
-            head = connection.got.find(b"\r\n\r\n")
+        connection.received += data
+        if not connection.needed:
+            head = connection.received.find(b"\r\n\r\n")
             if head < 0:
                 return False
-            length = connection.got[:head].lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0]
-            connection.need = head + 4 + int(length)
-        if len(connection.got) < connection.need:
+            length = connection.received[:head].lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0]
+            connection.needed = head + 4 + int(length)
+        if len(connection.received) < connection.needed:
             return False
-        status = int(connection.got[9:12])
-        self._answered(connection, status if status != 200 or self._expect in connection.got else 0)
+        status = int(connection.received[9:12])
+        self._answered(connection, status if status != 200 or self._expect in connection.received else 0)
         return True
 
     def _answered(self, connection: _LoadConnection, status: int) -> None:
         self.answers.append(TimedResponse(connection.intended, connection.sent, self._now(), status, connection.kind))
-        connection.got, connection.need, connection.waiting, connection.status = b"", 0, False, status
+        connection.received, connection.needed, connection.waiting, connection.status = b"", 0, False, status
 
     def _replace(self, connection: _LoadConnection) -> None:
         """Replaces a connection that the server has closed; a pending request on it has failed."""
@@ -184,4 +184,4 @@ class Generator:
         self._epoll.unregister(connection.sock.fileno())
         del self._open[connection.sock.fileno()]
         connection.sock.close()
-        self._add(connection.place)
+        self._add(connection.address)

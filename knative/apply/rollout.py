@@ -45,8 +45,9 @@ def awaited(objects: Sequence[Json]) -> list[Json]:
 def wait(
     cluster: Cluster, objects: Sequence[Json], *, timeout: float, poll: float, watcher: Watcher
 ) -> tuple[list[Rollout], list[str]]:
-    """Waits until all are ready, one is hopeless, or ``timeout`` seconds have passed; how far each
-    is, and what could not be read.
+    """Waits until all are ready, one is hopeless, or ``timeout`` seconds have passed.
+
+    Returns how far each is, and what could not be read.
     """
     end = time.monotonic() + timeout
     diagnosis = Diagnosis(cluster)

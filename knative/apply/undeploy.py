@@ -22,8 +22,8 @@ class Removed:
 def remove(
     cluster: Cluster, objects: Sequence[Json], *, everything: bool, report: Callable[[Removed], None]
 ) -> list[tuple[Json, str]]:
-    """Deletes the objects, the last one first, and reports each; those that are being deleted, with
-    their uids.
+    """Deletes the objects, the last one first, and reports each. Returns those that are being
+    deleted, with their uids.
 
     ``everything``: also those that another field manager has applied.
     """
@@ -43,8 +43,8 @@ def remove(
 
 
 def wait(cluster: Cluster, deleted: Sequence[tuple[Json, str]], *, timeout: float, poll: float) -> list[str]:
-    """Waits until the objects and what they own are gone; those that still exist after ``timeout``
-    seconds.
+    """Waits until the objects and what they own are gone. Returns those that still exist after
+    ``timeout`` seconds.
     """
     end = time.monotonic() + timeout
     while True:
