@@ -1,6 +1,6 @@
 """The vAccel RPC, for both sides: protocol, addresses, tensors, errors, client.
 
-Imports neither torch nor Flask, and grpc only for a grpc address.
+It imports neither torch nor Flask, and grpcio only for a gRPC address.
 """
 
 __version__ = "0.2.0"

@@ -1,5 +1,8 @@
-"""Where an agent listens, parsed once: ``unix:///path``, ``tcp://host:port``, ``vsock://cid:port`` (ttrpc), ``grpc://host:port``,
-``grpcs://host:port``, ``grpc+unix:///path`` (gRPC)."""
+"""Addresses of agents.
+
+``unix:///path``, ``tcp://host:port`` and ``vsock://cid:port`` speak ttrpc; ``grpc://host:port``,
+``grpcs://host:port`` and ``grpc+unix:///path`` speak gRPC.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,23 @@ Scheme = Literal["unix", "tcp", "vsock", "grpc", "grpcs", "grpc+unix"]
 _PATHS: tuple[Scheme, ...] = ("unix", "grpc+unix")
 _HOSTS: tuple[Scheme, ...] = ("tcp", "grpc", "grpcs")
 
-#: Linux's sun_path holds 108 bytes with the closing zero.
-_LONGEST_PATH = 107
-#: The cid that means any, and stands for the listening side.
+#: Linux's sun_path has 108 bytes, with the terminating zero.
+_MAX_PATH = 107
+#: VMADDR_CID_ANY: on the listening side, any cid.
 VSOCK_ANY = 0xFFFFFFFF
 
 
 class AddressError(ValueError):
-    """Not an address; the message says what would be right."""
+    """The text is not an address; the message says what one looks like."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """``path`` of a unix socket, or ``host`` (a vsock's is its cid, in digits) and ``port`` (0: any free one)."""
+    """An agent's address.
+
+    ``path`` of a unix socket, or ``host`` and ``port`` (0: any free port). A vsock's host is its
+    cid, in decimal digits.
+    """
 
     scheme: Scheme
     host: str = ""
@@ -42,17 +49,17 @@ class Address:
 
     @property
     def is_unix(self) -> bool:
-        """Whether it is a unix socket, which only processes of this machine reach."""
+        """Whether it is a unix socket, which only processes on this machine can reach."""
         return self.scheme in _PATHS
 
     @property
     def is_grpc(self) -> bool:
-        """Whether gRPC is spoken there, not ttrpc."""
+        """Whether the agent speaks gRPC there, not ttrpc."""
         return self.scheme.startswith("grpc")
 
     @property
     def target(self) -> str:
-        """The address as grpcio names it."""
+        """The address in grpcio's form."""
         return f"unix:{self.path}" if self.is_unix else str(self).split("://", 1)[1]
 
 
@@ -69,15 +76,15 @@ def parse(text: str) -> Address:
     if scheme in _HOSTS:
         host, port = _host_port(text, rest, f"{scheme}://HOST:PORT, such as {scheme}://127.0.0.1:65500")
         return Address(scheme, host, _number(text, port, "port", 65535))
-    raise AddressError(f"{text!r}: unknown scheme {scheme!r}; one of unix, tcp, vsock, grpc, grpcs, grpc+unix is needed")
+    raise AddressError(f"{text!r}: unknown scheme {scheme!r}; expected unix, tcp, vsock, grpc, grpcs or grpc+unix")
 
 
 def _path(text: str, path: str) -> str:
     if not path.startswith("/"):
         raise AddressError(f"{text!r}: the path must be absolute, as in unix:///run/vaccel.sock (three slashes)")
     length = len(os.fsencode(path))
-    if length > _LONGEST_PATH:
-        raise AddressError(f"{text!r}: a unix socket's path holds at most {_LONGEST_PATH} bytes, this one has {length}")
+    if length > _MAX_PATH:
+        raise AddressError(f"{text!r}: the path of a unix socket has at most {_MAX_PATH} bytes, this one has {length}")
     return path
 
 
@@ -94,14 +101,17 @@ def _vsock(text: str, cid: str, port: str) -> Address:
     return Address("vsock", str(number), _number(text, port, "port", VSOCK_ANY))
 
 
-def _number(text: str, digits: str, what: str, most: int) -> int:
-    if not (digits.isascii() and digits.isdigit()) or int(digits) > most:
-        raise AddressError(f"{text!r}: the {what} must be a number from 0 to {most}, not {digits!r}")
+def _number(text: str, digits: str, name: str, maximum: int) -> int:
+    if not (digits.isascii() and digits.isdigit()) or int(digits) > maximum:
+        raise AddressError(f"{text!r}: the {name} must be a number from 0 to {maximum}, not {digits!r}")
     return int(digits)
 
 
 def ttrpc_socket(address: Address) -> tuple[socket.socket, str | tuple[str, int] | tuple[int, int]]:
-    """A new socket, and what to connect or bind it to. Raises ``OSError`` for an unknown host or a kind the kernel lacks."""
+    """A new socket, and the place to connect or bind it to.
+
+    Raises ``OSError`` for an unknown host or a family that the kernel lacks.
+    """
     if address.is_unix:
         return socket.socket(socket.AF_UNIX), address.path
     if address.scheme == "vsock":
@@ -111,13 +121,16 @@ def ttrpc_socket(address: Address) -> tuple[socket.socket, str | tuple[str, int]
 
 
 def no_delay(sock: socket.socket) -> None:
-    """Send small frames at once. A unix or vsock socket does so anyway."""
+    """Sends small frames at once, which unix and vsock sockets do anyway."""
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def is_alive(path: str | Path) -> bool:
-    """Whether somebody listens on the unix socket at ``path``; a file that nobody listens on is a dead agent's."""
+    """Whether a process listens on the unix socket at ``path``.
+
+    A dead agent leaves its file behind.
+    """
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1)
         try:

@@ -1,4 +1,4 @@
-"""vAccel's operations over a channel: sessions, resources, torch, genop, profiler; in either dialect."""
+"""A client of vAccel's operations over a channel, in either dialect."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from vaccel_rpc.tensors import Tensor, dtype_name
 from vaccel_rpc.wire import Parts, WireError, field_head
 
 _MODEL = 2
-#: Bytes of an argument that GenopStream sends in one piece.
+#: Bytes of an argument in one message of a GenopStream.
 _PART = 1 << 20
 
-#: Metadata key that, with the value 1, asks for a run's times and variant: an extension of this agent, which others skip.
+#: The metadata key that, with the value 1, requests a run's times and variant: an extension of this
+#: agent, which other agents ignore.
 TIMINGS = "vaccel-timings"
 
 #: Arguments of a generic operation.
@@ -30,19 +31,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PendingResult(Generic[T]):
-    """An operation that was sent."""
+    """The result of an operation that was sent."""
 
     reply: PendingReply
     decode: Callable[[Any], T]
 
     def result(self) -> T:
-        """Its result. Raises the operation's `RpcError`, at the deadline `DeadlineExceeded`."""
+        """Waits for the result.
+
+        Raises the operation's `RpcError`; `DeadlineExceeded` at the deadline.
+        """
         return self.decode(self.reply.result())
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds that a run waited at the agent and ran in the model, and the rows of its batch."""
+    """The seconds that a run waited in the agent's queue and ran in the model; its batch's rows."""
 
     queue: float
     forward: float
@@ -59,7 +63,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run's outputs; where they were asked for, its times, and the variant of the model that ran, if it was one."""
+    """A run's outputs; if requested, its times, and the variant that ran if the model was one."""
 
     outputs: list[Tensor]
     timings: Timings | None = None
@@ -73,7 +77,10 @@ def run_method(version: Version = "0.8") -> tuple[str, str]:
 
 
 class VaccelClient:
-    """One connection's operations. Every method takes ``timeout`` in seconds (None: no limit) and raises `RpcError`."""
+    """The operations of one connection.
+
+    Every method has a ``timeout`` in seconds (None: no limit) and raises `RpcError`.
+    """
 
     def __init__(self, channel: Channel, version: Version = "0.8") -> None:
         self.channel = channel
@@ -82,11 +89,11 @@ class VaccelClient:
         self._service, self._stream_service = services[0], services[-1]
 
     def close(self) -> None:
-        """Ends the connection, and with it, over ttrpc, the sessions made on it."""
+        """Ends the connection; over ttrpc, its sessions end with it."""
         self.channel.close()
 
     def create_session(self, flags: int = 0, timeout: float | None = None) -> int:
-        """A new session's id."""
+        """Creates a session; returns its id."""
         reply = self._call("create_session", timeout, flags=flags)
         session: int = reply.session_id
         return session
@@ -96,15 +103,18 @@ class VaccelClient:
         self._call("update_session", timeout, session_id=session, flags=flags)
 
     def destroy_session(self, session: int, timeout: float | None = None) -> None:
-        """Ends a session and drops its references to resources."""
+        """Ends a session, and drops its references to resources."""
         self._call("destroy_session", timeout, session_id=session)
 
     def register_path(self, session: int, path: str, timeout: float | None = None) -> int:
-        """Registers a model of the agent's store: ``NAME``, ``NAME.pt``, ``sha256:HEX`` or ``file:///...``; the resource's id."""
+        """Registers a model of the agent's store; returns the resource's id.
+
+        ``path``: ``NAME``, ``NAME.pt``, ``sha256:HEX`` or ``file:///...``.
+        """
         return self._registered(self._start("register", timeout, None, **self._resource(session), paths=[path]))
 
     def register_bytes(self, session: int, data: bytes | memoryview, name: str = "model.pt", timeout: float | None = None) -> int:
-        """Uploads a model file, without copying it; the resource's id."""
+        """Uploads a model file, without copying it; returns the resource's id."""
         method = self._dialect.methods["register"]
         outer, inner = self._dialect.blob_path
         blob = self._dialect.blob(name=name, size=len(data)).SerializeToString() + field_head(inner, len(data))
@@ -120,12 +130,15 @@ class VaccelClient:
         self._call("unregister", timeout, session_id=session, resource_id=resource)
 
     def sync(self, resource: int, timeout: float | None = None) -> bytes:
-        """The bytes that this client uploaded as ``resource``. Only in 0.8."""
+        """The bytes that this client uploaded as ``resource``. Only in dialect 0.8."""
         data: bytes = self._call("sync", timeout, resource_id=resource).blobs[0].data
         return data
 
     def load(self, session: int, model: int, timeout: float | None = None) -> None:
-        """Loads a registered model now, not at its first run. In 0.7, which has no such method, nothing."""
+        """Loads a registered model now, not at its first run.
+
+        Dialect 0.7 has no such method: no effect.
+        """
         if "load" in self._dialect.methods:
             self._call("load", timeout, session_id=session, model_id=model)
 
@@ -142,20 +155,23 @@ class VaccelClient:
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> PendingResult[RunResult]:
-        """Sends a run and does not wait for it; ``metadata`` goes with it, and `TIMINGS` in it asks for the run's times and variant."""
+        """Sends a run without waiting for it.
+
+        ``metadata`` is sent along; `TIMINGS` in it requests the run's times and variant.
+        """
         method = self._dialect.methods["run"]
         request = method.request(**{"session_id": session, "model_id": model, self._dialect.outputs: outputs})
         payload = encode(request, IN_TENSORS, self._dialect.tensor, inputs)
         reply = self.channel.start(self._service, method.name, payload, timeout, metadata)
-        return PendingResult(reply, lambda data: _ran(method.reply, data))
+        return PendingResult(reply, lambda data: _run_result(method.reply, data))
 
     def genop(self, session: int, read: Args, write: Args = (), timeout: float | None = None) -> list[bytes]:
-        """Runs the generic operation whose number is the first of ``read``; what it wrote."""
+        """Runs the generic operation whose number is ``read[0]``; returns what it wrote."""
         reply = self._call("genop", timeout, session_id=session, read_args=self._args(read), write_args=self._args(write))
         return [arg.buf for arg in reply.write_args]
 
     def genop_stream(self, session: int, read: Args, write: Args = (), timeout: float | None = None) -> list[bytes]:
-        """As `genop`, with arguments of any size sent in parts."""
+        """As `genop`, with arguments of any size, sent in parts."""
         method = self._dialect.methods["genop_stream"]
         requests = (request.SerializeToString() for request in self._parts(session, read, write))
         reply = self.channel.stream(self._stream_service, method.name, requests, timeout)
@@ -166,7 +182,7 @@ class VaccelClient:
         return number.to_bytes(self._dialect.opcode_size, "little")
 
     def profile(self, session: int, timeout: float | None = None) -> Profile:
-        """What the agent measured for the session: region -> (start, duration) in nanoseconds."""
+        """The session's profile: region -> (start, duration) in nanoseconds."""
         return self._dialect.profile_of(self._call("profile", timeout, session_id=session))
 
     def _resource(self, session: int) -> dict[str, int]:
@@ -184,13 +200,13 @@ class VaccelClient:
         yield make(session_id=session)
         for field, values in (("read_args", read), ("write_args", write)):
             for i, value in enumerate(values):
-                pieces = [value[at : at + _PART] for at in range(0, len(value), _PART)] or [b""]
+                pieces = [value[start : start + _PART] for start in range(0, len(value), _PART)] or [b""]
                 for number, piece in enumerate(pieces, 1):
                     arg = self._arg(piece, first=i == 0, size=len(value), parts=len(pieces), part_no=number)
                     yield make(session_id=session, **{field: [arg]})
 
-    def _registered(self, sent: PendingResult[Any]) -> int:
-        resource: int = sent.result().resource_id
+    def _registered(self, reply: PendingResult[Any]) -> int:
+        resource: int = reply.result().resource_id
         return resource
 
     def _call(self, operation: str, timeout: float | None, **fields: Any) -> Any:
@@ -215,21 +231,21 @@ def _decode(kind: Any, data: bytes | bytearray | memoryview) -> Any:
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        raise Internal(f"the agent's answer is no {kind.DESCRIPTOR.full_name}: {error}") from None
+        raise Internal(f"the agent's reply is not a valid {kind.DESCRIPTOR.full_name}: {error}") from None
 
 
-def _ran(kind: Any, data: bytes | bytearray | memoryview) -> RunResult:
+def _run_result(kind: Any, data: bytes | bytearray | memoryview) -> RunResult:
     try:
         reply, blobs = decode(kind, OUT_TENSORS, data)
     except (DecodeError, WireError) as error:
-        raise Internal(f"the agent's answer is no {kind.DESCRIPTOR.full_name}: {error}") from None
+        raise Internal(f"the agent's reply is not a valid {kind.DESCRIPTOR.full_name}: {error}") from None
     outputs = [_tensor(tensor, blobs[i] if blobs else tensor.data) for i, tensor in enumerate(reply.out_tensors)]
     if not reply.HasField("timings"):
         return RunResult(outputs)
-    given = reply.timings
+    timings = Timings(reply.timings.queue / 1e9, reply.timings.forward / 1e9, reply.timings.rows)
     variant = Variant(reply.variant.precision, reply.variant.sha256) if reply.HasField("variant") else None
-    return RunResult(outputs, Timings(given.queue / 1e9, given.forward / 1e9, given.rows), variant)
+    return RunResult(outputs, timings, variant)
 
 
 def _tensor(message: Any, data: bytes | memoryview) -> Tensor:
-    return Tensor(dtype_name(message.type, "the agent's answer"), tuple(message.dims), data)
+    return Tensor(dtype_name(message.type, "the agent's reply"), tuple(message.dims), data)

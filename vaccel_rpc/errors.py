@@ -1,4 +1,4 @@
-"""Every failure of a call, once: a class, its status code (gRPC's numbers, which ttrpc shares), and vAccel's error detail."""
+"""Every failure of a call: its class, and its status code, which gRPC and ttrpc share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import ClassVar
 
 
 class RpcError(Exception):
-    """A call that failed. ``errno`` is vAccel's ffi_error where the peer gave one; ``retry_after`` seconds where it said when."""
+    """A call failed.
+
+    ``errno``: vAccel's ffi_error, where the peer sent one. ``retry_after``: the seconds after which
+    to try again, where the peer sent them.
+    """
 
     code: ClassVar[int] = 2
     name: ClassVar[str] = "UNKNOWN"
@@ -20,37 +24,37 @@ class RpcError(Exception):
 
 
 class Cancelled(RpcError):
-    """The caller took it back."""
+    """The caller cancelled the call."""
 
     code, name = 1, "CANCELLED"
 
 
 class InvalidArgument(RpcError):
-    """The request can never succeed as it is."""
+    """The request is invalid and can never succeed."""
 
     code, name = 3, "INVALID_ARGUMENT"
 
 
 class DeadlineExceeded(RpcError):
-    """The call's time was up; whether it ran is unknown."""
+    """The deadline passed; whether the call ran is unknown."""
 
     code, name = 4, "DEADLINE_EXCEEDED"
 
 
 class NotFound(RpcError):
-    """No such session, resource or model for this caller."""
+    """The caller has no such session, resource or model."""
 
     code, name = 5, "NOT_FOUND"
 
 
 class PermissionDenied(RpcError):
-    """The agent's configuration forbids it; the message names the option."""
+    """The agent's configuration forbids the call; the message names the option."""
 
     code, name = 7, "PERMISSION_DENIED"
 
 
 class ResourceExhausted(RpcError):
-    """A limit was reached: a queue, sessions, bytes; ``reason`` names it for those who count."""
+    """A limit was reached. ``reason`` names it for metrics: queue, memory, sessions, uploads."""
 
     code, name = 8, "RESOURCE_EXHAUSTED"
 
@@ -62,24 +66,24 @@ class ResourceExhausted(RpcError):
 
     @property
     def memory(self) -> bool:
-        """Whether memory was out, not a queue: who comes again with the same finds it so again."""
+        """Whether memory ran out. Then trying the same request again does not help."""
         return self.errno == errno.ENOMEM
 
 
 class FailedPrecondition(RpcError):
-    """The state of the agent or the store does not allow it."""
+    """The state of the agent or its store does not allow the call."""
 
     code, name = 9, "FAILED_PRECONDITION"
 
 
 class Unimplemented(RpcError):
-    """No such service, method, operation or plugin."""
+    """The agent has no such service, method, operation or plugin."""
 
     code, name = 12, "UNIMPLEMENTED"
 
 
 class Internal(RpcError):
-    """The backend failed; carries a ``vaccel.Error`` on the wire."""
+    """The engine failed. The status carries a ``vaccel.Error``."""
 
     code, name = 13, "INTERNAL"
 
@@ -88,7 +92,10 @@ class Internal(RpcError):
 
 
 class Unavailable(RpcError):
-    """The peer cannot be reached, went away, or is shutting down; trying again later, or elsewhere, may help."""
+    """The peer cannot be reached, has closed the connection, or is shutting down.
+
+    Trying again later, or elsewhere, may help.
+    """
 
     code, name = 14, "UNAVAILABLE"
 
@@ -111,5 +118,5 @@ _CLASSES: dict[int, type[RpcError]] = {
 
 
 def from_code(code: int, message: str, *, errno: int | None = None, retry_after: float | None = None) -> RpcError:
-    """The error for a status code a peer sent; an unlisted code becomes a plain `RpcError`."""
+    """The error for a peer's status code; a plain `RpcError` for an unknown code."""
     return _CLASSES.get(code, RpcError)(message, errno=errno, retry_after=retry_after)

@@ -1,8 +1,8 @@
-"""ttrpc frames <-> bytes (containerd/ttrpc PROTOCOL.md). No sockets, no threads.
+"""Encodes and decodes ttrpc frames (containerd/ttrpc PROTOCOL.md). No sockets, no threads.
 
-A reader takes bytes in any pieces and gives whole frames. It holds no more than what has arrived, asks before it grows, and
-skips the body of a frame it refuses, so that the next frame is found and the connection lives. A large body can be received right
-into its place.
+A reader takes bytes in pieces of any size and returns complete frames. It holds no more than what
+has arrived, reserves memory before it grows, and skips the body of a frame that it refuses, so that
+the connection can go on with the next one. A large body can be received directly into its buffer.
 """
 
 from __future__ import annotations
@@ -13,33 +13,37 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-#: length of the data, stream id: uint32 big-endian; type, flags: one byte each.
+#: Length of the data and stream id: uint32, big-endian; type and flags: one byte each.
 HEADER = struct.Struct(">IIBB")
 
 REQUEST, RESPONSE, DATA = 1, 2, 3
 _KINDS = (REQUEST, RESPONSE, DATA)
 REMOTE_CLOSED, REMOTE_OPEN, NO_DATA = 1, 2, 4
 
-#: What standard ttrpc allows in a frame; vAccel's fork allows 1 GiB.
+#: Bytes of data in a frame: standard ttrpc's limit, and the limit of vAccel's fork.
 STANDARD_MAX_DATA = 4 << 20
 VACCEL_MAX_DATA = 1 << 30
-#: A body of so many bytes gets memory of its own, which the kernel only gives as it is written to.
+#: A body of at least so many bytes gets a mapping of its own, whose pages the kernel allocates as
+#: they are written.
 _LARGE = 256 << 10
-#: From here on the kernel is asked for huge pages (2 MiB): a small part of what is held at most.
+#: From this size on, huge pages (2 MiB) are requested: what a page wastes is a small part of it.
 _HUGE = 8 << 20
-#: The kernel takes at most IOV_MAX pieces in one write.
-MOST_PIECES = 512
-#: The most that is received at a time, and may be there before the budget was asked.
+#: Pieces of one write; Linux accepts at most 1024 (IOV_MAX).
+MAX_PIECES = 512
+#: Bytes that are received at a time, at most; so many may be held before they are reserved.
 PIECE = 256 << 10
 
 
 class ProtocolError(ValueError):
-    """The bytes are not ttrpc; where the next frame starts is unknown, so the connection cannot go on."""
+    """The bytes are not ttrpc.
+
+    It is unknown where the next frame starts: the connection must end.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One whole frame. ``data`` is the reader's own buffer, handed over: nobody else writes to it."""
+    """One complete frame. ``data``: the reader's buffer, which nobody else writes to."""
 
     stream: int
     type: int
@@ -49,7 +53,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class RefusedFrame:
-    """A frame whose body was skipped: longer than the limit, or (``too_large`` false) refused by the budget."""
+    """A frame whose body was skipped.
+
+    It was longer than the limit (``too_large``), or its memory could not be reserved.
+    """
 
     stream: int
     type: int
@@ -63,15 +70,16 @@ def encode(stream: int, kind: int, flags: int, data: bytes = b"") -> bytes:
 
 
 def header(stream: int, kind: int, flags: int, length: int) -> bytes:
-    """The 10 bytes before ``length`` bytes of data that are sent from where they lie."""
+    """The 10 bytes of a frame's header, for data that is sent without a copy."""
     return HEADER.pack(length, stream, kind, flags)
 
 
 class FrameReader:
     """Turns received bytes into frames.
 
-    ``max_data``: bytes of data a frame may hold. ``reserve(n)`` is asked before ``n`` bytes more are kept and may say no;
-    what it granted for a frame is the frame's data length once the frame is given out, and ``held`` bytes until then.
+    ``max_data``: bytes of data that a frame may have. ``reserve(n)`` is called before ``n`` more
+    bytes are kept, and may return False. For an unfinished frame ``held`` bytes are reserved; for a
+    frame that was returned, the length of its data.
     """
 
     def __init__(self, max_data: int, reserve: Callable[[int], bool] = lambda _: True) -> None:
@@ -81,49 +89,59 @@ class FrameReader:
         self._body = bytearray()
         self._large: memoryview | None = None
         self._missing = 0
-        self._now: tuple[int, int, int, int] | None = None
+        self._header: tuple[int, int, int, int] | None = None
         self._skipping = False
         self._too_large = False
         self._kept = 0
-        self.given_up = 0  # bytes granted for the frame refused last
+        #: Bytes that were reserved for the last refused frame.
+        self.given_up = 0
 
     @property
     def held(self) -> int:
-        """Bytes of an unfinished body that are kept, as granted by ``reserve``."""
+        """Reserved bytes of an unfinished body."""
         return self._kept
 
     @property
     def partial(self) -> bool:
-        """Whether a frame has begun and not ended."""
-        return self._now is not None or bool(self._head)
+        """Whether a frame is incomplete."""
+        return self._header is not None or bool(self._head)
 
     def receive(self, data: bytes | memoryview) -> Iterator[Frame | RefusedFrame]:
-        """The frames that ``data`` completes, in order. Raises `ProtocolError` at a frame of unknown type."""
+        """The frames that ``data`` completes, in order.
+
+        Raises `ProtocolError` at a frame of unknown type.
+        """
         view = memoryview(data)
-        while (frame := self._whole(view)) is not None:
+        while (frame := self._complete_frame(view)) is not None:
             view = view[HEADER.size + len(frame.data) :]
             yield frame
-        while view or (self._now is not None and not self._missing):
-            view = self._take_header(view) if self._now is None else self._take_body(view)
-            if self._now is not None and not self._missing:
-                yield self._finish(self._now)
+        while view or (self._header is not None and not self._missing):
+            view = self._take_header(view) if self._header is None else self._take_body(view)
+            if self._header is not None and not self._missing:
+                yield self._finish(self._header)
 
     def place(self) -> memoryview | None:
-        """Where the next bytes of a large body belong: who receives them there says so by `placed`. None: `receive` takes them."""
+        """The buffer for the next bytes of a large body, to be received there and passed to
+        `placed`.
+
+        None: the next bytes are to be passed to `receive`.
+        """
         if self._large is None or self._skipping:
             return None
         return self._large[self._kept : self._kept + min(self._missing, PIECE)]
 
     def placed(self, count: int) -> Iterator[Frame | RefusedFrame]:
-        """``count`` bytes were received into `place`: the frame, if they complete it."""
-        self._grant(count)
+        """The frame, if the ``count`` bytes that were received into `place` complete it."""
+        self._keep(count)
         self._missing -= count
-        if self._now is not None and not self._missing:
-            yield self._finish(self._now)
+        if self._header is not None and not self._missing:
+            yield self._finish(self._header)
 
-    def _whole(self, view: memoryview) -> Frame | None:
-        """The frame at the beginning of ``view``, if nothing came before it, and all of it is there and is kept."""
-        if self._now is not None or self._head or len(view) < HEADER.size:
+    def _complete_frame(self, view: memoryview) -> Frame | None:
+        """The frame at the beginning of ``view``, if it is complete and accepted, and no other is
+        unfinished.
+        """
+        if self._header is not None or self._head or len(view) < HEADER.size:
             return None
         length, stream, kind, flags = HEADER.unpack_from(view)
         body = view[HEADER.size : HEADER.size + length]
@@ -138,39 +156,39 @@ class FrameReader:
             length, stream, kind, flags = HEADER.unpack(self._head)
             if kind not in _KINDS:
                 raise ProtocolError(f"frame type {kind} on stream {stream}; ttrpc has 1 (request), 2 (response), 3 (data)")
-            self._now = (length, stream, kind, flags)
+            self._header = (length, stream, kind, flags)
             self._head.clear()
             self._missing = length
             self._too_large = self._skipping = length > self._max_data
             if length >= _LARGE and not self._skipping:
-                self._large = _lazy(length)
+                self._large = _mapping(length)
                 self._skipping = self._large is None
         return view[need:]
 
     def _take_body(self, view: memoryview) -> memoryview:
         part = view[: self._missing]
-        at = self._kept
-        if self._grant(len(part)):
+        start = self._kept
+        if self._keep(len(part)):
             if self._large is None:
                 self._body += part
             else:
-                self._large[at : at + len(part)] = part
+                self._large[start : start + len(part)] = part
         self._missing -= len(part)
         return view[len(part) :]
 
-    def _grant(self, count: int) -> bool:
-        """Whether ``count`` bytes more may be kept."""
+    def _keep(self, count: int) -> bool:
+        """Reserves ``count`` more bytes; whether they are kept."""
         if not self._skipping and not self._reserve(count):
             self._skipping = True
         if not self._skipping:
             self._kept += count
         return not self._skipping
 
-    def _finish(self, now: tuple[int, int, int, int]) -> Frame | RefusedFrame:
-        length, stream, kind, flags = now
+    def _finish(self, header: tuple[int, int, int, int]) -> Frame | RefusedFrame:
+        length, stream, kind, flags = header
         body: bytearray | memoryview = self._body if self._large is None else self._large
         kept, self._kept = self._kept, 0
-        self._body, self._large, self._now = bytearray(), None, None
+        self._body, self._large, self._header = bytearray(), None, None
         if self._skipping:
             self.given_up = kept
             return RefusedFrame(stream, kind, length, self._too_large)
@@ -178,7 +196,7 @@ class FrameReader:
 
 
 def unsent(pieces: list[memoryview], sent: int) -> list[memoryview]:
-    """What is left of ``pieces``, which it takes out of them, after ``sent`` of their bytes."""
+    """Removes the first ``sent`` bytes from ``pieces``, in place; returns ``pieces``."""
     while pieces and sent >= len(pieces[0]):
         sent -= len(pieces.pop(0))
     if sent:
@@ -186,14 +204,15 @@ def unsent(pieces: list[memoryview], sent: int) -> list[memoryview]:
     return pieces
 
 
-def _lazy(length: int) -> memoryview | None:
-    """Memory that costs nothing until it is written to; None where the kernel has none."""
+def _mapping(length: int) -> memoryview | None:
+    """A mapping whose pages are allocated when they are written; None where memory ran out."""
     try:
         memory = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except (OSError, ValueError, OverflowError):
         return None
     if length >= _HUGE:
-        # Page by page the kernel takes longer to give it than to fill it. It is only a wish: not every kernel has huge pages.
+        # To allocate small pages takes the kernel longer than to fill them. Not every kernel has
+        # huge pages.
         with contextlib.suppress(OSError):
             memory.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(memory)

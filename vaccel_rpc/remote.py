@@ -1,6 +1,7 @@
-"""One model on an agent, kept at hand: connects, registers, runs, and does so again when the connection or the session is lost.
+"""One model on an agent: connects, registers the model, runs it, and reconnects when needed.
 
-This is where several agents will be chosen from: callers name a model and inputs, never a connection.
+Callers name a model and inputs, never a connection, so that this is the place for a choice among
+several agents.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from vaccel_rpc.client import TIMINGS, PendingResult, RunResult, VaccelClient, r
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
-#: Seconds between tries to connect: doubled from the first to the last.
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+#: Seconds between attempts to connect: doubled from the first value up to the second.
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.05, 2.0
 
-#: Runs of one request that are in flight at a time: a request of thousands leaves room in the agent's queue.
+#: Runs of one request that are in flight at a time, so that a request of thousands leaves room in
+#: the agent's queue.
 _IN_FLIGHT = 256
 
 _Requests = Sequence[Sequence[Tensor]]
@@ -32,7 +34,11 @@ _Requests = Sequence[Sequence[Tensor]]
 
 @dataclass(frozen=True)
 class ModelSource:
-    """``path``: the model's name in the agent's store (``NAME``, ``sha256:HEX``); ``upload``: the file to send if it has none."""
+    """Where a model comes from.
+
+    ``path``: its name in the agent's store (``NAME``, ``sha256:HEX``). ``upload``: the file to send
+    where the store does not have it.
+    """
 
     path: str | None
     upload: Path | None = None
@@ -46,18 +52,21 @@ class _Link:
     uploaded: bool
 
     def run_all(self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str]) -> list[RunResult]:
-        """All of them, at most `_IN_FLIGHT` at a time."""
-        done: list[RunResult] = []
-        flying: deque[PendingResult[RunResult]] = deque()
+        """Runs all requests, at most `_IN_FLIGHT` at a time."""
+        results: list[RunResult] = []
+        in_flight: deque[PendingResult[RunResult]] = deque()
         for inputs in requests:
-            if len(flying) == _IN_FLIGHT:
-                done.append(flying.popleft().result())
-            flying.append(self.client.start_run(self.session, self.resource, inputs, outputs, _left(deadline), metadata))
-        return done + [pending.result() for pending in flying]
+            if len(in_flight) == _IN_FLIGHT:
+                results.append(in_flight.popleft().result())
+            in_flight.append(self.client.start_run(self.session, self.resource, inputs, outputs, _left(deadline), metadata))
+        return results + [pending.result() for pending in in_flight]
 
 
 class RemoteModel:
-    """A model on the agent at ``address``. Makes no connection before `start`, `connect` or the first run. Thread-safe."""
+    """A model on the agent at ``address``. Thread-safe.
+
+    It does not connect before `start`, `connect` or the first run.
+    """
 
     def __init__(self, address: Address, source: ModelSource, *, connect_timeout: float = 5.0, tls: Tls | None = None) -> None:
         self._address, self._source, self._connect_timeout, self._tls = address, source, connect_timeout, tls
@@ -76,30 +85,32 @@ class RemoteModel:
 
     @property
     def problem(self) -> RpcError | None:
-        """Why it is not ready, as last seen."""
+        """The last reason why it is not ready."""
         return None if self.ready else self._problem
 
     @property
     def session_id(self) -> int:
-        """The session in use; 0 before the first."""
+        """The id of the current session; 0 before the first."""
         return self._link.session if self._link else 0
 
     @property
     def resource_id(self) -> int:
-        """The model's resource id; 0 before the first connection."""
+        """The model's resource id in the current session; 0 before the first."""
         return self._link.resource if self._link else 0
 
     @property
     def uploaded(self) -> bool:
-        """Whether the model's bytes had to be sent."""
+        """Whether the model's file had to be uploaded."""
         return self._link is not None and self._link.uploaded
 
     def start(self) -> None:
-        """Connects in the background, and again whenever the connection is lost, until `close`."""
+        """Connects in the background, and reconnects whenever the connection is lost, until
+        `close`.
+        """
         threading.Thread(target=self._keep_connected, name="agent connection", daemon=True).start()
 
     def connect(self, timeout: float | None = None) -> None:
-        """Connects and registers, unless that is done. Raises `RpcError`."""
+        """Connects and registers the model, unless it is ready. Raises `RpcError`."""
         self._linked(None if timeout is None else time.monotonic() + timeout)
 
     def run(self, inputs: Sequence[Tensor], outputs: int, timeout: float | None = None) -> list[Tensor]:
@@ -113,10 +124,11 @@ class RemoteModel:
     def run_timed(
         self, requests: _Requests, outputs: int, timeout: float | None = None, *, metadata: Mapping[str, str] | None = None
     ) -> list[RunResult]:
-        """Runs the model on each request's inputs, in flight together; the outputs in order, and the agent's times.
+        """Runs the model on each request's inputs concurrently; the results are in order.
 
-        ``metadata``, a trace, goes with each run. A lost connection and a session that ended are made anew once. Raises the first
-        failure: `Unavailable` where no agent took it, `DeadlineExceeded` past ``timeout`` seconds, or what the agent answered.
+        ``metadata``, such as a trace, is sent with each run. After a lost connection or session it
+        reconnects and tries once more. Raises the first failure: `Unavailable` where no agent took
+        the run, `DeadlineExceeded` after ``timeout`` seconds, or the agent's error.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not tracing.on():
@@ -140,13 +152,13 @@ class RemoteModel:
     def _run_all(
         self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str] | None
     ) -> list[RunResult]:
-        sent = {**(metadata or {}), TIMINGS: "1"}
+        metadata = {**(metadata or {}), TIMINGS: "1"}
         link = self._linked(deadline)
         try:
-            return link.run_all(requests, outputs, deadline, sent)
+            return link.run_all(requests, outputs, deadline, metadata)
         except (NotFound, Unavailable) as error:
             self._drop(link, error)
-        return self._linked(deadline).run_all(requests, outputs, deadline, sent)
+        return self._linked(deadline).run_all(requests, outputs, deadline, metadata)
 
     def _drop(self, link: _Link, why: RpcError) -> None:
         with self._connecting:
@@ -156,7 +168,7 @@ class RemoteModel:
         link.client.close()
 
     def _linked(self, deadline: float | None) -> _Link:
-        """The link in use, or a new one. Who waited while another's try failed does not try as well."""
+        """The current link, or a new one. Callers that wait on a failed attempt share its error."""
         if self._link and self.ready:
             return self._link
         failures = self._failures
@@ -187,7 +199,7 @@ class RemoteModel:
         except BaseException as error:
             client.close()
             if isinstance(error, DeadlineExceeded):
-                raise Unavailable(f"{self._address}: no answer while registering the model") from None
+                raise Unavailable(f"{self._address}: no reply while registering the model") from None
             raise
         return _Link(client, session, resource, uploaded)
 
@@ -199,7 +211,7 @@ class RemoteModel:
                 if self._source.upload is None:
                     raise
         if self._source.upload is None:
-            raise NotFound("no model was named")
+            raise NotFound("no model is configured")
         return _upload(client, session, self._source.upload, timeout), True
 
     def _keep_connected(self) -> None:
@@ -210,7 +222,7 @@ class RemoteModel:
                 self._linked(None)
             except RpcError:
                 time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                pause = min(2 * pause, _MAX_PAUSE_S)
                 continue
             pause = _FIRST_PAUSE_S
             if self.ready:

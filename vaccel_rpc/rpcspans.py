@@ -1,6 +1,7 @@
-"""Spans of RPCs, on both sides, as OpenTelemetry's semantic conventions have them (1.45, stable).
+"""Spans of RPCs on both sides, by OpenTelemetry's semantic conventions (1.45, stable).
 
-``rpc.system`` and ``rpc.service`` are those of before, which many backends still read; ``rpc.method`` is the full name, as now.
+``rpc.system`` and ``rpc.service`` are the older names, which many backends still read;
+``rpc.method`` is the full name, as in the current conventions.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from vaccel_rpc.errors import RpcError
 System = Literal["grpc", "ttrpc"]
 _Attributes = dict[str, str | int]
 
-#: Status codes that are a server's own failure, and not its caller's. Source: the conventions for gRPC, whose codes ttrpc shares.
+#: Status codes that are the server's failure and not its caller's. Source: the conventions for
+#: gRPC, whose codes ttrpc shares.
 _SERVER_FAILURES = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 
 
 @contextmanager
 def client(address: Address, service: str, method: str, trace: Mapping[str, str] | None) -> Iterator[Span]:
-    """The span of a call to the agent at ``address``, with the status that it ends with."""
+    """The span of a call to the agent at ``address``, with its final status."""
     attributes = {**_names("grpc" if address.is_grpc else "ttrpc", service, method), **_place(address)}
     with _call(tracing.start(f"{service}/{method}", trace, kind="client", attributes=attributes)) as span:
         yield span
@@ -31,7 +33,7 @@ def client(address: Address, service: str, method: str, trace: Mapping[str, str]
 
 @contextmanager
 def server(system: System, service: str, method: str, trace: Mapping[str, str]) -> Iterator[Span]:
-    """The span of a call that is being answered, with the status that it is answered with."""
+    """The span of a call in the agent, with the status of its answer."""
     attributes = _names(system, service, method)
     with _call(tracing.start(f"{service}/{method}", trace, kind="server", attributes=attributes), _SERVER_FAILURES) as span:
         yield span
@@ -39,8 +41,8 @@ def server(system: System, service: str, method: str, trace: Mapping[str, str]) 
 
 @contextmanager
 def _call(span: Span, failures: Container[str] | None = None) -> Iterator[Span]:
-    # Without ``failures`` every status but OK is one.
-    status = "CANCELLED"  # where neither an answer nor an error comes of it
+    # Without ``failures``, every status but OK is a failure.
+    status = "CANCELLED"  # if neither a reply nor an error follows
     try:
         yield span
         status = "OK"

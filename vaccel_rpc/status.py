@@ -1,4 +1,7 @@
-"""An error <-> ``google.rpc.Status`` with the details that clients know: ``vaccel.Error`` and ``google.rpc.RetryInfo``."""
+"""Converts errors to ``google.rpc.Status`` and back.
+
+The details that clients know are ``vaccel.Error`` and ``google.rpc.RetryInfo``.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,15 @@ from vaccel_rpc.wire import WireError, cut, field_head
 
 _PREFIX = "type.googleapis.com/"
 _RETRY_INFO = _PREFIX + "google.rpc.RetryInfo"
-#: The name of ``vaccel.Error`` in a detail's type, by dialect.
+#: The type of a ``vaccel.Error`` detail, by dialect.
 _VACCEL_ERROR = {"0.8": _PREFIX + "vaccel.ProtoError", "0.7": _PREFIX + "vaccel.VaccelError"}
 
 
 def to_status(error: RpcError, dialect: str = "0.8") -> Status:
-    """What travels for an error: a backend's failure with a ``vaccel.Error``, a refusal with the time to wait."""
+    """The status of an error.
+
+    An engine's failure has a ``vaccel.Error``, and a refusal has the time to wait.
+    """
     status = Status(code=error.code, message=error.message)
     if isinstance(error, Internal) or error.errno is not None:
         detail = error_pb2.Error(type=error_pb2.FFI, ffi_error=error.errno)
@@ -32,7 +38,7 @@ def to_status(error: RpcError, dialect: str = "0.8") -> Status:
 
 
 def from_status(status: Status) -> RpcError:
-    """The error that a status means; a detail that cannot be read is left out."""
+    """The error of a status. Details that cannot be parsed are ignored."""
     errno, retry_after = None, None
     for detail in status.details:
         try:

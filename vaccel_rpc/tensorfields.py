@@ -1,5 +1,6 @@
-"""The two messages that tensors travel in, a run's request and its reply, in both dialects: large data is sent from where it lies and
-left where it was received. What a message holds is the same as if protobuf had made it.
+"""Encodes and decodes the two messages that carry tensors, a run's request and its reply.
+
+Large data is sent and received without a copy. The bytes are the same as protobuf's own.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from typing import Any
 from vaccel_rpc.tensors import DTYPES, Tensor
 from vaccel_rpc.wire import Parts, cut, field_head
 
-#: Fields of the request and of the reply, and the data of a tensor.
+#: Numbers of the tensors' field in the request and in the reply, and of the data in a tensor.
 IN_TENSORS, OUT_TENSORS, _DATA = 4, 1, 1
-#: Bytes from which it pays: below, protobuf's own copies cost less than cutting a message up in Python.
+#: Bytes from which avoiding copies pays: below, protobuf's copies cost less than parsing in Python.
 LARGE = 64 << 10
 
 
 def encode(message: Any, field: int, make: Any, tensors: Sequence[Tensor]) -> Parts:
-    """``message`` with the tensors in its repeated ``field``, of the message type ``make``."""
+    """``message`` with tensors, of the message type ``make``, in its repeated ``field``."""
     parts: list[bytes | bytearray | memoryview] = []
     small: list[bytes] = [message.SerializeToString()]
     for tensor in tensors:
@@ -33,9 +34,10 @@ def encode(message: Any, field: int, make: Any, tensors: Sequence[Tensor]) -> Pa
 
 
 def decode(kind: Any, field: int, payload: bytes | bytearray | memoryview) -> tuple[Any, list[memoryview]]:
-    """The message of type ``kind``, and, where it is large, each tensor's data, which is then not in the message.
+    """The message of type ``kind``; where it is large, without its tensors' data, which come
+    separately.
 
-    Raises ``DecodeError`` or `WireError` for what is no such message.
+    Raises ``DecodeError`` or `WireError` where the payload is not such a message.
     """
     if len(payload) < LARGE:
         return kind.FromString(payload), []

@@ -1,4 +1,7 @@
-"""Tensors as they travel: bytes, dimensions and a type number; little-endian, C order. No numpy, no torch."""
+"""Tensors of the RPC: bytes, dimensions and a type number; little-endian, in C order.
+
+No numpy, no torch.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dataclasses import dataclass
 
 from vaccel_rpc.errors import InvalidArgument
 
-#: name -> (number on the wire, bytes per element, array.array's code). Both dialects number them alike.
+#: Name -> (number on the wire, bytes per element, code of array.array), the same in both dialects.
 DTYPES: dict[str, tuple[int, int, str]] = {
     "uint8": (1, 1, "B"),
     "int8": (2, 1, "b"),
@@ -22,7 +25,7 @@ DTYPES: dict[str, tuple[int, int, str]] = {
 }
 _NAMES = {number: name for name, (number, _, _) in DTYPES.items()}
 
-#: Dimensions of one tensor; more is a mistake or an attack.
+#: Dimensions of a tensor, at most; more are a mistake or an attack.
 MAX_RANK = 16
 
 
@@ -36,21 +39,26 @@ class Tensor:
 
 
 def dtype_name(number: int, where: str) -> str:
-    """The dtype with that number. Raises `InvalidArgument` naming ``where`` and what would be right."""
+    """The dtype with that number.
+
+    Raises `InvalidArgument`, naming ``where`` and the valid numbers.
+    """
     name = _NAMES.get(number)
     if name is None:
-        known = ", ".join(f"{n} ({name})" for n, name in _NAMES.items())
-        raise InvalidArgument(f"{where}: unknown data type {number}; expected one of {known}")
+        expected = ", ".join(f"{n} ({name})" for n, name in _NAMES.items())
+        raise InvalidArgument(f"{where}: unknown data type {number}; expected one of {expected}")
     return name
 
 
 def check(tensor: Tensor, where: str) -> None:
-    """Raises `InvalidArgument` naming ``where`` unless the dims are sane and the data is exactly what they need."""
+    """Raises `InvalidArgument`, naming ``where``, unless dims are valid and the data has their
+    size.
+    """
     if len(tensor.dims) > MAX_RANK:
         raise InvalidArgument(f"{where}: {len(tensor.dims)} dimensions; at most {MAX_RANK}")
     for dim in tensor.dims:
         if dim < 0:
-            raise InvalidArgument(f"{where}: dims {list(tensor.dims)} hold a negative size")
+            raise InvalidArgument(f"{where}: dims {list(tensor.dims)} contain a negative size")
     need = math.prod(tensor.dims) * DTYPES[tensor.dtype][1]
     if need != len(tensor.data):
         raise InvalidArgument(f"{where}: {tensor.dtype} {list(tensor.dims)} needs {need} bytes, the data has {len(tensor.data)}")

@@ -1,25 +1,25 @@
-"""Protobuf's wire format, as far as large ``bytes`` fields need it: taken out, or put in, without copying them.
+"""The part of protobuf's wire format that large ``bytes`` fields need: they are not copied.
 
-A model file travels as one bytes field two messages deep. Parsed the plain way it would exist once a message.
-Source: protobuf.dev, "Encoding".
+A model file is sent as one bytes field, two messages deep. Parsed by protobuf, it would exist once
+for each message. Source: protobuf.dev, "Encoding".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-#: A message as the pieces it is sent in; their concatenation is the message.
+#: A message in pieces; their concatenation is the message.
 Parts = Sequence[bytes | bytearray | memoryview]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 class WireError(ValueError):
-    """The bytes are no protobuf message."""
+    """The bytes are not a valid protobuf message."""
 
 
 def varint(value: int) -> bytes:
-    """A base-128 number, 0 <= value < 2**64."""
+    """A number as a base-128 varint, 0 <= value < 2**64."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -29,7 +29,7 @@ def varint(value: int) -> bytes:
 
 
 def field_head(number: int, length: int) -> bytes:
-    """What stands before ``length`` bytes of a bytes, string or message field."""
+    """The tag and length that precede a bytes, string or message field."""
     return varint(number << 3 | _BYTES) + varint(length)
 
 
@@ -39,30 +39,31 @@ def size(parts: Parts) -> int:
 
 
 def cut(message: bytes | bytearray | memoryview, *path: int) -> tuple[bytes, list[memoryview]]:
-    """``message`` without the bytes field at ``path``, and that field's bytes, from where they lie.
+    """``message`` without the bytes field at ``path``, and views of that field's bytes.
 
-    ``cut(request, 3)`` takes out field 3; ``cut(register, 2, 3)`` takes field 3 out of every field 2, one view for each (empty
-    where it has none). As in protobuf the last of a repeated occurrence counts. Raises `WireError` for what is no message.
+    ``cut(request, 3)`` takes out field 3; ``cut(register, 2, 3)`` takes field 3 out of every field
+    2, with one view for each (empty where it has none). As in protobuf, the last of several
+    occurrences counts. Raises `WireError` where ``message`` is not valid.
     """
     view = memoryview(message)
-    rest, found = _cut(view, path)
-    return b"".join(rest), found
+    rest, blobs = _cut(view, path)
+    return b"".join(rest), blobs
 
 
 def _cut(view: memoryview, path: tuple[int, ...]) -> tuple[list[bytes | memoryview], list[memoryview]]:
     number, deeper = path[0], path[1:]
     rest: list[bytes | memoryview] = []
-    found: list[memoryview] = []
+    blobs: list[memoryview] = []
     for field, kind, start, inside, end in _fields(view):
         if field != number or kind != _BYTES:
             rest.append(view[start:end])
         elif not deeper:
-            found = [view[inside:end]]
+            blobs = [view[inside:end]]
         else:
             inner, values = _cut(view[inside:end], deeper)
             rest += [field_head(field, size(inner)), *inner]
-            found.append(values[-1] if values else view[:0])
-    return rest, found
+            blobs.append(values[-1] if values else view[:0])
+    return rest, blobs
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, int, int, int, int]]:
@@ -91,7 +92,7 @@ def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at >= len(view) or shift > 63:
-            raise WireError("a number is cut short or too long")
+            raise WireError("a varint is truncated or too long")
         byte = view[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7

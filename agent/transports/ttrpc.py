@@ -261,7 +261,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
     def _written(self, parts: list[memoryview]) -> list[memoryview]:
         """The parts that are left after one write."""
         try:
-            return frames.unsent(parts, os.writev(self._fd, parts[: frames.MOST_PIECES]))
+            return frames.unsent(parts, os.writev(self._fd, parts[: frames.MAX_PIECES]))
         except OSError:
             return parts  # asyncio gets the same error and handles it
 

@@ -1,4 +1,7 @@
-"""One connection to an agent, whatever it speaks. Bytes in, bytes out; what they mean is `vaccel_rpc.client`'s."""
+"""One connection to an agent, over ttrpc or gRPC.
+
+Channels carry bytes; `vaccel_rpc.client` knows what they mean.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ MAX_MESSAGE = 1 << 30
 
 @dataclass(frozen=True)
 class Tls:
-    """Files (PEM) for ``grpcs://``: the authority to trust (default: the system's), and a client's certificate and key."""
+    """PEM files for TLS.
+
+    ``ca``: the authority to trust (default: the system's). ``cert``, ``key``: the own certificate.
+    """
 
     ca: str | None = None
     cert: str | None = None
@@ -24,26 +30,29 @@ class Tls:
 
 
 class PendingReply(Protocol):
-    """An answer that is under way."""
+    """The reply of a call that was sent."""
 
     def result(self) -> bytes | bytearray | memoryview:
-        """Waits for it, at most until the call's deadline. Raises the call's `RpcError`."""
+        """The reply's payload; waits until the call's deadline. Raises the call's `RpcError`."""
 
 
 class Channel(Protocol):
-    """Many calls at once over one connection; safe to use from several threads."""
+    """One connection with many calls at a time. Thread-safe."""
 
     @property
     def closed(self) -> RpcError | None:
-        """Why the connection is of no use any more; None while it is."""
+        """Why the connection ended; None while it is open."""
 
     def start(
         self, service: str, method: str, payload: Parts, timeout: float | None = None, metadata: Mapping[str, str] | None = None
     ) -> PendingReply:
-        """Sends a call; ``timeout`` in seconds becomes its deadline here and at the agent. Raises `RpcError`."""
+        """Sends a call. ``timeout`` (seconds) is its deadline here and at the agent.
+
+        Raises `RpcError`.
+        """
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> PendingReply:
-        """Sends a call of several requests."""
+        """Sends a call with several requests."""
 
     def close(self) -> None:
         """Ends the connection; every waiting call fails with `Unavailable`."""
@@ -57,9 +66,12 @@ def connect(
     max_message: int = MAX_MESSAGE,
     on_close: Callable[[], None] = lambda: None,
 ) -> Channel:
-    """A channel to an agent, connected. ``on_close`` is called once, from any thread, when the connection is lost.
+    """A connected channel to an agent.
 
-    Raises `Unavailable` where nobody listens within ``timeout`` seconds, `FailedPrecondition` where an extra is missing.
+    ``on_close`` is called once, from any thread, when the connection is lost.
+
+    Raises `Unavailable` where no agent answers within ``timeout`` seconds, `FailedPrecondition`
+    where an extra is missing.
     """
     if address.is_grpc:
         from vaccel_rpc.channels.grpc import GrpcChannel

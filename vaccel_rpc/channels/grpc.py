@@ -1,4 +1,7 @@
-"""gRPC with the same services and messages. Needs the extra ``grpc``; imported only for a grpc address."""
+"""gRPC with the same services and messages.
+
+Needs the extra ``grpc``; imported only for a grpc address.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ try:
 except ImportError:
     grpc = None
 
-#: Where gRPC carries a ``google.rpc.Status`` with its details.
+#: The metadata in which gRPC carries a ``google.rpc.Status`` with its details.
 DETAILS = "grpc-status-details-bin"
 
 
@@ -78,7 +81,7 @@ class GrpcChannel:
         )
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _GrpcReply:
-        """Sends a call of several requests."""
+        """Sends a call with several requests."""
         if self._closed:
             raise self._closed
         return _GrpcReply(self._channel.stream_unary(f"/{service}/{method}").future(iter(payloads), timeout=timeout))
@@ -99,7 +102,8 @@ class GrpcChannel:
 
 
 def _channel(address: Address, tls: Tls | None, max_message: int) -> Any:
-    # A channel of its own for each client: grpcio shares subchannels of equal target within a process, and sessions must not be.
+    # Each client needs a connection of its own: by default grpcio shares the subchannels of equal
+    # targets within a process.
     options = [*message_options(max_message), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
     if address.scheme != "grpcs":
         return grpc.insecure_channel(address.target, options)

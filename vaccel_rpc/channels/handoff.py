@@ -1,7 +1,9 @@
-"""Who reads a connection: of the threads that wait for an answer, the first. No thread hands a lone caller its answer.
+"""Which of the threads that wait for a reply reads the connection: a hand-off between callers.
 
-Who reads hands out the answers of the others, and passes the turn on when its own is there or its time is up. Nobody reads where nobody
-waits: whoever owns the connection looks after it then (`ReaderHandoff.look`).
+This is the leader/followers pattern. The first caller reads, completes the calls whose replies it
+receives, and hands the reading on when its own reply is there or its deadline has passed. So a lone
+caller needs no other thread to wake it. While no caller waits, nobody reads: the connection's owner
+then looks after it (`ReaderHandoff.read_if_idle`).
 """
 
 from __future__ import annotations
@@ -18,70 +20,90 @@ Outcome = Frame | RefusedFrame | RpcError
 
 
 class PendingCall:
-    """A call under way. One thread at a time waits for it."""
+    """A call without a reply yet.
 
-    __slots__ = ("bell", "deadline", "outcome", "stream")
+    One thread at a time waits for it. ``deadline``: monotonic seconds.
+    """
+
+    __slots__ = ("deadline", "outcome", "stream", "wakeup")
 
     def __init__(self, stream: int, deadline: float | None) -> None:
         self.stream, self.deadline = stream, deadline
         self.outcome: Outcome | None = None
-        #: Locked while its caller waits for another that reads: opened with the outcome, or with the turn.
-        self.bell: threading.Lock | None = None
+        #: Locked while its caller waits for another one that reads; released with the outcome, or
+        #: when its caller is to read.
+        self.wakeup: threading.Lock | None = None
 
     def left(self) -> float | None:
         """Seconds to its deadline, at least 0; None where it has none."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
+    def wake(self) -> None:
+        """Wakes its caller, if it waits for another one."""
+        if self.wakeup is not None:
+            self.wakeup.release()
+
 
 class ReaderHandoff:
-    """The calls of a connection. ``receive(seconds)`` waits at most so long, and passes what came to `answer`, or calls `end`."""
+    """The pending calls of a connection, and which caller reads it.
+
+    ``receive(seconds)`` waits at most so long for bytes. It passes what it received to `complete`,
+    or calls `end`.
+    """
 
     def __init__(self, receive: Callable[[float | None], None]) -> None:
         self._receive = receive
         self._lock = threading.Lock()
         self._calls: dict[int, PendingCall] = {}
-        self._queue: dict[int, PendingCall] = {}
+        #: Calls whose callers wait for the reader, in their order.
+        self._followers: dict[int, PendingCall] = {}
         self._reader: PendingCall | None = None
         self._owner = PendingCall(0, None)
         self.ended: RpcError | None = None
 
     def add(self, call: PendingCall) -> None:
-        """One call more. Raises why the connection has ended, where it has."""
+        """Adds a call that is about to be sent.
+
+        Raises the reason where the connection has ended.
+        """
         with self._lock:
             if self.ended:
                 raise self.ended
             self._calls[call.stream] = call
 
-    def answer(self, stream: int, outcome: Outcome) -> None:
-        """The call's outcome; of a call that nobody waits for any more it is dropped."""
+    def complete(self, stream: int, outcome: Outcome) -> None:
+        """Sets the outcome of a stream's call. It is dropped where nobody waits for it any more."""
         with self._lock:
             call = self._calls.pop(stream, None)
             if call is not None:
                 self._finish(call, outcome)
 
     def wait(self, call: PendingCall) -> Outcome | None:
-        """The call's outcome; at its deadline None, and it is forgotten."""
+        """The call's outcome; None at its deadline, after which the call is forgotten."""
         if call.outcome is None:
             try:
-                if self._has_turn(call):
+                if self._becomes_reader(call):
                     self._read_for(call)
             finally:
                 self.forget(call)
         return call.outcome
 
     def forget(self, call: PendingCall) -> None:
-        """Nobody waits for the call any more; the turn passes on, where its caller has it."""
+        """Removes a call for which nobody waits any more.
+
+        If its caller reads, another one takes over.
+        """
         with self._lock:
             self._calls.pop(call.stream, None)
-            self._queue.pop(call.stream, None)
+            self._followers.pop(call.stream, None)
             if self._reader is call:
                 self._reader = None
-                if self._queue:
-                    self._reader = self._queue.pop(next(iter(self._queue)))
-                    _ring(self._reader)
+                if self._followers:
+                    self._reader = self._followers.pop(next(iter(self._followers)))
+                    self._reader.wake()
 
-    def look(self) -> bool:
-        """Reads once without waiting, unless somebody reads; whether nobody did."""
+    def read_if_idle(self) -> bool:
+        """Reads once without waiting; False, without reading, where a caller reads."""
         with self._lock:
             if self._reader is not None:
                 return False
@@ -93,50 +115,46 @@ class ReaderHandoff:
         return True
 
     def end(self, error: RpcError) -> bool:
-        """Fails every call, those to come too; False where that has been done."""
+        """Fails every call, and those to come; False where the connection had ended already."""
         with self._lock:
             if self.ended:
                 return False
             self.ended = error
-            for call in [*self._calls.values(), *self._queue.values()]:
+            for call in [*self._calls.values(), *self._followers.values()]:
                 self._finish(call, error)
             self._calls.clear()
         return True
 
-    def wait_for_the_last(self) -> None:
-        """After the end: returns when nobody reads any more."""
-        self._has_turn(self._owner)
+    def wait_for_last_reader(self) -> None:
+        """After the end: returns when no caller reads any more."""
+        self._becomes_reader(self._owner)
         self.forget(self._owner)
 
     def _read_for(self, call: PendingCall) -> None:
         while call.outcome is None and self.ended is None:
             left = call.left()
             self._receive(left)
-            # What had come by its deadline was in time, whenever its caller asks for it.
+            # After one read past the deadline: a reply that arrived in time counts, even where its
+            # caller waits for it only later.
             if left == 0:
                 return
 
     def _finish(self, call: PendingCall, outcome: Outcome) -> None:
         call.outcome = outcome
-        if self._queue.pop(call.stream, None):
-            _ring(call)
+        if self._followers.pop(call.stream, None):
+            call.wake()
 
-    def _has_turn(self, call: PendingCall) -> bool:
-        """Waits for the turn to read, or for the outcome, or for the deadline; whether it is the turn."""
+    def _becomes_reader(self, call: PendingCall) -> bool:
+        """Waits until the caller is to read, or has its outcome, or its deadline has passed."""
         with self._lock:
             if call.outcome is not None:
                 return False
             if self._reader is None:
                 self._reader = call
                 return True
-            bell = call.bell = threading.Lock()
-            bell.acquire()
-            self._queue[call.stream] = call
+            wakeup = call.wakeup = threading.Lock()
+            wakeup.acquire()
+            self._followers[call.stream] = call
         left = call.left()
-        bell.acquire(timeout=-1 if left is None else left)
+        wakeup.acquire(timeout=-1 if left is None else left)
         return self._reader is call
-
-
-def _ring(call: PendingCall) -> None:
-    if call.bell is not None:
-        call.bell.release()

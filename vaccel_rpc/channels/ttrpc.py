@@ -1,4 +1,7 @@
-"""ttrpc over a blocking socket: any thread sends, and of those that wait one reads (`turns`)."""
+"""ttrpc over a blocking socket.
+
+Any thread sends; one of the callers that wait reads (`handoff`).
+"""
 
 from __future__ import annotations
 
@@ -25,16 +28,17 @@ from vaccel_rpc.wire import Parts, WireError, cut, field_head, size
 
 _Bytes = bytes | bytearray | memoryview
 _LAST_STREAM = 2**32 - 1
-#: Seconds without progress after which a send, or an unanswered TCP segment, means that the peer is gone.
+#: Seconds without progress after which a send, or an unanswered TCP segment, means that the peer is
+#: gone.
 _STALL_S = 30
-#: Seconds after which a reader looks at its deadline, at the latest.
+#: Seconds after which a caller that reads looks at its deadline again, at the latest.
 _TICK_S = 1.0
-#: Seconds for which nobody watches a connection whose callers have just read it themselves.
+#: Seconds for which the owner leaves a connection alone whose callers have just read it.
 _PAUSE_S = 0.05
 
 
 class _TtrpcReply:
-    """One stream's answer."""
+    """The reply of one stream's call."""
 
     def __init__(self, channel: TtrpcChannel, call: PendingCall, what: str) -> None:
         self._channel, self._call, self._what = channel, call, what
@@ -45,7 +49,7 @@ class _TtrpcReply:
 
 
 class TtrpcChannel:
-    """See `vaccel_rpc.channels.Channel`. ``max_message``: bytes of data that an answer may hold."""
+    """See `vaccel_rpc.channels.Channel`. ``max_message``: bytes of data that a reply may hold."""
 
     def __init__(self, address: Address, timeout: float, *, max_message: int, on_close: Callable[[], None]) -> None:
         self._address = address
@@ -86,18 +90,18 @@ class TtrpcChannel:
         return _TtrpcReply(self, call, method)
 
     def wait(self, call: PendingCall, what: str) -> bytes | memoryview:
-        """The payload of a call's answer. Raises the `RpcError` that it, or the end of the connection, means."""
+        """The payload of a call's reply. Raises its `RpcError`, or why the connection ended."""
         outcome = self._handoff.wait(call)
         if outcome is None:
-            raise DeadlineExceeded(f"{what}: no answer within the time given")
+            raise DeadlineExceeded(f"{what}: no reply before the deadline")
         if isinstance(outcome, RpcError):
             raise outcome
         if isinstance(outcome, frames.RefusedFrame):
-            raise ResourceExhausted(f"the answer has {outcome.length} bytes, more than this client takes")
+            raise ResourceExhausted(f"the reply of {outcome.length} bytes exceeds this client's limit")
         try:
             return _payload(outcome.data)
         except (WireError, DecodeError) as error:
-            raise self._fail(f"not a ttrpc answer: {error}") from None
+            raise self._fail(f"not a ttrpc response: {error}") from None
 
     def close(self) -> None:
         """Ends the connection."""
@@ -108,13 +112,13 @@ class TtrpcChannel:
     ) -> tuple[PendingCall, bytes]:
         deadline = None if timeout is None else time.monotonic() + timeout
         if timeout is not None and timeout <= 0:
-            raise DeadlineExceeded(f"{method}: the time given was up before it was sent")
+            raise DeadlineExceeded(f"{method}: the deadline passed before the call was sent")
         head = Request(service=service, method=method, timeout_nano=0 if timeout is None else max(1, int(timeout * 1e9)))
         for key, value in (metadata or {}).items():
             head.metadata.add(key=key, value=value)
         call = PendingCall(next(self._streams), deadline)
         if call.stream > _LAST_STREAM:
-            raise self._fail("every stream id of the connection is used")
+            raise self._fail("all stream ids of the connection are used")
         self._handoff.add(call)
         return call, head.SerializeToString()
 
@@ -122,7 +126,7 @@ class TtrpcChannel:
         left = call.left()
         if not self._send_lock.acquire(timeout=-1 if left is None else left):
             self._handoff.forget(call)
-            raise DeadlineExceeded("the connection was busy with another message for all of the time given")
+            raise DeadlineExceeded("the connection was busy with another message until the deadline")
         try:
             self._write(parts)
         except OSError as error:
@@ -137,37 +141,44 @@ class TtrpcChannel:
         flags: int = socket.MSG_DONTWAIT
         while views:
             try:
-                sent = self._socket.sendmsg(views[: frames.MOST_PIECES], (), flags)
+                sent = self._socket.sendmsg(views[: frames.MAX_PIECES], (), flags)
             except BlockingIOError:
                 if not flags:
                     raise
                 sent = 0
             if frames.unsent(views, sent):
-                # The agent may not read on before its answers are read, and perhaps nobody waits for one.
+                # The agent may read no further before its replies are read, and perhaps no caller
+                # waits for one.
                 self._stuck.set()
                 flags = 0
 
     def _look_after(self) -> None:
-        """Reads while no caller does: what nobody waits for, and the end. An idle connection costs nothing."""
+        """Reads while no caller does, and so notices the end of the connection.
+
+        An idle connection takes no CPU time.
+        """
         poll = _poll_of(self._socket)
         while self._handoff.ended is None:
             poll.poll()
-            if not self._handoff.look():
-                # Callers read. To be woken by each of their answers too would cost them more than to see the end a little later.
+            if not self._handoff.read_if_idle():
+                # Callers read. To wake up at each of their replies too would cost more than to
+                # notice the end a little later.
                 self._stuck.wait(_PAUSE_S)
                 self._stuck.clear()
-        # Whoever closes it under a caller's hands may have another file get its number.
-        self._handoff.wait_for_the_last()
+        # Not while a caller reads: another file could get the descriptor's number.
+        self._handoff.wait_for_last_reader()
         with self._send_lock:
             self._socket.close()
 
     def _receive(self, seconds: float | None) -> None:
-        """Waits at most so long, but not longer than a tick, for bytes, and hands out the answers in them."""
+        """Waits for bytes, at most ``seconds`` and at most a tick, and completes calls with their
+        replies.
+        """
         try:
             place = self._reader.place()
             count = self._socket.recv_into(self._buffer if place is None else place, 0, self._flags(seconds))
             for frame in self._reader.receive(self._buffer[:count]) if place is None else self._reader.placed(count):
-                self._handoff.answer(frame.stream, frame)
+                self._handoff.complete(frame.stream, frame)
             if not count:
                 self._fail("the agent closed the connection")
         except BlockingIOError:
@@ -175,16 +186,16 @@ class TtrpcChannel:
         except OSError as error:
             self._fail(error.strerror or str(error))
         except frames.ProtocolError as error:
-            self._fail(f"not a ttrpc answer: {error}")
+            self._fail(f"not a ttrpc response: {error}")
         except BaseException:
-            # A signal's exception: whether bytes were taken from the socket cannot be told.
+            # An exception of a signal handler: bytes may have been taken from the socket and lost.
             self._fail("the connection was closed")
             raise
 
     def _flags(self, seconds: float | None) -> int:
-        """How to receive, so that it waits no longer than that."""
+        """The flags with which receiving waits at most ``seconds``."""
         if self._poll:
-            # gevent's sockets wait for ever, whatever the flag: they are asked when there is something.
+            # gevent's sockets wait forever, whatever the flags: they are read only when readable.
             if not self._poll.poll(None if seconds is None else 1000 * seconds):
                 raise BlockingIOError
             return socket.MSG_DONTWAIT
@@ -197,7 +208,7 @@ class TtrpcChannel:
         return 0
 
     def _fail(self, why: str) -> RpcError:
-        """Ends the connection, unless it has ended; why it did."""
+        """Ends the connection, unless it has ended; returns why it ended."""
         error = Unavailable(f"{self._address}: {why}")
         if self._handoff.end(error):
             with suppress(OSError):
@@ -209,13 +220,13 @@ class TtrpcChannel:
 def _payload(response: _Bytes) -> bytes | memoryview:
     """The payload of a ttrpc.Response. Raises the `RpcError` that its status means."""
     if len(response) < LARGE:
-        whole = Response.FromString(response)  # type: ignore[arg-type] # it takes any buffer
-        payload: bytes | memoryview = whole.payload
+        message = Response.FromString(response)  # type: ignore[arg-type] # it takes any buffer
+        payload: bytes | memoryview = message.payload
     else:
-        rest, payloads = cut(response, 2)
-        whole, payload = Response.FromString(rest), payloads[0] if payloads else b""
-    if whole.status.code:
-        raise from_status(whole.status)
+        head, payloads = cut(response, 2)
+        message, payload = Response.FromString(head), payloads[0] if payloads else b""
+    if message.status.code:
+        raise from_status(message.status)
     return payload
 
 
@@ -233,8 +244,12 @@ def _connected(address: Address, timeout: float) -> socket.socket:
     except TimeoutError:
         raise Unavailable(f"{address}: no agent answered within {timeout:g} s") from None
     except (OSError, OverflowError) as error:
-        raise Unavailable(f"{address}: {getattr(error, 'strerror', None) or error}") from None
+        raise Unavailable(f"{address}: {_reason(error)}") from None
     return sock
+
+
+def _reason(error: OSError | OverflowError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _notice_a_dead_peer(sock: socket.socket) -> None:
@@ -249,17 +264,17 @@ def _notice_a_dead_peer(sock: socket.socket) -> None:
 
 
 def _limit(sock: socket.socket, option: int, seconds: float) -> None:
-    # The kernel takes 0 for no limit.
+    # For the kernel 0 means no limit.
     micros = max(1, int(seconds * 1e6))
     sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", micros // 1_000_000, micros % 1_000_000))
 
 
 def _poll_of(sock: socket.socket) -> select.poll:
-    found = select.poll()
-    found.register(sock, select.POLLIN)
-    return found
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return poll
 
 
 def _is_plain(sock: socket.socket) -> bool:
-    """Whether the kernel waits, and keeps to its limit; gevent's sockets wait in its loop."""
+    """Whether the kernel waits, within its time limit. gevent's sockets wait in gevent's loop."""
     return sock.gettimeout() is None and type(sock).recv_into is _socket.socket.recv_into

@@ -1,4 +1,4 @@
-"""The two dialects of the vAccel RPC, each as data: services, methods, and the few names in which their messages differ."""
+"""The two dialects of the vAccel RPC as data: services, methods, differences of messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Profile = Mapping[str, list[tuple[int, int]]]
 
 @dataclass(frozen=True)
 class Method:
-    """A method's name on the wire and the classes of its two messages; ``streams``: the client sends several requests."""
+    """A method's name on the wire, and the classes of its two messages.
+
+    ``streams``: the client sends several requests.
+    """
 
     name: str
     request: Any
@@ -29,11 +32,13 @@ class Method:
 class Dialect:
     """One dialect.
 
-    ``services``: its service names, and whether GenopStream is among their methods. ``methods``: by operation; one that is
-    missing does not exist in it. ``blobs``, ``outputs``, ``arg_type``: names of the fields for uploaded files, the number of
-    outputs and an argument's type. ``blob_path``: field numbers that lead to an uploaded file's bytes. ``tensor``, ``blob``,
-    ``arg``: message classes. ``new_resource``: the id that asks for a resource to be created. ``opcode_size``, ``opcode_type``:
-    bytes and type of a Genop's first argument, the operation's number; ``noop``, ``exec``: such numbers.
+    ``services``: names of its services, and whether GenopStream is one of their methods.
+    ``methods``: by operation, without those that the dialect does not have. ``tensor``, ``blob``,
+    ``arg``: message classes. ``blobs``, ``outputs``, ``arg_type``: names of the fields for uploaded
+    files, the number of outputs and an argument's type. ``blob_path``: field numbers of an uploaded
+    file's bytes. ``new_resource``: the id that requests a new resource. ``opcode_size``,
+    ``opcode_type``: bytes and type of a Genop's first argument, the operation's number. ``noop``,
+    ``exec``: such numbers.
     """
 
     version: Version
@@ -66,9 +71,10 @@ class Dialect:
 
 
 def dialect(version: Version) -> Dialect:
-    """The dialect ``0.7`` or ``0.8``; its messages are loaded now."""
-    found: Dialect = import_module(f"vaccel_rpc.dialects.v{version.replace('.', '')}").DIALECT
-    return found
+    """The dialect ``0.7`` or ``0.8``, whose messages are imported now."""
+    module = import_module(f"vaccel_rpc.dialects.v{version.replace('.', '')}")
+    selected: Dialect = module.DIALECT
+    return selected
 
 
 _VERBS = ("Load", "Unload", "Run")

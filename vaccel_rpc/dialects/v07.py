@@ -1,4 +1,7 @@
-"""Dialect 0.7, what the deployment guide's logs show: one package, one service, "jitload forward" for load and run."""
+"""Dialect 0.7: one package and one service; one method loads and runs a model.
+
+It is the dialect of the logs in the deployment guide.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dialect 0.8: one package for each area, two services with the same methods."""
+"""Dialect 0.8: a package for each area, and two services with the same methods."""
 
 from __future__ import annotations
 
