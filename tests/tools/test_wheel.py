@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
+import sysconfig
+import time
 import zipfile
 from email.message import Message
 from email.parser import Parser
@@ -15,7 +19,7 @@ from export.tokenizer import write_tokenizer_file
 from function.load import SHIPPED_TOKENIZER
 from scripts import requirements, version
 from tests.support.installing import empty_environment, install
-from tests.support.paths import ROOT, TWEETS
+from tests.support.paths import MODELS, ROOT, TWEETS
 from tests.support.servers import ServerProcess
 from vaccel_common.modelfile import digest_beside
 from vaccel_rpc import __version__
@@ -65,6 +69,36 @@ def test_the_wheel_starts_in_an_empty_environment(agent: ServerProcess, wheel: P
         assert server.stop() == 0
     torch = subprocess.run([str(python), "-c", "import torch"], capture_output=True, check=False)
     assert torch.returncode != 0
+
+
+def test_agent_grpc_and_traces_run_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    """The extras agent, grpc and otel need no module of the checkout: only the wheel and the libraries can be imported."""
+    code = tmp_path / "code"
+    zipfile.ZipFile(wheel).extractall(code)
+    # With -S no .pth file is read, so the editable installation of the checkout is not found.
+    libraries = sysconfig.get_path("purelib")
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{code}{os.pathsep}{libraries}", "OTEL_TRACES_EXPORTER": "console"}
+
+    def start(name: str, *options: str, **more: str) -> ServerProcess:
+        with (tmp_path / name).open("wb") as log:
+            command = [sys.executable, "-S", "-m", name, *options]
+            process = subprocess.Popen(command, cwd=tmp_path, env={**env, **more}, stdout=log, stderr=subprocess.STDOUT)
+        return ServerProcess(process, tmp_path / name)
+
+    agent = start("agent", "-a", f"grpc+unix://{tmp_path}/agent.sock", "--models", str(MODELS), "--preload", "tweets")
+    function = start("function", VACCEL_RPC_ADDRESS=f"grpc+unix://{tmp_path}/agent.sock", PORT="0", HOST="127.0.0.1")
+    try:
+        agent.wait_for("agent ready")
+        url = function.wait_for(r"Listening on (http://\S+)")[1]
+        end = time.monotonic() + 30
+        while (response := requests.post(url, json={"text": "good morning"}, timeout=20)).status_code == 503:
+            assert time.monotonic() < end, function.text
+            time.sleep(0.1)
+        assert response.json()["model"]["sha256"] == digest_beside(TWEETS)
+    finally:
+        assert function.stop() == 0
+        assert agent.stop() == 0
+    assert '"trace_id"' in function.text
 
 
 def test_the_version_has_one_source(wheel: Path) -> None:
