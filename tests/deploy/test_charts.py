@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from scripts import charts
-from tests.deploy.objects import Object, policy_problems, read, schema_problems
+from tests.support.objects import Object, policy_problems, read, schema_problems
 from vaccel_rpc import __version__
 
 helm = pytest.importorskip("helm_python", reason="needs the dependency group 'charts': make charts")

@@ -18,8 +18,8 @@ import requests
 import yaml
 
 from loadkit.processes import free_port
-from tests.deploy.objects import read
 from tests.support.installing import empty_environment, install
+from tests.support.objects import read
 from tests.support.optional import shared
 from tests.support.paths import ROOT
 from tests.support.runtimes import parliament

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.deploy.objects import policy_problems, read, schema_problems, uses_host_path
+from tests.support.objects import policy_problems, read, schema_problems, uses_host_path
 from tests.support.paths import ROOT
 
 KUBECTL = Path(sys.executable).with_name("kubectl")

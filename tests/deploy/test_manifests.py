@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.objects import Object, policy_problems, read, schema_problems, uses_host_path
+from tests.support.objects import Object, policy_problems, read, schema_problems, uses_host_path
 from tests.support.paths import ROOT
 
 MANIFESTS = sorted(path for path in (ROOT / "knative/manifests").glob("*.yaml") if path.name != "kustomization.yaml")

@@ -1,0 +1,1 @@
+"""The system beside programs of others: a browser, schemathesis, Prometheus, a registry. ``make e2e``."""

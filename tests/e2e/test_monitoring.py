@@ -15,8 +15,8 @@ import requests
 import yaml
 
 from loadkit.processes import free_port
-from tests.deploy.objects import closed
 from tests.support.functions import post, start, wait_until_ready
+from tests.support.objects import closed
 from tests.support.optional import needs_program, shared
 from tests.support.paths import ROOT
 from tests.support.servers import ServerProcess

@@ -14,7 +14,7 @@ import yaml
 
 from loadkit.processes import free_port
 from scripts import charts
-from tests.deploy.objects import read
+from tests.support.objects import read
 from tests.support.optional import needs_program
 from tests.support.servers import ServerProcess
 from vaccel_rpc import __version__

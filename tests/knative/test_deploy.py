@@ -11,10 +11,10 @@ import yaml
 
 from knative.apply.manifests import PARTS, ManifestError, load
 from knative.apply.overrides import Overrides, changed
-from tests.deploy.objects import schema_problems
 from tests.support.clustercommand import knative, quickly
 from tests.support.clusterkinds import NAMESPACE
 from tests.support.fakecluster import FakeCluster
+from tests.support.objects import schema_problems
 
 Json = dict[str, Any]
 QUICK, PATIENT = ("--poll-s", "0.05", "--timeout", "0.3"), ("--poll-s", "0.05", "--timeout", "60")

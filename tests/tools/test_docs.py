@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from scripts.options import text
-from tests.deploy.objects import closed
+from tests.support.objects import closed
 from tests.support.optional import shared
 from tests.support.paths import ROOT
 from tests.support.servers import ServerProcess

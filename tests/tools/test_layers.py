@@ -1,42 +1,36 @@
-"""Which package may import which."""
+"""Which package may import which, tests included."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
 
-OURS = {
-    "agent",
-    "function",
-    "vaccel_common",
-    "vaccel_rpc",
-    "models",
-    "export",
-    "training",
-    "knative",
-    "tests",
-    "benchmarks",
-    "scripts",
-    "loadkit",
-    "loadtests",
-}
+#: Package -> the packages of ours that it may import. Each stands below those that import it.
 MAY = {
     "vaccel_common": {"vaccel_common"},
     "vaccel_rpc": {"vaccel_rpc", "vaccel_common"},
     "agent": {"agent", "vaccel_common", "vaccel_rpc"},
     "function": {"function", "vaccel_common", "vaccel_rpc"},
-    "models": {"models", "export", "training"},
     "training": {"training"},
     "export": {"export", "training", "vaccel_common"},
+    "models": {"models", "export", "training"},
     "loadkit": {"loadkit"},
     "loadtests": {"loadkit", "loadtests", "function", "vaccel_common", "vaccel_rpc"},
     "knative": {"knative", "loadkit", "vaccel_common", "vaccel_rpc"},
+    "benchmarks": {"benchmarks", "loadkit", "agent", "function", "vaccel_common", "vaccel_rpc"},
+    "scripts": {"scripts", "loadkit", "agent", "function", "vaccel_common", "vaccel_rpc"},
+    "docker": {"docker"},
 }
+#: Packages that may use any library.
+UNRULED = {"benchmarks", "scripts", "docker"}
+#: Packages of tests, each of which may import itself, `tests.support` and all that is tested.
+TESTS = sorted(path.parent.name for path in (ROOT / "tests").glob("*/__init__.py"))
 #: Third-party package -> the only files that may import it.
 ONLY = {
     "torch": ("agent/engines/torch/", "export/", "training/"),
@@ -111,10 +105,12 @@ BELOW = {
 
 
 def within(name: str, modules: Iterable[str]) -> bool:
+    """Whether a dotted name is one of the modules, or in one."""
     return any(name == module or name.startswith(module + ".") for module in modules)
 
 
 def imports(path: Path) -> set[str]:
+    """The dotted names that a file imports, wherever in it."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -134,9 +130,36 @@ SOURCES = sorted(
 def test_imports_only_what_its_layer_may(path: Path) -> None:
     """A package imports the packages it may, and a library is known to the modules that wrap it."""
     place = str(path.relative_to(ROOT))
+    package = place.split("/")[0]
     for name in imports(path):
         top = name.split(".")[0]
-        assert top not in OURS or top in MAY[place.split("/")[0]], f"{place} imports {name}"
-        assert top not in ONLY or place.startswith(ONLY[top]), f"{place} imports {name}"
+        assert top != "tests", f"{place} imports {name}"
+        assert top not in MAY or top in MAY[package], f"{place} imports {name}"
+        assert top not in ONLY or package in UNRULED or place.startswith(ONLY[top]), f"{place} imports {name}"
         for part, closed in BELOW.items():
             assert not (place.startswith(part) and within(name, closed)), f"{place} imports {name}"
+
+
+def test_no_package_imports_upwards() -> None:
+    """The packages can be put into an order in which each imports only those before it, and every package is in the table."""
+    below = {package: imported - {package} for package, imported in MAY.items()}
+    assert list(TopologicalSorter(below).static_order())
+    packages = {path.parent.name for path in ROOT.glob("[!.]*/__init__.py")}
+    assert packages - {"tests"} <= set(MAY)
+
+
+@pytest.mark.parametrize("package", TESTS)
+def test_tests_share_only_what_is_in_support(package: str) -> None:
+    """A package of tests imports nothing of another; `tests.support` imports no test."""
+    for path in (ROOT / "tests" / package).rglob("*.py"):
+        for name in imports(path):
+            allowed = within(name, (f"tests.{package}", "tests.support"))
+            assert not name.startswith("tests.") or allowed, f"{path} imports {name}"
+
+
+def test_every_folder_of_tests_says_what_it_holds() -> None:
+    """Every folder of tests is a package with a sentence on what it holds; no test stands outside one."""
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
+    assert ROOT / "tests" not in folders
+    for folder in folders:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
