@@ -1,1 +1,5 @@
-"""What the function and the agent share beside the RPC: model files, logs, traces, signals. Imports nothing of ours."""
+"""What the function and the agent share beside the RPC: options, model files, logs, traces,
+signals.
+
+Imports no other package of the project.
+"""

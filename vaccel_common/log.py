@@ -1,7 +1,8 @@
-"""Log lines as the deployment guide shows them, or one JSON object a line; on standard error.
+"""Logs to standard error: text as in the deployment guide, or one JSON object on each line.
 
-Messages, fields and exceptions may contain what a client sent. None of it begins a line, ends one, or reaches a terminal as a
-control character: text escapes what is not printable, fields are quoted, and JSON is ASCII.
+Messages, fields and exceptions may contain a client's input. It cannot begin or end a line, nor
+reach a terminal as a control character: text escapes characters that are not printable, fields are
+quoted, and JSON is ASCII.
 """
 
 from __future__ import annotations
@@ -24,22 +25,29 @@ LEVEL: Choice[Level] = Choice(("debug", "info", "warn", "error"))
 
 _json = json.JSONEncoder(default=str).encode
 _LEVELS = {"WARNING": "WARN", "CRITICAL": "ERROR"}
-#: A field's value that needs no quotes: printable ASCII without space, quote, backslash and equals sign.
+#: A field's value that needs no quotes: printable ASCII without spaces, quotes, backslashes and
+#: equals signs.
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")
 
-#: Fields for every line that is logged from here on in this context (thread or task): a request's ``trace_id`` and ``span_id``.
+#: Fields of every line that is logged in this context (thread or task): ``trace_id``, ``span_id``.
 context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039 nobody writes into it
 
 
 def escaped(text: str) -> str:
-    """``text`` with every character that is not printable (controls, line and bidi marks, unpaired surrogates) as a Python escape."""
+    """``text`` with Python escapes for characters that are not printable.
+
+    Such are controls, line and bidi marks, and unpaired surrogates.
+    """
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def fields(values: Mapping[str, Any]) -> str:
-    """``name=value`` pairs as logfmt has them, in ASCII; a value with a space, quote, ``=`` or anything unusual is a JSON string."""
+    """``name=value`` pairs in logfmt and ASCII.
+
+    A value with a space, a quote, ``=`` or an unusual character is a JSON string.
+    """
     return " ".join(f"{name}={_value(value)}" for name, value in values.items())
 
 
@@ -57,7 +65,7 @@ class _Text(logging.Formatter):
         message = fields(parts) if parts else escaped(record.getMessage())
         if ids := {name: value for name, value in context.get().items() if name not in parts}:
             message += " " + fields(ids)
-        # Indented, so that no line of an exception's message is taken for one of the log's.
+        # Indented, so that no line of an exception's message looks like a line of the log.
         lines = [f"\n    {escaped(line)}" for line in _exception(self, record).split("\n") if line]
         return f"[{_time(record)} {level:<5} {record.name}] {message}" + "".join(lines)
 
@@ -73,7 +81,7 @@ class _Json(logging.Formatter):
 
 
 def _parts(record: logging.LogRecord) -> Mapping[str, Any]:
-    # A record may bring its parts: they are worth more to a program than a sentence made of them.
+    # A record may have fields, which are more useful to a program than a sentence.
     return getattr(record, "fields", None) or {}
 
 
@@ -82,7 +90,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """The record's traceback and stack; empty where it has none."""
+    """The record's traceback and stack, if any."""
     parts = [formatter.formatException(record.exc_info)] if record.exc_info else []
     if record.stack_info:
         parts.append(record.stack_info)
@@ -90,7 +98,7 @@ def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 def configure(kind: Format, level: Level, file: str | None = None) -> None:
-    """Sends everything at ``level`` (debug, info, warn, error) and above to standard error, or ``file``."""
+    """Logs records of ``level`` and above to standard error, or to ``file``."""
     handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Text() if kind == "text" else _Json())
     logging.basicConfig(level={"warn": "WARNING"}.get(level, level.upper()), handlers=[handler], force=True)

@@ -1,7 +1,8 @@
-"""One file that serves a model: what stands beside the program inside a ``.pt`` or ``.pt2`` archive. No torch needed.
+"""Model files: the entries beside the program in a ``.pt`` or ``.pt2`` archive. No torch is needed.
 
-``torch.jit.save(_extra_files=...)`` and ``torch.export.save(extra_files=...)`` put extra files at ``*/extra/NAME``, uncompressed.
-A *tokenizer file* is a zip of the same entries and a ``model.json`` (``{"name", "sha256"}``) instead of the program.
+``torch.jit.save(_extra_files=...)`` and ``torch.export.save(extra_files=...)`` put extra files at
+``*/extra/NAME``, uncompressed. A *tokenizer file* is a zip of the same entries, with a
+``model.json`` (``{"name", "sha256"}``) in place of the program.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from typing import Any, Literal
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
-#: What a tensor may hold: the types that vAccel's tensors have, by the names of `vaccel_rpc.tensors.DTYPES`.
+#: Types of tensors: those of vAccel, by the names in `vaccel_rpc.tensors.DTYPES`.
 DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32")
 
-#: What a dimension is: a fixed size, or the name of one that varies.
+#: A dimension: its fixed size, or the name of one whose size varies.
 Dim = int | str
 
 
 class ModelFileError(ValueError):
-    """The file, or an entry in it, is not what the model-file format says; the message names both."""
+    """The file or an entry in it does not have the format of model files, as the message says."""
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output of a model; ``pad`` is the value that fills up the length dimension (inputs only)."""
+    """One input or output of a model. ``pad``: the value that pads an input's length dimension."""
 
     name: str
     dtype: str
@@ -38,7 +39,10 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """``signature.json``, format 1: inputs, outputs, and what the agent may join (``batch``) and pad (``length``)."""
+    """``signature.json``, format 1: a model's inputs and outputs.
+
+    The agent may join requests along the dimension ``batch``, and pad them along ``length``.
+    """
 
     name: str
     problem_type: ProblemType
@@ -51,9 +55,11 @@ class Signature:
 
 @dataclass(frozen=True)
 class VariantOf:
-    """``variant.json``: this file is the model whose sha256 is ``of``, computed in another ``precision`` (int8, bf16).
+    """``variant.json``: the file is a variant of another model, in another ``precision`` (int8,
+    bf16).
 
-    ``agreement``: the share of ``texts`` that it gave the original's best label, measured when it was made.
+    ``of``: the original's sha256. ``agreement``: the share of ``texts`` to which the variant gave
+    the original's best label, measured when it was exported.
     """
 
     of: str
@@ -64,9 +70,9 @@ class VariantOf:
 
 @dataclass(frozen=True)
 class Extras:
-    """The entries of a model or tokenizer file that a client needs; each is None where the file has none.
+    """The entries of a model or tokenizer file; None for each that the file does not have.
 
-    ``model`` is ``model.json``'s object: the name and digest of the model a tokenizer file belongs to.
+    ``model``: the name and digest of the model that a tokenizer file belongs to.
     """
 
     tokenizer: bytes | None
@@ -77,7 +83,7 @@ class Extras:
 
 
 def parse_signature(text: str | bytes) -> Signature:
-    """The signature in ``text``. Raises `ModelFileError` naming the field that is wrong."""
+    """The signature in ``text``. Raises `ModelFileError`, naming the invalid field."""
     try:
         data = json.loads(text)
         if not isinstance(data, dict) or data.get("format") != 1:
@@ -101,40 +107,41 @@ def parse_signature(text: str | bytes) -> Signature:
 
 def _spec(data: dict[str, Any]) -> TensorSpec:
     if data["dtype"] not in DTYPES:
-        raise ModelFileError(f"signature.json: dtype {data['dtype']!r} is none of {', '.join(DTYPES)}")
+        raise ModelFileError(f"signature.json: dtype {data['dtype']!r} must be one of {', '.join(DTYPES)}")
     return TensorSpec(data["name"], data["dtype"], tuple(data["dims"]), data.get("pad", 0))
 
 
 def parse_variant(text: str | bytes) -> VariantOf:
-    """What ``variant.json`` says. Raises `ModelFileError`."""
+    """The contents of ``variant.json``. Raises `ModelFileError`."""
     try:
         data = json.loads(text)
-        made = VariantOf(data["of"], data["precision"], float(data.get("agreement", 0)), int(data.get("texts", 0)))
+        variant = VariantOf(data["of"], data["precision"], float(data.get("agreement", 0)), int(data.get("texts", 0)))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"variant.json: {error}") from None
-    if not _is_digest(made.of) or not isinstance(made.precision, str):
+    if not _is_digest(variant.of) or not isinstance(variant.precision, str):
         raise ModelFileError('variant.json: "of" must be a sha256, "precision" a name')
-    return made
+    return variant
 
 
 def read_extras(path: str | Path) -> Extras:
     """The extras of a model or tokenizer file.
 
-    Raises `ModelFileError` where it is not such an archive or an entry is malformed, ``OSError`` where it cannot be read.
+    Raises `ModelFileError` where the file is not such an archive or an entry is malformed,
+    ``OSError`` where it cannot be read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             names = {_extra_name(name): name for name in archive.namelist()}
-            found = {name: archive.read(names[name]) for name in _ENTRIES if name in names}
+            entries = {name: archive.read(names[name]) for name in _ENTRIES if name in names}
     except zipfile.BadZipFile as error:
         raise ModelFileError(f"{path} is not a model file (TorchScript, torch.export or tokenizer zip): {error}") from None
     try:
         return Extras(
-            tokenizer=found.get("tokenizer.json"),
-            labels=_labels(found.get("labels.json")),
-            signature=parse_signature(found["signature.json"]) if "signature.json" in found else None,
-            model=json.loads(found["model.json"]) if "model.json" in found else None,
-            variant=parse_variant(found["variant.json"]) if "variant.json" in found else None,
+            tokenizer=entries.get("tokenizer.json"),
+            labels=_labels(entries.get("labels.json")),
+            signature=parse_signature(entries["signature.json"]) if "signature.json" in entries else None,
+            model=json.loads(entries["model.json"]) if "model.json" in entries else None,
+            variant=parse_variant(entries["variant.json"]) if "variant.json" in entries else None,
         )
     except ValueError as error:
         raise ModelFileError(f"{path}: {error}") from None
@@ -144,7 +151,7 @@ _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "model.json", "va
 
 
 def _extra_name(name: str) -> str:
-    """``tweets/extra/labels.json`` and ``labels.json`` are both ``labels.json``; entries of the program keep their path."""
+    """The name of an extra file, at ``NAME`` or ``*/extra/NAME``; other entries keep their path."""
     head, _, tail = name.rpartition("/")
     return tail if not head or head.endswith("extra") else name
 
@@ -159,7 +166,7 @@ def _labels(data: bytes | None) -> list[str] | None:
 
 
 def program_kind(path: str | Path) -> Literal["torchscript", "export"] | None:
-    """Which kind of program the archive holds; None for neither (also for a file that is no zip)."""
+    """The kind of program in the archive; None for any other file."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.split("/", 1)[-1] for name in archive.namelist()]
@@ -171,7 +178,11 @@ def program_kind(path: str | Path) -> Literal["torchscript", "export"] | None:
 
 
 def digest_beside(path: Path) -> str | None:
-    """The sha256 in ``PATH.sha256`` (sha256sum's format: ``HEX  NAME``), or None. Raises `ModelFileError` if it holds none."""
+    """The sha256 in ``PATH.sha256`` (sha256sum's format: ``HEX  NAME``); None where there is no
+    such file.
+
+    Raises `ModelFileError` where the file has no sha256.
+    """
     beside = path.with_name(path.name + ".sha256")
     try:
         text = beside.read_text(encoding="ascii", errors="replace")
@@ -179,7 +190,7 @@ def digest_beside(path: Path) -> str | None:
         return None
     digest = text.split()[0].lower() if text.split() else ""
     if not _is_digest(digest):
-        raise ModelFileError(f"{beside}: no sha256 in it; sha256sum's format is 'HEX  NAME'")
+        raise ModelFileError(f"{beside} has no sha256; the format is sha256sum's, 'HEX  NAME'")
     return digest
 
 

@@ -1,4 +1,7 @@
-"""OpenTelemetry's library, set up by its own variables. Needs the extra ``otel``; imported only where spans are asked for."""
+"""Spans by OpenTelemetry's library, which is configured by its own variables.
+
+Needs the extra ``otel``; imported only where spans are recorded.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from vaccel_common.tracing import Kind, Span, TracingError
 _KINDS = {"internal": trace.SpanKind.INTERNAL, "server": trace.SpanKind.SERVER, "client": trace.SpanKind.CLIENT}
 _GROUP = "opentelemetry_traces_exporter"
 _PROTOCOL_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-#: Protocol -> its exporter's entry point, and the package that has it.
+#: Protocol -> the entry point of its exporter, and the package that provides it.
 _PROTOCOLS = {
     "http/protobuf": ("otlp_proto_http", "opentelemetry-exporter-otlp-proto-http"),
     "grpc": ("otlp_proto_grpc", "opentelemetry-exporter-otlp-proto-grpc"),
@@ -27,13 +30,15 @@ _PROTOCOLS = {
 
 
 class _SpanCarrier(dict[str, str]):
-    """What goes on the wire by OTEL_PROPAGATORS, and the context that it stands for: children in this process need no propagator."""
+    """A span's metadata for the wire, by OTEL_PROPAGATORS, and its context for children in this
+    process.
+    """
 
     context: Context
 
 
 class _CarrierAccess:
-    """How propagators read and write metadata: names in small letters, and nothing that a transport would refuse."""
+    """Reads and writes propagators' metadata: lower-case names, and only what transports accept."""
 
     def get(self, carrier: Mapping[str, str], key: str) -> list[str] | None:
         value = carrier.get(key.lower())
@@ -50,9 +55,10 @@ _ACCESS = _CarrierAccess()
 
 
 class Library:
-    """A tracer provider with its exporters. ``fields``: the names by which the propagators know a trace, but for W3C's own.
+    """A tracer provider with its exporters.
 
-    Raises `TracingError` where a variable asks for something that is not there.
+    ``fields``: names of the propagators' metadata, without W3C's own. Raises `TracingError` where a
+    variable names something that is not installed.
     """
 
     def __init__(self, service: str, exporters: Sequence[str]) -> None:
@@ -71,7 +77,7 @@ class Library:
     def start(
         self, name: str, parent: Mapping[str, str], begin: int | None, kind: Kind, attributes: Mapping[str, str | int] | None
     ) -> Span:
-        """A span whose parent is what ``parent`` stands for, or names."""
+        """A span whose parent is that of ``parent``, a carrier or metadata."""
         context = parent.context if isinstance(parent, _SpanCarrier) else self.propagator.extract(parent, Context(), _ACCESS)
         return _RecordedSpan(self.tracer.start_span(name, context, _KINDS[kind], attributes, start_time=begin), context, self)
 
@@ -109,13 +115,16 @@ class _RecordedSpan(Span):
 def _propagator() -> Any:
     try:
         from opentelemetry.propagate import get_global_textmap
-    except ValueError as error:  # raised while it is imported: it reads its variable then
+    except ValueError as error:  # raised by the import, which reads the variable
         raise TracingError(f"OTEL_PROPAGATORS={os.environ.get('OTEL_PROPAGATORS')}: {error}") from None
     return get_global_textmap()
 
 
 def _resource(service: str) -> Resource:
-    """What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say; ``service`` in place of the library's own default name."""
+    """The resource by OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
+
+    ``service`` replaces the library's default name.
+    """
     resource = Resource.create()
     unnamed = str(resource.attributes[SERVICE_NAME]).startswith("unknown_service")
     return resource.merge(Resource({SERVICE_NAME: service})) if unnamed else resource
@@ -134,7 +143,7 @@ def _unknown(name: str) -> str:
 
 
 def _otlp() -> tuple[str, str]:
-    """The entry point of the protocol that is asked for, and what to say where it is missing."""
+    """The entry point of the configured protocol, and the message where it is not installed."""
     variable = next((name for name in _PROTOCOL_VARIABLES if os.environ.get(name)), _PROTOCOL_VARIABLES[-1])
     protocol = os.environ.get(variable, "").strip().lower() or "http/protobuf"
     if protocol not in _PROTOCOLS:

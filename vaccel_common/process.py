@@ -1,4 +1,4 @@
-"""What a process does as one of a container: it ends on SIGTERM, and as process 1 it reaps orphans."""
+"""A process in a container: it ends on SIGTERM, and as process 1 it reaps orphans."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from types import FrameType
 def end_on_sigterm() -> None:
     """Until a server handles the signal itself, SIGTERM ends the process with exit code 0.
 
-    As process 1 of a container it would be ignored otherwise: the kernel has no default action there.
+    As process 1 of a container it would be ignored otherwise: the kernel has no default action
+    there.
     """
     signal.signal(signal.SIGTERM, _end)
 
 
 def reap_children() -> None:
-    """Reaps every child that has ended. Process 1 is the parent of every orphan of its container."""
+    """Reaps every child that has ended.
+
+    Process 1 is the parent of every orphan of its container.
+    """
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -1,27 +1,31 @@
-"""W3C Trace Context (levels 1 and 2): what of a request's ``traceparent`` and ``tracestate`` is valid. No OpenTelemetry, no I/O."""
+"""W3C Trace Context (levels 1 and 2): validates ``traceparent`` and ``tracestate``.
+
+No OpenTelemetry, no I/O.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-#: Version 00 ends after the flags; a later one may go on behind a dash. Version ff and ids of zeros are invalid. A comma would be a
-#: second header, joined.
+#: Version 00 ends after the flags; a later one may continue after a dash. Version ff and ids of
+#: zeros are invalid. A comma is invalid: it separates joined headers.
 _TRACEPARENT = re.compile(
     r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-+\--~]{0,456})?"
 )
-#: ``key=value``: the key as level 2 has it, of which level 1's are some; up to 256 printable characters, the last not a space.
+#: ``key=value``: the key by level 2, which includes level 1's; up to 256 printable characters, of
+#: which the last is not a space.
 _MEMBER = re.compile(r"[a-z0-9][a-z0-9_*/@-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]")
-#: What every participant passes on; more may be dropped.
-_MOST_CHARACTERS, _MOST_MEMBERS = 512, 32
-#: Names that gRPC takes for metadata whose values are text. What it does not take fails the whole call.
+#: What every participant must pass on; more may be dropped.
+_MAX_CHARACTERS, _MAX_MEMBERS = 512, 32
+#: Names that gRPC accepts for metadata with text values. Any other name would fail the call.
 _NAME = re.compile(r"(?!grpc-)[a-z0-9_.-]{1,256}(?<!-bin)")
-#: Characters of all values together: gRPC's servers may refuse more than 8 KiB of metadata.
-_MOST_METADATA = 4096
+#: Characters of all values together: gRPC servers may refuse more than 8 KiB of metadata.
+_MAX_METADATA = 4096
 
 
 def validated(traceparent: str | None, tracestate: str | None) -> dict[str, str]:
-    """The two fields as they may be passed on; empty where ``traceparent`` is not valid, without an invalid ``tracestate``."""
+    """The valid ones of the two fields; empty where ``traceparent`` is invalid."""
     if not traceparent:
         return {}
     parent = traceparent.strip(" \t")
@@ -35,21 +39,23 @@ def _state(text: str) -> str:
     members = [member for part in text.split(",") if (member := part.strip(" \t"))]
     keys = {member.partition("=")[0] for member in members}
     state = ",".join(members)
-    if len(state) > _MOST_CHARACTERS or len(members) > _MOST_MEMBERS or len(keys) < len(members):
+    if len(state) > _MAX_CHARACTERS or len(members) > _MAX_MEMBERS or len(keys) < len(members):
         return ""
     return state if all(_MEMBER.fullmatch(member) for member in members) else ""
 
 
 def add(metadata: dict[str, str], name: str, value: str) -> None:
-    """Adds a field that HTTP and gRPC can carry: a name in small letters, a value of printable ASCII. Leaves out any other, and
-    what would make the whole too large."""
+    """Adds a field, unless HTTP or gRPC could not carry it or the metadata would be too large.
+
+    A valid field has a lower-case name and a value of printable ASCII.
+    """
     size = sum(map(len, metadata.values())) + len(value)
-    if size <= _MOST_METADATA and value.isascii() and value.isprintable() and _NAME.fullmatch(name):
+    if size <= _MAX_METADATA and value.isascii() and value.isprintable() and _NAME.fullmatch(name):
         metadata[name] = value
 
 
 def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Metadata as a mapping; values of the same name are joined by commas in their order, as those of HTTP headers are."""
+    """Metadata as a mapping. Values of the same name are joined by commas, as in HTTP headers."""
     values: dict[str, str] = {}
     for name, value in pairs:
         values[name] = f"{values[name]},{value}" if name in values else value

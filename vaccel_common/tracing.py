@@ -1,8 +1,9 @@
-"""Spans, by OpenTelemetry's library where they are asked for, and the trace context that a request brings. Where no spans are asked
-for, nothing is imported, and a valid ``traceparent`` is passed on as it came.
+"""Spans, and the trace context of requests.
 
-Spans are recorded where OTEL_TRACES_EXPORTER names an exporter, or where OTEL_EXPORTER_OTLP_ENDPOINT or
-OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set; never where OTEL_SDK_DISABLED is true. The library reads its other variables by itself.
+Spans are recorded by OpenTelemetry's library where OTEL_TRACES_EXPORTER names an exporter, or where
+OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set; never where
+OTEL_SDK_DISABLED is true. The library reads its other variables itself. Where no spans are
+recorded, the library is not imported, and a valid ``traceparent`` is passed on unchanged.
 """
 
 from __future__ import annotations
@@ -24,34 +25,40 @@ Kind = Literal["internal", "server", "client"]
 
 
 class TracingError(ValueError):
-    """Tracing is asked for and cannot be had; the message names the variable and what would be right."""
+    """Tracing is enabled and cannot work; the message names the variable and its valid values."""
 
 
 class Span:
-    """A span that is not recorded. A context manager that ends it, as failed where it is left by an exception."""
+    """A span that is not recorded.
+
+    As a context manager it ends itself, as failed after an exception.
+    """
 
     @property
     def trace_id(self) -> str:
-        """32 hexadecimal digits; empty where it is not recorded."""
+        """32 hexadecimal digits; empty if the span is not recorded."""
         return ""
 
     @property
     def span_id(self) -> str:
-        """16 hexadecimal digits; empty where it is not recorded."""
+        """16 hexadecimal digits; empty if the span is not recorded."""
         return ""
 
     def carried(self) -> Mapping[str, str] | None:
-        """The metadata that makes it the parent of what receives it; None where it is not recorded."""
+        """The metadata that makes the span its receiver's parent; None if it is not recorded."""
         return None
 
     def set(self, name: str, value: str | float) -> None:
         """Adds an attribute."""
 
     def end(self, end: int | None = None) -> None:
-        """Ends it, now or at ``end`` (nanoseconds of the epoch)."""
+        """Ends the span, now or at ``end`` (nanoseconds of the epoch)."""
 
     def fail(self, message: str, kind: str | None = None) -> None:
-        """Marks it as failed; ``kind`` is its ``error.type``: a status code, or an exception's class."""
+        """Marks the span as failed.
+
+        ``kind``: its ``error.type``, a status code or an exception's class.
+        """
 
     def __enter__(self) -> Span:
         return self
@@ -63,16 +70,19 @@ class Span:
 
 
 _library: Library | None = None
-#: Whether OTEL_PROPAGATORS lets ``traceparent`` through where nothing is recorded.
+#: Whether OTEL_PROPAGATORS allows to pass ``traceparent`` on where no spans are recorded.
 _passes = True
 NOTHING = Span()
 
 
 def configure(service: str) -> None:
-    """Turns spans on where the environment asks for them, as ``service`` unless it names another. Raises `TracingError`."""
+    """Turns spans on where the environment enables them. Raises `TracingError`.
+
+    ``service``: the name of the service, unless the environment has another.
+    """
     global _library, _passes
     _passes = "tracecontext" in _names("OTEL_PROPAGATORS", "tracecontext")
-    wanted, exporters = _wanted()
+    variable, exporters = _enabled_by()
     if not exporters or _library is not None:
         return
     try:
@@ -80,11 +90,11 @@ def configure(service: str) -> None:
 
         _library = Library(service, exporters)
     except ImportError:
-        raise TracingError(f"{wanted} is set, and OpenTelemetry is not installed: {_INSTALL}") from None
+        raise TracingError(f"{variable} is set, and OpenTelemetry is not installed: {_INSTALL}") from None
 
 
-def _wanted() -> tuple[str, list[str]]:
-    """The variable that asks for spans, and the exporters that it means."""
+def _enabled_by() -> tuple[str, list[str]]:
+    """The variable that enables spans, and its exporters."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return "", []
     if names := _names(_EXPORTERS):
@@ -103,15 +113,19 @@ def on() -> bool:
 
 
 def context(traceparent: str | None, tracestate: str | None = None) -> dict[str, str]:
-    """The trace that these two belong to, as it may be passed on; an invalid ``traceparent`` is dropped with its ``tracestate``.
+    """The trace context of two headers; empty where ``traceparent`` is invalid.
 
-    Several of a kind are joined by commas: several of ``tracestate`` are one list, several of ``traceparent`` are invalid.
+    Repeated headers are joined by commas: several of ``tracestate`` are one list, several of
+    ``traceparent`` are invalid.
     """
     return tracecontext.validated(traceparent, tracestate) if traceparent and _passes else {}
 
 
 def received(get: Callable[[str], str | None]) -> dict[str, str]:
-    """The trace that a request belongs to, by its headers or metadata: ``get`` tells each by its name in small letters."""
+    """The trace context of a request.
+
+    ``get`` returns a header or metadata by its lower-case name.
+    """
     trace = context(get("traceparent"), get("tracestate"))
     for name in _library.fields if _library else ():
         if value := get(name):
@@ -128,21 +142,26 @@ def start(
     kind: Kind = "internal",
     attributes: Mapping[str, str | int] | None = None,
 ) -> Span:
-    """A span that begins now, or at ``begin`` (nanoseconds of the epoch); ``parent`` is what `received` or `child_of` gave."""
+    """Starts a span, now or at ``begin`` (nanoseconds of the epoch).
+
+    ``parent``: a result of `received` or `child_of`.
+    """
     if _library is None:
         return NOTHING
-    # One that is empty may still stand for a parent in this process, where no propagator is to name it.
+    # Not by truth: an empty mapping may refer to a parent in this process that no propagator names.
     return _library.start(name, {} if parent is None else parent, begin, "server" if server else kind, attributes)
 
 
 def child_of(span: Span, trace: Mapping[str, str] | None) -> Mapping[str, str]:
-    """The metadata with the span as parent; ``trace`` as it is where the span is not recorded."""
-    here = span.carried()
-    return (trace or {}) if here is None else here
+    """The metadata with the span as parent; ``trace`` unchanged if the span is not recorded."""
+    carried = span.carried()
+    return (trace or {}) if carried is None else carried
 
 
 def ids(span: Span, trace: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a log line: ``trace_id`` of a traced request, and ``span_id`` where its span is recorded."""
+    """The ``trace_id`` of a traced request for log lines, and the ``span_id`` if its span is
+    recorded.
+    """
     if span.trace_id:
         return {"trace_id": span.trace_id, "span_id": span.span_id}
     parent = trace.get("traceparent")
@@ -150,6 +169,6 @@ def ids(span: Span, trace: Mapping[str, str]) -> dict[str, str]:
 
 
 def shutdown() -> None:
-    """Sends what is left."""
+    """Exports the remaining spans."""
     if _library:
         _library.provider.shutdown()
