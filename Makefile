@@ -6,7 +6,6 @@ TORCH_INDEX ?=
 PORT ?= 8080
 
 PIP = .venv/bin/python -m pip --disable-pip-version-check
-PACKAGES = agent function vaccel_common vaccel_rpc export training models knative tests benchmarks loadkit scripts
 
 .DEFAULT_GOAL := help
 .PHONY: help run test e2e lint proto docs bench fuzz loadtest variants base-image images manifests charts e2e-containers parliament version clean

@@ -47,9 +47,9 @@ def compare(logits: Tensor, exact: Tensor, labels: Tensor) -> dict[str, Any]:
     }
 
 
-def agreement(one: Tensor, other: Tensor) -> float:
+def agreement(first: Tensor, second: Tensor) -> float:
     """The share of texts with the same class in both, to four digits."""
-    return round(float((one == other).float().mean()), 4)
+    return round(float((first == second).float().mean()), 4)
 
 
 def _macro_f1(best: Tensor, labels: Tensor, classes: int) -> float:

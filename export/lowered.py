@@ -85,8 +85,8 @@ def to_int8(model: nn.Module, bounds: dict[str, Range]) -> nn.Module:
     """A copy of ``model`` with an `Int8Linear` in place of each linear layer except the last."""
     lowered = copy.deepcopy(model)
     for name, layer in _linear(lowered).items():
-        parent, _, own = name.rpartition(".")
-        setattr(lowered.get_submodule(parent), own, Int8Linear(layer, bounds[name]))
+        parent, _, attribute = name.rpartition(".")
+        setattr(lowered.get_submodule(parent), attribute, Int8Linear(layer, bounds[name]))
     return lowered
 
 

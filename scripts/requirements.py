@@ -58,8 +58,8 @@ def read(file: Path) -> dict[str, Any]:
 
 def main(names: str, folder: str) -> None:
     """Writes requirements.txt and alone.txt into the folder."""
-    wanted = [name for name in names.split(",") if name]
-    files = zip(("requirements.txt", "alone.txt"), split(requirements(read(Path("pyproject.toml")), wanted)), strict=True)
+    chosen = [name for name in names.split(",") if name]
+    files = zip(("requirements.txt", "alone.txt"), split(requirements(read(Path("pyproject.toml")), chosen)), strict=True)
     for file, lines in files:
         (Path(folder) / file).write_text("".join(f"{line}\n" for line in lines))
 

@@ -88,13 +88,13 @@ def fit_prior(logits: Tensor, examples: Encoded, weight_power: float) -> Tensor:
     and macro F1 are applied.
     """
     counts = torch.bincount(_labels(examples), minlength=len(LABELS)).float()
-    whole = weight_power * (counts / counts.sum()).log()
+    correction = weight_power * (counts / counts.sum()).log()
 
     def value(tenths: int) -> float:
-        figures = _report(logits + whole * tenths / 10, examples)
+        figures = _report(logits + correction * tenths / 10, examples)
         return float(figures["accuracy"] + figures["macro_f1"])
 
-    return whole * max(range(11), key=value) / 10
+    return correction * max(range(11), key=value) / 10
 
 
 def calibrate(model: MeanPoolClassifier, tune: Encoded, weight_power: float) -> dict[str, Any]:
