@@ -26,42 +26,68 @@ class LoadTestConfig:
     """What is sent, by whom, in which shape, and when the test has failed."""
 
     texts: str | None = option(
-        Text("FILE"), help="The texts to send: a file with one on each line, or a .csv with a column 'tweet'.",
-        shown="500 mild texts of 39 tokens on average", choose="Texts as long as those of your users: length decides the load.",
-    )  # fmt: skip
-    labels: str = option(Text("LABEL,..."), ",".join(LABELS), help="The model's labels, in their order.")
+        Text("FILE"),
+        help="The texts to send: a file with one on each line, or a .csv with a column 'tweet'.",
+        shown="500 mild texts of 39 tokens on average",
+        choose="Texts as long as those of your users: length decides the load.",
+    )
+    labels: str = option(
+        Text("LABEL,..."), ",".join(LABELS), help="The model's labels, in their order.", choose="Those of a model of your own."
+    )
     model: str = option(Text("NAME"), "tweets", help="The model's name in the routes of the Open Inference Protocol.")
     think: float = option(
-        seconds(minimum=0), 1.0, help="The time that a SingleTexts user thinks between two texts, on average.",
+        seconds(minimum=0),
+        1.0,
+        help="The time that a SingleTexts user thinks between two texts, on average.",
         choose="0 loads the function as much as the users can.",
-    )  # fmt: skip
+    )
     max_body: int = option(
-        Integer(1, placeholder="BYTES"), 1 << 20, help="The function's MAX_BODY, which Misbehaving exceeds by one byte."
+        Integer(1, placeholder="BYTES"),
+        1 << 20,
+        help="The function's MAX_BODY, which Misbehaving exceeds by one byte.",
+        choose="As the function is configured.",
     )
     rpc_address: str | None = option(
-        Text("ADDR"), help="The agent for RawRpc users: unix:///PATH or tcp://HOST:PORT.", shown="no RawRpc users"
+        Text("ADDR"),
+        help="The agent for RawRpc users: unix:///PATH or tcp://HOST:PORT.",
+        choose="An address that the load generator can reach.",
+        shown="no RawRpc users",
     )
     tokenizer: str = option(
-        Text("FILE"), _TOKENIZER, variables=("TOKENIZER",), help="The model file or tokenizer file, for RawRpc users.",
+        Text("FILE"),
+        _TOKENIZER,
+        variables=("TOKENIZER",),
+        help="The model file or tokenizer file, for RawRpc users.",
         shown="models/tweets.pt",
-    )  # fmt: skip
+    )
     shape: str = option(
-        Choice((NO_SHAPE, *SHAPES)), NO_SHAPE, help="How users come and go.",
+        Choice((NO_SHAPE, *SHAPES)),
+        NO_SHAPE,
+        help="How users come and go.",
         choose="steady for a figure, step for the capacity, spike and bursts for scaling.",
-    )  # fmt: skip
+    )
     steps: int = option(Integer(1, 1000), LoadShape.steps, help="The number of steps of --shape step.")
-    burst_seconds: float = option(seconds(), LoadShape.burst, help="How long one burst of --shape bursts lasts.")
+    burst_seconds: float = option(
+        seconds(), LoadShape.burst, help="How long one burst of --shape bursts lasts.", choose="Longer than a cold start."
+    )
     gap_seconds: float = option(
-        seconds(), LoadShape.gap, help="How long --shape bursts pauses between bursts.",
+        seconds(),
+        LoadShape.gap,
+        help="How long --shape bursts pauses between bursts.",
         choose="Longer than scaling to zero takes, so that each burst begins with a cold start.",
-    )  # fmt: skip
+    )
     max_fail_ratio: float = option(
-        _RATIO, PassCriteria.fail_ratio, help="The share of requests that may fail; more is exit code 1."
+        _RATIO,
+        PassCriteria.fail_ratio,
+        help="The share of requests that may fail; more is exit code 1.",
+        choose="0 for a steady load; more where refusals are expected.",
     )
     max_p95_ms: float | None = option(
         _MILLISECONDS, help="The limit of the 95th percentile of response times; more is exit code 1.", shown="no limit"
     )
     max_p99_ms: float | None = option(
-        _MILLISECONDS, help="The limit of the 99th percentile of response times; more is exit code 1.", shown="no limit",
+        _MILLISECONDS,
+        help="The limit of the 99th percentile of response times; more is exit code 1.",
+        shown="no limit",
         choose="What users accept, measured on a machine that the load generator does not share.",
-    )  # fmt: skip
+    )

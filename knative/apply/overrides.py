@@ -34,22 +34,35 @@ def _model(text: str) -> str:
 class Overrides:
     """The options of ``deploy`` that change its files' objects; None leaves what the files say."""
 
-    image: str | None = option(Text("IMAGE"), help="The function's image.", shown="as in the files")
-    agent_image: str | None = option(Text("IMAGE"), help="The agent's image.", shown="as in the files")
+    image: str | None = option(
+        Text("IMAGE"), help="The function's image.", choose="A digest or an immutable tag.", shown="as in the files"
+    )
+    agent_image: str | None = option(
+        Text("IMAGE"), help="The agent's image.", choose="A digest or an immutable tag.", shown="as in the files"
+    )
     address: str | None = option(
-        Parsed(_addresses, "ADDR[,ADDR]", "agent addresses"), help="The addresses of the function's agent (VACCEL_RPC_ADDRESS).",
+        Parsed(_addresses, "ADDR[,ADDR]", "agent addresses"),
+        help="The addresses of the function's agent (VACCEL_RPC_ADDRESS).",
+        choose="Several, separated by commas, are tried in turn.",
         shown="as in the files",
-    )  # fmt: skip
+    )
     model: str | None = option(
-        Parsed(_model, "sha256:HEX|NAME", "a name or a sha256"), help="The function's model, from the agent's store (MODEL).",
-        choose="The sha256 names one file and no other.", shown="as in the files",
-    )  # fmt: skip
-    min_scale: int | None = option(
-        Integer(0), help="Pods of the function that are always kept.", choose="0 scales to zero; 1 avoids cold starts.",
+        Parsed(_model, "sha256:HEX|NAME", "a name or a sha256"),
+        help="The function's model, from the agent's store (MODEL).",
+        choose="The sha256 names one file and no other.",
         shown="as in the files",
-    )  # fmt: skip
+    )
+    min_scale: int | None = option(
+        Integer(0),
+        help="Pods of the function that are always kept.",
+        choose="0 scales to zero; 1 avoids cold starts.",
+        shown="as in the files",
+    )
     max_scale: int | None = option(
-        Integer(0), help="The largest number of the function's pods; 0 sets no limit.", shown="as in the files"
+        Integer(0),
+        help="The largest number of the function's pods; 0 sets no limit.",
+        choose="As many as the agents can keep busy.",
+        shown="as in the files",
     )
 
     def __post_init__(self) -> None:

@@ -21,20 +21,30 @@ class ClusterConfig:
     """
 
     namespace: str | None = option(
-        Text("NAME"), flags=("-n", "--namespace"), help="The namespace of the objects.",
+        Text("NAME"),
+        flags=("-n", "--namespace"),
+        help="The namespace of the objects.",
         shown="the kubeconfig context's, or the pod's own",
-    )  # fmt: skip
+    )
     kubeconfig: str | None = option(
-        Text("FILE"), help="The kubeconfig: which cluster, and with whose rights.",
+        Text("FILE"),
+        help="The kubeconfig: which cluster, and with whose rights.",
         shown="KUBECONFIG, ~/.kube/config; in a pod its service account",
-    )  # fmt: skip
+    )
     context: str | None = option(Text("NAME"), help="A context of the kubeconfig.", shown="the current one")
     as_json: bool = option(
-        Flag(), False, flags=("--json",), help="Print one JSON document to standard output, everything else to standard error.",
+        Flag(),
+        False,
+        flags=("--json",),
+        help="Print one JSON document to standard output, everything else to standard error.",
         choose="For programs: the document is complete where the command fails too.",
-    )  # fmt: skip
+    )
     verbose: bool = option(
-        Flag(), False, flags=("-v", "--verbose"), help="Also report what was skipped, such as a check for lack of a right."
+        Flag(),
+        False,
+        flags=("-v", "--verbose"),
+        help="Also report what was skipped, such as a check for lack of a right.",
+        choose="When a result is unexpected.",
     )
 
 
@@ -47,6 +57,8 @@ class FilesConfig:
         (),
         flags=("-f", "--file"),
         help="A YAML file with objects to use instead of knative/manifests; repeatable.",
+        choose="For objects of your own, such as a chart's output.",
+        shown="knative/manifests",
     )
 
 
@@ -55,18 +67,30 @@ class WaitConfig:
     """How long ``deploy`` and ``undeploy`` wait, and how often they look."""
 
     timeout: float = option(
-        seconds(minimum=0), 300.0, help="How long to wait until every object is ready, or gone.",
+        seconds(minimum=0),
+        300.0,
+        help="How long to wait until every object is ready, or gone.",
         choose="More where large images are pulled.",
-    )  # fmt: skip
-    no_wait: bool = option(Flag(), False, help="Do not wait.")
-    poll_s: float = option(seconds(), 1.0, help="The time between two looks at the cluster.")
+    )
+    no_wait: bool = option(Flag(), False, help="Do not wait.", choose="In a pipeline that checks readiness later.")
+    poll_s: float = option(
+        seconds(),
+        1.0,
+        help="The time between two looks at the cluster.",
+        choose="Less reports changes sooner and loads the API server more.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeployConfig:
     """What ``deploy`` does besides what its files and overrides say."""
 
-    dry_run: bool = option(Flag(), False, help="Have the cluster validate everything and change nothing.")
+    dry_run: bool = option(
+        Flag(),
+        False,
+        help="Have the cluster validate everything and change nothing.",
+        choose="Before the first deployment to a cluster.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,13 @@
-"""The click commands of ``python -m knative``: their options come from the settings classes, their
-work from `commands`.
+"""The click commands of ``python -m knative``.
+
+Their options come from the settings classes of `COMMANDS`, their work is in `knative.cli.commands`.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -16,13 +17,33 @@ from knative.verify.config import VerifyConfig
 from vaccel_common.commandline import options
 from vaccel_common.options import ConfigError, declared
 
-_SETTINGS = {"show_default": True, "max_content_width": 120, "help_option_names": ["-h", "--help"]}
+#: Command -> the settings classes that declare its options, besides `ClusterConfig`, which every command has.
+COMMANDS: dict[str, tuple[type[Any], ...]] = {
+    "deploy": (FilesConfig, Overrides, DeployConfig, WaitConfig),
+    "status": (StatusConfig,),
+    "verify": (VerifyConfig,),
+    "undeploy": (FilesConfig, UndeployConfig, WaitConfig),
+}
+_CONTEXT = {"show_default": True, "max_content_width": 120, "help_option_names": ["-h", "--help"]}
 _PART = click.argument("part", type=click.Choice(["agent", "function", "all"]), default="all")
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 # What a command needs is imported when it runs, so that --help appears at once.
 
 
-@click.group(context_settings=_SETTINGS)
+def _options_of(name: str) -> Callable[[_Command], _Command]:
+    """Gives a command the options of its settings classes, in their order."""
+
+    def decorate(command: _Command) -> _Command:
+        for settings in reversed((*COMMANDS[name], ClusterConfig)):
+            command = options(settings)(command)
+        return command
+
+    return decorate
+
+
+@click.group(context_settings=_CONTEXT)
 def main() -> None:
     """Deploys the agents and the function to Knative, shows their state, and verifies that they do
     what they promise.
@@ -33,11 +54,7 @@ def main() -> None:
 
 @main.command()
 @_PART
-@options(FilesConfig)
-@options(Overrides)
-@options(DeployConfig)
-@options(WaitConfig)
-@options(ClusterConfig)
+@_options_of("deploy")
 def deploy(part: str, **values: Any) -> None:
     """Applies the objects of PART (agent, function or all), and waits until they are ready.
 
@@ -46,24 +63,22 @@ def deploy(part: str, **values: Any) -> None:
     """
     from knative.cli import commands
 
-    _run(commands.deploy, values, FilesConfig, Overrides, DeployConfig, WaitConfig, part=part)
+    _run(commands.deploy, "deploy", values, part=part)
 
 
 @main.command()
-@options(StatusConfig)
-@options(ClusterConfig)
+@_options_of("status")
 def status(**values: Any) -> None:
     """Shows the agents of each node with their models, and the functions with their revisions,
     scale and last cold start.
     """
     from knative.cli import commands
 
-    _run(commands.status, values, StatusConfig)
+    _run(commands.status, "status", values)
 
 
 @main.command()
-@options(VerifyConfig)
-@options(ClusterConfig)
+@_options_of("verify")
 def verify(**values: Any) -> None:
     """Sends real requests through the ingress and observes the cluster meanwhile.
 
@@ -73,15 +88,12 @@ def verify(**values: Any) -> None:
     """
     from knative.cli import commands
 
-    _run(commands.verify, values, VerifyConfig)
+    _run(commands.verify, "verify", values)
 
 
 @main.command()
 @_PART
-@options(FilesConfig)
-@options(UndeployConfig)
-@options(WaitConfig)
-@options(ClusterConfig)
+@_options_of("undeploy")
 def undeploy(part: str, **values: Any) -> None:
     """Deletes what deploy has applied of PART (agent, function or all).
 
@@ -91,11 +103,11 @@ def undeploy(part: str, **values: Any) -> None:
 
     if not values["yes"] and not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask for confirmation on: give --yes")
-    _run(commands.undeploy, values, FilesConfig, UndeployConfig, WaitConfig, part=part)
+    _run(commands.undeploy, "undeploy", values, part=part)
 
 
-def _run(command: Callable[..., None], values: dict[str, Any], *settings: type[Any], **arguments: Any) -> None:
-    """Runs a function of `commands` with its settings.
+def _run(function: Callable[..., None], name: str, values: dict[str, Any], **arguments: Any) -> None:
+    """Runs a function of `knative.cli.commands` with its settings.
 
     Its document goes to standard output, its error to standard error.
     """
@@ -107,7 +119,7 @@ def _run(command: Callable[..., None], values: dict[str, Any], *settings: type[A
     output = Output(as_json=cluster.as_json, verbose=cluster.verbose)
     session = CommandSession(output, cluster.kubeconfig, cluster.context, cluster.namespace)
     try:
-        command(session, *(_build(kind, values) for kind in settings), **arguments)
+        function(session, *(_build(settings, values) for settings in COMMANDS[name]), **arguments)
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     except KnativeError as error:
@@ -118,5 +130,5 @@ def _run(command: Callable[..., None], values: dict[str, Any], *settings: type[A
 
 
 def _build(settings: type[Any], values: dict[str, Any]) -> Any:
-    """An instance of a settings class from those of the values that are its fields'."""
+    """An instance of a settings class, from the values of its own options."""
     return settings(**{option.name: values[option.name] for option in declared(settings)})

@@ -20,40 +20,80 @@ def _labels(text: str) -> tuple[str, ...]:
 class VerifyConfig:
     """What is checked, and against which limits; times in seconds."""
 
-    url: str | None = option(URL, help="The function's URL.", shown="the Knative Service's own")
+    url: str | None = option(
+        URL, help="The function's URL.", choose="Needed without access to the cluster.", shown="the Knative Service's own"
+    )
     ingress: tuple[str, int | None] | None = option(
-        HOST, flags=("--ingress", "--ingress-host"), help="Connect to this address and send the URL's Host.",
+        HOST,
+        flags=("--ingress", "--ingress-host"),
+        help="Connect to this address and send the URL's Host.",
+        shown="the URL's host",
         choose="Needed where the URL's name does not resolve to the ingress.",
-    )  # fmt: skip
+    )
     resolve: tuple[tuple[str, int, str], ...] = option(
         Many(RESOLVE), (), help="Connect to ADDR for HOST:PORT, as curl does; repeatable."
     )
-    ca: Path | None = option(PathTo(existing=True), help="A PEM file with the CA that signed an https URL's certificate.")
+    ca: Path | None = option(
+        PathTo(existing=True),
+        help="A PEM file with the CA that signed an https URL's certificate.",
+        choose="For a private CA.",
+        shown="the CAs that Python's ssl trusts",
+    )
     service: str = option(Text("NAME"), "vaccel-function", help="The function's Knative Service, whose pods are counted.")
     baseline_url: str | None = option(
-        URL, help="The URL of a hello-world Knative Service in the namespace, to compare cold starts with.", shown="no comparison"
+        URL,
+        help="The URL of a hello-world Knative Service in the namespace, to compare cold starts with.",
+        choose="The platform's share of a cold start is then known.",
+        shown="no comparison",
     )
     max_extra_s: float | None = option(
-        Number(placeholder="SECONDS"), help="How much longer than the baseline's the median cold start may take.",
-        shown="the difference is only reported", choose="What users notice: 0.3 is a good start. Needs --baseline-url.",
-    )  # fmt: skip
+        Number(placeholder="SECONDS"),
+        help="How much longer than the baseline's the median cold start may take.",
+        shown="the difference is only reported",
+        choose="What users notice: 0.3 is a good start. Needs --baseline-url.",
+    )
     cold_starts: int = option(
         Integer(0), 3, help="Rounds of scaling to zero and then one request.", choose="More give a steadier median."
     )
-    burst: int = option(Integer(0), 8, help="Requests sent at the same time to a function at zero; 0 skips the check.")
+    burst: int = option(
+        Integer(0),
+        8,
+        help="Requests sent at the same time to a function at zero; 0 skips the check.",
+        choose="What arrives at once in practice.",
+    )
     idle_timeout: float = option(
-        seconds(minimum=0), 180.0, help="How long scaling to zero may take.",
+        seconds(minimum=0),
+        180.0,
+        help="How long scaling to zero may take.",
         choose="More than the cluster's stable-window (60) plus scale-to-zero-grace-period (30).",
-    )  # fmt: skip
-    request_timeout: float = option(seconds(), 60.0, help="How long one response may take, a cold start included.")
+    )
+    request_timeout: float = option(
+        seconds(),
+        60.0,
+        help="How long one response may take, a cold start included.",
+        choose="More where a cold start pulls the image.",
+    )
     texts: tuple[str, ...] = option(
-        Many(Text()), TEXTS, flags=("--text",), help="A text to classify; repeatable.", shown="three mild sentences"
+        Many(Text()),
+        TEXTS,
+        flags=("--text",),
+        help="A text to classify; repeatable.",
+        choose="Texts of your users, for a model of your own.",
+        shown="three mild sentences",
     )
     labels: tuple[str, ...] = option(
-        Parsed(_labels, "LABEL,...", "labels separated by commas", ",".join), LABELS, help="The labels that answers must have."
+        Parsed(_labels, "LABEL,...", "labels separated by commas", ",".join),
+        LABELS,
+        help="The labels that answers must have.",
+        choose="Those of a model of your own, in any order.",
     )
     agent_selector: str = option(Text("LABELS"), SELECTOR, help="The label selector of the agents' pods.")
-    poll_s: float = option(seconds(), 1.0, help="The time between two looks at the cluster.")
+    poll_s: float = option(
+        seconds(),
+        1.0,
+        help="The time between two looks at the cluster.",
+        choose="Less reports changes sooner and loads the API server more.",
+    )
 
     def __post_init__(self) -> None:
         """Raises `ConfigError` for a combination that cannot be checked."""
