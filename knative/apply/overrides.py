@@ -18,9 +18,10 @@ _AGENT_KINDS = ("DaemonSet", "Deployment", "StatefulSet")
 _SCALE = {"min_scale": "autoscaling.knative.dev/min-scale", "max_scale": "autoscaling.knative.dev/max-scale"}
 
 
-def _addresses(text: str) -> str:
-    for address in text.split(","):
-        parse(address)
+def _address(text: str) -> str:
+    if "," in text:
+        raise ValueError("one address is needed; the function does not support several agents")
+    parse(text)
     return text
 
 
@@ -41,9 +42,9 @@ class Overrides:
         Text("IMAGE"), help="The agent's image.", choose="A digest or an immutable tag.", shown="as in the files"
     )
     address: str | None = option(
-        Parsed(_addresses, "ADDR[,ADDR]", "agent addresses"),
-        help="The addresses of the function's agent (VACCEL_RPC_ADDRESS).",
-        choose="Several, separated by commas, are tried in turn.",
+        Parsed(_address, "ADDR", "an agent's address"),
+        help="The address of the function's agent (VACCEL_RPC_ADDRESS).",
+        choose="unix:// for a sidecar, tcp:// for a Service of agents.",
         shown="as in the files",
     )
     model: str | None = option(

@@ -178,11 +178,11 @@ def test_what_does_not_go_is_named(cluster: FakeCluster, config: Path) -> None:
 def test_overrides_reach_their_places() -> None:
     """The function's and the agent's containers, environment and annotations; the files' objects stay as they were."""
     objects = load(PARTS.values())
-    wanted = Overrides("f:2", "a:2", "tcp://agent:1,tcp://other:2", SHA, 1, 5)
+    wanted = Overrides("f:2", "a:2", "tcp://agent:1", SHA, 1, 5)
     made = {one["kind"]: one["spec"]["template"] for one in changed(objects, wanted) if "template" in one.get("spec", {})}
     function, agent = made["Service"], made["DaemonSet"]
     env = {one["name"]: one["value"] for one in function["spec"]["containers"][0]["env"]}
-    assert (env["VACCEL_RPC_ADDRESS"], env["MODEL"]) == ("tcp://agent:1,tcp://other:2", SHA)
+    assert (env["VACCEL_RPC_ADDRESS"], env["MODEL"]) == ("tcp://agent:1", SHA)
     assert (function["spec"]["containers"][0]["image"], agent["spec"]["containers"][0]["image"]) == ("f:2", "a:2")
     scale = {name: value for name, value in function["metadata"]["annotations"].items() if name.endswith("-scale")}
     assert scale == {"autoscaling.knative.dev/min-scale": "1", "autoscaling.knative.dev/max-scale": "5"}
@@ -201,6 +201,7 @@ def test_what_is_overridden_still_fits_the_schemas() -> None:
     ("options", "says"),
     [
         (("--address", "nowhere"), "'--address': 'nowhere': "),
+        (("--address", "tcp://a:1,tcp://b:2"), "one address is needed"),
         (("--model", "sha256:12"), "'--model': 'sha256:12': a NAME, or sha256: and 64"),
         (("--min-scale", "3", "--max-scale", "2"), "--min-scale 3 is more than --max-scale 2"),
         (("agent", "--image", "x"), "--image: this command deploys no function"),
