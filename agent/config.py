@@ -170,7 +170,7 @@ class AgentConfig:
 
     @property
     def upload_policy(self) -> Uploads:
-        """``uploads`` as given, else ``allow`` where only this machine can connect, ``known`` on a network address."""
+        """``uploads``, else ``known`` if clients may connect by a network, else ``allow``."""
         return self.uploads or ("allow" if all(address.is_unix for address in self.addresses) else "known")
 
     @property

@@ -1,4 +1,4 @@
-"""A click command's options, made from the settings class that declares them (`vaccel_common.options`)."""
+"""Derives a click command's options from a settings class (`vaccel_common.options`)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class KindType(click.ParamType[Any]):
         self._separator = kind.separator if isinstance(kind, Many) else None
 
     def split_envvar_value(self, rv: str) -> list[str]:
-        """A variable's text as the texts of several values."""
+        """The values in an environment variable's text."""
         return [part for part in rv.split(self._separator) if part]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Raises ``click.BadParameter`` with what would be right."""
+        """The value. Raises ``click.BadParameter``, which names the valid values."""
         if not isinstance(value, str):
             return value
         try:
@@ -36,9 +36,10 @@ class KindType(click.ParamType[Any]):
 
 
 def options(settings: type[Any], *, prefix: str = "") -> Callable[[Command], Command]:
-    """A decorator that gives a command every option of ``settings``, in order, as keyword arguments of the fields' names.
+    """A decorator that adds every option of ``settings`` to a command, in order.
 
-    ``prefix``: of the environment variables of those that name none.
+    The command gets keyword arguments with the fields' names. ``prefix``: see
+    `vaccel_common.options.declared`.
     """
 
     def decorate(command: Command) -> Command:
@@ -71,6 +72,6 @@ def _decorated(option: Option, command: Command) -> Command:
 
 
 def _help(option: Option) -> str:
-    # click shows the words of a choice in the placeholder's place.
+    # click shows the words of a choice as its placeholder.
     bounds = f"Takes {option.kind.needed}." if option.kind.bounded and not isinstance(option.kind, Choice) else ""
     return " ".join(filter(None, (option.help, option.choose, bounds)))

@@ -1,7 +1,8 @@
-"""Kinds of values that options take: read from text or from JSON, with bounds, and described for people and for OpenAPI.
+"""Kinds of option values: parsed from text or JSON, with bounds, and described for people and
+OpenAPI.
 
-A kind knows nothing of the option that it belongs to, nor where its text comes from. Every error is a ``ValueError`` whose message
-says what would be right.
+A kind does not know its option, nor where its text comes from. Every error is a ``ValueError``
+whose message says which values are valid.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ Word = TypeVar("Word", bound=str)
 
 
 class Kind(ABC, Generic[Value]):
-    """What values an option takes."""
+    """The valid values of an option, and how they are written."""
 
     @property
     @abstractmethod
     def needed(self) -> str:
-        """What is right, as the end of "... must be": ``a whole number from 1 to 1024``."""
+        """The valid values, as the end of "... must be": ``a whole number from 1 to 1024``."""
 
     @property
     def metavar(self) -> str:
@@ -37,10 +38,10 @@ class Kind(ABC, Generic[Value]):
 
     @abstractmethod
     def parse(self, text: str) -> Value:
-        """The value that a variable's or a command line's text means. Raises ``ValueError``."""
+        """The value of a variable's or command line's text. Raises ``ValueError``."""
 
     def check(self, value: Any) -> Value:
-        """The value that came as JSON. Raises ``ValueError``."""
+        """The value of a JSON value. Raises ``ValueError``."""
         if not isinstance(value, str):
             raise self.error()
         return self.parse(value)
@@ -54,7 +55,7 @@ class Kind(ABC, Generic[Value]):
         return {"type": "string"}
 
     def error(self) -> ValueError:
-        """The error that says what is right."""
+        """The error that names the valid values."""
         return ValueError(f"{self.needed} is needed")
 
 
@@ -67,7 +68,7 @@ class Text(Kind[str]):
 
     @property
     def metavar(self) -> str:
-        """As it was declared."""
+        """The declared placeholder."""
         return self.placeholder
 
     def parse(self, text: str) -> str:
@@ -77,19 +78,19 @@ class Text(Kind[str]):
 
 @dataclass(frozen=True)
 class Choice(Kind[Word]):
-    """One of some words."""
+    """One of several words."""
 
     words: tuple[Word, ...]
     bounded = True
 
     @property
     def needed(self) -> str:
-        """All words."""
+        """The list of words."""
         return f"one of {', '.join(self.words)}"
 
     @property
     def metavar(self) -> str:
-        """All words, as command lines show them."""
+        """The words, in the form of command lines."""
         return f"[{'|'.join(self.words)}]"
 
     def parse(self, text: str) -> Word:
@@ -112,17 +113,17 @@ class Flag(Kind[bool]):
 
     @property
     def metavar(self) -> str:
-        """Either digit."""
+        """The two digits."""
         return "0|1"
 
     def parse(self, text: str) -> bool:
-        """Also takes ``true`` and ``false``. Raises ``ValueError``."""
+        """Accepts ``true`` and ``false`` too. Raises ``ValueError``."""
         if text.lower() not in self._TEXTS:
             raise ValueError("1 or 0 is needed")
         return self._TEXTS[text.lower()]
 
     def check(self, value: Any) -> bool:
-        """JSON's own ``true`` and ``false`` alone. Raises ``ValueError``."""
+        """Accepts JSON's ``true`` and ``false`` alone. Raises ``ValueError``."""
         if not isinstance(value, bool):
             raise self.error()
         return value
@@ -138,7 +139,10 @@ class Flag(Kind[bool]):
 
 @dataclass(frozen=True)
 class Integer(Kind[int]):
-    """A whole number within bounds, both included; ``unit`` is what one of it stands for, such as bytes in a MiB."""
+    """A whole number within inclusive bounds.
+
+    ``unit``: what 1 means, such as the bytes of a MiB.
+    """
 
     minimum: int
     maximum: int | None = None
@@ -147,7 +151,7 @@ class Integer(Kind[int]):
 
     @property
     def needed(self) -> str:
-        """With the bounds."""
+        """The type of number and its bounds."""
         bounds = f", {self.minimum} or more" if self.maximum is None else f" from {self.minimum} to {self.maximum}"
         return f"a whole number{'' if self.unit == 1 else f' of {self.placeholder}'}{bounds}"
 
@@ -155,11 +159,11 @@ class Integer(Kind[int]):
 
     @property
     def metavar(self) -> str:
-        """As it was declared."""
+        """The declared placeholder."""
         return self.placeholder
 
     def parse(self, text: str) -> int:
-        """ASCII digits alone. Raises ``ValueError``."""
+        """Accepts ASCII digits alone. Raises ``ValueError``."""
         if not (text.isascii() and text.isdigit()) or len(text) > 20:
             raise self.error()
         return self.check(int(text))
@@ -173,7 +177,7 @@ class Integer(Kind[int]):
         return int(value) * self.unit
 
     def show(self, value: int) -> str:
-        """In the declared unit."""
+        """The number in the declared unit."""
         return str(value // self.unit)
 
     def schema(self) -> dict[str, Any]:
@@ -183,7 +187,10 @@ class Integer(Kind[int]):
 
 @dataclass(frozen=True)
 class Number(Kind[float]):
-    """A finite number: at least ``minimum`` or greater than ``above``, and at most ``maximum``; ``unit``: what one of it stands for."""
+    """A finite number: at least ``minimum`` or greater than ``above``, and at most ``maximum``.
+
+    ``unit``: what 1 means.
+    """
 
     minimum: float | None = None
     above: float | None = None
@@ -193,7 +200,7 @@ class Number(Kind[float]):
 
     @property
     def needed(self) -> str:
-        """With the bounds."""
+        """The type of number and its bounds."""
         bounds = [
             *([] if self.minimum is None else [f"at least {self.minimum:g}"]),
             *([] if self.above is None else [f"greater than {self.above:g}"]),
@@ -209,11 +216,11 @@ class Number(Kind[float]):
 
     @property
     def metavar(self) -> str:
-        """As it was declared."""
+        """The declared placeholder."""
         return self.placeholder
 
     def parse(self, text: str) -> float:
-        """What Python reads as a finite float. Raises ``ValueError``."""
+        """Accepts what Python parses as a finite float. Raises ``ValueError``."""
         try:
             value = float(text)
         except ValueError:
@@ -221,7 +228,7 @@ class Number(Kind[float]):
         return self.check(value)
 
     def check(self, value: Any) -> float:
-        """An integer may be larger than any float, and is finite. Raises ``ValueError``."""
+        """Accepts integers of any size, too. Raises ``ValueError``."""
         if not isinstance(value, int | float) or isinstance(value, bool) or not self._within(value):
             raise self.error()
         return value if self.unit == 1 else value * self.unit
@@ -236,7 +243,7 @@ class Number(Kind[float]):
         )
 
     def show(self, value: float) -> str:
-        """In the declared unit."""
+        """The number in the declared unit."""
         return f"{value / self.unit:g}"
 
     def schema(self) -> dict[str, Any]:
@@ -252,18 +259,18 @@ def seconds(minimum: float | None = None, maximum: float | None = None) -> Numbe
 
 @dataclass(frozen=True)
 class PathTo(Kind[Path]):
-    """A path; ``existing``: of a file that must be there."""
+    """A path. ``existing``: it must be that of a file."""
 
     existing: bool = False
     needed = "a path"
 
     @property
     def metavar(self) -> str:
-        """A file's or any path's."""
+        """The placeholder of a file or a path."""
         return "FILE" if self.existing else "PATH"
 
     def parse(self, text: str) -> Path:
-        """Raises ``ValueError`` where the file must be there and is not."""
+        """The path. Raises ``ValueError`` where the file must exist and does not."""
         if self.existing and not Path(text).is_file():
             raise ValueError("no such file")
         return Path(text)
@@ -271,7 +278,10 @@ class PathTo(Kind[Path]):
 
 @dataclass(frozen=True)
 class Parsed(Kind[Value]):
-    """What a function makes of a text; it raises ``ValueError`` with what would be right. ``written`` is its reverse."""
+    """A value that the function ``read`` parses; ``written`` is its inverse.
+
+    ``read`` raises ``ValueError`` with a message that names the valid values.
+    """
 
     read: Callable[[str], Value]
     placeholder: str
@@ -280,44 +290,48 @@ class Parsed(Kind[Value]):
 
     @property
     def needed(self) -> str:
-        """As it was declared."""
+        """The declared description."""
         return self.expected
 
     @property
     def metavar(self) -> str:
-        """As it was declared."""
+        """The declared placeholder."""
         return self.placeholder
 
     def parse(self, text: str) -> Value:
-        """Raises what the function raises."""
+        """The function's result. Raises what it raises."""
         return self.read(text)
 
     def show(self, value: Value) -> str:
-        """By the function's reverse."""
+        """The text by the inverse function."""
         return self.written(value)
 
 
 @dataclass(frozen=True)
 class Many(Kind[tuple[Value, ...]]):
-    """Values of one kind: a repeatable option of a command line; as one text, separated by ``separator`` (None: white space)."""
+    """Values of one kind.
+
+    On a command line the option is repeatable; in one text the values are separated by
+    ``separator`` (None: white space).
+    """
 
     each: Kind[Value]
     separator: str | None = ","
 
     @property
     def needed(self) -> str:
-        """Of each value."""
+        """That of each value."""
         return self.each.needed
 
     @property
     def metavar(self) -> str:
-        """Of each value."""
+        """That of each value."""
         return self.each.metavar
 
     def parse(self, text: str) -> tuple[Value, ...]:
-        """Blank parts are left out. Raises ``ValueError`` for the first wrong one."""
+        """The values; blank parts are ignored. Raises ``ValueError`` for the first invalid one."""
         return tuple(self.each.parse(part.strip()) for part in text.split(self.separator) if part.strip())
 
     def show(self, value: tuple[Value, ...]) -> str:
-        """Joined by the separator."""
+        """The values, joined by the separator."""
         return (self.separator or " ").join(self.each.show(part) for part in value)

@@ -1,13 +1,14 @@
-"""Options declared once: each is a field of a dataclass, and everything else is made from that field.
+"""Options, each declared once as a dataclass field, from which everything else is derived.
 
 A program's settings are a frozen dataclass whose fields are `option` s::
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
-        threads: int = option(Integer(1, 1024), 128, variables=("THREADS",), help="Requests answered at the same time.")
+        threads: int = option(Integer(1, 1024), 128, variables=("THREADS",), help="Workers.")
 
-`declared` lists them; `from_variables` reads them from an environment; `vaccel_common.commandline` makes a command line of them;
-``scripts/options.py`` makes docs/options.md, and `function.web.document` makes OpenAPI's parameters.
+`declared` lists them, `from_variables` reads them from an environment, `vaccel_common.commandline`
+derives a command line, ``scripts/options.py`` docs/options.md, and the function's OpenAPI document
+its parameters.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ _KEY = "option"
 
 
 class ConfigError(ValueError):
-    """An invalid option or combination of options; the message names it and says what would be right."""
+    """An option or a combination of options is invalid, as the message says."""
 
 
 @dataclass(frozen=True)
 class Option:
     """One option as it was declared.
 
-    ``variables``: environment variables, the first that is set and not empty counts. ``flags``: on a command line, where they are not
-    the field's name. ``shown``: the default in words, where it is computed or means "none".
+    ``variables``: environment variables; the first one that is set and not empty counts. ``flags``:
+    on a command line, where they differ from the field's name. ``shown``: the default in words,
+    where it is computed or means "none".
     """
 
     kind: Kind[Any]
@@ -63,20 +65,23 @@ def option(kind: Kind[Value], default: None = None, *, help: str, choose: str = 
            flags: tuple[str, ...] = (), shown: str = "") -> Value | None: ...  # fmt: skip
 def option(kind: Any, default: Any = None, *, help: str, choose: str = "", variables: tuple[str, ...] = (),  # noqa: A002 as click's
            flags: tuple[str, ...] = (), shown: str = "") -> Any:  # fmt: skip
-    """A dataclass's field that is an option; see `Option`. ``help``: what it does; ``choose``: when to change it, and to what."""
+    """A dataclass field that declares an option; see `Option`.
+
+    ``help``: what it does. ``choose``: when to change it, and to what.
+    """
     return dataclasses.field(default=default, metadata={_KEY: Option(kind, help, choose, variables, flags, shown)})
 
 
 def required(kind: Kind[Value], *, help: str, flags: tuple[str, ...] = ()) -> Value:  # noqa: A002 as click's
-    """A field that is an option without a default, which has to be given."""
+    """A field that declares a required option."""
     declaration = Option(kind, help, flags=flags, required=True)
     return dataclasses.field(metadata={_KEY: declaration})  # type: ignore[no-any-return]
 
 
 def declared(settings: type[Any], prefix: str = "") -> list[Option]:
-    """The options of a settings class, in their order, with name and default.
+    """The options of a settings class in order, with names and defaults.
 
-    With a ``prefix`` an option that names no variable has the one of its flag: ``PREFIX_MAX_BATCH``.
+    With a ``prefix``, an option without variables gets one from its flag: ``PREFIX_MAX_BATCH``.
     """
     options = [
         dataclasses.replace(field.metadata[_KEY], name=field.name, default=_default(field))

@@ -114,7 +114,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         self._transport.resume_reading()
 
     def close_if_stalled(self) -> None:
-        """Ends the connection where a frame was incomplete or responses were unread for too long."""
+        """Ends the connection if a frame is incomplete or responses are unread for too long."""
         before = time.monotonic() - _STALL_S
         incomplete = self._reader.partial and self._heard < before and self._blocked is None
         unread = self._blocked is not None and self._blocked < before
