@@ -58,7 +58,7 @@ def _value(value: Any) -> str:
     return text if _BARE.fullmatch(text) else _json(text)
 
 
-class _Text(logging.Formatter):
+class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = _LEVELS.get(record.levelname, record.levelname)
         parts = _parts(record)
@@ -70,7 +70,7 @@ class _Text(logging.Formatter):
         return f"[{_time(record)} {level:<5} {record.name}] {message}" + "".join(lines)
 
 
-class _Json(logging.Formatter):
+class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = _LEVELS.get(record.levelname, record.levelname).lower()
         line = {"time": _time(record), "level": level, "target": record.name}
@@ -100,6 +100,6 @@ def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 def configure(kind: Format, level: Level, file: str | None = None) -> None:
     """Logs records of ``level`` and above to standard error, or to ``file``."""
     handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Text() if kind == "text" else _Json())
+    handler.setFormatter(_TextFormatter() if kind == "text" else _JsonFormatter())
     logging.basicConfig(level={"warn": "WARNING"}.get(level, level.upper()), handlers=[handler], force=True)
     logging.getLogger("asyncio").setLevel("WARNING")
