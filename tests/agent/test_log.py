@@ -35,7 +35,7 @@ def record(message: str, *values: Any, error: BaseException | None = None, **ext
 
 
 def line(kind: str, message: str, *values: Any, **extra: Any) -> str:
-    return (log._Text() if kind == "text" else log._Json()).format(record(message, *values, **extra))
+    return (log._TextFormatter() if kind == "text" else log._JsonFormatter()).format(record(message, *values, **extra))
 
 
 def parsed(text: str) -> dict[str, str]:
