@@ -36,7 +36,9 @@ _PARTS = {
 @click.command(context_settings={"show_default": True, "max_content_width": 120})
 @options(ProfileConfig)
 def main(**values: Any) -> None:
-    """Puts a function and its agent under load, and samples the stacks of both 100 times a second."""
+    """Puts a function and its agent under load, and samples the stacks of both 100 times a
+    second.
+    """
     config = ProfileConfig(**values)
     out, clients, seconds = config.out, config.clients, config.seconds
     out.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,9 @@ _CONNECT_S, _RUN_S = 5.0, 30.0
 
 
 class ModelClient:
-    """Registers ``names`` of the agent's models when it is made; ``run`` counts them in that order."""
+    """Registers ``names`` of the agent's models when it is made; ``run`` counts them in
+    that order.
+    """
 
     def __init__(self, address: str, *names: str) -> None:
         self._client = VaccelClient(connect(parse(address), _CONNECT_S))

@@ -46,7 +46,9 @@ class RequestCounts:
 
 
 def timed(entries: Iterable[tuple[str, Mapping[int, int]]]) -> Counter[int]:
-    """The times of all requests to which a limit applies; ``entries``: the times by request name."""
+    """The times of all requests to which a limit applies; ``entries``: the times by
+    request name.
+    """
     total: Counter[int] = Counter()
     for name, times in entries:
         if not name.startswith(UNTIMED):

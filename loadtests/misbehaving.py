@@ -54,7 +54,9 @@ class Misbehaving(HttpTextUser):
     @tag("http", "misbehaving", "hang-up")
     @task(3)
     def hang_up(self) -> None:
-        """Closes the connection within a body, and before the response; the function stays alive."""
+        """Closes the connection within a body, and before the response; the function
+        stays alive.
+        """
         with self.timed("POST", "misbehaving: hang-up"):
             for body in (b"1000\r\n\r\nhalf a", b"3\r\n\r\ntea"):
                 connection = dial(self.host or "")

@@ -55,7 +55,9 @@ class FuzzTarget:
         return f"{self.sizes[-1]:.1f} MiB"
 
     def faults(self) -> list[str]:
-        """What must not be in the log, and whether the process has ended or its memory has grown."""
+        """What must not be in the log, and whether the process has ended or its memory
+        has grown.
+        """
         faults = [f"log: {count} {name}" for name, count in self.log.counts.items()] if self.log else []
         if self.process and self.process.poll() is not None:
             faults.append(f"the function has ended with {self.process.returncode}")

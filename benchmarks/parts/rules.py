@@ -1,4 +1,6 @@
-"""Packing rules in the simulator of `benchmarks.simulate`, with a cost model that is fitted first."""
+"""Packing rules in the simulator of `benchmarks.simulate`, with a cost model that is
+fitted first.
+"""
 
 from __future__ import annotations
 

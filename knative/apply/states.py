@@ -24,7 +24,9 @@ ROLLED_OUT = (DAEMON_SET, DEPLOYMENT, KNATIVE_SERVICE)
 
 @dataclass(frozen=True)
 class State:
-    """How far an object is: ``progress`` in a few words; ``hopeless``: why waiting does not help."""
+    """How far an object is: ``progress`` in a few words; ``hopeless``: why waiting does
+    not help.
+    """
 
     ready: bool
     progress: str

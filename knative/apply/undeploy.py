@@ -12,7 +12,9 @@ from knative.cluster.objects import MANAGER, Json, kind_of, managed_by, managers
 
 @dataclass(frozen=True)
 class Removed:
-    """What was done with one object; ``result``: deleted, absent or kept, and ``why`` it was kept."""
+    """What was done with one object; ``result``: deleted, absent or kept, and ``why`` it
+    was kept.
+    """
 
     name: str
     result: str

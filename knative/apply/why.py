@@ -124,7 +124,9 @@ def _phase(pod: Json, events: list[Json]) -> str:
 
 
 def newest(events: list[Json], *kinds: str, containing: str = "") -> str:
-    """The message of the newest event with one of the reasons ``kinds``; empty where there is none."""
+    """The message of the newest event with one of the reasons ``kinds``; empty where there
+    is none.
+    """
     matching = [event for event in events if event.get("reason") in kinds and containing in event.get("message", "")]
     return one_line(max(matching, key=_when).get("message", "")) if matching else ""
 

@@ -17,7 +17,8 @@ from knative.verify.config import VerifyConfig
 from vaccel_common.commandline import options
 from vaccel_common.options import ConfigError, declared
 
-#: Command -> the settings classes that declare its options, besides `ClusterConfig`, which every command has.
+#: Command -> the settings classes that declare its options, besides `ClusterConfig`, which every
+#: command has.
 COMMANDS: dict[str, tuple[type[Any], ...]] = {
     "deploy": (FilesConfig, Overrides, DeployConfig, WaitConfig),
     "status": (StatusConfig,),

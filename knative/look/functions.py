@@ -29,7 +29,9 @@ from knative.cluster.objects import (
 
 @dataclass(frozen=True)
 class ColdStart:
-    """The time from a pod's creation until it was ready, by the cluster's clock, in whole seconds."""
+    """The time from a pod's creation until it was ready, by the cluster's clock, in whole
+    seconds.
+    """
 
     seconds: float
     at: datetime

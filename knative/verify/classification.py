@@ -41,7 +41,9 @@ def classify_many(plan: VerifyPlan) -> CheckedResponse:
 
 
 def hello(target: HttpTarget) -> CheckedResponse:
-    """Sends a GET to a service that is not the function's: any response with status 200 is right."""
+    """Sends a GET to a service that is not the function's: any response with status 200
+    is right.
+    """
     return _checked(target.send, lambda _: None)
 
 
