@@ -13,18 +13,9 @@ from pathlib import Path
 import pytest
 
 from export.tokenizer import write_tokenizer_file
-from tests.support.classifier import command, run
+from tests.support.classifier import TEXTS, command, run
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import ServerProcess, SpawnAgent
-
-TEXTS = ["What a lovely day", "the match was on very late", "", "tea and cake at four", "see you tomorrow, then"]
-
-
-@pytest.fixture
-def texts(tmp_path: Path) -> Path:
-    path = tmp_path / "texts.txt"
-    path.write_text("\n".join(TEXTS) + "\n")
-    return path
 
 
 def test_the_guides_lines(agent: ServerProcess, texts: Path) -> None:

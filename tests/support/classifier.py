@@ -8,6 +8,8 @@ import sys
 from tests.support.paths import ROOT
 from tests.support.servers import ServerProcess
 
+TEXTS = ["What a lovely day", "the match was on very late", "", "tea and cake at four", "see you tomorrow, then"]
+
 
 def command(*options: str) -> list[str]:
     """Its command line."""
