@@ -4,6 +4,8 @@ PYTHON ?= python3
 # A package index for torch: on a machine without a GPU, PyTorch's index of CPU wheels.
 TORCH_INDEX ?=
 PORT ?= 8080
+# Processes that run the tests; each has an agent of its own, about 1 GB with what it starts.
+TEST_WORKERS ?= 2
 
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
@@ -17,7 +19,7 @@ run: .venv/installed-agent ## start an agent and the function on this machine; P
 	@PORT=$(PORT) .venv/bin/python -m scripts.demo
 
 test: .venv/installed-dev .venv-func/installed .venv-parliament/installed .venv-loadtest/installed ## run every test that needs no Debian package
-	.venv/bin/python -m pytest -m "not e2e and not helm and not containers"
+	.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m "not e2e and not helm and not containers"
 
 e2e: .venv/installed-dev .venv/installed-charts ## run the tests with a browser, schemathesis, Prometheus, a registry (Debian: chromium chromium-driver prometheus docker-registry)
 	.venv/bin/python -m pytest -m e2e tests/e2e
