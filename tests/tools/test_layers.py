@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -164,3 +165,10 @@ def test_every_folder_of_tests_says_what_it_holds() -> None:
     assert ROOT / "tests" not in folders
     for folder in folders:
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "loadkit").glob("*.py")), ids=lambda path: path.name)
+def test_loadkit_needs_the_standard_library_alone(path: Path) -> None:
+    """It is used in environments that have nothing else: Locust's, other model servers', a checkout's."""
+    for name in imports(path):
+        assert name.split(".")[0] in {*sys.stdlib_module_names, "loadkit"}, f"{path.name} imports {name}"
