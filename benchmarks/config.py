@@ -194,7 +194,7 @@ class ServersConfig:
     seconds: float = option(
         kinds.seconds(), 4.0, help="How long each measurement lasts.", choose="Longer gives steadier figures."
     )
-    warm: float = option(kinds.seconds(), 1.0, help="How long the load lasts before the measurement.")
+    warm: float = option(kinds.seconds(minimum=0), 1.0, help="How long the load lasts before the measurement.")
     rounds: int = option(
         Integer(1), 5, help="Starts and measurements of each server, in turn.", choose="More show how far figures scatter."
     )
