@@ -7,7 +7,6 @@ import re
 import socket
 import ssl
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -207,13 +206,11 @@ def test_what_the_api_refuses(status: int, body: str, kind: type[Exception], say
     assert "\n" not in str(error)
 
 
-def test_help_is_there_at_once() -> None:
-    """Nothing heavy is imported for it, and every command has one."""
+def test_help_imports_nothing_heavy() -> None:
+    """Every command has help, and neither the Kubernetes client nor what draws tables is imported for it."""
     for command in ((), ("deploy",), ("status",), ("verify",), ("undeploy",)):
-        began = time.monotonic()
         done = knative(*command, "--help", kubeconfig=None, env={"PYTHONPROFILEIMPORTTIME": "1"})
         assert done.returncode == 0
-        assert time.monotonic() - began < 5
         assert re.search(r"\| +click\n", done.stderr)
         assert not re.search(r"\| +(kubernetes|rich|requests|urllib3|yaml|prometheus_client)\b", done.stderr), done.stderr
 

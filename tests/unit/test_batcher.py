@@ -1,4 +1,4 @@
-"""Which requests run together, as tables; and that every failure reaches who waits."""
+"""The queue of requests: every failure reaches its caller, nothing waits for ever, and what has ended is not kept."""
 
 from __future__ import annotations
 

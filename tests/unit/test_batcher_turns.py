@@ -102,11 +102,11 @@ def test_who_waits_for_company_keeps_no_other_program_waiting() -> None:
     """With a delay a lone request waits; one that cannot be joined runs meanwhile."""
 
     async def main() -> None:
-        queue = Batcher(1, BatchLimits(), max_queue=9, max_queue_tokens=99, max_delay=0.5, observe=lambda _: None)
+        queue = Batcher(1, BatchLimits(), max_queue=9, max_queue_tokens=99, max_delay=2, observe=lambda _: None)
         patient, other = EchoProgram(), EchoProgram()
         waiting = asyncio.create_task(queue.run(patient, [part(1)], None))
         await asyncio.sleep(0.02)
-        assert values(await asyncio.wait_for(queue.run(other, [ALONE], None), 0.3)) == [1]
+        assert values(await asyncio.wait_for(queue.run(other, [ALONE], None), 1.8)) == [1]
         assert not waiting.done()
         assert values(await waiting) == [1]
         queue.close()

@@ -22,6 +22,7 @@ PAIRS = st.lists(st.builds(KeyValue, key=st.text(max_size=5), value=st.text(max_
 
 @given(st.text(max_size=30), st.text(max_size=30), PAYLOADS, st.integers(0, 2**62), PAIRS)
 def test_a_request(service: str, method: str, payload: bytes, timeout: int, metadata: list[KeyValue]) -> None:
+    """Any request is read as protobuf would read it, and its payload is not copied into the message."""
     request = Request(service=service, method=method, payload=payload, timeout_nano=timeout, metadata=metadata)
     found, held = _request_of(bytearray(request.SerializeToString()))
     assert bytes(held) == payload
@@ -31,6 +32,7 @@ def test_a_request(service: str, method: str, payload: bytes, timeout: int, meta
 
 @given(STATUSES, PAYLOADS)
 def test_a_response(status: Status | None, payload: bytes) -> None:
+    """Any response gives its payload, or the error that its status says."""
     response = bytearray(Response(status=status, payload=payload).SerializeToString())
     if status and status.code:
         with pytest.raises(RpcError) as raised:

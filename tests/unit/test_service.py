@@ -99,5 +99,6 @@ def test_a_method_without_a_handler_is_unimplemented(
 
 
 def test_a_method_of_neither_dialect_is_unimplemented(service: RpcService) -> None:
+    """A method that no dialect has is UNIMPLEMENTED, and the message names it."""
     with pytest.raises(Unimplemented, match=r"unknown method vaccel\.AgentService/NoSuch"):
         service.endpoint("vaccel.AgentService", "NoSuch")
