@@ -61,7 +61,7 @@ def test_stale_sockets_are_replaced_and_live_ones_are_not(spawn_agent: SpawnAgen
 
 @pytest.mark.parametrize("scheme", ["tcp", "grpc"])
 def test_a_busy_port_is_an_error(spawn_agent: SpawnAgent, scheme: str) -> None:
-    """One line, exit code 1."""
+    """The agent logs one line without a traceback and exits with 1."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -117,14 +117,14 @@ def test_usage_errors_exit_with_2(options: tuple[str, ...], says: str) -> None:
 
 
 def test_json_logs_are_one_object_a_line(spawn_agent: SpawnAgent) -> None:
-    """Every line parses; text logs look like the guide's."""
+    """With --log-format json every line is a JSON object; text logs look like the guide's."""
     lines = [json.loads(line) for line in spawn_agent("--log-format", "json").text.splitlines()]
     assert {"time", "level", "target", "message"} == set(lines[0])
     assert re.search(r"(?m)^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO  agent\] vAccel RPC agent started$", spawn_agent().text)
 
 
 def test_vsock_can_be_listened_on(spawn_agent: SpawnAgent) -> None:
-    """Bind and listen; connecting needs a second machine."""
+    """The agent binds a vsock address and listens; connecting would need a second machine."""
     require(hasattr(socket, "AF_VSOCK") and Path("/dev/vsock").exists(), "this kernel has no vsock")
     assert "vsock" in spawn_agent("-a", "vsock://-1:54321").addresses
 

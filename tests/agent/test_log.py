@@ -155,7 +155,7 @@ def test_an_exception_is_a_field_of_json() -> None:
 
 
 def test_no_part_of_a_record_replaces_time_level_or_target() -> None:
-    """They say where a line came from."""
+    """A field of a record cannot hide when, how seriously and where it was logged."""
     told = json.loads(line("json", "", fields={"level": "x", "target": "y", "time": "z", "path": "/"}))
     assert (told["level"], told["target"], told["path"]) == ("info", "function", "/")
     assert told["time"] != "z"

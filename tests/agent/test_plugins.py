@@ -46,7 +46,7 @@ def test_a_second_engine_loads_files_of_its_own_suffix(spawn_agent: SpawnAgent, 
     ],
 )
 def test_a_plugin_that_cannot_be_used_ends_the_agent(spawn_agent: SpawnAgent, module: str, says: str) -> None:
-    """One line that names it, exit code 1."""
+    """The agent logs one line that names the plugin and exits with 1."""
     agent = spawn_agent("--plugin", module, ready=False)
     assert agent.process.wait(60) == 1
     assert f"the plugin {module} " in agent.text

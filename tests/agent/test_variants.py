@@ -154,7 +154,7 @@ def test_which_variant_runs(precision: Precision, able: set[str], there: list[Va
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"of": "abc", "precision": "int8"}', f'{{"of": "{X}", "precision": 8}}'])
 def test_a_wrong_variant_json_is_named(text: str) -> None:
-    """And what is more than we know is not looked at."""
+    """The error names variant.json; fields that are not known are ignored."""
     with pytest.raises(ModelFileError, match=r"variant\.json"):
         parse_variant(text)
     assert parse_variant(f'{{"of": "{X}", "precision": "int8", "more": 1}}') == VariantOf(X, "int8")

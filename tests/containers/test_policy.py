@@ -33,7 +33,7 @@ def test_the_images_configuration(image: str) -> None:
 
 
 def test_entry_points_are_the_guides(built: None) -> None:  # noqa: ARG001
-    """The guide's two lines, word for word."""
+    """Entry point and address are the guide's, word for word."""
     assert inspect("image", AGENT)["Config"]["Entrypoint"] == ["vaccel-rpc-agent", "-a", "unix:///var/run/vaccel/vaccel.sock"]
     assert "VACCEL_RPC_ADDRESS=unix:///var/run/vaccel/vaccel.sock" in inspect("image", FUNCTION)["Config"]["Env"]
 

@@ -27,7 +27,7 @@ def test_an_agent_without_a_model(bench: Bench) -> None:
 
 
 def test_a_model_that_is_not_there(bench: Bench) -> None:
-    """The line names it."""
+    """The one line names the model that --preload asks for."""
     env = {"VACCEL_AGENT_PRELOAD": "poems"}
     assert "poems" in refused(bench.run(AGENT, options=(f"-v={bench.volume()}:/var/run/vaccel",), env=env))
 

@@ -70,7 +70,7 @@ def test_the_classifier_ends(bench: Bench, socket_volume: str) -> None:
 
 
 def test_the_classifier_ends_in_a_large_file(bench: Bench, socket_volume: str) -> None:
-    """SIGTERM in the middle of 200,000 lines."""
+    """SIGTERM in the middle of 200,000 lines ends the classifier."""
     volume = bench.volume()
     write = "open('/data/texts.txt', 'w').write('a line like the others\\n' * 200_000)"
     data = (f"-v={volume}:/data", "--user=0", "--entrypoint=python")

@@ -39,7 +39,7 @@ def test_every_case_is_sound(chart: str, _: str, values: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("name", charts.FILES)
 def test_the_plain_yaml_is_the_charts(name: str) -> None:
-    """`make manifests` has been run."""
+    """The committed manifests are what the charts render: `make manifests` has been run."""
     assert (charts.MANIFESTS / name).read_text() == charts.FILES[name].text()
 
 
@@ -131,7 +131,7 @@ CANNOT: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("chart", "values", "says"), CANNOT)
 def test_what_cannot_be_together_is_refused(chart: str, values: dict[str, Any], says: str) -> None:
-    """With a sentence that names the value."""
+    """A combination of values that cannot work is refused by a sentence that names the value."""
     with pytest.raises(helm.HelmError, match=re.escape(says)):
         charts.render(chart, values, name=chart)
 

@@ -29,7 +29,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("kn ", "func "))])
 def test_documented_options_alone(line: str) -> None:
-    """No option that kn or func does not have."""
+    """The docs use only options that kn and func have."""
     command = next(name for name in OPTIONS if line.startswith(f"{name} "))
     words = shlex.split(line, comments=True)
     given = {word.split("=")[0] for word in words if word.startswith("-")}
@@ -54,6 +54,6 @@ def test_kn_makes_what_the_chart_makes() -> None:
 
 @pytest.mark.parametrize("line", [line for line in LINES if "knative/" in line or "models/" in line])
 def test_files_that_are_named_are_there(line: str) -> None:
-    """Each path of the project in a command leads somewhere."""
+    """Each path of the project that a command names exists."""
     for path in re.findall(r"(?<!\S)(knative/[\w./-]+)", line):
         assert (ROOT / path).exists(), path

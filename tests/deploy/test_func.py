@@ -59,7 +59,7 @@ def test_func_yaml_is_what_func_reads(func: dict[str, Any]) -> None:
     ],
 )
 def test_a_wrong_func_yaml_is_refused(func: dict[str, Any], change: dict[str, Any]) -> None:
-    """The schema does find what is wrong."""
+    """The schema refuses a func.yaml with a wrong field."""
     assert list(validator().iter_errors(func | change)) != []
 
 

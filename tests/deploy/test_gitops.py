@@ -33,7 +33,7 @@ def test_the_overlay_makes_what_is_sound() -> None:
 
 
 def test_an_overlay_that_misses_an_object_fails(tmp_path: Path) -> None:
-    """With the name of what is not there."""
+    """The error names the object that is missing."""
     shutil.copytree(ROOT / "knative/gitops", tmp_path / "knative/gitops")
     shutil.copytree(ROOT / "knative/manifests", tmp_path / "knative/manifests")
     (tmp_path / "knative/manifests/service.yaml").unlink()

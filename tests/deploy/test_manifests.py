@@ -23,7 +23,7 @@ def named(file: str, kind: str) -> Object:
 
 
 def test_the_guides_files_are_there() -> None:
-    """The three of the guide, and Knative's."""
+    """The guide's three files exist, and Knative's."""
     assert {path.name for path in MANIFESTS} >= {
         "sidecar.yaml", "daemonset-agent.yaml", "client.yaml", "service.yaml", "service-sidecar.yaml", "broker-trigger.yaml",
     }  # fmt: skip
@@ -47,7 +47,7 @@ def test_only_the_guides_clients_mount_a_folder_of_the_node() -> None:
 
 
 def test_what_the_guide_names_is_named_so() -> None:
-    """Names, ports and addresses of the guide's YAML blocks."""
+    """Names, ports and addresses are those of the guide's YAML blocks."""
     daemonset, service = named("daemonset-agent.yaml", "DaemonSet"), named("daemonset-agent.yaml", "Service")
     agent = daemonset["spec"]["template"]["spec"]["containers"][0]
     assert (daemonset["metadata"]["name"], agent["name"]) == ("vaccel-agent", "vaccel-agent")

@@ -62,7 +62,7 @@ def test_the_rules_hold() -> None:
 
 
 def test_the_operators_object_is_the_same() -> None:
-    """Equal groups, and an object that its own schema takes."""
+    """The operator's object has the same groups, and its own schema takes it."""
     made = yaml.safe_load((MONITORING / "prometheusrule.yaml").read_text())
     assert made["spec"] == yaml.safe_load((MONITORING / "rules.yaml").read_text())
     version = yaml.safe_load(shared("schemas/prometheus-operator-prometheusrules.yaml").read_text())["spec"]["versions"][0]

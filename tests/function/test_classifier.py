@@ -34,7 +34,7 @@ def test_the_guides_lines(agent: ServerProcess, texts: Path) -> None:
 
 @pytest.mark.parametrize("options", [("--batch", "2"), ("--batch", "1", "--jobs", "4"), ("--batch", "64", "--jobs", "2")])
 def test_order_does_not_depend_on_batches_and_jobs(agent: ServerProcess, texts: Path, options: tuple[str, ...]) -> None:
-    """The same labels at the same lines, whatever is in flight."""
+    """Every line gets the same label at the same place, whatever is in flight."""
     plain = [
         json.loads(line) for line in run(agent, "-m", str(TWEETS), "-f", str(texts), "--format", "jsonl").stdout.splitlines()
     ]
@@ -68,7 +68,7 @@ def test_standard_input_is_answered_as_it_arrives(agent: ServerProcess) -> None:
 
 
 def test_a_csv_is_read_by_its_tweet_column(agent: ServerProcess, tmp_path: Path) -> None:
-    """Quotes and line breaks within a field are one text."""
+    """The column `tweet` is read; quotes and line breaks within a field are one text."""
     path = tmp_path / "data.csv"
     path.write_text('count,tweet\n3,"a ""nice"" day, isn\'t it"\n3,"two\nlines"\n')
     done = run(agent, "-m", str(TWEETS), "-f", str(path), "--format", "jsonl")
@@ -172,7 +172,7 @@ def test_a_killed_agent_while_waiting_for_a_line(spawn_agent: SpawnAgent) -> Non
 
 
 def test_a_reader_that_has_enough_ends_it_quietly(agent: ServerProcess, tmp_path: Path) -> None:
-    """As in `| head`: no traceback, no complaint."""
+    """When the reader closes the pipe, as `head` does, the classifier ends without a message."""
     path = tmp_path / "many.txt"
     path.write_text("good morning to you all\n" * 3000)
     process = subprocess.Popen(

@@ -69,7 +69,7 @@ def test_an_output_that_is_not_finite_is_an_error(agent: ServerProcess, tmp_path
 
 @pytest.mark.parametrize("option", [("--threshold", "nan"), ("--threshold", "1e400"), ("--top-k", "9" * 5000)])
 def test_a_number_that_cannot_be_is_one_message(agent: ServerProcess, texts: Path, option: tuple[str, str]) -> None:
-    """And no traceback."""
+    """An impossible number is refused by one message without a traceback."""
     done = run(agent, "-m", str(TWEETS), "-f", str(texts), *option)
     assert done.returncode in (1, 2)
     assert option[0].strip("-").replace("-", "_") in done.stderr.replace("--top-k", "top_k")
@@ -77,7 +77,7 @@ def test_a_number_that_cannot_be_is_one_message(agent: ServerProcess, texts: Pat
 
 
 def test_a_foreign_model_needs_a_vocabulary_and_ours_ignores_it(agent: ServerProcess, tmp_path: Path, texts: Path) -> None:
-    """Both are said in one line."""
+    """One line says that a vocabulary is needed, and one that it is ignored."""
     model = tmp_path / "cnn_trace.pt"
     torch.jit.save(torch.jit.script(Foreign()), str(model))
     done = run(agent, "-m", str(model), "-f", str(texts))

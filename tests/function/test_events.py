@@ -69,7 +69,7 @@ def test_subjects_and_ids_of_any_script(function: ServerProcess) -> None:
 
 
 def test_data_as_text_and_as_base64(function: ServerProcess) -> None:
-    """data may be plain text, and come encoded."""
+    """An event's data may be plain text or base64."""
     event = {**EVENT, "datacontenttype": "text/plain", "data_base64": "Z29vZCBtb3JuaW5n"}
     answer = send(function, {"Content-Type": "application/cloudevents+json"}, json.dumps(event)).json()
     assert answer["data"]["tokens"] == 4
@@ -115,7 +115,7 @@ def test_header_values_are_read_and_written_as_the_binding_says(
 @pytest.mark.parametrize("sent", [b"%ff", b"%C3", b"caf\xe9", b'"\xff"', b"%ED%A0%80"])
 @pytest.mark.parametrize("name", ["ce-subject", "ce-id", "ce-anything"])
 def test_a_header_that_is_not_utf8_is_400(function: ServerProcess, name: str, sent: bytes) -> None:
-    """It is named."""
+    """The problem names the header that is not UTF-8."""
     headers: dict[str, Any] = {**BINARY, name: sent}
     answer = send(function, headers, json.dumps({"text": "good morning"}))
     assert answer.status_code == 400
@@ -149,7 +149,7 @@ def test_a_text_has_the_charset_that_it_names(function: ServerProcess, charset: 
 
 
 def test_a_charset_that_nobody_knows_is_415(function: ServerProcess) -> None:
-    """As for POST /classify."""
+    """An unknown charset is refused as it is by POST /classify."""
     kind = "text/plain; charset=klingon"
     event = {**EVENT, "datacontenttype": kind, "data_base64": "Z29vZA=="}
     answers = [

@@ -72,7 +72,7 @@ def test_bad_input(function: ServerProcess, body: bytes, kind: str, status: int,
 
 
 def test_at_the_limits_a_request_passes(function: ServerProcess) -> None:
-    """128 texts, and 10,000 characters."""
+    """128 texts, and a text of 10,000 characters, are answered."""
     assert len(post(function, {"texts": ["tea"] * 128}).json()["predictions"]) == 128
     assert post(function, {"text": "a" * 10_000}).status_code == 200
 
@@ -87,7 +87,7 @@ def test_chunked_bodies(function: ServerProcess) -> None:
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/classify", 405), ("GET", "/nothing", 404), ("PUT", "/", 405)])
 def test_other_routes_are_problems_too(function: ServerProcess, method: str, path: str, status: int) -> None:
-    """404 and 405 have the same form; 405 says what is allowed."""
+    """404 and 405 are problem documents too; 405 says which methods are allowed."""
     answer = requests.request(method, function.addresses["http"] + path, timeout=10)
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -134,7 +134,7 @@ def test_sigterm_lets_requests_finish(agent: ServerProcess, tmp_path: Path) -> N
 
 
 def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
-    """It names the variable that changes it, and exits with 1."""
+    """One line names the variable that changes the port, and the function exits with 1."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

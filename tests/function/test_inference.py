@@ -63,7 +63,7 @@ def test_json(function: ServerProcess, path: str, data: Any, shape: list[int]) -
 
 
 def test_options_as_parameters(function: ServerProcess) -> None:
-    """The names of /classify's options, answered as tensors."""
+    """Parameters have the names of /classify's options, and are answered as tensors."""
 
     def asked(data: Any = None, **parameters: Any) -> dict[str, Any]:
         return outputs(infer(function, {"inputs": [tensor(data)], "parameters": parameters}))
@@ -127,7 +127,7 @@ BAD: list[tuple[Any, dict[str, str], str]] = [
 
 @pytest.mark.parametrize(("body", "headers", "says"), BAD, ids=[says for _, _, says in BAD])
 def test_what_is_wrong_is_said(function: ServerProcess, body: Any, headers: dict[str, str], says: str) -> None:
-    """400, in the protocol's own form."""
+    """A wrong request is 400, in the protocol's own form."""
     answer = infer(function, body, **headers)
     assert answer.status_code == 400
     assert list(answer.json()) == ["error"]
@@ -160,7 +160,7 @@ def test_parameters_that_come_back_are_json(function: ServerProcess) -> None:
 
 @pytest.mark.parametrize("path", ["/v2/models/other/infer", "/v2/models/tweets/versions/2/infer", "/v2/nothing"])
 def test_what_is_not_there_is_404(function: ServerProcess, path: str) -> None:
-    """Another model, another version, another route."""
+    """Another model, another version and another route are 404."""
     answer = infer(function, {"inputs": [tensor()]}, path)
     assert (answer.status_code, list(answer.json())) == (404, ["error"])
 
@@ -170,7 +170,7 @@ def test_what_is_not_there_is_404(function: ServerProcess, path: str) -> None:
     [("/v2", "metadata_server_response"), ("/v2/models/tweets", "metadata_model_response"), ("infer", "inference_response")],
 )
 def test_answers_fit_the_protocols_schema(function: ServerProcess, path: str, kind: str) -> None:
-    """As the protocol's project publishes it."""
+    """Responses fit the schema that the protocol's project publishes."""
     schemas = yaml.safe_load(shared("schemas/open-inference-rest.yaml").read_text())["components"]["schemas"]
     answer = (
         infer(function, {"inputs": [tensor()]})
@@ -182,7 +182,7 @@ def test_answers_fit_the_protocols_schema(function: ServerProcess, path: str, ki
 
 
 def test_triton_metadata_and_health(client: triton.InferenceServerClient) -> None:
-    """Live, ready, and what there is."""
+    """Triton's client finds the server live and ready, and reads its metadata."""
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("tweets")

@@ -54,7 +54,7 @@ def test_options_are_read(given: dict[str, Any], options: Options) -> None:
     ],
 )  # fmt: skip
 def test_wrong_options_are_named(name: str, value: Any) -> None:
-    """With what would be right."""
+    """The error names the option and says what would be right."""
     with pytest.raises(Unusable, match=f'"{name}" must be'):
         read_options({name: value})
 
@@ -77,7 +77,7 @@ def test_what_is_written_as_json_writes_a_number_is_one(text: str, value: Any) -
 
 @pytest.mark.parametrize("text", ["1e400", "-1e999", "9" * 5000, "0.1e" + "9" * 30])
 def test_a_number_out_of_range_is_named(text: str) -> None:
-    """However it comes."""
+    """A number that is out of range is named, whatever way it came in."""
     with pytest.raises(Unusable, match='"top_k" is out of range: ' + re.escape(text[:20])):
         typed({"top_k": text})
 
@@ -105,14 +105,14 @@ ORDINARY = [
 
 @pytest.mark.parametrize(("name", "meant"), [(name, meant) for meant, names in MISSPELT.items() for name in names])
 def test_a_name_that_is_nearly_an_options_is_refused(name: str, meant: str) -> None:
-    """With the name that was meant."""
+    """The error names the option that was probably meant."""
     with pytest.raises(Unusable, match=f'"{name}" is not an option; did you mean "{meant}"'):
         read_options({"text": "tea", "date": "today", name: 1})
 
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_a_name_that_means_something_else_is_ignored(name: str) -> None:
-    """As the rows of anybody's files need."""
+    """Unknown names pass, since the rows of users' files have columns of their own."""
     assert read_options({"text": "tea", name: 1}) == Options()
 
 
@@ -141,7 +141,7 @@ def test_a_query_string_is_held_to_the_same(query: str, kind: str, body: str) ->
 
 
 def test_a_line_that_misspells_has_its_own_error() -> None:
-    """The others are answered."""
+    """A misspelt option fails its own line; the others are answered."""
     lines = [b'{"text": "tea"}', b'{"text": "tea", "topk": 1}', b'{"text": "tea", "lang": "en", "error": null}', b'{"Text": "tea"}',
              b'{"id": 1e400, "text": "tea"}', b'{"text": "tea", "top_k": %s}' % (b"9" * 1000 * 5)]  # fmt: skip
     answer = client().post("/classify", data=b"\n".join(lines), content_type="application/x-ndjson")

@@ -289,7 +289,7 @@ def test_a_proxy_that_dies_is_seen_on_both_sides(function: ServerProcess, behind
 
 @pytest.mark.parametrize("kind", [DUPLEX, HALF, KUBECTL])
 def test_a_function_that_dies_is_seen_by_the_client(function: ServerProcess, behind: Behind, kind: str) -> None:
-    """No proper end, or the proxy's own error."""
+    """The client sees no proper end, or the proxy's own error."""
     talk = begin(behind(kind), kind, function)
     function.stop(signal.SIGKILL)
     # A half-duplex proxy waits for more of the body before it writes anything.

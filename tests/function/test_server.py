@@ -133,7 +133,7 @@ def test_what_the_application_leaves_is_no_request(function: ServerProcess) -> N
 
 
 def test_expect_100_continue(function: ServerProcess) -> None:
-    """The body is asked for before it is sent, once."""
+    """The server asks for the body once, before it is sent."""
     with connect(function) as client:
         client.sendall(PLAIN + b"Content-Length: 12\r\nExpect: 100-continue\r\n\r\n")
         assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -50,7 +50,7 @@ def test_deploying_twice_changes_nothing(cluster: FakeCluster, config: Path) -> 
 
 
 def test_unknown_fields_are_refused(cluster: FakeCluster, config: Path, tmp_path: Path) -> None:
-    """By the cluster, and the object is named."""
+    """The cluster refuses an unknown field, and the message names the object."""
     made = next(one for one in load([PARTS["agent"]]) if one["kind"] == "DaemonSet")
     made["spec"]["template"]["spec"]["containers"][0]["imagePulPolicy"] = "Always"
     (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(made))
@@ -167,7 +167,7 @@ def test_what_was_applied_by_others_stays(cluster: FakeCluster, config: Path) ->
 
 
 def test_what_does_not_go_is_named(cluster: FakeCluster, config: Path) -> None:
-    """After the time that was given."""
+    """After the timeout the message names the object that is still there."""
     assert quickly("deploy", "agent", *PATIENT, kubeconfig=config).returncode == 0
     cluster.lingering = 10_000
     done = quickly("undeploy", "agent", "--yes", *QUICK, kubeconfig=config)
@@ -208,7 +208,7 @@ def test_what_is_overridden_still_fits_the_schemas() -> None:
     ],
 )
 def test_invalid_overrides_are_named(options: tuple[str, ...], says: str, cluster: FakeCluster, config: Path) -> None:
-    """Exit code 2, and nothing is sent to the cluster."""
+    """The command exits with 2, and nothing is sent to the cluster."""
     result = quickly("deploy", *options, kubeconfig=config)
     assert result.returncode == 2
     assert says in result.stderr
@@ -225,7 +225,7 @@ def test_invalid_overrides_are_named(options: tuple[str, ...], says: str, cluste
     ],
 )
 def test_wrong_files_are_named(text: str | None, says: str, tmp_path: Path) -> None:
-    """In one line."""
+    """One line names the file and what is wrong in it."""
     file = tmp_path / "objects.yaml"
     if text is not None:
         file.write_text(text)
@@ -235,7 +235,7 @@ def test_wrong_files_are_named(text: str | None, says: str, tmp_path: Path) -> N
 
 
 def test_objects_of_another_namespace(cluster: FakeCluster, config: Path, tmp_path: Path) -> None:
-    """Are not put into this one."""
+    """Objects of another namespace are not put into this one."""
     made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "x", "namespace": "elsewhere"}}
     (tmp_path / "x.yaml").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [made]}))
     done = quickly("deploy", "-f", str(tmp_path / "x.yaml"), kubeconfig=config)

@@ -49,14 +49,14 @@ def test_no_cluster_is_configured(tmp_path: Path) -> None:
 
 
 def test_a_context_that_is_not_there(config: Path) -> None:
-    """Is named."""
+    """The message names the context that does not exist."""
     line = fails("status", "--context", "other", kubeconfig=config)
     assert "other" in line
     assert "kubectl config get-contexts" in line
 
 
 def test_a_program_that_gives_no_credentials(cluster: FakeCluster, config: Path) -> None:
-    """Is why the kubeconfig cannot be used."""
+    """The message says that the kubeconfig's program gave no credentials."""
     made = yaml.safe_load(config.read_text())
     command = {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "interactiveMode": "Never"}
     made["users"][0]["user"] = {"exec": command}
@@ -86,7 +86,7 @@ class _Page(BaseHTTPRequestHandler):
 
 
 def test_something_that_is_no_cluster(cluster: FakeCluster, tmp_path: Path) -> None:
-    """Says so."""
+    """The message says that the server is not a cluster."""
     server = HTTPServer(("127.0.0.1", 0), _Page)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}"
@@ -98,13 +98,13 @@ def test_something_that_is_no_cluster(cluster: FakeCluster, tmp_path: Path) -> N
 
 
 def test_who_asks_is_not_known(cluster: FakeCluster, config: Path) -> None:
-    """The context is named."""
+    """A refused identity is reported with its context."""
     cluster.unauthorized = True
     assert f"{cluster.address} does not accept the credentials (context fake of {config})" in fails("status", kubeconfig=config)
 
 
 def test_missing_rights_are_named(cluster: FakeCluster, config: Path) -> None:
-    """Verb, resource, namespace."""
+    """The message names verb, resource and namespace."""
     cluster.denied = {("patch", "daemonsets.apps")}
     line = fails("deploy", "agent", kubeconfig=config, run=knative)
     assert line.startswith(f'needs the right to patch daemonsets.apps in namespace {NAMESPACE} (as "bob")')
@@ -199,7 +199,7 @@ def test_in_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )  # fmt: skip
 def test_what_the_api_refuses(status: int, body: str, kind: type[Exception], says: str) -> None:
-    """Rights by name, objects by name, in one line."""
+    """The error names the missing right or the object, in one line."""
     error = refusal(ApiCall("patch", "services.serving.knative.dev", "n", "f"), status, body, "https://c", "me")
     assert isinstance(error, kind)
     assert re.search(says, str(error))
@@ -216,7 +216,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_wrong_options_are_usage() -> None:
-    """Exit code 2, before anything is asked."""
+    """The command exits with 2, before anything is asked."""
     for arguments in (
         ("deploy", "--address", "nowhere"), ("deploy", "agent", "-f", "x.yaml"), ("deploy", "other"), ("verify", "--url", "ftp://x"),
         ("verify", "--ingress", "a b"), ("verify", "--resolve", "host:80"), ("verify", "--max-extra-s", "1"), ("undeploy",),

@@ -72,7 +72,7 @@ def test_with_few_rights(cluster: FakeCluster, config: Path) -> None:
 
 
 def test_an_empty_namespace(config: Path) -> None:
-    """Says so."""
+    """The command says that nothing is deployed."""
     done = quickly("status", kubeconfig=config)
     assert (done.returncode, done.stdout) == (0, "")
     assert "no agents in namespace tweets" in done.stderr
@@ -104,7 +104,7 @@ def test_a_real_agent_is_understood(agent: ServerProcess) -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7300, "2h"), (200_000, "2d")])
 def test_ages(seconds: int, text: str) -> None:
-    """As kubectl writes them."""
+    """Ages are written as kubectl writes them."""
     now = datetime.now(UTC)
     assert age(now - timedelta(seconds=seconds), now) == text
     assert age(None, now) == "unknown"

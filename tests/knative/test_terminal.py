@@ -57,7 +57,7 @@ def test_progress_and_its_end(cluster: FakeCluster, config: Path) -> None:
 
 
 def test_it_asks_before_it_deletes(cluster: FakeCluster, config: Path) -> None:
-    """No is no, yes is yes."""
+    """Nothing is deleted unless the answer is yes."""
     assert quickly("deploy", "agent", "--no-wait", kubeconfig=config).returncode == 0
     code, text = on_terminal(config, "undeploy", "agent", types="n\n")
     assert code == 1

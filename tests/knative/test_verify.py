@@ -103,7 +103,7 @@ def test_what_is_wrong_is_found(cluster: FakeCluster, config: Path, broken: str,
 
 
 def test_a_broken_function_ends_a_process_with_1(cluster: FakeCluster, config: Path) -> None:
-    """One line says which checks."""
+    """One line says which checks failed, and the exit code is 1."""
     with fake_ingress(cluster, "lost") as (_, address):
         done = knative("verify", "--ingress", address, *QUICK, kubeconfig=config)
     assert done.returncode == 1
@@ -223,7 +223,7 @@ GOOD = {"label": "neither", "score": 0.95, "scores": SCORES, "model": MODEL}
     ],
 )
 def test_answers_are_judged(changed: Json, says: str | None) -> None:
-    """Labels, probabilities, the best one, the model."""
+    """Labels, probabilities, the best label and the model are checked."""
     wrong = fault_of_one({**GOOD, **changed}, LABELS)
     assert wrong is None if says is None else says in str(wrong)
     assert fault_of_one([], LABELS) == "the prediction is not a JSON object"

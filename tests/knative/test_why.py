@@ -68,7 +68,7 @@ MOUNT = event("FailedMount", 'MountVolume.SetUp failed for volume "v": configmap
     ],
 )  # fmt: skip
 def test_why_a_pod_is_not_ready(made: Json, events: list[Json], expected: list[str]) -> None:
-    """The kind, the place, and the words of whoever knows best."""
+    """The reason has its kind, its place, and the message of the most specific source."""
     assert [str(reason) for reason in reasons(made, events)] == expected
 
 
@@ -127,7 +127,7 @@ def test_how_far_a_rollout_is(made: Json, ready: bool, progress: str) -> None:
 
 
 def test_a_daemonset_without_a_node_is_hopeless() -> None:
-    """And names what a node would need."""
+    """It is not waited for, and the message says what a node would need."""
     state = state_of(made_of("DaemonSet", {"desiredNumberScheduled": 0}))
     assert not state.ready
     assert "no node has its nodeSelector gpu=yes" in state.hopeless

@@ -191,7 +191,7 @@ def test_what_came_in_time_is_had_after_the_deadline(tmp_path: Path) -> None:
 
 
 def test_the_end_is_noticed_while_idle(tmp_path: Path) -> None:
-    """Before any call, and right after one."""
+    """The end of the connection is noticed before any call, and right after one."""
     for calls in (0, 1):
         folder = tmp_path / f"{calls}"
         folder.mkdir()

@@ -149,7 +149,7 @@ def test_a_page_is_filled(results: Results, tmp_path: Path) -> None:
 
 
 def test_an_unknown_marker_is_refused(results: Results) -> None:
-    """It says which there are."""
+    """The error lists the markers that exist."""
     with pytest.raises(ReportError, match="'hopp'; the known ones are agents"):
         filled("<!-- bench: hopp -->\n<!-- end -->", tables(results))
 
@@ -179,5 +179,5 @@ def test_names_in_plots_are_escaped() -> None:
 
 
 def test_a_table() -> None:
-    """As Markdown wants it."""
+    """Tables are aligned as Markdown wants it."""
     assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"

@@ -43,18 +43,18 @@ from tests.support.paths import ROOT
     ],
 )
 def test_percentile(values: Any, part: float, expected: float) -> None:
-    """Nearest rank: a value that was measured."""
+    """A percentile is the nearest rank: a value that was measured."""
     assert percentile(values, part) == expected
 
 
 def test_no_values_have_no_percentile() -> None:
-    """NaN, which every table leaves blank."""
+    """Without values it is NaN, which every table leaves blank."""
     assert math.isnan(percentile([], 0.5))
     assert shown([math.nan]) == ""
 
 
 def test_spread() -> None:
-    """Median, least, most."""
+    """A spread has the median, the least and the greatest value."""
     assert Spread.of([3, 1, 2]) == Spread(2, 1, 3)
     assert Spread.of([2, 4]).over(2) == Spread(1.5, 1, 2)
     assert shown([3, 1, 2], 0) == "2 (1-3)"
@@ -62,7 +62,7 @@ def test_spread() -> None:
 
 
 def test_a_constant_schedule() -> None:
-    """Segments follow each other."""
+    """Requests are evenly spaced, and segments follow each other."""
     assert times([Segment(2, 2), Segment(4, 0.5)], "constant") == [0, 0.5, 1, 1.5, 2, 2.25]
 
 
@@ -126,7 +126,7 @@ def test_own_texts_are_as_long_as_real_ones() -> None:
 
 
 def test_texts_of_a_file(tmp_path: Path) -> None:
-    """Lines, the empty ones left out, as many as are wanted."""
+    """As many lines are read as are wanted, without the empty ones."""
     (tmp_path / "texts.txt").write_text("one\n\ntwo\nthree\n")
     assert sorted(texts.file_or_generated(tmp_path / "texts.txt", 10)) == ["one", "three", "two"]
     assert len(texts.file_or_generated(tmp_path / "texts.txt", 2)) == 2
@@ -198,7 +198,7 @@ def test_the_closed_loop_sends_when_it_was_answered(server: tuple[int, list[int]
 
 
 def test_processes_are_counted() -> None:
-    """This one's CPU time and memory."""
+    """CPU time and memory of this process are measured."""
     assert os.getpid() in tree(os.getpid())
     assert cpu_seconds(os.getpid()) > 0
     memory = memory_mib(os.getpid())
@@ -224,7 +224,7 @@ def is_running(pid: int) -> bool:
 
 
 def test_shares_of_the_cores() -> None:
-    """All, a part each, or one that several share."""
+    """Agents get all cores, a part each, or one that several share."""
     assert shares(1, [0, 1]) == [[0, 1]]
     assert shares(2, [0, 1]) == [[0], [1]]
     assert shares(4, [0, 1]) == [[0], [1], [0], [1]]
@@ -239,7 +239,7 @@ def test_the_parts_that_help_names_are_those_there_are() -> None:
 
 
 def test_the_peers_have_workers() -> None:
-    """A module for each, by its name."""
+    """Every peer has a worker module of its name."""
     for peer in PEERS:
         assert (ROOT / f"benchmarks/peers/{peer.name}_worker.py").exists()
         assert set(peer.settings) == {"workers", "threads", "batch", "wait_ms"}

@@ -35,7 +35,7 @@ CURLS = [
 
 @pytest.mark.parametrize(("name", "line"), CURLS, ids=[f"{name} {i}" for i, (name, _) in enumerate(CURLS)])
 def test_every_curl_line_is_answered(function: ServerProcess, name: str, line: str) -> None:
-    """As it stands in the docs, but for the port."""
+    """Each line works as it stands in the docs, but for the port."""
     assert "curl -sf" in line, f"{name}: {line}"
     command = line.replace("http://127.0.0.1:8080", function.addresses["http"])
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, timeout=60, check=False)
@@ -91,12 +91,12 @@ def test_commands_need_no_path_to_the_environment(path: Path) -> None:
 
 
 def test_the_options_are_the_codes() -> None:
-    """`make docs` has been run."""
+    """docs/options.md is what the code declares: `make docs` has been run."""
     assert (ROOT / "docs/options.md").read_text() == text()
 
 
 def test_the_events_example_fits_knatives_schemas() -> None:
-    """Broker and Trigger, with unknown fields failing."""
+    """Broker and Trigger fit Knative's schemas, where unknown fields fail."""
     schemas = shared("schemas")
     example = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/events.md").read_text(), re.DOTALL)[0]
     for made in yaml.safe_load_all(example):

@@ -104,6 +104,6 @@ def test_the_model_that_ships_is_small_and_whole() -> None:
      ('{"format": 1, "problem_type": "regression", "name": "x", "inputs": [{"name": "a", "dtype": "int9", "dims": []}], "outputs": []}', "int9")],
 )  # fmt: skip
 def test_a_wrong_signature_is_named(text: str, says: str) -> None:
-    """The message holds the field."""
+    """The error names the field that is wrong."""
     with pytest.raises(ModelFileError, match=says):
         parse_signature(text)

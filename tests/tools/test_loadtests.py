@@ -32,13 +32,13 @@ TICKS: list[tuple[LoadShape, list[tuple[float, int | None]]]] = [
 
 @pytest.mark.parametrize(("plan", "wanted"), TICKS, ids=[f"{plan.shape} of {plan.users}" for plan, _ in TICKS])
 def test_shapes(plan: LoadShape, wanted: list[tuple[float, int | None]]) -> None:
-    """So many users at that second; None at the end."""
+    """A shape gives the number of users at each second, and None at its end."""
     found = [(second, plan.tick(second)) for second, _ in wanted]
     assert [(second, tick and tick[0]) for second, tick in found] == wanted
 
 
 def test_what_is_sudden_comes_at_once() -> None:
-    """Whatever the spawn rate says, which holds for the others."""
+    """Users of a spike start at once, whatever the spawn rate of the others."""
     rates = {shape: LoadShape(shape, 50, 2).tick(0) for shape in SHAPES}
     assert {shape: tick and tick[1] for shape, tick in rates.items()} == {"steady": 2, "step": 2, "spike": 50, "bursts": 50}
 
@@ -118,7 +118,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("change", "says"), WRONG, ids=[says for _, says in WRONG])
 def test_a_wrong_answer_is_found(change: dict[str, Any], says: str) -> None:
-    """After the right one to the same text."""
+    """A wrong answer is found after a right one to the same text."""
     known = AnswerChecker(LABELS)
     known.one("tea", json.dumps(answer()))
     known.one("tea", json.dumps(answer()))
@@ -155,6 +155,6 @@ def test_lines_and_logits() -> None:
 
 
 def test_a_refusal_in_a_few_words() -> None:
-    """Its status and detail, without what changes each time."""
+    """A refusal is its status and detail, without what changes each time."""
     assert problem(429, b'{"detail": "the agent is busy"}') == "429: the agent is busy"
     assert problem(502, b"<html>") == "502, without a problem's detail"

@@ -76,7 +76,7 @@ def test_misbehaving_is_told_so(function: ServerProcess) -> None:
 
 @needs_locust
 def test_an_impossible_limit_fails(function: ServerProcess) -> None:
-    """Exit code 1, and the line that says which."""
+    """The run exits with 1, and a line says which limit failed."""
     done = locust("-u", "2", "-r", "2", "-t", "2s", "--host", function.addresses["http"], "--max-p99-ms", "0.001", "SingleTexts")
     assert done.returncode == 1
     assert re.search(r"FAILED: p99 \d+ ms, limit --max-p99-ms 0\.001\n", done.stdout)
@@ -85,7 +85,7 @@ def test_an_impossible_limit_fails(function: ServerProcess) -> None:
 
 @needs_locust
 def test_a_master_decides_for_its_workers(function: ServerProcess, tmp_path: Path) -> None:
-    """It counts what they counted, and they end with 0."""
+    """The master counts what its workers counted, and they end with 0."""
     port = str(free_port())
     worker = [str(LOCUST), "-f", "loadtests/locustfile.py", "--worker", "--master-host", "127.0.0.1", "--master-port", port]
     with (tmp_path / "workers.log").open("wb") as log:
@@ -141,7 +141,7 @@ def test_wrong_answers_are_failures(wrong_server: str) -> None:
 @needs_locust
 @pytest.mark.parametrize(("options", "says"), REFUSED, ids=[says for _, says in REFUSED])
 def test_what_cannot_be_is_said_first(options: list[str], says: str) -> None:
-    """Before anything is sent."""
+    """An impossible option is refused before anything is sent."""
     done = locust("-t", "1s", "--host", "http://127.0.0.1:9", *options)
     assert done.returncode != 0
     assert says in done.stdout

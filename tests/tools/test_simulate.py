@@ -66,7 +66,7 @@ def test_padding_is_counted() -> None:
 
 @pytest.mark.parametrize("load", standard(REAL.cost, tweet_lengths(600), 2), ids=lambda load: load.name)
 def test_everything_is_answered_once(load: Workload) -> None:
-    """By every rule, under every load."""
+    """Every rule answers every request once, under every load."""
     for rule in all_rules(REAL.cost).values():
         _, served = simulate(load, rule, REAL, 2)
         assert sorted(one.length for one in served) == sorted(load.lengths)
@@ -91,7 +91,7 @@ def test_the_bound_fails_for_a_rule_that_starves() -> None:
 
 
 def test_rules_choose() -> None:
-    """What each takes of the same queue."""
+    """Each rule takes its own choice of the same queue."""
     queue = waiting(20, 100, 22, 90, 5)
     assert packed(Cost(2, 0, 0.1, 0), BatchLimits(rows=4))(queue, 5, 1) == [0, 2, 4]
     assert padded(4, 0.25)(queue, 5, 1) == [0, 2]
@@ -128,7 +128,7 @@ def test_the_fit_has_no_negative_numbers() -> None:
 
 
 def test_a_cost_model_survives_its_file(tmp_path: Path) -> None:
-    """Written, read; without a file the default."""
+    """A cost model is read as it was written; without a file it is the default."""
     path = tmp_path / "bench/cost.json"
     assert read(path).cost.a > 0
     Machine(Cost(1, 2, 3, 4, 0.1), 0.5).write(path)
@@ -136,7 +136,7 @@ def test_a_cost_model_survives_its_file(tmp_path: Path) -> None:
 
 
 def test_loads() -> None:
-    """Bursts come together, one in ten is long."""
+    """Bursts come together, and one request in ten is long."""
     assert bursts("", 2, 5, [1] * 4).times == pytest.approx([0, 0.0005, 5, 5.0005])
     assert 60 < sum(length == 512 for length in mixed([10] * 1000, 512)) < 140
     assert capacity(Cost(1, 0, 0, 0), [10] * 16, 2) == pytest.approx(16)

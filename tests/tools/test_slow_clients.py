@@ -34,7 +34,7 @@ def test_what_comes_by_the_byte_is_right(function: ServerProcess, script: Script
 
 @pytest.mark.parametrize("script", scripts.deaf(), ids=lambda script: script.name)
 def test_what_is_not_read_is_large(function: ServerProcess, script: Script) -> None:
-    """More comes back than was sent."""
+    """The function sends back more than it was sent."""
     asked = script.first + script.over_and_over
     with socket.create_connection(("127.0.0.1", port_of(function)), timeout=20) as client:
         client.sendall(asked)

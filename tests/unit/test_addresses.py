@@ -13,7 +13,7 @@ from vaccel_rpc.addresses import AddressError, parse
      "grpc://h:1", "grpcs://h:1", "grpc+unix:///a"],
 )  # fmt: skip
 def test_an_address_gives_its_text_back(text: str) -> None:
-    """Every kind of address survives."""
+    """The text of a parsed address is what was parsed, for every kind."""
     assert str(parse(text)) == text
 
 
@@ -42,5 +42,5 @@ def test_a_wrong_address_says_what_would_be_right(text: str, says: str) -> None:
 
 
 def test_the_longest_unix_path_is_taken() -> None:
-    """107 bytes fit."""
+    """A path of 107 bytes is the longest that a unix socket takes."""
     assert len(parse("unix:///" + "x" * 106).path) == 107

@@ -134,7 +134,7 @@ def test_cancelled_and_expired_requests_never_run() -> None:
 
 
 def test_closing_fails_what_waits_and_lets_the_running_finish() -> None:
-    """Nobody is left waiting."""
+    """What waits fails, what runs is answered, and nobody is left waiting."""
 
     async def main() -> None:
         gate = threading.Event()

@@ -88,7 +88,7 @@ def test_a_full_queue_answers_at_once_and_says_when_to_come_back(
 
 
 def test_a_request_larger_than_the_queue_is_taken_where_nobody_waits() -> None:
-    """It would never be otherwise."""
+    """A request that could never fit is taken by an empty queue."""
 
     async def main() -> None:
         queue = batcher(2)

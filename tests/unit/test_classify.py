@@ -29,7 +29,7 @@ def test_a_text_without_a_token_is_empty(text: str) -> None:
 
 
 def test_many_different_characters_are_not_all_shown() -> None:
-    """The message stays short."""
+    """The message names a few of them and stays short."""
     (item,) = (
         Classifier.of_file(extras(), LogitsRunner(lambda _: (0.0, 0.0, 1.0)))
         .classify(["\u200b\u200c\u200d\u200e\u200f\u2060"])
@@ -71,14 +71,14 @@ def test_blank_texts_are_classified_where_they_may_be() -> None:
     ],
 )
 def test_one_text_is_called_the_text(path: str, kind: str, body: Any, status: int) -> None:
-    """By no place in a list that was not sent."""
+    """An error about a single text does not name a place in a list."""
     answer = client().post(path, data=body if isinstance(body, str) else json.dumps(body), content_type=kind)
     assert answer.status_code == status
     assert answer.json["detail"].startswith("the text is empty: 1 character (U+200B), and no token")
 
 
 def test_one_of_many_has_its_place() -> None:
-    """In a list, in an inference request, in a line."""
+    """An error names the text's place in a list, in an inference request or in a line."""
     texts = ["tea", "\u200b"]
     answer = client().post("/classify", json={"texts": texts})
     assert (answer.status_code, answer.json["detail"][:17]) == (422, "texts[1] is empty")

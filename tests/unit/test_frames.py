@@ -36,7 +36,7 @@ def test_any_split_gives_the_same_frames(frames: list[Frame], data: st.DataObjec
 
 
 def test_every_single_split_of_two_frames() -> None:
-    """No byte position is special."""
+    """Two frames come out whole, at whatever byte they are split."""
     stream = encode(1, REQUEST, 0, b"hello") + encode(3, DATA, 5)
     for at in range(len(stream) + 1):
         reader = FrameReader(10)

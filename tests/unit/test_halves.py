@@ -63,7 +63,7 @@ def test_the_answers_stay(kind: Callable[[nn.Module], Rewritten], rows: int) -> 
 
 @pytest.mark.parametrize("kind", [script, export])
 def test_weights_that_are_no_halves_are_left_as_they_are(kind: Callable[[nn.Module], Rewritten]) -> None:
-    """Nothing is rounded."""
+    """A weight that half precision cannot hold is not rounded."""
     plain, quick, count = kind(Layers(half=False))
     assert count == 0
     with torch.inference_mode():
@@ -71,7 +71,7 @@ def test_weights_that_are_no_halves_are_left_as_they_are(kind: Callable[[nn.Modu
 
 
 def test_every_linear_layer_of_the_shipped_model_is_replaced() -> None:
-    """Six in each of six blocks, and the last one."""
+    """Six layers in each of six blocks are replaced, and the last one."""
     module = torch.jit.freeze(torch.jit.load(str(TWEETS)).eval().float())
     assert rewrite_script(module) == 37
     assert "aten::linear" not in str(module.graph)
@@ -98,7 +98,7 @@ class Positions(nn.Module):
 
 
 def test_a_program_without_a_signature_is_run_as_it_is(tmp_path: Path) -> None:
-    """Nobody knows what to try it with."""
+    """Without a signature the inputs to try it with are unknown, so nothing is replaced."""
     layer = nn.Linear(4, 2).half().float()
     torch.export.save(torch.export.export(layer.eval(), (torch.ones(3, 4),)), tmp_path / "layer.pt2")
     program = TorchEngine("cpu", 1).load(tmp_path / "layer.pt2")

@@ -41,7 +41,7 @@ def test_what_cannot_be_read_is_said(body: str, error: type[Exception], says: st
 
 @pytest.mark.parametrize(("written", "value"), [("1e308", 1e308), ("1e-400", 0.0), ("9" * 4000, int("9" * 4000)), ("-0.0", -0.0)])
 def test_numbers_of_every_other_size_are_read(written: str, value: float) -> None:
-    """Exactly where they are whole."""
+    """Numbers within range are read, and whole ones exactly."""
     assert parse_json(written.encode()) == value
 
 
@@ -55,7 +55,7 @@ def test_a_byte_order_mark_is_skipped(text: str) -> None:
 
 @pytest.mark.parametrize("charset", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_texts_of_every_charset_lose_theirs(charset: str) -> None:
-    """Whether the codec skips it by itself or not."""
+    """The mark is dropped, whether the codec drops it or not."""
     assert decoded("\ufeffcafé".encode(charset), charset) == "café"
 
 

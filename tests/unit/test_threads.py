@@ -46,7 +46,7 @@ def test_one_after_the_other_needs_few_threads() -> None:
 
 
 def test_what_a_call_raises_is_raised_where_it_is_awaited() -> None:
-    """The thread goes on."""
+    """The caller gets the exception, and the thread goes on."""
 
     async def run() -> None:
         threads = Threads(1)

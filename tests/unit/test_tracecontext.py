@@ -115,7 +115,7 @@ def test_a_valid_traceparent_goes_on_with_its_state(traceparent: str) -> None:
 
 @pytest.mark.parametrize("traceparent", [None, *INVALID])
 def test_an_invalid_traceparent_is_dropped_with_its_state(traceparent: str | None) -> None:
-    """Nothing of it goes on."""
+    """Nothing of an invalid trace context is passed on."""
     assert tracing.context(traceparent, "rojo=1") == {}
 
 
@@ -167,7 +167,7 @@ def test_metadata_has_only_what_grpc_takes(name: str, value: str, fits: bool) ->
 
 
 def test_metadata_is_bounded_as_a_whole() -> None:
-    """However many fields a propagator writes."""
+    """Metadata stays within its limit, however many fields a propagator writes."""
     metadata: dict[str, str] = {}
     for i in range(100):
         add(metadata, f"uberctx-{i}", "x" * 100)

@@ -40,5 +40,5 @@ def test_any_bytes_are_cut_or_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize(("value", "encoded"), [(0, "00"), (127, "7f"), (128, "8001"), (2**64 - 1, "ffffffffffffffffff01")])
 def test_varint(value: int, encoded: str) -> None:
-    """Seven bits a byte, the lowest first."""
+    """A varint has seven bits in a byte, the lowest first."""
     assert varint(value).hex() == encoded

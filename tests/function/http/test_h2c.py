@@ -58,7 +58,7 @@ def test_who_resets_a_stream_leaves_nothing_behind(func: ServerProcess) -> None:
 
 
 def test_curl_speaks_it_too(func: ServerProcess) -> None:
-    """A client that is not of the server's own library."""
+    """A client whose HTTP/2 is not of the server's own library is answered."""
     done = subprocess.run(
         ["curl", "-sS", "--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_version} %{http_code}", func.addresses["http"]],
         capture_output=True, text=True, timeout=30, check=False,

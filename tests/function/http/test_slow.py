@@ -63,7 +63,7 @@ def test_who_reads_a_byte_at_a_time_is_not_cut_off(server: ServerProcess, count:
 
 
 def test_who_takes_nothing_is_cut_off(server: ServerProcess) -> None:
-    """After WRITE_TIMEOUT_S, in the middle of the answers."""
+    """After WRITE_TIMEOUT_S the connection ends in the middle of the answers."""
     with _asked(server, _REQUEST * (_MANY - 1) + _CLOSES) as client:
         time.sleep(_WRITE_S + 2.5)
         answers = parse(_rest(client))
