@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from vaccel_common import log
-from vaccel_common.kinds import Choice, Integer, Many, Number, Parsed, PathTo, Text, seconds
+from vaccel_common.kinds import Choice, Many, Parsed, PathTo, Text
+from vaccel_common.number_kinds import Integer, Number, seconds
 from vaccel_common.options import ConfigError, option
 from vaccel_rpc.addresses import DEFAULT, Address, AddressError, parse
 from vaccel_rpc.channels import Tls

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from benchmarks.schedule import Arrivals
 from loadkit.processes import ROOT
-from vaccel_common import kinds
-from vaccel_common.kinds import Choice, Flag, Integer, Many, Number, Parsed, PathTo, Text
+from vaccel_common import number_kinds
+from vaccel_common.kinds import Choice, Flag, Many, Parsed, PathTo, Text
+from vaccel_common.number_kinds import Integer, Number
 from vaccel_common.options import option
 
 #: The parts of a run, of which `EXTRA` are measured only where they are named.
@@ -93,7 +94,7 @@ class RunConfig:
         shown="shares of the measured capacity",
     )
     open_seconds: float | None = option(
-        kinds.seconds(),
+        number_kinds.seconds(),
         help="How long each rate of the open loop lasts.",
         choose="Longer gives steadier tails.",
         shown="15; quick: 4",
@@ -113,7 +114,7 @@ class FuzzConfig:
     """The options of ``python -m benchmarks.fuzz``."""
 
     seconds: float = option(
-        kinds.seconds(),
+        number_kinds.seconds(),
         600.0,
         help="How long the agent is attacked.",
         choose="A few seconds show gross faults; leaks take minutes.",
@@ -160,7 +161,10 @@ class HttpFuzzConfig:
         choose="3,000 take seconds; a million half an hour.",
     )
     seconds: float = option(
-        kinds.seconds(), 3600.0, help="The time after which nothing more is sent.", choose="A limit for runs with many messages."
+        number_kinds.seconds(),
+        3600.0,
+        help="The time after which nothing more is sent.",
+        choose="A limit for runs with many messages.",
     )
     seed: int = option(Integer(0), 1, help="The seed of the mutations.", choose="Another one sends other bytes.")
     first: int = option(Integer(0), 0, help="The number of the first message.", choose="To repeat a failure, as its report says.")
@@ -192,9 +196,9 @@ class ServersConfig:
         choose="Enough to keep the server busy.",
     )
     seconds: float = option(
-        kinds.seconds(), 4.0, help="How long each measurement lasts.", choose="Longer gives steadier figures."
+        number_kinds.seconds(), 4.0, help="How long each measurement lasts.", choose="Longer gives steadier figures."
     )
-    warm: float = option(kinds.seconds(minimum=0), 1.0, help="How long the load lasts before the measurement.")
+    warm: float = option(number_kinds.seconds(minimum=0), 1.0, help="How long the load lasts before the measurement.")
     rounds: int = option(
         Integer(1), 5, help="Starts and measurements of each server, in turn.", choose="More show how far figures scatter."
     )
@@ -243,25 +247,31 @@ class SlowConfig:
         Integer(1), 128, help="Clients that request much and read nothing.", choose="At least the function's threads."
     )
     normal: int = option(Integer(1), 8, help="Normal clients, each of which sends its next text after a response.")
-    seconds: float = option(kinds.seconds(), 6.0, help="How long each measurement lasts, with and without the slow clients.")
+    seconds: float = option(
+        number_kinds.seconds(), 6.0, help="How long each measurement lasts, with and without the slow clients."
+    )
     rounds: int = option(
         Integer(1),
         5,
         help="How often the measurements with and without slow clients take turns.",
         choose="More show how far figures scatter.",
     )
-    read_timeout: float = option(kinds.seconds(), 10.0, help="READ_TIMEOUT_S with the slow clients, which then get 408.")
+    read_timeout: float = option(number_kinds.seconds(), 10.0, help="READ_TIMEOUT_S with the slow clients, which then get 408.")
     over: float = option(
-        kinds.seconds(),
+        number_kinds.seconds(),
         10.0,
         help="The time over which the slow clients connect.",
         choose="As long as --read-timeout, so that their 408s are spread evenly.",
     )
-    deaf_over: float = option(kinds.seconds(), 5.0, help="The time over which the deaf clients connect.")
+    deaf_over: float = option(number_kinds.seconds(), 5.0, help="The time over which the deaf clients connect.")
     settle: float = option(
-        kinds.seconds(minimum=0), 10.0, help="The time in which responses fill the deaf clients' buffers, before the measurement."
+        number_kinds.seconds(minimum=0),
+        10.0,
+        help="The time in which responses fill the deaf clients' buffers, before the measurement.",
     )
-    write_timeout: float = option(kinds.seconds(), 60.0, help="WRITE_TIMEOUT_S with the deaf clients, which then connect again.")
+    write_timeout: float = option(
+        number_kinds.seconds(), 60.0, help="WRITE_TIMEOUT_S with the deaf clients, which then connect again."
+    )
     files: int = option(Integer(16), 256, help="Descriptors that the function of the last part may open.")
     connections: int = option(
         Integer(1), 400, help="Connections that are opened to it.", choose="More than --files, so that descriptors run out."

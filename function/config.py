@@ -8,7 +8,8 @@ from pathlib import Path
 
 from function.load import only_model
 from vaccel_common import log
-from vaccel_common.kinds import Flag, Integer, Many, Parsed, PathTo, Text, seconds
+from vaccel_common.kinds import Flag, Many, Parsed, PathTo, Text
+from vaccel_common.number_kinds import Integer, seconds
 from vaccel_common.options import from_variables, option
 from vaccel_rpc.addresses import DEFAULT, Address, AddressError, parse
 from vaccel_rpc.channels import Tls

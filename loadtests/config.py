@@ -11,7 +11,8 @@ from pathlib import Path
 from loadkit.texts import LABELS
 from loadtests.criteria import PassCriteria
 from loadtests.shapes import SHAPES, LoadShape
-from vaccel_common.kinds import Choice, Integer, Number, Text, seconds
+from vaccel_common.kinds import Choice, Text
+from vaccel_common.number_kinds import Integer, Number, seconds
 from vaccel_common.options import option
 
 #: The word for Locust's own way: users come at ``--spawn-rate`` and stay.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from function.config import AGENT_ADDRESS, AGENT_ADDRESS_VARIABLES
-from vaccel_common.kinds import Choice, Integer, PathTo, Text, seconds
+from vaccel_common.kinds import Choice, PathTo, Text
+from vaccel_common.number_kinds import Integer, seconds
 from vaccel_common.options import option, required
 from vaccel_rpc.addresses import DEFAULT, Address, parse
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from function.core.spelling import misspelt
-from vaccel_common.kinds import Choice, Flag, Integer, Kind, Number
+from vaccel_common.kinds import Choice, Flag, Kind
+from vaccel_common.number_kinds import Integer, Number
 from vaccel_common.options import declared, option
 
 Truncation = Literal["error", "head", "tail", "window"]

@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from knative.cluster.objects import Json, containers, is_function
-from vaccel_common.kinds import Integer, Parsed, Text
+from vaccel_common.kinds import Parsed, Text
+from vaccel_common.number_kinds import Integer
 from vaccel_common.options import ConfigError, option
 from vaccel_rpc.addresses import parse
 

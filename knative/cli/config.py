@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knative.cluster.objects import SELECTOR
-from vaccel_common.kinds import Flag, Many, PathTo, Text, seconds
+from vaccel_common.kinds import Flag, Many, PathTo, Text
+from vaccel_common.number_kinds import seconds
 from vaccel_common.options import option
 
 

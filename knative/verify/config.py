@@ -8,7 +8,8 @@ from pathlib import Path
 from knative.cluster.objects import SELECTOR
 from knative.verify.hosts import HOST, RESOLVE, URL
 from loadkit.texts import LABELS, TEXTS
-from vaccel_common.kinds import Integer, Many, Number, Parsed, PathTo, Text, seconds
+from vaccel_common.kinds import Many, Parsed, PathTo, Text
+from vaccel_common.number_kinds import Integer, Number, seconds
 from vaccel_common.options import ConfigError, option
 
 
