@@ -179,5 +179,5 @@ def test_names_in_plots_are_escaped() -> None:
 
 
 def test_a_table() -> None:
-    """Tables are aligned as Markdown wants it."""
+    """A table has a header, a line of dashes and its rows, as Markdown wants it."""
     assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"

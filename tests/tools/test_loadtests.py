@@ -38,7 +38,7 @@ def test_shapes(plan: LoadShape, wanted: list[tuple[float, int | None]]) -> None
 
 
 def test_what_is_sudden_comes_at_once() -> None:
-    """Users of a spike start at once, whatever the spawn rate of the others."""
+    """All users of spikes and bursts start at once; the spawn rate holds for the other shapes."""
     rates = {shape: LoadShape(shape, 50, 2).tick(0) for shape in SHAPES}
     assert {shape: tick and tick[1] for shape, tick in rates.items()} == {"steady": 2, "step": 2, "spike": 50, "bursts": 50}
 

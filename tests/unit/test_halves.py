@@ -98,7 +98,7 @@ class Positions(nn.Module):
 
 
 def test_a_program_without_a_signature_is_run_as_it_is(tmp_path: Path) -> None:
-    """Without a signature the inputs to try it with are unknown, so nothing is replaced."""
+    """Without a signature the inputs to try it with are unknown, and the program runs as it is."""
     layer = nn.Linear(4, 2).half().float()
     torch.export.save(torch.export.export(layer.eval(), (torch.ones(3, 4),)), tmp_path / "layer.pt2")
     program = TorchEngine("cpu", 1).load(tmp_path / "layer.pt2")
