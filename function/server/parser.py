@@ -14,7 +14,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 _REASONS = {"Pause on PRI/Upgrade": "HTTP/2 is not served here"}
 
 
-class Parsed(Protocol):
+class ParserEvents(Protocol):
     """Who is told: `connection.Connection`."""
 
     reason: str | None
@@ -26,7 +26,7 @@ class Parsed(Protocol):
 class Parser(httptools.HttpRequestParser):
     """The library's parser; its connection learns why it stopped."""
 
-    def __init__(self, connection: Parsed) -> None:
+    def __init__(self, connection: ParserEvents) -> None:
         super().__init__(connection)
         self._connection = connection
         # As uvicorn has it: what follows a request that ends the connection is ignored.
