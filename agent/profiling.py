@@ -8,33 +8,47 @@ from agent.batching.requests import CompletedRun
 from agent.sessions import RpcSession
 from vaccel_common import tracing
 
-
-def profile(session: RpcSession, began: int, run: CompletedRun) -> None:
-    """Adds a run's regions to its session's profile. ``began``: nanoseconds of the epoch."""
-    samples = session.profile
-    samples["torch_run"].append((began, time.time_ns() - began))
-    for region, start, end in _regions(run):
-        samples[region].append((start, end - start))
+#: A region, its begin and its end, in nanoseconds of the epoch.
+_Region = tuple[str, int, int]
 
 
-def _regions(run: CompletedRun) -> tuple[tuple[str, int, int], ...]:
-    """Each region with its begin and end, in nanoseconds of the epoch."""
-    epoch = time.time_ns() - time.monotonic_ns()
-    return (
-        ("queue", epoch + int(run.arrived * 1e9), epoch + int(run.released * 1e9)),
-        ("batch", epoch + int(run.released * 1e9), epoch + int(run.split * 1e9)),
-        ("forward", epoch + int(run.batch.began * 1e9), epoch + int(run.batch.ended * 1e9)),
-    )
+def profile(session: RpcSession, began: float, run: CompletedRun) -> None:
+    """Adds a run's regions to its session's profile. ``began``: monotonic seconds."""
+    epoch = _epoch()
+    whole_run = _region("torch_run", began, time.monotonic(), epoch)
+    for region, start, end in (whole_run, *_regions(run, epoch)):
+        session.profile[region].append((start, end - start))
 
 
 def trace(span: tracing.Span, run: CompletedRun) -> None:
     """Records the spans of a run's regions, as children of its own ``span``."""
     span.set("vaccel.batch.rows", run.rows)
     parent = tracing.child_of(span, None)
-    for region, start, end in _regions(run):
+    for region, start, end in _regions(run, _epoch()):
         tracing.start(region, parent, start).end(end)
 
 
 def nanoseconds(seconds: float) -> int:
     """A duration in whole nanoseconds, at least 0."""
     return max(0, round(seconds * 1e9))
+
+
+def _epoch() -> int:
+    """The epoch's time at monotonic 0.
+
+    Of one profile it is read once: between the two readings of the clocks a thread may lose its core,
+    and regions that are placed by different readings would not lie within each other.
+    """
+    return time.time_ns() - time.monotonic_ns()
+
+
+def _regions(run: CompletedRun, epoch: int) -> tuple[_Region, ...]:
+    return (
+        _region("queue", run.arrived, run.released, epoch),
+        _region("batch", run.released, run.split, epoch),
+        _region("forward", run.batch.began, run.batch.ended, epoch),
+    )
+
+
+def _region(name: str, began: float, ended: float, epoch: int) -> _Region:
+    return name, epoch + int(began * 1e9), epoch + int(ended * 1e9)

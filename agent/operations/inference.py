@@ -57,7 +57,7 @@ class InferenceOperations:
             _tensor(message, i, call.blobs[i] if call.blobs else message.data)
             for i, message in enumerate(call.request.in_tensors)
         ]
-        began = time.time_ns()
+        began = time.monotonic()
         with session.in_use():
             run = await self._completed(call, session, resource, inputs)
         profiling.profile(session, began, run)
