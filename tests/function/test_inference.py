@@ -29,6 +29,7 @@ TEXTS = ["What a lovely day", "see you later"]
 
 @pytest.fixture
 def client(function: ServerProcess) -> Iterator[triton.InferenceServerClient]:
+    """Triton's HTTP client of the function."""
     with triton.InferenceServerClient(function.addresses["http"].removeprefix("http://")) as client:
         yield client
 

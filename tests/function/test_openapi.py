@@ -26,6 +26,7 @@ FUNCTION_ENV = {"MAX_TEXTS": "7", "MAX_TEXT_CHARS": "90"}
 
 @pytest.fixture(scope="module")
 def document(function: ServerProcess) -> Any:
+    """What /openapi.json gives."""
     return requests.get(function.addresses["http"] + "/openapi.json", timeout=10).json()
 
 

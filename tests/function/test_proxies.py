@@ -62,36 +62,34 @@ def program(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Confi
     return made
 
 
-@pytest.fixture
-def function(agent: ServerProcess, tmp_path: Path) -> Iterator[ServerProcess]:
-    server = start(tmp_path, agent.addresses["unix"], THREADS="8", READ_TIMEOUT_S=str(READ_TIMEOUT_S))
-    wait_until_ready(server)
-    yield server
-    server.stop()
-    assert "Traceback" not in server.text
+#: What the fixture ``function`` sets for the tests of this module.
+FUNCTION_ENV = {"THREADS": "8", "READ_TIMEOUT_S": str(READ_TIMEOUT_S)}
 
-
-Behind = Callable[[str], ServerProcess]
+Behind = Callable[..., ServerProcess]
 
 
 @pytest.fixture
 def behind(program: Path, function: ServerProcess, tmp_path: Path) -> Iterator[Behind]:
-    """``behind(kind)``: a proxy of that kind in front of the function, ended with the test; or the function itself."""
-    url = function.addresses["http"]
-    commands = {
-        DUPLEX: [str(program), "-target", url, "-full-duplex"],
-        HALF: [str(program), "-target", url],
-        KUBECTL: [str(BIN / "kubectl"), "proxy", f"--server={url}", "--port=0"],
-    }
+    """``behind(kind)``: a proxy of that kind in front of the function, or of ``server``, ended with the test; or the function itself."""
+
+    def command(kind: str, url: str) -> list[str]:
+        return {
+            DUPLEX: [str(program), "-target", url, "-full-duplex"],
+            HALF: [str(program), "-target", url],
+            KUBECTL: [str(BIN / "kubectl"), "proxy", f"--server={url}", "--port=0"],
+        }[kind]
+
     with contextlib.ExitStack() as stack:
 
-        def launch(kind: str) -> ServerProcess:
+        def launch(kind: str, server: ServerProcess = function) -> ServerProcess:
             if kind == NONE:
-                return function
+                return server
             log = tmp_path / "proxy.log"
             env = {**os.environ, "KUBECONFIG": os.devnull}
             with log.open("wb") as out:
-                process = subprocess.Popen(commands[kind], stdin=subprocess.PIPE, stdout=out, stderr=out, env=env)
+                process = subprocess.Popen(
+                    command(kind, server.addresses["http"]), stdin=subprocess.PIPE, stdout=out, stderr=out, env=env
+                )
             stack.enter_context(process)
             proxy = ServerProcess(process, log)
             stack.callback(proxy.stop)
@@ -288,9 +286,11 @@ def test_a_proxy_that_dies_is_seen_on_both_sides(function: ServerProcess, behind
 
 
 @pytest.mark.parametrize("kind", [DUPLEX, HALF, KUBECTL])
-def test_a_function_that_dies_is_seen_by_the_client(function: ServerProcess, behind: Behind, kind: str) -> None:
+def test_a_function_that_dies_is_seen_by_the_client(agent: ServerProcess, tmp_path: Path, behind: Behind, kind: str) -> None:
     """The client sees no proper end, or the proxy's own error."""
-    talk = begin(behind(kind), kind, function)
+    function = start(tmp_path, agent.addresses["unix"], **FUNCTION_ENV)
+    wait_until_ready(function)
+    talk = begin(behind(kind, function), kind, function)
     function.stop(signal.SIGKILL)
     # A half-duplex proxy waits for more of the body before it writes anything.
     with contextlib.suppress(ConnectionError):

@@ -112,6 +112,7 @@ CASES = [
 def runtime(
     request: pytest.FixtureRequest, agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, ServerProcess]]:
+    """A runtime's name, and the function under it."""
     server = start(request.param, tmp_path_factory.mktemp(request.param), agent.addresses["unix"])
     yield request.param, server
     assert server.stop(signal.SIGTERM) == 0, server.text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from tests.support.peers.raw_ttrpc import (
     RawClient,
     RawReply,
 )
-from tests.support.servers import ServerProcess, SpawnAgent
+from tests.support.servers import SpawnAgent
 from tests.support.torchmodels import (
     DTYPES,
     Copies,
@@ -42,13 +41,6 @@ BOTH = pytest.mark.parametrize("dialect", [SYNC_08, OLD_07], ids=["0.8", "0.7"])
 CODES = {name: number for number, name in enumerate(("uint8", "int8", "int16", "int32", "int64", "float16", "float32"), start=1)}
 SIZES = {"uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "float16": 2, "float32": 4}
 LONG = 8_000
-
-
-@pytest.fixture
-def client(agent: ServerProcess) -> Iterator[RawClient]:
-    """A connection of its own to the agent of the run, which takes uploads."""
-    with RawClient(agent.addresses["unix"]) as connection:
-        yield connection
 
 
 def prepared(client: RawClient, dialect: DialectNames, data: bytes) -> tuple[Steps, int, int]:

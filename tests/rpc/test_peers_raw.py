@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,13 +13,6 @@ from tests.support.peers.raw_ttrpc import NOT_FOUND, OK, CallFailed, RawClient
 from tests.support.servers import ServerProcess
 
 BOTH = pytest.mark.parametrize("dialect", [SYNC_08, OLD_07], ids=["0.8", "0.7"])
-
-
-@pytest.fixture
-def client(agent: ServerProcess) -> Iterator[RawClient]:
-    """A connection of its own to the agent of the run."""
-    with RawClient(agent.addresses["unix"]) as connection:
-        yield connection
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)

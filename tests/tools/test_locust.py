@@ -120,6 +120,7 @@ class _Wrong(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def wrong_server() -> Iterator[str]:
+    """The address of a server whose answers are wrong."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Wrong) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"

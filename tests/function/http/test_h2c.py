@@ -24,6 +24,7 @@ EMPTY = {"path": "/classify", "type": "text/plain", "body": ""}
 
 @pytest.fixture(scope="module")
 def func(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The function under func-python."""
     server = start("func", tmp_path_factory.mktemp("h2c"), agent.addresses["unix"])
     yield server
     assert server.stop(signal.SIGTERM) == 0, server.text

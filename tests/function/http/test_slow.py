@@ -23,6 +23,7 @@ _WRITE_S = 3
 
 @pytest.fixture(scope="module")
 def server(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The function with a short WRITE_TIMEOUT_S."""
     server = start("server", tmp_path_factory.mktemp("slow"), agent.addresses["unix"], WRITE_TIMEOUT_S=str(_WRITE_S))
     yield server
     assert server.stop(signal.SIGTERM) == 0, server.text
