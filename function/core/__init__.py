@@ -1,1 +1,1 @@
-"""Texts in, predictions out: what may be asked for, tokens, the model's run, scores, answers. No HTTP server, no Flask."""
+"""Texts in, predictions out: options, tokens, the model's run, scores, answers. No HTTP server, no Flask."""

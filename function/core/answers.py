@@ -1,4 +1,4 @@
-"""Predictions -> the JSON that every way in answers with."""
+"""Predictions as the JSON that every way in answers with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from function.core.problems import problem_of_text
 
 
 def shown(item: Item, options: Options) -> dict[str, Any]:
-    """One prediction as the options want it, or ``{"error": problem}`` for a text that has none."""
+    """One prediction with what the options select, or ``{"error": problem}`` for a text that has none."""
     if not isinstance(item, Prediction):
         return {"error": problem_of_text(item).body()}
     answer: dict[str, Any] = {"label": item.label, "score": item.score, "scores": _scores(item, options), "tokens": item.tokens}
@@ -27,12 +27,12 @@ def shown(item: Item, options: Options) -> dict[str, Any]:
 
 
 def shown_alone(item: Item, options: Options) -> dict[str, Any]:
-    """`shown`, for a line that does not name its model: with the variant that ran, if it was one."""
+    """`shown` for a line, which names no model: with the variant that ran, if one did."""
     return {**shown(item, options), **ran_as([item])}
 
 
 def answer(items: list[Item], options: Options, model: dict[str, str | None], *, many: bool) -> dict[str, Any]:
-    """The whole answer: one prediction, or ``{"predictions": [...]}``, with the model that made them."""
+    """The complete answer: one prediction, or ``{"predictions": [...]}``, with the model that made them."""
     named = {**model, **ran_as(items)}
     if many:
         return {"predictions": [shown(item, options) for item in items], "model": named}
@@ -41,8 +41,8 @@ def answer(items: list[Item], options: Options, model: dict[str, str | None], *,
 
 def ran_as(items: Sequence[Item]) -> dict[str, str]:
     """``precision`` and ``variant`` (its sha256) of the variant that ran in the model's place; nothing where the model itself did."""
-    found = next((item.variant for item in items if isinstance(item, Prediction) and item.variant), None)
-    return {"precision": found.precision, "variant": found.sha256} if found else {}
+    variant = next((item.variant for item in items if isinstance(item, Prediction) and item.variant), None)
+    return {"precision": variant.precision, "variant": variant.sha256} if variant else {}
 
 
 def ranked(item: Prediction) -> list[str]:

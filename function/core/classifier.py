@@ -1,4 +1,4 @@
-"""Texts -> token ids -> the agent -> labels. No HTTP, no RPC details."""
+"""From texts to labels: tokens, the model's run at the agent, scores. No HTTP, no details of the RPC."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vaccel_rpc.client import RunResult, Variant
 from vaccel_rpc.errors import Internal, RpcError
 from vaccel_rpc.tensors import Tensor, to_values
 
-#: Different characters that the message about a text without tokens shows.
+#: How many different characters the message about a text without tokens shows.
 _SHOWN = 5
 
 
 class Runner(Protocol):
-    """What runs the model: `vaccel_rpc.remote.RemoteModel`."""
+    """What runs the model; `vaccel_rpc.remote.RemoteModel` is one."""
 
     def run_timed(
         self,
@@ -36,9 +36,11 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Prediction:
-    """``scores``, ``logits``: label -> probability (or number: regression), and what the model gave, in the model's order.
+    """One text's result. ``scores``: a probability for each label (a plain number for regression); ``logits``: the model's outputs;
+    both in the model's order.
 
-    ``score``: the best one's. ``windows``: runs whose scores were averaged. ``variant``: what ran in the model's place, if so.
+    ``score``: of the best label. ``windows``: the number of runs whose scores were averaged. ``variant``: the variant that ran in
+    the model's place, if one did.
     """
 
     label: str
@@ -51,7 +53,7 @@ class Prediction:
     variant: Variant | None = None
 
 
-#: What becomes of a text: `Unusable` where the text is to blame, an `RpcError` where what the model made of this one is.
+#: What becomes of a text: a prediction, `Unusable` where the text is wrong, an `RpcError` where the model's output for it is.
 Item = Prediction | Unusable | RpcError
 
 
@@ -67,14 +69,14 @@ class Durations:
 
 @dataclass(frozen=True)
 class Classification:
-    """What became of each text, in order."""
+    """An item for each text, in order, and where the time went."""
 
     items: list[Item]
     spent: Durations = field(default_factory=Durations)
 
 
 class Classifier:
-    """A model's tokenizer, labels and scores, over what runs it; ``blank``: texts without a token are classified too."""
+    """A model's tokenizer, labels and scores, and what runs it; ``blank``: texts without a token are classified too."""
 
     def __init__(self, encoder: Encoder, signature: Signature, labels: list[str], runner: Runner, *, blank: bool = False) -> None:
         self.labels = labels
@@ -82,7 +84,7 @@ class Classifier:
 
     @classmethod
     def of_file(cls, extras: Extras, runner: Runner, *, blank: bool = False) -> Classifier:
-        """The classifier of a model file. Raises `ModelFileError` where it does not hold all that is needed."""
+        """The classifier of a model file. Raises `ModelFileError` where the file lacks a part that is needed."""
         if extras.tokenizer is None or extras.labels is None or extras.signature is None:
             raise ModelFileError("the model file needs tokenizer.json, labels.json, signature.json (python -m models.export)")
         return cls(Encoder(extras.tokenizer, extras.signature), extras.signature, extras.labels, runner, blank=blank)
@@ -94,16 +96,20 @@ class Classifier:
         options: Options = Options(),  # noqa: B008 frozen
         metadata: Mapping[str, str] | None = None,
     ) -> Classification:
-        """A prediction for each text; an `Unusable` stays what it is, a new one names its text ``texts[i]``. Raises `RpcError`."""
+        """A prediction for each text. An `Unusable` among the texts is returned as it is; a new one names its text ``texts[i]``.
+
+        Raises `RpcError`.
+        """
         spent = Durations()
         began = time.perf_counter()
         with tracing.start("tokenize", metadata):
             encoded = self._encode(texts, options)
         spent.tokenize = time.perf_counter() - began
         runs = [window for item in encoded if isinstance(item, Encoded) for window in item.windows]
-        done = iter(self._run(runs, timeout, metadata, spent))
+        results = iter(self._run(runs, timeout, metadata, spent))
         items: list[Item] = [
-            item if isinstance(item, Unusable) else self._prediction([next(done) for _ in item.windows], item) for item in encoded
+            item if isinstance(item, Unusable) else self._prediction([next(results) for _ in item.windows], item)
+            for item in encoded
         ]
         return Classification(items, spent)
 
@@ -119,8 +125,8 @@ class Classifier:
         if item.blank and not self._blank:
             return Unusable(f"{where} is empty: {_characters(text)}, and no token that the model can see")
         if item.truncated and options.truncation == "error":
-            most = self._encoder.max_length
-            return Unusable(f"{where} has {item.whole} tokens; the model sees at most {most} (truncation: head, tail or window)")
+            limit = self._encoder.max_length
+            return Unusable(f"{where} has {item.total} tokens; the model sees at most {limit} (truncation: head, tail or window)")
         return item
 
     def _run(
@@ -129,21 +135,21 @@ class Classifier:
         if not runs:
             return []
         began = time.perf_counter()
-        ran = self._runner.run_timed(runs, len(self._signature.outputs), timeout, metadata=metadata)
+        results = self._runner.run_timed(runs, len(self._signature.outputs), timeout, metadata=metadata)
         spent.rpc = time.perf_counter() - began
-        timings = [one.timings for one in ran if one.timings]
-        spent.queue = max((one.queue for one in timings), default=0.0)
-        spent.forward = max((one.forward for one in timings), default=0.0)
-        return ran
+        timings = [result.timings for result in results if result.timings]
+        spent.queue = max((timing.queue for timing in timings), default=0.0)
+        spent.forward = max((timing.forward for timing in timings), default=0.0)
+        return results
 
     def _prediction(self, runs: list[RunResult], encoded: Encoded) -> Prediction | Internal:
-        given = [to_values(ran.outputs[0]) for ran in runs]
-        if any(len(values) != len(self.labels) for values in given):
-            raise Internal(f"the model gave {len(given[0])} numbers for {len(self.labels)} labels")
-        if not all(math.isfinite(sum(values)) for values in given):
+        outputs = [to_values(run.outputs[0]) for run in runs]
+        if any(len(values) != len(self.labels) for values in outputs):
+            raise Internal(f"the model gave {len(outputs[0])} numbers for {len(self.labels)} labels")
+        if not all(math.isfinite(sum(values)) for values in outputs):
             return Internal("the model's output is not finite")
         score = SCORES[self._signature.problem_type]
-        values, logits = _mean([score(values) for values in given]), _mean(given)
+        values, logits = _mean([score(values) for values in outputs]), _mean(outputs)
         best = max(range(len(values)), key=values.__getitem__)
         return Prediction(
             label=self.labels[best],
@@ -153,7 +159,7 @@ class Classifier:
             tokens=encoded.tokens,
             truncated=encoded.truncated,
             windows=len(runs),
-            variant=next((ran.variant for ran in runs if ran.variant), None),
+            variant=next((run.variant for run in runs if run.variant), None),
         )
 
 

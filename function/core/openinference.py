@@ -1,4 +1,5 @@
-"""The Open Inference Protocol v2's inference request and answer, as bytes, with the binary tensor data extension. No HTTP.
+"""Inference requests and responses of the Open Inference Protocol v2, as bytes, with the binary tensor
+data extension. No HTTP.
 
 Source: kserve/open-inference-protocol; Triton's extension_binary_data.
 """
@@ -22,8 +23,8 @@ VERSION = "1"
 HEAD_LENGTH = "Inference-Header-Content-Length"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _BINARY_SIZE = "binary_data_size"
-#: Parameters that say how to answer; all others are passed back.
-_OURS = ("binary_data_output",)
+#: Parameters that say how to answer; all others are returned to the client.
+_CONSUMED = ("binary_data_output",)
 
 Rows = Sequence[Item]
 
@@ -32,7 +33,7 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 @dataclass(frozen=True)
 class InferenceRequest:
-    """A request: its texts (``shape`` [n] or [n, 1]), options, and the ``outputs`` to give, each with whether as binary data."""
+    """A request: its texts (``shape`` [n] or [n, 1]), options, and the ``outputs`` it selects, each with whether as binary data."""
 
     texts: list[Any]
     shape: list[int]
@@ -46,9 +47,9 @@ class InferenceRequest:
         answer: dict[str, Any] = {"model_name": model, "model_version": VERSION}
         if self.id is not None:
             answer["id"] = self.id
-        passed = {name: value for name, value in self.parameters.items() if name not in _OURS} | ran_as(items)
-        if passed:
-            answer["parameters"] = passed
+        returned = {name: value for name, value in self.parameters.items() if name not in _CONSUMED} | ran_as(items)
+        if returned:
+            answer["parameters"] = returned
         outputs = [_output(name, items, self.options, labels, self.shape) for name, _ in self.outputs]
         return _encoded(answer, outputs, [binary for _, binary in self.outputs])
 
@@ -116,8 +117,8 @@ def _texts(head: dict[str, Any], binary: memoryview) -> tuple[list[Any], list[in
 
 
 def _shape(shape: Any) -> list[int]:
-    whole = isinstance(shape, list) and all(isinstance(dim, int) and not isinstance(dim, bool) for dim in shape)
-    if not whole or len(shape) not in (1, 2) or shape[0] < 0 or (len(shape) == 2 and shape[1] != 1):
+    integers = isinstance(shape, list) and all(isinstance(dim, int) and not isinstance(dim, bool) for dim in shape)
+    if not integers or len(shape) not in (1, 2) or shape[0] < 0 or (len(shape) == 2 and shape[1] != 1):
         raise Malformed("the shape of text must be [n] or [n, 1]")
     return list(shape)
 
@@ -143,27 +144,27 @@ def _from_binary(binary: memoryview, size: Any) -> list[str]:
 
 
 def _wanted(head: dict[str, Any], options: Options) -> list[tuple[str, bool]]:
-    """The outputs to give, and whether as binary data."""
-    usually = _object(head, "parameters").get("binary_data_output") is True
+    """The outputs that the request selects, each with whether as binary data."""
+    default = _object(head, "parameters").get("binary_data_output") is True
     outputs = head.get("outputs")
     if outputs is None or outputs == []:
-        named = {"label": True, "scores": True, "logits": options.logits, "windows": options.truncation == "window"}
-        named |= {"labels": options.threshold is not None or options.top_k is not None, "error": options.errors == "item"}
-        return [(name, usually) for name, there in named.items() if there]
+        outputs_of = {"label": True, "scores": True, "logits": options.logits, "windows": options.truncation == "window"}
+        outputs_of |= {"labels": options.threshold is not None or options.top_k is not None, "error": options.errors == "item"}
+        return [(name, default) for name, selected in outputs_of.items() if selected]
     if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
         raise Malformed('"outputs" must be a list of objects, each with a "name"')
     for output in outputs:
         if not isinstance(output.get("name"), str) or output["name"] not in _OUTPUTS:
             raise Malformed(f"unexpected output {str(output.get('name'))[:40]!r}; the model's outputs are {', '.join(_OUTPUTS)}")
-    return [(output["name"], _object(output, "parameters").get("binary_data", usually) is True) for output in outputs]
+    return [(output["name"], _object(output, "parameters").get("binary_data", default) is True) for output in outputs]
 
 
 Values = Callable[[Prediction, Options], list[Any]]
 
 
 def _labels(item: Prediction, options: Options) -> list[Any]:
-    least = options.threshold if options.threshold is not None else float("-inf")
-    return [json.dumps([label for label in ranked(item)[: options.top_k] if item.scores[label] >= least])]
+    threshold = options.threshold if options.threshold is not None else float("-inf")
+    return [json.dumps([label for label in ranked(item)[: options.top_k] if item.scores[label] >= threshold])]
 
 
 #: Output -> datatype, whether it has a value for each label, and its values for one text. ``labels`` is a JSON list.
@@ -176,7 +177,7 @@ _OUTPUTS: dict[str, tuple[str, bool, Values]] = {
     "labels": ("BYTES", False, _labels),
     "error": ("BYTES", False, lambda *_: [""]),
 }
-_NOTHING: dict[str, Any] = {"BYTES": "", "FP32": 0.0, "INT32": 0}
+_MISSING: dict[str, Any] = {"BYTES": "", "FP32": 0.0, "INT32": 0}
 
 
 def _output(name: str, items: Rows, options: Options, labels: list[str], shape: list[int]) -> dict[str, Any]:
@@ -186,7 +187,7 @@ def _output(name: str, items: Rows, options: Options, labels: list[str], shape: 
         if isinstance(item, Prediction):
             data += values(item, options)
         else:
-            data += [problem_of_text(item).detail] if name == "error" else [_NOTHING[kind]] * (len(labels) if wide else 1)
+            data += [problem_of_text(item).detail] if name == "error" else [_MISSING[kind]] * (len(labels) if wide else 1)
     return {
         "name": name,
         "datatype": kind,

@@ -1,4 +1,4 @@
-"""What a caller may ask for besides the texts: the same names and values over every way in."""
+"""The options of a request besides its texts: the same names and values over every way in."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Unusable(ValueError):
 
 
 def named(error: Unusable, name: str = "the text") -> Unusable:
-    """The same error with the text called ``name``, where it was called by its place in a list that the caller did not send."""
+    """The same error with the text called ``name``, where the message has its place in a list that the caller did not send."""
     head, bracket, tail = str(error).partition("]")
     return Unusable(name + tail) if bracket and head.startswith("texts[") else error
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a request may ask for besides the texts; over every way in by these names."""
+    """The options that a request may set, over every way in by these names."""
 
     truncation: Truncation = option(
         Choice(TRUNCATIONS), "head",
@@ -52,18 +52,18 @@ class Options:
     )  # fmt: skip
 
 
-#: Names beside the options that a request's object may have: nobody looks whether an option was meant.
+#: Names beside the options that a request's object may have; none is a misspelt option.
 _BESIDE = frozenset(("text", "texts", "id"))
 #: How like an option's name another must be: ``logit`` and ``treshold`` are, ``logins`` and ``topic`` are not.
 _ALIKE = 0.88
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
-def read_options(given: Mapping[str, Any]) -> Options:
-    """The options among the entries of ``given``; null is the default. Raises `Unusable`, for a misspelt one too."""
+def read_options(entries: Mapping[str, Any]) -> Options:
+    """The options among ``entries``; null means the default. Raises `Unusable`, for a misspelt one too."""
     values: dict[str, Any] = {}
     others: list[str] = []
-    for name, value in given.items():
+    for name, value in entries.items():
         if read := _READ.get(name):
             if value is not None:
                 values[name] = read(value)
@@ -75,14 +75,14 @@ def read_options(given: Mapping[str, Any]) -> Options:
 
 
 def refuse_misspelt(names: Iterable[str]) -> None:
-    """Raises `Unusable` for a name that is nearly an option's, as ``topk`` or ``Threshold``; any other may be there."""
-    if found := misspelt(names, _SPELLINGS, _ALIKE):
-        raise Unusable(f'"{found[0]}" is not an option; did you mean "{found[1]}"?')
+    """Raises `Unusable` for a name that is nearly an option's, as ``topk`` or ``Threshold``; any other name is ignored."""
+    if guess := misspelt(names, _SPELLINGS, _ALIKE):
+        raise Unusable(f'"{guess[0]}" is not an option; did you mean "{guess[1]}"?')
 
 
-def typed(given: Mapping[str, str]) -> dict[str, Any]:
-    """A form's options with the types that JSON would give them; also a query string's. Raises `Unusable`."""
-    return {name: _typed(name, given[name].strip()) for name in _READ if name in given}
+def typed(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The options of a form or query string, with the types that JSON would give them. Raises `Unusable`."""
+    return {name: _typed(name, fields[name].strip()) for name in _READ if name in fields}
 
 
 def _typed(name: str, text: str) -> Any:
@@ -100,10 +100,10 @@ def _typed(name: str, text: str) -> Any:
 
 
 def out_of_range(name: str, number: str) -> str:
-    """What is wrong with a number, as it was written, that is too large to be read."""
+    """The message for a number, as it was written, that is too large to represent."""
     shown = number if len(number) <= 20 else f"{number[:20]}... ({len(number)} characters)"
-    most = f"at most {sys.float_info.max:.2g}, and an integer of at most {sys.get_int_max_str_digits()} digits"
-    return f'"{name}" is out of range: {shown}; {most}'
+    bounds = f"at most {sys.float_info.max:.2g}, and an integer of at most {sys.get_int_max_str_digits()} digits"
+    return f'"{name}" is out of range: {shown}; {bounds}'
 
 
 def _reader(name: str, kind: Kind[Any]) -> Callable[[Any], Any]:

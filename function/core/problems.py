@@ -1,4 +1,5 @@
-"""Every error as ``application/problem+json`` (RFC 9457): what the client did wrong, or what the agent could not do."""
+"""Every error as ``application/problem+json`` (RFC 9457): what the client did wrong, or what the agent
+could not do."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ class Problem(Exception):
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """The problem that an error of ours means, or None for any other."""
+    """The problem for an error of this project, or None for any other error."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, Malformed):

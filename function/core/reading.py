@@ -1,4 +1,4 @@
-"""Bytes -> text -> JSON, or what is wrong with them."""
+"""Reads bytes as text and text as JSON; the errors say what is wrong and where."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from function.core.options import Unusable, out_of_range
 
 
 class Malformed(ValueError):
-    """Bytes that are not what they should be; the message says why."""
+    """Bytes that cannot be read as what they should be; the message says why."""
 
 
 def decoded(body: bytes, charset: str = "utf-8", what: str = "the body") -> str:
@@ -47,7 +47,7 @@ def _parsed(text: str, decode: Callable[[str], Any], what: str) -> Any:
 
 
 class _Refused(str):
-    """A number that cannot be had, as it was written."""
+    """A number that cannot be represented, as it was written."""
 
     __slots__ = ()
 
@@ -71,25 +71,26 @@ def _or_refused(kind: Callable[[str], float]) -> Callable[[str], float | _Refuse
     return read
 
 
-#: Raises a plain ``ValueError`` for a number that cannot be had, as ``int`` does by itself.
+#: Raises a plain ``ValueError`` for a number that cannot be represented, as ``int`` does by itself.
 _STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
-#: Puts a `_Refused` in such a number's place, to say where it is: only what has been refused is read a second time.
+#: Puts a `_Refused` in the place of such a number, so that the message can say where it is. Only
+#: JSON that has been refused is read a second time.
 _LENIENT = json.JSONDecoder(parse_constant=_Refused, parse_float=_or_refused(_finite), parse_int=_or_refused(int)).decode
 
 
-_LOOKED_INTO = (dict, list, _Refused)
+_SEARCHED = (dict, list, _Refused)
 
 
 def _refusal(data: Any) -> Malformed | Unusable:
-    """The error for a number in ``data`` that cannot be had, with the place where it is."""
-    waiting = [("", data)]
-    while waiting:
-        where, value = waiting.pop()
+    """The error for the number in ``data`` that cannot be represented, with its place."""
+    stack = [("", data)]
+    while stack:
+        where, value = stack.pop()
         if isinstance(value, _Refused):
             name = where[1:80] or "the number"
             nan = value[-1].isalpha()
             return Malformed(f'"{name}" is {value}, which is not valid JSON') if nan else Unusable(out_of_range(name, value))
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        waiting += [(f"{where}.{name}", one) for name, one in items if isinstance(one, _LOOKED_INTO)]
+        stack += [(f"{where}.{name}", item) for name, item in items if isinstance(item, _SEARCHED)]
     # A later field of the same name has taken its place.
-    return Malformed("the JSON has a number that cannot be had, in a field that is there twice")
+    return Malformed("the JSON has a number that cannot be represented, in a field that appears twice")

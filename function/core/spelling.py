@@ -1,4 +1,4 @@
-"""Names that are nearly another's: what a caller meant."""
+"""Finds the name that a misspelt one was meant to be."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import islice
 
-#: An object with more names is a row of data, and none is longer of which another was meant: beyond, nothing is looked at.
+#: An object with more names is a row of data, and a longer name is no misspelling: neither is searched any further.
 _NAMES, _LENGTH = 64, 20
 
 

@@ -1,4 +1,5 @@
-"""Lines of any number -> results in the same order, with bounded memory: read ahead a little, a few parts in flight."""
+"""Runs any number of items in parts and yields their results in the same order, with bounded memory: a
+little is read ahead, and a few parts are in flight."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class Arriving(Generic[Item]):
-    """Items of a blocking source, taken by a thread of its own that runs at most ``ahead`` items ahead."""
+    """Items of a blocking source, read by a thread of its own that stays at most ``ahead`` items ahead."""
 
     def __init__(self, source: Iterable[Item], ahead: int) -> None:
         self._source = source
@@ -26,13 +27,13 @@ class Arriving(Generic[Item]):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits now, and more may come."""
+        """Whether no item is waiting, and more may come."""
         return not self._over and self._waiting.empty()
 
-    def take(self, most: int) -> list[Item]:
-        """Waits for an item and takes those that are there, at most ``most``; none at the end."""
+    def take(self, limit: int) -> list[Item]:
+        """Waits for an item and takes those that are there, at most ``limit``; none at the end."""
         taken: list[Item] = []
-        while len(taken) < most and not self._over and (not taken or not self._waiting.empty()):
+        while len(taken) < limit and not self._over and (not taken or not self._waiting.empty()):
             item = self._waiting.get()
             if item is None:
                 self._over = True

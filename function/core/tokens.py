@@ -23,20 +23,25 @@ _OVERLAP = 0.25
 class Encoded:
     """A text as the model sees it.
 
-    ``windows``: the inputs of each run, in the signature's order; one, unless windows were asked for. ``tokens``: how many the
-    model sees; ``whole``: how many the text has, special ones included; ``truncated``: whether the model sees less than the
-    text; ``blank``: whether the text has no token of its own.
+    ``windows``: the inputs of each run, in the signature's order; more than one only for the truncation
+    ``window``. ``tokens``: how many tokens the model sees; ``total``: how many the text has, special
+    ones included; ``truncated``: whether the model sees less than the text; ``blank``: whether the text
+    has no token of its own.
     """
 
     windows: list[list[Tensor]]
     tokens: int
-    whole: int
+    total: int
     truncated: bool
     blank: bool
 
 
 class Encoder:
-    """Tokenizes for one model. Raises `ModelFileError` for a tokenizer that cannot be read or an input that is not a text's."""
+    """Tokenizes texts for one model.
+
+    Raises `ModelFileError` for a tokenizer that cannot be read, or a signature with an input that no
+    tokenizer makes.
+    """
 
     def __init__(self, tokenizer: bytes | Tokenizer, signature: Signature) -> None:
         self._tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else _read(tokenizer)
@@ -44,22 +49,22 @@ class Encoder:
         for spec in signature.inputs:
             if spec.name not in _SOURCES:
                 raise ModelFileError(f"signature.json: input {spec.name!r} is none of {', '.join(_SOURCES)}")
-        # Whatever padding or way of truncating the file was saved with: a request chooses here.
+        # Each request chooses how to truncate, whatever the file was saved with.
         self._tokenizer.no_padding()
         if length := self.max_length or signature.max_length:
             self._tokenizer.enable_truncation(length)
         self._special: int = self._tokenizer.num_special_tokens_to_add(False)
         self._others: dict[Truncation, Tokenizer] = {}
-        self._making = threading.Lock()
+        self._lock = threading.Lock()
 
     @property
     def max_length(self) -> int | None:
-        """Tokens that the model sees at most; None: any number."""
+        """The largest number of tokens that the model sees; None where there is no limit."""
         truncation: dict[str, int] | None = self._tokenizer.truncation
         return truncation["max_length"] if truncation else None
 
     def encode(self, texts: Sequence[str], truncation: Truncation = "head") -> list[Encoded]:
-        """Each text, unpadded unless the model's length is fixed."""
+        """Each text as tensors, unpadded unless the model's length is fixed."""
         tokenizer = self._tokenizer_for(truncation)
         return [self._encoded(encoding, truncation) for encoding in tokenizer.encode_batch(list(texts))]
 
@@ -67,8 +72,9 @@ class Encoder:
         length = self.max_length
         if truncation in ("head", "error") or length is None:
             return self._tokenizer
-        # How to truncate is a tokenizer's state: threads that want another way need another tokenizer, made at first use.
-        with self._making:
+        # How to truncate is a state of the tokenizer: another way needs another tokenizer, made at its
+        # first use.
+        with self._lock:
             if truncation not in self._others:
                 other = Tokenizer.from_str(self._tokenizer.to_str())
                 direction = "left" if truncation == "tail" else "right"
@@ -78,13 +84,14 @@ class Encoder:
 
     def _encoded(self, encoding: Encoding, truncation: Truncation) -> Encoded:
         windows = [encoding, *encoding.overflowing] if truncation == "window" else [encoding]
-        whole = len(encoding.ids) + self._beyond(encoding.overflowing, truncation)
+        total = len(encoding.ids) + self._beyond(encoding.overflowing, truncation)
         truncated = bool(encoding.overflowing) and truncation != "window"
-        seen = len(encoding.ids) if truncated else whole
-        return Encoded([self._inputs(w) for w in windows], seen, whole, truncated, blank=whole == self._special)
+        seen = len(encoding.ids) if truncated else total
+        return Encoded([self._inputs(w) for w in windows], seen, total, truncated, blank=total == self._special)
 
     def _beyond(self, overflowing: Sequence[Encoding], truncation: Truncation) -> int:
-        """Tokens after the first part of a text: each further part repeats the special ones, and a window its neighbour's end."""
+        """Tokens after the first part of a text: each further part repeats the special tokens, and a
+        window also the end of the one before."""
         repeated = self._special + self._overlap(truncation)
         return sum(len(part.ids) - repeated for part in overflowing)
 

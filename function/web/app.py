@@ -1,4 +1,4 @@
-"""The WSGI application: every route, the errors, and what all answers have in common."""
+"""The WSGI application: every route, the errors, and the headers that all responses share."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _CORS_SECONDS = 600
 
 
 def create_app(service: ClassifyService, access: Access) -> Flask:
-    """The application over ``service``; its requests go into ``access``."""
+    """The application for ``service``; every request is recorded in ``access``."""
     app = Flask("function", static_folder=None)
-    # A path with two slashes is another path, and not worth a redirect.
+    # A path with two slashes is another path: no redirect.
     app.url_map.merge_slashes = False
     app.request_class, app.response_class = Request, Response
     observing = middleware.Middleware(service, access)
@@ -34,12 +34,12 @@ def create_app(service: ClassifyService, access: Access) -> Flask:
 
     def begin() -> None:
         request = current()
-        # The library leaves slashes out that a path begins with.
+        # The library drops slashes at the beginning of a path.
         other = request.environ["PATH_INFO"].startswith("//")
         request.route = request.url_rule.rule if request.url_rule and not other else request.route
         observing.begin(request)
         refusal: Problem | None = request.environ.get(REFUSAL)
-        # A body too large for a route that is not there: the route is what is wrong.
+        # Where the route does not exist either, the route is the error to report.
         if refusal and not (refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and request.routing_exception):
             raise refusal
         if other:
@@ -63,11 +63,11 @@ def _answering(view: View) -> View:
 
 
 def _admit(request: Request, service: ClassifyService) -> None:
-    """Refuses a request past the limit at once; health and metrics are always answered."""
+    """Refuses a request beyond the concurrency limit at once; health and metrics are always answered."""
     if request.path.startswith(_ALWAYS):
         return
     if not service.requests.acquire():
-        detail = f"{service.requests.limit} requests are being answered, the limit (THREADS)"
+        detail = f"{service.requests.limit} requests are being answered: the concurrency limit (THREADS) is reached"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
     request.admitted = True
 

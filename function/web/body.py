@@ -1,4 +1,4 @@
-"""A request's body, within its limits, inflated, as text; and the options in its query string."""
+"""Reads a request's body within its limits, inflated and decoded, and the options in its query string."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 _MEMBERS = 128
 
 
-def read_body(request: Request, most: int) -> bytes:
-    """The body, of at most ``most`` bytes, inflated too. Raises `Problem` (413, 415) and `Malformed`."""
-    # Not the library's stream, which limits again what every server here has limited.
-    body: bytes = request.environ["wsgi.input"].read(most + 1)
-    if len(body) > most:
-        raise _too_large(f"the body is too large; at most {most} bytes (MAX_BODY)")
+def read_body(request: Request, limit: int) -> bytes:
+    """The body, inflated, of at most ``limit`` bytes as sent and as inflated. Raises `Problem` (413, 415) and `Malformed`."""
+    # Not the library's stream, which would limit once more what every server here has limited.
+    body: bytes = request.environ["wsgi.input"].read(limit + 1)
+    if len(body) > limit:
+        raise _too_large(f"the body is too large; at most {limit} bytes (MAX_BODY)")
     encodings = request.environ.get("HTTP_CONTENT_ENCODING")
-    return _inflated(body, encodings, most) if encodings else body
+    return _inflated(body, encodings, limit) if encodings else body
 
 
 def text_of(body: bytes, charset: str) -> str:
-    """The text in a body that says its charset. Raises `Malformed`, and `Problem` (415) for a charset that nobody knows."""
+    """The text in a body that says its charset. Raises `Malformed`, and `Problem` (415) for an unknown charset."""
     try:
         return decoded(body, charset)
     except (LookupError, ValueError) as error:
@@ -40,19 +40,19 @@ def text_of(body: bytes, charset: str) -> str:
 
 
 def query_options(request: Request) -> dict[str, Any]:
-    """The options in the query string; ``errors`` is about a list of texts, and goes with it. Raises `Unusable`."""
+    """The options in the query string, without ``errors``, which belongs to a list of texts in a body. Raises `Unusable`."""
     if not request.query_string:
         return {}
     refuse_misspelt(request.args)
     summary_of(request)
     options = {name: value for name, value in typed(request.args).items() if name != "errors"}
-    # A wrong one is said even where a value in the body takes precedence.
+    # A wrong value is reported even where a value in the body takes precedence.
     read_options(options)
     return options
 
 
 def summary_of(request: Request) -> bool:
-    """Whether lines are to end with a summary, which the query string alone can say. Raises `Unusable`."""
+    """Whether a stream of lines ends with a summary; only the query string can ask for one. Raises `Unusable`."""
     value = request.args.get("summary", "false")
     if value not in ("true", "false"):
         raise Unusable('"summary" must be true or false')
@@ -60,7 +60,7 @@ def summary_of(request: Request) -> bool:
 
 
 def trace_of(request: Request) -> dict[str, str]:
-    """The trace that a request belongs to; empty where it names none, or no valid one."""
+    """The trace that a request belongs to; empty where it names none, or an invalid one."""
     environ = request.environ
     if "HTTP_TRACEPARENT" not in environ and not tracing.on():
         return {}
@@ -68,11 +68,11 @@ def trace_of(request: Request) -> dict[str, str]:
 
 
 def metadata_of(request: Request) -> Mapping[str, str]:
-    """What goes on to the agent: the trace, with the request's own span as parent where it has one."""
+    """The metadata for the agent: the trace, with the request's own span as parent where it has one."""
     return tracing.child_of(request.span, request.trace)
 
 
-def _inflated(body: bytes, encodings: str, most: int) -> bytes:
+def _inflated(body: bytes, encodings: str, limit: int) -> bytes:
     names = [name for part in encodings.lower().split(",") if (name := part.strip()) not in ("", "identity")]
     if len(names) > 1 or not _WINDOWS.keys() >= set(names):
         raise Problem(
@@ -81,33 +81,33 @@ def _inflated(body: bytes, encodings: str, most: int) -> bytes:
             {"Accept-Encoding": "gzip, deflate"},
         )
     for name in names:
-        body = _members(body, name, most)
+        body = _members(body, name, limit)
     return body
 
 
-def _members(body: bytes, name: str, most: int) -> bytes:
-    """What a compressed body holds: one member, or several where it is gzip, then perhaps zeros, as gzip itself allows."""
-    whole = b""
+def _members(body: bytes, name: str, limit: int) -> bytes:
+    """The content of a compressed body: one member, or several of gzip, which zeros may follow, as gzip allows."""
+    inflated = b""
     for _ in range(_MEMBERS if "gzip" in name else 1):
-        inflate, data = _decompress(body, name, most + 1 - len(whole))
-        whole += data
-        if len(whole) > most:
-            raise _too_large(f"the inflated body is too large; at most {most} bytes (MAX_BODY)")
+        inflate, data = _decompress(body, name, limit + 1 - len(inflated))
+        inflated += data
+        if len(inflated) > limit:
+            raise _too_large(f"the inflated body is too large; at most {limit} bytes (MAX_BODY)")
         if not inflate.eof:
-            raise Malformed(f"the {name} body is cut short")
+            raise Malformed(f"the {name} body is truncated")
         body = inflate.unused_data.lstrip(b"\0")
         if not body:
-            return whole
-    raise Malformed(f"the {name} body has more than {_MEMBERS} members, or something follows it")
+            return inflated
+    raise Malformed(f"the {name} body has more than {_MEMBERS} members, or other data follows it")
 
 
-def _decompress(body: bytes, name: str, most: int) -> tuple[Any, bytes]:
-    """At most so many bytes. Raises `Malformed`."""
+def _decompress(body: bytes, name: str, limit: int) -> tuple[Any, bytes]:
+    """The decompressor and at most ``limit`` bytes of its output. Raises `Malformed`."""
     problem = ""
     for window in _WINDOWS[name]:
         inflate = zlib.decompressobj(window)
         try:
-            return inflate, inflate.decompress(body, most)
+            return inflate, inflate.decompress(body, limit)
         except zlib.error as error:
             problem = problem or str(error)
     raise Malformed(f"the body is not {name}: {problem}")

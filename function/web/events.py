@@ -31,14 +31,14 @@ _SAFE = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
 def is_event(request: Request) -> bool:
-    """Whether a request holds a CloudEvent, in whatever form."""
+    """Whether the request is a CloudEvent in binary, structured or batched mode."""
     return request.kind in (_STRUCTURED, _BATCH) or any(f"ce-{name}" in request.headers for name in ("specversion", *_REQUIRED))
 
 
 def answer(request: Request, service: ClassifyService) -> Response:
-    """The answering event, in the form the request has. Raises `Problem`: 400 for what will never succeed."""
+    """Answers with an event in the mode of the request. Raises `Problem`: 400 for what can never succeed."""
     if request.kind == _BATCH:
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"one event at a time is taken: {_STRUCTURED}, or ce- headers")
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"one event at a time is accepted: {_STRUCTURED}, or ce- headers")
     structured = request.kind == _STRUCTURED
     body = read_body(request, service.limits.body)
     try:
@@ -46,10 +46,10 @@ def answer(request: Request, service: ClassifyService) -> Response:
         wanted = request.classify_request = _classify_request(attributes, data, request, service)
         metadata = metadata_of(request) if request.trace or tracing.on() else _trace(attributes)
         log.context.set(tracing.ids(request.span, metadata))
-        done = request.classification = service.classify(wanted, metadata)
+        classification = request.classification = service.classify(wanted, metadata)
     except (Unusable, Malformed) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
-    out = answer_of(done.items, wanted.options, service.model, many=wanted.many)
+    out = answer_of(classification.items, wanted.options, service.model, many=wanted.many)
     return _response(attributes, out, service, structured=structured)
 
 
@@ -67,10 +67,10 @@ def _unquoted(name: str, value: str) -> str:
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = re.sub(r"\\(.)", r"\1", value[1:-1])
     try:
-        # WSGI's strings hold a byte in each character.
+        # A WSGI string holds one byte in each character.
         return unquote_to_bytes(value.encode("latin-1")).decode()
     except UnicodeError:
-        raise Malformed(f"the header {name} is not UTF-8, percent-encoded") from None
+        raise Malformed(f"the header {name} is not percent-encoded UTF-8") from None
 
 
 def _quoted(value: str) -> str:
@@ -92,15 +92,15 @@ def _structured(body: bytes) -> tuple[dict[str, Any], Any]:
 
 
 def _checked(attributes: dict[str, Any]) -> dict[str, Any]:
-    """The event's attributes, as the library reads them."""
+    """Checks the event's attributes and returns them. Raises `Malformed`."""
     if attributes.get("specversion") != "1.0":
         raise Malformed(f"specversion must be 1.0, not {str(attributes.get('specversion', 'missing'))[:40]}")
     missing = [name for name in _REQUIRED if not isinstance(attributes.get(name), str) or not attributes[name]]
     if missing:
-        raise Malformed(f"the CloudEvent's {', '.join(missing)} must be there, as text that is not empty")
+        raise Malformed(f"the CloudEvent's {', '.join(missing)} must be present, as a string that is not empty")
     for name in ("id", "subject", "datacontenttype"):
         if not isinstance(value := attributes.get(name, ""), str) or not _encodable(value):
-            raise Malformed(f"the CloudEvent's {name} must be text")
+            raise Malformed(f"the CloudEvent's {name} must be a string")
     return attributes
 
 
@@ -120,7 +120,7 @@ def _classify_request(attributes: dict[str, Any], data: Any, request: Request, s
 
 
 def _read(data: bytes, kind: str, charset: str) -> Any:
-    """Data that came as bytes: a text, or what JSON it is; None where there is nothing."""
+    """Data that came as bytes: the text, or the JSON in it; None where it is empty."""
     if kind == "text/plain":
         return text_of(data, charset)
     return core_request.parse_json(data, "the event's data") if data.strip() else None
@@ -151,7 +151,8 @@ def _response(attributes: dict[str, Any], out: dict[str, Any], service: Classify
 
 
 def _library() -> Any:
-    # Loaded with the first event: it has no part in a cold start. Version 2 keeps version 1's API under another name.
+    # Imported at the first event: it has no part in a cold start. Version 2 of the library keeps
+    # version 1's API under another name.
     from importlib import import_module
     from importlib.util import find_spec
 

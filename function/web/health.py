@@ -1,4 +1,4 @@
-"""Liveness and readiness, and what the service says of itself."""
+"""Liveness and readiness, and what the service says about itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from function.web.http import Request, Response, Route, in_json
 
 
 def routes(service: ClassifyService) -> Iterator[Route]:
-    """Its routes."""
+    """The routes of the probes."""
 
     def live(_: Request) -> Response:
         return in_json({"status": "alive"})
@@ -28,7 +28,7 @@ def routes(service: ClassifyService) -> Iterator[Route]:
 
 
 def about(service: ClassifyService) -> dict[str, Any]:
-    """What ``GET /`` answers to a program."""
+    """The JSON with which ``GET /`` answers a program."""
     from function import __version__
 
     reason = service.not_ready()

@@ -1,4 +1,4 @@
-"""A request with what becomes known of it, and answers in JSON."""
+"""A request with what the application learns about it, and responses in JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 
-#: What answers a request; the variable parts of its path are the other arguments. Path, view and method are a route.
+#: A view answers a request; the variable parts of its path are the other arguments. A route is a path, a view and a method.
 View = Callable[..., "Response"]
 Route = tuple[str, View, str]
 
@@ -41,7 +41,7 @@ class Request(_Request):
     classification: Classification | None = None
 
     def __init__(self, environ: dict[str, Any]) -> None:
-        # Not put into its own environment: a circle would wait for the garbage collector.
+        # Not put into its own environment: the reference cycle would wait for the garbage collector.
         super().__init__(environ, populate_request=False)
         self.began = time.perf_counter()
         self.span = tracing.Span()
@@ -53,12 +53,12 @@ class Request(_Request):
 
     @property
     def kind(self) -> str:
-        """The content type without its parameters, in small letters; empty where there is none."""
+        """The content type without its parameters, in lower case; empty where there is none."""
         return _parsed(self.environ.get("CONTENT_TYPE", ""))[0]
 
     @property
     def charset(self) -> str:
-        """The content type's charset; UTF-8 where it says nothing."""
+        """The content type's charset; UTF-8 where it names none."""
         return _parsed(self.environ.get("CONTENT_TYPE", ""))[1]
 
 
@@ -75,5 +75,5 @@ def _parsed(content_type: str) -> tuple[str, str]:
 
 
 def in_json(data: Any, status: int = HTTPStatus.OK, kind: str = JSON) -> Response:
-    """An answer."""
+    """A response with JSON."""
     return Response(_encode(data) + "\n", status, content_type=kind)

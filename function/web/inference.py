@@ -20,15 +20,15 @@ PREFIX = "/v2"
 
 
 def routes(service: ClassifyService) -> Iterator[Route]:
-    """Its routes."""
-    faces = _Inference(service)
-    for path, view in (("", faces.server), ("/health/live", faces.live), ("/health/ready", faces.ready)):
+    """The routes of the protocol."""
+    views = _Inference(service)
+    for path, view in (("", views.server), ("/health/live", views.live), ("/health/ready", views.ready)):
         yield PREFIX + path, view, "GET"
     for middle in ("", "/versions/<version>"):
         path = f"{PREFIX}/models/<name>{middle}"
-        yield path, faces.model, "GET"
-        yield f"{path}/ready", faces.model_ready, "GET"
-        yield f"{path}/infer", faces.infer, "POST"
+        yield path, views.model, "GET"
+        yield f"{path}/ready", views.model_ready, "GET"
+        yield f"{path}/infer", views.infer, "POST"
 
 
 class _Inference:
@@ -55,12 +55,12 @@ class _Inference:
     def infer(self, request: Request, name: str, version: str | None = None) -> Response:
         self._check(name, version)
         try:
-            asked = read_request(read_body(request, self._service.limits.body), request.headers.get(HEAD_LENGTH))
-            request.classify_request = core_request.of_texts(asked.texts, self._service.limits, asked.options, many=True)
-            done = request.classification = self._service.classify(request.classify_request, metadata_of(request))
+            inference = read_request(read_body(request, self._service.limits.body), request.headers.get(HEAD_LENGTH))
+            request.classify_request = core_request.of_texts(inference.texts, self._service.limits, inference.options, many=True)
+            classification = request.classification = self._service.classify(request.classify_request, metadata_of(request))
         except (Unusable, Malformed) as error:
             raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
-        body, head = asked.answer(self._name, done.items, self._service.classifier.labels)
+        body, head = inference.answer(self._name, classification.items, self._service.classifier.labels)
         if head is None:
             return Response(body, mimetype="application/json")
         return Response(body, mimetype="application/octet-stream", headers={HEAD_LENGTH: str(head)})

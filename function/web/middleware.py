@@ -1,4 +1,4 @@
-"""What every request that the application sees leaves behind: an id, the times of its parts, an entry in `access`."""
+"""Gives every request of the application an id, the times of its parts, and an entry in `access`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vaccel_common import log, tracing
 
 
 class Middleware:
-    """Watches the requests of one application."""
+    """Observes the requests of one application."""
 
     def __init__(self, service: ClassifyService, access: Access) -> None:
         self._service, self._access = service, access
 
     def routes(self) -> Iterator[Route]:
-        """``GET /metrics``."""
+        """The route of the metrics."""
 
         def exposition(_: Request) -> Response:
             from function.telemetry.metrics import CONTENT_TYPE
@@ -31,15 +31,15 @@ class Middleware:
         yield "/metrics", exposition, "GET"
 
     def begin(self, request: Request) -> None:
-        """Before a request is answered."""
+        """Called before a request is answered."""
         request.id = request_id(request.environ.get("HTTP_X_REQUEST_ID"))
         request.trace = trace_of(request)
         request.span = spans.begin(request)
-        # Set where there is no trace, too: threads are reused.
+        # Set even where there is no trace: threads are reused.
         log.context.set(tracing.ids(request.span, request.trace))
 
     def end(self, request: Request, response: Response) -> None:
-        """After it; what is left is done when the answer has been sent."""
+        """Called with the response. The entry is made once the response has been sent."""
         response.headers["X-Request-Id"] = request.id
         response.headers["Server-Timing"] = _timing(time.perf_counter() - request.began, request.classification, self._service)
 

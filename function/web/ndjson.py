@@ -1,7 +1,8 @@
-"""``POST /classify`` with lines of JSON: each is answered as its result comes, in order, in memory that does not grow.
+"""``POST /classify`` with lines of JSON: each line is answered as its result comes, in order, and memory
+does not grow.
 
-A server that can send while it reads takes the lines (`environ.LINES`) and lets them pass through
-`jsonlines`; under any other, the body is here and its lines are answered one part after the other.
+A server that can send while it reads takes the lines (`environ.LINES`) and passes them through
+`jsonlines`. Under any other server the body is complete, and its lines are answered part by part.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from function.web.http import Request, Response
 
 
 def stream(request: Request, service: ClassifyService) -> Response:
-    """The answer to such a request. Raises `Problem`, `Unusable`."""
+    """Answers a request with lines. Raises `Problem`, `Unusable`."""
     if request.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "lines of JSON are taken without a content encoding")
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "lines of JSON are accepted without a content encoding only")
     answers = Answers(service, query_options(request), metadata_of(request), summary=summary_of(request))
     if not service.streams.acquire():
-        detail = f"{service.streams.limit} streams of lines are open, the limit (MAX_STREAMS)"
+        detail = f"{service.streams.limit} streams of lines are open: the limit (MAX_STREAMS) is reached"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
     take = request.environ.get(LINES)
     if take:
         take(answers)
-        # It holds no thread while it is idle, and so no place of those that do.
+        # An idle stream holds no thread, so it does not count against the concurrency limit.
         service.requests.release()
         request.admitted = False
         lines: Iterator[bytes] = iter(())
     else:
-        # In memory already: the limit is a line's.
+        # The body is in memory already; the limit is that of a line.
         lines = _answered(request.environ["wsgi.input"].read(), service, answers)
     response = Response(lines, mimetype=MEDIA_TYPES[0])
     response.headers["X-Accel-Buffering"] = "no"

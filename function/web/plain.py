@@ -20,14 +20,14 @@ TEXT, FORM = "text/plain", "application/x-www-form-urlencoded"
 
 
 def routes(service: ClassifyService) -> Iterator[Route]:
-    """Its routes."""
+    """The routes of `/classify` and of `/`."""
 
     def classify(request: Request) -> Response:
         if request.kind in MEDIA_TYPES:
             return ndjson.stream(request, service)
         wanted = request.classify_request = read_classify_request(request, service)
-        done = request.classification = service.classify(wanted, metadata_of(request))
-        return in_json(answer(done.items, wanted.options, service.model, many=wanted.many))
+        classification = request.classification = service.classify(wanted, metadata_of(request))
+        return in_json(answer(classification.items, wanted.options, service.model, many=wanted.many))
 
     def root(request: Request) -> Response:
         return events.answer(request, service) if events.is_event(request) else classify(request)
@@ -37,7 +37,7 @@ def routes(service: ClassifyService) -> Iterator[Route]:
 
 
 def read_classify_request(request: Request, service: ClassifyService) -> ClassifyRequest:
-    """What the request asks for. Raises `Problem`, `Malformed`, `Unusable`."""
+    """Reads the request's body by its content type. Raises `Problem`, `Malformed`, `Unusable`."""
     read = _READ.get(request.kind)
     if read is None:
         raise _unsupported(request, _peek(request, service))
@@ -74,7 +74,7 @@ _READ: dict[str, Callable[[Request, ClassifyService], ClassifyRequest]] = {JSON:
 
 
 def _peek(request: Request, service: ClassifyService) -> bytes:
-    """The body of a request that is refused anyway; none where it cannot be read."""
+    """The body of a request that is refused anyway; empty where it cannot be read."""
     try:
         return read_body(request, service.limits.body)
     except (Problem, core_request.Malformed):
@@ -82,12 +82,12 @@ def _peek(request: Request, service: ClassifyService) -> bytes:
 
 
 def _like_json(body: bytes) -> bool:
-    """Whether a body begins as JSON of ours does; no form does, for it would be percent-encoded."""
+    """Whether a body begins as a JSON request does. No form does: it would be percent-encoded."""
     return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 
 
 def _unsupported(request: Request, body: bytes) -> Problem:
-    """415; where the body looks like JSON, it is that type that is needed: curl's -d says that it sends a form."""
+    """415. A body that looks like JSON gets a hint: curl's -d declares a form."""
     sent = f"not {request.kind}" if request.kind else "and none was given"
     if _like_json(body):
         detail = f"the body looks like JSON: it needs the header Content-Type: {JSON}, {sent}"

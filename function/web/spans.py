@@ -1,4 +1,4 @@
-"""A request's span. Source: OpenTelemetry's semantic conventions for HTTP servers."""
+"""The span of a request. Source: OpenTelemetry's semantic conventions for HTTP servers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from vaccel_common import tracing
 if TYPE_CHECKING:
     from vaccel_common.tracing import Span
 
-#: Those that the conventions know; a name that a client makes up would be a span and a series of its own.
+#: The methods that the conventions know. A name that a client invents would be a span name of its own.
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"))
 _SAFE = "/!$&'()*+,;=:@~"
 
 
 def begin(request: Request) -> Span:
-    """Its span, named by method and route, or by the method alone where no route matched."""
+    """Starts the request's span, named by method and route, or by the method alone where no route matched."""
     if not tracing.on():
         return tracing.NOTHING
     known = request.method in _METHODS
@@ -26,7 +26,7 @@ def begin(request: Request) -> Span:
 
 
 def end(request: Request, entry: Entry) -> None:
-    """Ends it with the answer's status."""
+    """Ends the span with the response's status."""
     span = request.span
     span.set("http.response.status_code", entry.status)
     span.set("request.id", entry.id)
@@ -36,7 +36,7 @@ def end(request: Request, entry: Entry) -> None:
 
 
 def _attributes(request: Request, *, known: bool) -> dict[str, str | int]:
-    """What is known before the request is answered, so that a sampler has it."""
+    """The attributes that are known before the request is answered, so that a sampler has them."""
     from urllib.parse import quote
 
     environ = request.environ
@@ -59,7 +59,7 @@ def _attributes(request: Request, *, known: bool) -> dict[str, str | int]:
 
 
 def _divided(host: str) -> tuple[str, str]:
-    """A Host's name or address, and its port, if it has one."""
+    """The name or address in a Host header, and its port if it has one."""
     name, colon, port = host.rpartition(":")
     if not colon or not port.isdecimal() or len(port) > 5:
         name, port = host.removesuffix(":"), ""

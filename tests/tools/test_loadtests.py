@@ -53,7 +53,7 @@ def test_the_texts_are_as_long_as_short_messages_are() -> None:
     extras = extras_of(TWEETS)
     assert extras.tokenizer
     assert extras.signature
-    lengths = sorted(item.whole for item in Encoder(extras.tokenizer, extras.signature).encode(texts()))
+    lengths = sorted(item.total for item in Encoder(extras.tokenizer, extras.signature).encode(texts()))
     assert len(lengths) == COUNT
     assert 37 <= statistics.mean(lengths) <= 41
     assert 15 <= statistics.stdev(lengths) <= 27

@@ -71,7 +71,7 @@ def test_tokens_are_the_tokenizers(text: str, truncation: Truncation) -> None:
     """The whole text's, and those that the model sees: its beginning, its end, or windows that lose none."""
     ids = untruncated().encode(text).ids
     (encoded,) = short().encode([text], truncation)
-    assert encoded.whole == len(ids)
+    assert encoded.total == len(ids)
     assert encoded.truncated == (len(ids) > LENGTH and truncation != "window")
     assert encoded.tokens == (LENGTH if encoded.truncated else len(ids))
     assert encoded.blank == (len(ids) == 2)
@@ -86,7 +86,7 @@ def test_tokens_are_the_tokenizers(text: str, truncation: Truncation) -> None:
 def test_letters_that_share_a_place_are_counted_each(truncation: Truncation) -> None:
     """A Korean syllable is two or three tokens at one offset."""
     (encoded,) = encoder().encode([KOREAN * 20], truncation)
-    assert encoded.whole == len(untruncated().encode(KOREAN * 20).ids) == 382
+    assert encoded.total == len(untruncated().encode(KOREAN * 20).ids) == 382
     assert encoded.truncated == (truncation != "window")
 
 

@@ -9,10 +9,10 @@ from function.web.http import Request, Response, Route, in_json
 
 
 def routes(service: ClassifyService) -> Iterator[Route]:
-    """Its route."""
+    """The route of the document."""
 
     def openapi(_: Request) -> Response:
-        # Made when it is asked for: it has no part in a cold start.
+        # Imported at the first request for it: it has no part in a cold start.
         from function.web.openapi.document import document
 
         return in_json(document(service))

@@ -1,4 +1,4 @@
-"""``GET /``: the page for a browser, or what the service says of itself for a program."""
+"""``GET /``: the page for a browser, and JSON about the service for a program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CACHE = "public, max-age=300"
 
 
 def routes(service: ClassifyService) -> Iterator[Route]:
-    """Its routes."""
+    """The routes of the page and its files."""
 
     def root(request: Request) -> Response:
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
