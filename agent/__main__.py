@@ -19,7 +19,7 @@ from vaccel_common.options import ConfigError
 )
 @commandline.options(AgentConfig, prefix=VARIABLE_PREFIX)
 def main(**values: Any) -> None:
-    """The vAccel RPC agent: runs torch models for clients that speak the vAccel RPC, over ttrpc or gRPC."""
+    """The vAccel RPC agent: runs models for clients that speak the vAccel RPC, over ttrpc or gRPC."""
     process.end_on_sigterm()
     try:
         config = AgentConfig(**values)

@@ -57,7 +57,7 @@ def plain_tokenizer(path: Path, max_length: int) -> bytes:
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--max-length", default=128, show_default=True)
+@click.option("--max-length", default=128, show_default=True, help="Maximum tokens of a text.")
 @writes
 def checkpoint(folder: Path, max_length: int, out: Path, half: bool) -> None:
     """A model file from the checkpoint that models.train wrote into FOLDER."""
@@ -139,7 +139,13 @@ def huggingface(folder: Path, max_length: int | None, out: Path, half: bool) -> 
 @click.option(
     "--signature", type=FILE, help="signature.json. [default: input_ids and attention_mask, int64 [n, t], batched and padded]"
 )
-@click.option("--problem-type", type=click.Choice(PROBLEM_TYPES), default=PROBLEM_TYPES[0], show_default=True)
+@click.option(
+    "--problem-type",
+    type=click.Choice(PROBLEM_TYPES),
+    default=PROBLEM_TYPES[0],
+    show_default=True,
+    help="How logits become scores.",
+)
 @click.option("--max-length", default=512, show_default=True)
 @click.option("--pad", default=0, show_default=True, help="Token id of padding.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt")

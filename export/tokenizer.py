@@ -45,7 +45,7 @@ def write_tokenizer_file(model: Path, out: Path) -> None:
 
 @click.command(name="tokenizer")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The tokenizer file to write.")
 def main(model: Path, out: Path) -> None:
     """Write the tokenizer file of MODEL, for a function that has no model file (TOKENIZER)."""
     try:

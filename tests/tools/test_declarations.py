@@ -13,7 +13,19 @@ import pytest
 from tests.support.paths import ROOT
 
 #: Everything that help, docs and OpenAPI are made of.
-SOURCES = ("agent", "function", "vaccel_common", "vaccel_rpc", "scripts", "benchmarks", "loadtests", "knative")
+SOURCES = (
+    "agent",
+    "function",
+    "vaccel_common",
+    "vaccel_rpc",
+    "scripts",
+    "benchmarks",
+    "loadtests",
+    "loadkit",
+    "knative",
+    "export",
+    "training",
+)
 
 #: File, a pattern of a declaration there, and what is put in the place of its bounds and default.
 CHANGES = (

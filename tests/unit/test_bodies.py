@@ -58,7 +58,7 @@ def test_encodings_that_are_read(encoding: str, body: bytes) -> None:
         ("deflate", TEXT, 400, "the body is not deflate"),
         ("deflate", zlib.compress(TEXT)[:-2], 400, "truncated"),
         ("deflate", raw(b"a" * 4001), 413, "inflated body is too large"),
-        ("deflate", zlib.compress(TEXT) + b"more", 400, "something follows it"),
+        ("deflate", zlib.compress(TEXT) + b"more", 400, "other data follows it"),
     ],
     ids=size,
 )
