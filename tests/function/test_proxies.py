@@ -35,8 +35,8 @@ HEAD = (
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
 LINES = 2000
-#: Turns of a conversation: each waits for the model, so that a thousand would take the better part of a minute.
-TURNS = 500
+#: Turns of a conversation, each of which waits for the model.
+TURNS = 2_000
 READ_TIMEOUT_S = 10
 NONE, DUPLEX, HALF, KUBECTL = "no proxy", "full duplex", "half duplex", "kubectl proxy"
 

@@ -25,7 +25,18 @@ MAY = {
     "loadtests": {"loadkit", "loadtests", "function", "vaccel_common", "vaccel_rpc"},
     "knative": {"knative", "loadkit", "vaccel_common", "vaccel_rpc"},
     "benchmarks": {"benchmarks", "loadkit", "agent", "function", "vaccel_common", "vaccel_rpc"},
-    "scripts": {"scripts", "loadkit", "agent", "function", "vaccel_common", "vaccel_rpc"},
+    "scripts": {
+        "scripts",
+        "loadkit",
+        "agent",
+        "function",
+        "vaccel_common",
+        "vaccel_rpc",
+        "knative",
+        "loadtests",
+        "benchmarks",
+        "export",
+    },
     "docker": {"docker"},
 }
 #: Packages that may use any library.
