@@ -143,10 +143,12 @@ def _trace(attributes: dict[str, Any]) -> dict[str, str]:
 def _response(attributes: dict[str, Any], out: dict[str, Any], service: ClassifyService, *, structured: bool) -> Response:
     event, to_binary, to_structured = _library()
     kept = {name: value for name in _KEPT if isinstance(value := attributes.get(name), str) and value}
-    made = {**kept, "type": TYPE, "source": service.source, "causationid": attributes["id"]}
+    response_attributes = {**kept, "type": TYPE, "source": service.source, "causationid": attributes["id"]}
     if not structured:
-        made = {name: _quoted(value) for name, value in made.items()}
-    headers, body = (to_structured if structured else to_binary)(event({**made, "datacontenttype": "application/json"}, out))
+        response_attributes = {name: _quoted(value) for name, value in response_attributes.items()}
+    headers, body = (to_structured if structured else to_binary)(
+        event({**response_attributes, "datacontenttype": "application/json"}, out)
+    )
     return Response(body if isinstance(body, bytes) else _encode(body), HTTPStatus.OK, headers)
 
 
