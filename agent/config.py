@@ -19,6 +19,8 @@ Precision = Literal["auto", "exact", "fast"]
 #: Of the variable of every option that does not name another.
 VARIABLE_PREFIX = "VACCEL_AGENT_"
 MIB = 1 << 20
+#: Where a checkout has the model that ships; an installed package has no such directory.
+_SHIPPED = Path(__file__).parent.parent / "models"
 _MAX_MESSAGE_MIB = 1024  # vAccel's own limit
 #: Keys of upstream's ``--vaccel-config``; of these, log_level and log_file have an effect.
 UPSTREAM_KEYS = ("plugins", "log_level", "log_file", "profiling_enabled", "version_ignore")
@@ -58,7 +60,10 @@ class AgentConfig:
         help="Where to listen, repeatable: unix://, tcp:// and vsock:// speak ttrpc; grpc:// and grpc+unix:// speak gRPC.",
         choose="Use unix:// beside a function in its pod, tcp:// or grpc:// for other pods.",
     )  # fmt: skip
-    models: Path | None = option(PathTo(), help="The model store: a directory of NAME.pt and NAME.pt2.", shown="none")
+    models: Path | None = option(
+        PathTo(), help="The model store: a directory of NAME.pt and NAME.pt2.", shown="models/ of a checkout, else none",
+        choose="Name a directory wherever the agent serves more than the model that ships.",
+    )  # fmt: skip
     preload: tuple[str, ...] = option(
         Many(Text("NAME"), None), (), help="A model to load and warm up before the agent is ready; repeatable, or 'all'.",
         choose="Without it, the first request of each model waits until it is loaded.",
@@ -148,7 +153,7 @@ class AgentConfig:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        if self.preload and self.models is None:
+        if self.preload and self.store is None:
             raise ConfigError("--preload names models of the store: give --models DIR too")
         if self.models is not None and not self.models.is_dir():
             raise ConfigError(f"--models {self.models}: no such directory")
@@ -161,6 +166,11 @@ class AgentConfig:
         for address in self.addresses:
             if address.scheme == "grpcs":
                 raise ConfigError(f"--server-address {address}: listen on grpc:// and give --tls-cert and --tls-key")
+
+    @property
+    def store(self) -> Path | None:
+        """``models``; without it the directory of the model that ships, where this is a checkout."""
+        return self.models or (_SHIPPED if any(_SHIPPED.glob("*.pt")) else None)
 
     @property
     def tls(self) -> Tls | None:

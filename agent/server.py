@@ -52,7 +52,7 @@ class Agent:
         self._listeners = Listeners(config.addresses)
         self._engines = Engines(config.plugins)
         self._store = Store(
-            StoreFolder(config.models, lambda: self._engines.suffixes),
+            StoreFolder(config.store, lambda: self._engines.suffixes),
             config.upload_policy,
             self._engines.load,
             self._engines.check_upload,

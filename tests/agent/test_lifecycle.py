@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import AgentConfig
 from tests.support.clients import client, ids
 from tests.support.optional import require
 from tests.support.paths import MODELS, ROOT
 from tests.support.servers import ServerProcess, SpawnAgent
+from vaccel_common.options import ConfigError
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.errors import (
     Unavailable,
@@ -102,7 +104,6 @@ def test_it_ends_while_a_batch_runs_for_nobody(spawn_agent: SpawnAgent, pause: f
     [
         (("-a", "localhost:1"), "no scheme"),
         (("--models", "/nowhere"), "no such directory"),
-        (("--preload", "x"), "give --models"),
         (("--vaccel-config", "colour=red"), "unknown key 'colour'"),
         (("--max-message", "1025"), "a whole number of MiB from 1 to 1024"),
         (("--metrics-address", "nowhere"), "host:port"),
@@ -114,6 +115,20 @@ def test_usage_errors_exit_with_2(options: tuple[str, ...], says: str) -> None:
     done = subprocess.run([sys.executable, "-m", "agent", *options], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2
     assert says in done.stderr
+
+
+def test_without_models_a_checkout_has_the_model_that_ships(spawn_agent: SpawnAgent) -> None:
+    """An agent that runs from a checkout serves the checkout's models, without an option."""
+    assert "Preloaded model tweets" in spawn_agent("--preload", "tweets").text
+
+
+def test_without_models_an_installed_agent_has_no_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where no checkout is around the package there is no store, and --preload says which option is missing."""
+    monkeypatch.setattr("agent.config._SHIPPED", tmp_path / "models")
+    assert AgentConfig().store is None
+    assert AgentConfig(models=tmp_path).store == tmp_path
+    with pytest.raises(ConfigError, match="give --models"):
+        AgentConfig(preload=("x",))
 
 
 def test_json_logs_are_one_object_a_line(spawn_agent: SpawnAgent) -> None:
