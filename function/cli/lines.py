@@ -35,7 +35,8 @@ def _decoded(data: bytes, name: str) -> str:
 
 
 def _column(text: str, path: Path) -> list[str]:
-    csv.field_size_limit(len(text) + 1)
+    # The limit is of the whole process: it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     rows = csv.DictReader(io.StringIO(text, newline=""))
     if not rows.fieldnames or _COLUMN not in rows.fieldnames:
         raise InputError(f"{path} has no column {_COLUMN!r}; its first line names {', '.join(rows.fieldnames or []) or 'none'}")
