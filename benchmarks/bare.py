@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any, cast
 
 from function.server.application import Application, ServerLimits
-from function.server.connections import Connections, ConnectionTimeouts, allowed
+from function.server.connections import Connections, ConnectionTimeouts, connection_limit
 from function.server.listening import listen
 from function.server.serving import HttpServer
 from function.telemetry.access import Access
@@ -34,7 +34,7 @@ def application(wsgi: WSGIApplication) -> Application:
 def serve(wsgi: WSGIApplication, port: int) -> None:
     """Serves a WSGI application with the function's server."""
     # This application refuses nothing, so nothing needs to be counted.
-    connections = Connections(ConnectionTimeouts(read=10, write=60, idle=75), allowed(None), cast(Access, None))
+    connections = Connections(ConnectionTimeouts(read=10, write=60, idle=75), connection_limit(None), cast(Access, None))
     server = HttpServer(application(wsgi), connections, grace=1, listening=_nothing, ending=_nothing)
     server.run([listen("127.0.0.1", port)])
 

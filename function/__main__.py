@@ -38,11 +38,11 @@ def main() -> None:
 def _serve(config: FunctionConfig) -> None:
     phases = Phases()
     function = assemble(config, phases)
-    from function.server.connections import Connections, ConnectionTimeouts, allowed
+    from function.server.connections import Connections, ConnectionTimeouts, connection_limit
     from function.server.serving import HttpServer
 
-    times = ConnectionTimeouts(config.read_timeout, config.write_timeout, config.keep_alive)
-    connections = Connections(times, allowed(config.max_connections), function.access)
+    timeouts = ConnectionTimeouts(config.read_timeout, config.write_timeout, config.keep_alive)
+    connections = Connections(timeouts, connection_limit(config.max_connections), function.access)
     listener = _listener(config)
 
     def listening() -> None:

@@ -1,7 +1,9 @@
-"""HTTP, from a socket to a whole request in a thread, and back. uvicorn frames; nothing here parses.
+"""HTTP, from a socket to a complete request in a thread, and back. uvicorn parses; nothing here does.
 
-``serving`` listens (uvicorn), ``connection`` counts and times what the library's parser sees, ``application`` takes one request
-from its head to the end of its answer: it has the body gathered (`gathering`) and the WSGI application called in a thread
-(`wsgi`, `threads`), or lets lines pass through as they come (`streaming`). ``application`` and what it uses are plain ASGI and
-serve other runtimes too; only ``serving`` and ``connection`` know uvicorn. Nothing here knows Flask.
+``serving`` is the server (uvicorn). ``connection`` counts and bounds what the library's parser
+reports, ``lifecycle`` times, refuses and closes the connection, ``connections`` limits them all.
+``application`` takes a request from its head to the end of its response: it has the body read
+(`bodies`) and the WSGI application called in a thread (`wsgi`, `threads`), or streams lines
+(`streaming`). ``application`` and what it imports are plain ASGI and serve other runtimes too; only
+``serving``, ``connection``, ``lifecycle`` and ``parser`` know uvicorn. Nothing here knows Flask.
 """

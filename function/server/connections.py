@@ -1,38 +1,38 @@
-"""The connections of one server together: how many there may be, and how long each may take."""
+"""The connections of one server together: their number is limited, and their timeouts are enforced."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import resource
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from function.core.problems import Problem
-from function.telemetry.access import Access, Entry, request_id
+from function.telemetry.access import Access, Entry
 
 if TYPE_CHECKING:
-    from function.server.connection import HttpConnection
+    from function.server.lifecycle import ConnectionLifecycle
 
 _log = logging.getLogger("function.server")
 
-#: Descriptors that are kept free of clients: for the agents' connections, files, and what a burst brings before it is closed.
+#: File descriptors that clients may not use: for connections to agents, for files, and for bursts of new connections.
 _SPARE_FILES = 64
-#: Of these, what clients may have that were refused at once and are waited for, so that they can read why.
+#: Of these, descriptors for clients that were refused a connection, which stays open until they can have read why.
 _REFUSED_FILES = 32
-_MOST_FILES = 65_536
-_SWEEP_S = 1.0
+#: The highest limit of descriptors that is asked of the system.
+_MAX_FILES = 65_536
+_CHECK_INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True)
 class ConnectionTimeouts:
-    """Seconds. ``read``: for a request's head and body to arrive; ``write``: for a client to take something of what waits for it;
-    ``idle``: for a connection to have no request.
+    """Seconds.
+
+    - ``read``: within which a request's head must arrive.
+    - ``write``: within which a client must take some of the bytes that wait for it.
+    - ``idle``: for which a connection may have no request.
     """
 
     read: float
@@ -41,108 +41,88 @@ class ConnectionTimeouts:
 
 
 class Connections:
-    """Keeps at most ``most`` connections: where one more comes, the one that has been idle longest is closed for it."""
+    """At most ``limit`` connections: for one more, the one that has been idle longest is closed."""
 
-    def __init__(self, times: ConnectionTimeouts, most: int, access: Access) -> None:
-        self.times, self.most = times, most
+    def __init__(self, timeouts: ConnectionTimeouts, limit: int, access: Access) -> None:
+        self.timeouts, self.limit = timeouts, limit
         self._access = access
-        self._open: set[HttpConnection] = set()
-        self._turned_away: set[HttpConnection] = set()
-        self._idle: dict[HttpConnection, None] = {}
-        self._closed = self._refused = 0
+        self._open: set[ConnectionLifecycle] = set()
+        self._rejected: set[ConnectionLifecycle] = set()
+        #: In the order in which they became idle; the values are not used.
+        self._idle: dict[ConnectionLifecycle, None] = {}
+        self._closed_count = self._rejected_count = 0
 
-    def add(self, connection: HttpConnection) -> None:
-        """A client has connected."""
-        if len(self._open) >= self.most:
+    def add(self, connection: ConnectionLifecycle) -> None:
+        """Adds a new connection, or refuses it (503) where the limit is reached and none is idle."""
+        if len(self._open) >= self.limit:
             if not self._idle:
-                self._refused += 1
-                self._turned_away.add(connection)
-                detail = f"{self.most} connections are open, and none is idle (MAX_CONNECTIONS)"
+                self._rejected_count += 1
+                self._rejected.add(connection)
+                detail = f"{self.limit} connections are open, and none is idle (MAX_CONNECTIONS)"
                 connection.refuse(Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"}))
                 return
-            self._closed += 1
+            self._closed_count += 1
             self._idle.pop(oldest := next(iter(self._idle)))
             oldest.transport.close()
         self._open.add(connection)
         self._idle[connection] = None
 
-    def remove(self, connection: HttpConnection) -> None:
-        """A connection has ended."""
+    def remove(self, connection: ConnectionLifecycle) -> None:
+        """Forgets a connection that has ended."""
         self._open.discard(connection)
-        self._turned_away.discard(connection)
+        self._rejected.discard(connection)
         self._idle.pop(connection, None)
 
-    def may_linger(self, connection: HttpConnection) -> bool:
-        """Whether there is a descriptor for a connection that has been given up, until its client has read why."""
-        return connection not in self._turned_away or len(self._turned_away) <= _REFUSED_FILES
+    def may_linger(self, connection: ConnectionLifecycle) -> bool:
+        """Whether a refused connection may keep its descriptor until its client has read why."""
+        return connection not in self._rejected or len(self._rejected) <= _REFUSED_FILES
 
-    def busy(self, connection: HttpConnection) -> None:
-        """Something arrives on a connection."""
+    def busy(self, connection: ConnectionLifecycle) -> None:
+        """Called when bytes arrive on a connection."""
         self._idle.pop(connection, None)
 
-    def idle(self, connection: HttpConnection) -> None:
-        """A connection's requests have been answered."""
+    def idle(self, connection: ConnectionLifecycle) -> None:
+        """Called when all requests of a connection have been answered."""
         self._idle[connection] = None
 
-    async def watch(self) -> None:
-        """Ends what takes too long, for as long as it runs."""
-        pause = min(_SWEEP_S, self.times.read / 4, self.times.idle / 4)
+    async def enforce_timeouts(self) -> None:
+        """Checks every connection about once a second, until the task is cancelled."""
+        interval = min(_CHECK_INTERVAL_S, self.timeouts.read / 4, self.timeouts.idle / 4)
         loop = asyncio.get_running_loop()
-        said = loop.time()
+        last_log = loop.time()
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(interval)
             now = loop.time()
             for connection in list(self._open):
                 connection.check(now)
-            if now - said >= 1:
-                said = now
-                self._say()
+            if now - last_log >= 1:
+                last_log = now
+                self._log_counts()
 
-    def record(self, status: HTTPStatus, identity: str, seconds: float) -> None:
-        """A request that was refused before the application could see it."""
+    def record(self, status: HTTPStatus, request_id: str, seconds: float) -> None:
+        """Counts and logs a request that was refused before the application could see it."""
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
-            # There may be thousands a second: counted each, and told together (`_say`).
+            # There may be thousands a second: each is counted, but one line reports them all (`_log_counts`).
             self._access.metrics.request("none", int(status), seconds)
         else:
-            self._access.record(Entry("-", "-", "none", int(status), identity, seconds))
+            self._access.record(Entry("-", "-", "none", int(status), request_id, seconds))
 
-    def _say(self) -> None:
-        if self._closed or self._refused:
+    def _log_counts(self) -> None:
+        if self._closed_count or self._rejected_count:
             text = "MAX_CONNECTIONS (%d) is reached: %d idle connections were closed, %d new ones refused"
-            _log.warning(text, self.most, self._closed, self._refused)
-            self._closed = self._refused = 0
+            _log.warning(text, self.limit, self._closed_count, self._rejected_count)
+            self._closed_count = self._rejected_count = 0
 
 
-def allowed(wanted: int | None) -> int:
-    """How many connections there may be: ``wanted``, or what the limit of descriptors leaves, which is raised as far as it may be."""
+def connection_limit(requested: int | None) -> int:
+    """How many connections the limit of file descriptors allows, at most ``requested``.
+
+    The process's limit of descriptors is first raised as far as the system permits.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
-    room = max(1, (most if soft == resource.RLIM_INFINITY else soft) - _SPARE_FILES)
-    return min(wanted, room) if wanted else room
-
-
-def problem_bytes(problem: Problem) -> tuple[bytes, str]:
-    """A whole answer that is an error, after which the connection ends; and its id."""
-    identity = request_id(None)
-    body = json.dumps(problem.body()).encode() + b"\n"
-    headers = {**problem.headers, "Date": formatdate(time.time(), usegmt=True), "Content-Type": "application/problem+json"}
-    headers |= {"Content-Length": str(len(body)), "X-Request-Id": identity, "X-Content-Type-Options": "nosniff"}
-    lines = [f"HTTP/1.1 {int(problem.status)} {problem.status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, "Connection: close\r\n\r\n"]).encode() + body, identity
-
-
-def quiet() -> Callable[[asyncio.AbstractEventLoop, dict[str, object]], None]:
-    """A handler for what an event loop reports, such as that there is no descriptor for a connection: one line a second."""
-    last = float("-inf")
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        nonlocal last
-        if loop.time() - last >= 1:
-            last = loop.time()
-            error = context.get("exception")
-            _log.warning("%s: %s", context.get("message"), error if isinstance(error, BaseException) else "")
-
-    return handle
+    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    available = max(1, (wanted if soft == resource.RLIM_INFINITY else soft) - _SPARE_FILES)
+    return min(requested, available) if requested else available

@@ -1,4 +1,4 @@
-"""The library's parser and flow control as a connection of ours uses them; what it would do otherwise is said at each."""
+"""uvicorn's and httptools' classes as a connection uses them; each says in what it differs from the library's."""
 
 from __future__ import annotations
 
@@ -10,69 +10,69 @@ from typing import Protocol
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 
-#: What the library says, and what a client can make more of.
+#: The parser's error -> one that tells a client more.
 _REASONS = {"Pause on PRI/Upgrade": "HTTP/2 is not served here"}
 
 
 class ParserEvents(Protocol):
-    """Who is told: `connection.Connection`."""
+    """What a `Parser` reports to besides httptools' callbacks: `connection.HttpConnection`."""
 
-    reason: str | None
+    parser_error: str | None
 
     def ignore_upgrade(self, rest: bytes) -> None:
-        """The parser stopped where another protocol would begin, before ``rest``."""
+        """Called where the parser stopped because another protocol would begin with ``rest``."""
 
 
 class Parser(httptools.HttpRequestParser):
-    """The library's parser; its connection learns why it stopped."""
+    """httptools' parser; it also reports why it stopped."""
 
     def __init__(self, connection: ParserEvents) -> None:
         super().__init__(connection)
         self._connection = connection
-        # As uvicorn has it: what follows a request that ends the connection is ignored.
+        # As in uvicorn: what follows a request that closes the connection is ignored.
         self.set_dangerous_leniencies(lenient_data_after_close=True)
 
-    def feed_data(self, data: bytes) -> None:  # type: ignore[override] # uvicorn and we give it nothing else
-        """Parses more bytes."""
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override] # uvicorn and we pass nothing else
+        """Parses more bytes. Raises `httptools.HttpParserError`, after its message has been kept."""
         try:
             super().feed_data(data)
         except httptools.HttpParserUpgrade as stop:
             self._connection.ignore_upgrade(data[stop.args[0] :])
         except httptools.HttpParserError as error:
-            self._connection.reason = _REASONS.get(str(error), str(error))
+            self._connection.parser_error = _REASONS.get(str(error), str(error))
             raise
 
 
 class Flow(FlowControl):
-    """The library's flow control; nothing is read while bytes wait for the parser."""
+    """uvicorn's flow control; with ``held`` set, reading stays paused: bytes wait for the parser."""
 
     held = False
 
     def unsent(self) -> int:
-        """Bytes that the client has not taken: what waits here, and then what the system holds for it, which may be megabytes."""
+        """Bytes that the client has not taken: of the transport's buffer and, if there are any, of the system's."""
         waiting = self._transport.get_write_buffer_size()
         if waiting:
             try:
-                sent = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+                in_system = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
             except (OSError, ValueError):
                 return waiting
-            waiting += struct.unpack("i", sent)[0]
+            waiting += struct.unpack("i", in_system)[0]
         return waiting
 
     def resume_reading(self) -> None:
-        """Reads on, unless bytes are held."""
+        """Resumes reading, unless bytes wait for the parser."""
         if not self.held:
             super().resume_reading()
 
 
 class Trailers(list[tuple[bytes, bytes]]):
-    """Headers that come behind a body: none is kept, or it would be taken for one of the head."""
+    """The list to which the library appends trailers: it keeps none, or they would be taken for headers."""
 
     def append(self, _: tuple[bytes, bytes]) -> None:
-        """Keeps nothing."""
+        """Drops a trailer."""
 
 
 def with_path(url: bytes) -> bytes:
-    """A target in absolute form whose path is empty has the path ``/``. Source: RFC 9112, 3.2.1."""
+    """A target in absolute form; an empty path becomes ``/``. Source: RFC 9112, 3.2.1."""
     parsed = httptools.parse_url(url)
     return url if parsed.path else b"/" + (b"?" + parsed.query if parsed.query else b"")

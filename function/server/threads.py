@@ -1,4 +1,4 @@
-"""Threads that an event loop hands work to. They are started when they are first needed: a start does not wait for them."""
+"""Threads that an event loop hands work to, each started when it is first needed: a cold start does not wait for them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,30 @@ Result = TypeVar("Result")
 _log = logging.getLogger("function.server")
 
 
-class Threads:
-    """At most ``most`` threads. Work never waits while another thread may be started."""
+class ThreadPool:
+    """At most ``limit`` threads. Work waits only while all of them are busy."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        # In C: work is handed on without a condition and its locks.
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        # Implemented in C: work is handed over without a condition and its locks.
         self._work = queue.SimpleQueue[Callable[[], None]]()
         self._free = threading.Semaphore(0)
         self._count = 0
-        self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
-        self._waking = False
+        self._finished: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._delivery_scheduled = False
 
     def run(self, call: Callable[[], Result], after: Callable[[Result], None] | None = None) -> asyncio.Future[Result]:
-        """What ``call`` gives, in a thread. ``after`` is called with it in that thread, once it has been handed over."""
+        """Calls ``call`` in a thread; the future has its result or exception.
+
+        ``after`` is called with the result in the same thread, once the event loop has been told.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
 
         def work() -> None:
             try:
                 result = call()
-            except BaseException as error:  # noqa: BLE001 whoever awaits it is told
+            except BaseException as error:  # noqa: BLE001 it is raised where the future is awaited
                 self._hand_over(loop, future, None, error)
                 return
             self._hand_over(loop, future, result, None)
@@ -46,13 +49,13 @@ class Threads:
         return future
 
     def _put(self, work: Callable[[], None]) -> None:
-        if not self._free.acquire(blocking=False) and self._count < self.most:
+        if not self._free.acquire(blocking=False) and self._count < self.limit:
             try:
                 threading.Thread(target=self._serve, name=f"request-{self._count}", daemon=True).start()
                 self._count += 1
                 self._free.acquire()
             except RuntimeError:
-                # The system gives no more threads: one of those that are there takes it.
+                # The system starts no more threads: an existing one takes the work.
                 if not self._count:
                     raise
         self._work.put(work)
@@ -63,24 +66,24 @@ class Threads:
             try:
                 self._work.get()()
             except Exception:  # noqa: BLE001 the thread goes on
-                _log.exception("what follows an answer failed")
+                _log.exception("work after a response failed")
 
     def _hand_over(
         self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], result: Any, error: BaseException | None
     ) -> None:
-        self._done.append((future, result, error))
-        # One wake-up is enough for all that is there by then.
-        if not self._waking:
-            self._waking = True
+        self._finished.append((future, result, error))
+        # One wake-up of the event loop delivers all results that are there by then.
+        if not self._delivery_scheduled:
+            self._delivery_scheduled = True
             try:
                 loop.call_soon_threadsafe(self._deliver)
             except RuntimeError:
-                pass  # the loop has ended, and nobody waits any more
+                pass  # the event loop has ended, and nobody awaits the future
 
     def _deliver(self) -> None:
-        self._waking = False
-        while self._done:
-            future, result, error = self._done.popleft()
+        self._delivery_scheduled = False
+        while self._finished:
+            future, result, error = self._finished.popleft()
             if future.done():
                 continue
             if error is None:

@@ -1,4 +1,4 @@
-"""A whole request as WSGI wants it, and the application's answer as ASGI does. Sources: PEP 3333; ASGI's HTTP specification."""
+"""A complete ASGI request as a WSGI environment, and the application's response. Sources: PEP 3333; ASGI's HTTP specification."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SCHEMES = ("http", "https")
 
 @dataclass(slots=True)
 class WsgiResponse:
-    """A status, headers, a body; ``close`` is called once, when the answer is over."""
+    """A complete response; ``close`` must be called once, when it has been sent. Header names are in lower case."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -28,7 +28,7 @@ class WsgiResponse:
 
 
 def environ_of(scope: Any, body: bytes) -> dict[str, Any]:
-    """The environment of a request with this ``body``."""
+    """The WSGI environment of a scope's request with this complete ``body``."""
     host, port = scope.get("server") or ("function", 80)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
@@ -53,7 +53,7 @@ def environ_of(scope: Any, body: bytes) -> dict[str, Any]:
         if key:
             text = value.decode("latin-1")
             environ[key] = f"{environ[key]},{text}" if key in environ else text
-    # Of the body as it was gathered: it may have come in chunks.
+    # The length of the body as it was read: it may have been chunked.
     environ["CONTENT_LENGTH"] = str(len(body))
     forwarded = environ.get("HTTP_X_FORWARDED_PROTO", "").partition(",")[0].strip().lower()
     if forwarded in _SCHEMES:
@@ -63,8 +63,8 @@ def environ_of(scope: Any, body: bytes) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _key(name: bytes) -> str | None:
-    """A header's name in the environment; None for one that is left out."""
-    # The environment cannot tell X_Y from X-Y, so nobody may send the former; the body has been gathered, and how does not matter.
+    """A header's key in the environment; None for a header that is left out."""
+    # In the environment X_Y and X-Y are the same key, so X_Y is left out: it could forge the other. Framing was handled by the server.
     if b"_" in name or name in (b"transfer-encoding", b"expect"):
         return None
     key = name.decode("latin-1").upper().replace("-", "_")
@@ -72,16 +72,16 @@ def _key(name: bytes) -> str | None:
 
 
 def call(app: WSGIApplication, environ: dict[str, Any]) -> WsgiResponse:
-    """The application's answer, whole."""
-    told: list[Any] = []
+    """Calls the application and returns its complete response."""
+    started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Callable[[bytes], None]:
-        told[:] = status, headers
+        started[:] = status, headers
         return _no_write
 
     parts: Iterable[bytes] = app(environ, start_response)
     body = b"".join(parts)
-    status, headers = told
+    status, headers = started
     pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     if environ.get(LINES) is None and not any(name == b"content-length" for name, _ in pairs):
         pairs.append((b"content-length", b"%d" % len(body)))
@@ -89,7 +89,7 @@ def call(app: WSGIApplication, environ: dict[str, Any]) -> WsgiResponse:
 
 
 def _no_write(_: bytes) -> None:
-    raise NotImplementedError("the application gives its body as an iterable")
+    raise NotImplementedError("the application must return its body as an iterable")
 
 
 def _nothing() -> None:

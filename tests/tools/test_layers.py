@@ -49,7 +49,7 @@ ONLY = {
     "flask": ("function/web/",),
     "werkzeug": ("function/web/", "function/runtimes/parliament.py"),
     "cheroot": ("agent/monitoring.py",),
-    "uvicorn": ("function/server/serving.py", "function/server/connection.py", "function/server/parser.py"),
+    "uvicorn": ("function/server/serving.py", "function/server/lifecycle.py", "function/server/parser.py"),
     "httptools": ("function/server/connection.py", "function/server/parser.py"),
     "opentelemetry": ("vaccel_common/otel.py",),
     "prometheus_client": ("function/telemetry/metrics.py", "agent/monitoring.py", "agent/metrics.py", "knative/look/agents.py"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from function.server.threads import Threads
+from function.server.threads import ThreadPool
 
 MOST = 4
 
@@ -17,7 +17,7 @@ def test_work_runs_at_once_up_to_the_limit() -> None:
     """One more than the limit waits for a thread, and gets it."""
 
     async def run() -> None:
-        threads, go, begun = Threads(MOST), threading.Event(), threading.Semaphore(0)
+        threads, go, begun = ThreadPool(MOST), threading.Event(), threading.Semaphore(0)
 
         def work() -> int:
             begun.release()
@@ -38,7 +38,7 @@ def test_one_after_the_other_needs_few_threads() -> None:
     """A thread that has finished takes the next."""
 
     async def run() -> None:
-        threads = Threads(MOST)
+        threads = ThreadPool(MOST)
         used = {await threads.run(threading.get_ident) for _ in range(50)}
         assert len(used) <= 2, "one may still be on its way back when the next work is there"
 
@@ -49,7 +49,7 @@ def test_what_a_call_raises_is_raised_where_it_is_awaited() -> None:
     """The caller gets the exception, and the thread goes on."""
 
     async def run() -> None:
-        threads = Threads(1)
+        threads = ThreadPool(1)
         with pytest.raises(ZeroDivisionError):
             await threads.run(lambda: 1 // 0)
         assert await threads.run(lambda: 7) == 7
@@ -61,7 +61,7 @@ def test_what_follows_an_answer_does_not_delay_it() -> None:
     """``after`` runs in the thread, once the result is there; its failure is logged and harms nobody."""
 
     async def run() -> None:
-        threads, seen, go = Threads(1), threading.Event(), threading.Event()
+        threads, seen, go = ThreadPool(1), threading.Event(), threading.Event()
 
         def after(result: int) -> None:
             assert go.wait(20)
@@ -81,7 +81,7 @@ def test_where_no_more_threads_can_be_had_those_that_are_there_work(monkeypatch:
     """Nothing is dropped, and the event loop goes on."""
 
     async def run() -> None:
-        threads, go = Threads(MOST), threading.Event()
+        threads, go = ThreadPool(MOST), threading.Event()
         first: Any = threads.run(lambda: go.wait(20))
 
         def none(_: object) -> None:
