@@ -1,4 +1,5 @@
-"""Puts the function together, for every runtime: the model's tokenizer, the connection to the agent, the WSGI application."""
+"""Assembles the function for every runtime: the model's tokenizer, the connection to the agent, the WSGI
+application."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Function:
-    """A function that serves; ``app`` is what a runtime calls."""
+    """An assembled function; ``app`` is what a runtime calls."""
 
     app: WSGIApplication
     access: Access
@@ -40,11 +41,11 @@ class Function:
         return _not_ready(self.remote, self.draining)
 
     def drain(self) -> None:
-        """From now on it says that it is not ready."""
+        """The function reports from now on that it is not ready."""
         self.draining.set()
 
     def close(self) -> None:
-        """Ends the connection to the agent."""
+        """Closes the connection to the agent and sends the spans that are left."""
         self.remote.close()
         tracing.shutdown()
 
@@ -59,7 +60,7 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     source, model, file = describe(config.model, config.tokenizer)
     remote = RemoteModel(config.address, source, tls=config.tls)
     remote.start()
-    # Imported only now: the agent is being connected meanwhile.
+    # Imported only now, while the connection to the agent is being made.
     from function.core.classifier import Classifier
     from function.core.request import RequestLimits
     from function.core.service import ClassifyService, CountedSemaphore

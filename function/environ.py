@@ -1,8 +1,8 @@
-"""Keys of a request's WSGI environment by which the server's side speaks to the application."""
+"""Keys of the WSGI environment through which the server's side tells the application about a request."""
 
 from __future__ import annotations
 
-#: The `Problem` that a request is to be refused with: its body could not be had.
+#: The `Problem` with which a request is refused because its body could not be read.
 REFUSAL = "function.refusal"
-#: Takes the `jsonlines.Answers` of a stream of lines, whose body then passes through as it comes.
+#: A function that takes the `jsonlines.Answers` of a stream of lines, whose body then passes through.
 LINES = "function.lines"

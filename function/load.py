@@ -1,4 +1,5 @@
-"""From a model's name or file to what classifies with it. The function never hashes a model and never sends one."""
+"""Finds out, from a model's name or file, what to ask the agent for and where the tokenizer is. The function
+never hashes a model and never sends one."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def only_model() -> str:
 
 
 def _originals(files: list[Path]) -> list[Path]:
-    """Those that are not another model's variant; a single file is not looked into."""
+    """The files that are not variants of another model; a single file is not read."""
     return files if len(files) < 2 else [path for path in files if read_extras(path).variant is None]
 
 

@@ -1,4 +1,4 @@
-"""What the classifier reads: a text file, a CSV with a ``tweet`` column, or standard input as it arrives."""
+"""Reads the classifier's input: a text file, a CSV with a ``tweet`` column, or standard input as it arrives."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def _column(text: str, path: Path) -> list[str]:
 
 def standard_input() -> Iterator[str]:
     """Standard input's lines as they come. Raises `InputError`."""
-    # Not sys.stdin: the interpreter would want its lock at exit, which a thread holds that waits for a line, and abort.
+    # Not sys.stdin: at exit the interpreter takes its lock, which a thread that waits for a line holds,
+    # and aborts.
     with open(sys.stdin.fileno(), "rb", closefd=False) as lines:
         for number, line in enumerate(lines, 1):
             yield _decoded(line, f"line {number} of standard input").rstrip("\r\n")

@@ -1,4 +1,5 @@
-"""BERT vocabularies of models that bring no tokenizer: ``token id`` lines, or a token a line whose id is the line's number."""
+"""Reads the BERT vocabulary of a model without a tokenizer: lines of ``token id``, or a token on each
+line, whose id is the line's number."""
 
 from __future__ import annotations
 
@@ -19,20 +20,20 @@ _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
 class VocabError(ValueError):
-    """The file is no BERT vocabulary; the message says why."""
+    """The file is not a BERT vocabulary; the message says why."""
 
 
 def read_vocab(path: Path) -> dict[str, int]:
-    """Token -> id. Raises `VocabError`, ``OSError``."""
+    """The id of each token. Raises `VocabError`, ``OSError``."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise VocabError(f"{path} is no text: byte {error.start} is not UTF-8") from None
+        raise VocabError(f"{path} is not UTF-8 text: byte {error.start} cannot be read") from None
     lines = [line for line in lines if line]
     vocab = _with_ids(lines) or {line: number for number, line in enumerate(lines)}
     missing = [token for token in _SPECIAL if token not in vocab]
     if missing:
-        raise VocabError(f"{path} is no BERT vocabulary: {', '.join(missing)} not in it")
+        raise VocabError(f"{path} is not a BERT vocabulary: {', '.join(missing)} missing")
     return vocab
 
 
@@ -47,17 +48,17 @@ def _with_ids(lines: list[str]) -> dict[str, int] | None:
 def tokenizer(vocab: dict[str, int]) -> Tokenizer:
     """BERT's WordPiece over ``vocab``; lower-cases where no token has a capital."""
     lowercase = not any(token != token.lower() for token in vocab if not token.startswith("["))
-    made = Tokenizer(WordPiece(vocab, unk_token="[UNK]"))  # noqa: S106 a vocabulary's word, no secret
-    made.normalizer = BertNormalizer(lowercase=lowercase)
-    made.pre_tokenizer = BertPreTokenizer()
+    wordpiece = Tokenizer(WordPiece(vocab, unk_token="[UNK]"))  # noqa: S106 a token, not a secret
+    wordpiece.normalizer = BertNormalizer(lowercase=lowercase)
+    wordpiece.pre_tokenizer = BertPreTokenizer()
     ends = [("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])]
-    made.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
-    made.enable_truncation(GUIDE_LENGTH)
-    return made
+    wordpiece.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+    wordpiece.enable_truncation(GUIDE_LENGTH)
+    return wordpiece
 
 
 def guide_signature(name: str, pad: int) -> Signature:
-    """What the guide's client sends: ids [1, 32] and a mask [1, 1, 32], int64, padded; float32 [1, 3] comes back."""
+    """The signature of the guide's client: int64 ids [1, 32] and mask [1, 1, 32], padded; output float32 [1, 3]."""
     ids = TensorSpec("input_ids", "int64", (1, GUIDE_LENGTH), pad)
     mask = TensorSpec("attention_mask", "int64", (1, 1, GUIDE_LENGTH), 0)
     logits = TensorSpec("logits", "float32", (1, len(GUIDE_LABELS)))

@@ -1,1 +1,1 @@
-"""The function under servers of others: Knative's func-python and parliament."""
+"""The function under the runtimes of Knative Functions: func-python and parliament."""

@@ -1,4 +1,5 @@
-"""The function under today's Knative Functions runtime (func-python): the same ASGI application that our own server serves."""
+"""The function under the Knative Functions runtime func-python: the same ASGI application that
+``python -m function`` serves."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ _log = logging.getLogger("function")
 
 
 class AsgiFunction:
-    """What ``function.new()`` gives the runtime, which calls these methods."""
+    """What ``function.new()`` returns to the runtime, which calls these methods."""
 
     def __init__(self) -> None:
         self._function: Function | None = None
@@ -35,13 +36,13 @@ class AsgiFunction:
             log.configure(config.log_format, config.log_level)
             self._function = assemble(config)
         except (ConfigError, ModelFileError) as error:
-            # An exception would come out as a page of traceback, and the runtime would try to go on.
+            # The runtime would print the traceback of an exception and go on.
             os.write(2, f"function: {error}\n".encode())
             os._exit(2)
         self._app = self._function.asgi(config)
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request."""
+        """Answers one request."""
         if self._app is None:
             raise RuntimeError("the runtime has not started the function")
         try:
@@ -50,16 +51,16 @@ class AsgiFunction:
             _log.warning("%s: the client went away: %s", scope["type"], type(error).__name__)
 
     def alive(self) -> tuple[bool, str]:
-        """The runtime's liveness."""
+        """Whether the process serves, for the runtime's liveness probe."""
         return True, "alive"
 
     def ready(self) -> tuple[bool, str]:
-        """The runtime's readiness."""
+        """Whether an agent can be reached, for the runtime's readiness probe."""
         reason = self._function.not_ready() if self._function else "starting"
         return reason is None, reason or "ready"
 
     def stop(self) -> None:
-        """The runtime ends: no longer ready, and the agent's connection is closed."""
+        """Called when the runtime ends: the function is no longer ready and closes its connection to the agent."""
         if self._function:
             self._function.drain()
             self._function.close()

@@ -1,4 +1,5 @@
-"""The function under the parliament runtime: a request that parliament has read goes, whole, to the one application."""
+"""The function under the parliament runtime, which reads a request completely and passes it to the one
+application."""
 
 from __future__ import annotations
 
@@ -18,11 +19,12 @@ from vaccel_common.options import ConfigError
 
 
 class Parliament:
-    """What `function.func` holds; the agent is being connected when it has been made. Exits with one line where it cannot be."""
+    """The assembled function, which `function.func` holds. Exits with one line if it cannot be assembled."""
 
     def __init__(self) -> None:
         self._function = _assembled()
-        # It warns of every request that is no event, and of every event that it cannot read: ours says so in its answer.
+        # The runtime warns about every request that is not an event, and about every event that it
+        # cannot read; the application's response says so.
         logging.getLogger("parliament.server").setLevel(logging.ERROR)
 
     def answer(self, request: Request) -> Response:

@@ -1,1 +1,1 @@
-"""What requests and starts leave behind: counts, times, log lines."""
+"""Telemetry of requests and starts: counters, durations, log lines."""

@@ -1,4 +1,5 @@
-"""What every request leaves behind, whether the application saw it or not: an id, a count, its time, a line in the log."""
+"""Records every request, whether the application saw it or not: an id, a counter, its duration, a line in
+the log."""
 
 from __future__ import annotations
 
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("function.access")
 _ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
-#: Routes that are asked too often, and say too little, for a line each.
+#: Routes that are requested so often that a line for each would hide the others.
 _QUIET = ("/health/", "/metrics")
 
 
 def request_id(sent: str | None) -> str:
-    """The id that a client sent (``X-Request-Id``), if it is one, or a new one."""
+    """The id that the client sent (``X-Request-Id``), if it is valid, or a new one."""
     return sent if sent and _ID.fullmatch(sent) else uuid.uuid4().hex
 
 
@@ -55,7 +56,7 @@ class Access:
 
     @cached_property
     def metrics(self) -> FunctionMetrics:
-        """Made with the first request that is over: a cold start does not wait for it."""
+        """Created with the first finished request: a cold start does not wait for it."""
         with self._making:
             if "metrics" not in self.__dict__:
                 from function.telemetry.metrics import FunctionMetrics
@@ -64,7 +65,7 @@ class Access:
             return self.__dict__["metrics"]  # type: ignore[no-any-return]
 
     def record(self, entry: Entry) -> None:
-        """A request has been answered."""
+        """Counts and logs a request that has been answered."""
         self.metrics.request(entry.route, entry.status, entry.seconds)
         if entry.done:
             self.metrics.classified(entry.done)

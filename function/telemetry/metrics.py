@@ -1,4 +1,5 @@
-"""What the function counts, for Prometheus. Imported after the first answer: it has no part in a cold start."""
+"""The function's metrics for Prometheus. Imported after the first response: they have no part in a cold
+start."""
 
 from __future__ import annotations
 
@@ -49,17 +50,17 @@ class FunctionMetrics:
         phases = Gauge("function_start_phase_seconds", "Seconds of the start, by phase", ("phase",), registry=registry)
         for phase, seconds in service.phases.items():
             phases.labels(phase).set(seconds)
-        # Looking a child up by its labels costs more than counting with it.
+        # To look a child up by its labels costs more than to count with it.
         self._of = lru_cache(maxsize=256)(lambda route, code: (requests.labels(route, str(code)), durations.labels(route)))
 
     def request(self, route: str, code: int, seconds: float) -> None:
-        """A request was answered; ``route`` is the route's pattern, never the path."""
+        """Counts a request that was answered; ``route`` is the route's pattern, never the path."""
         count, duration = self._of(route, code)
         count.inc()
         duration.observe(seconds)
 
     def classified(self, done: Classification) -> None:
-        """Texts were classified."""
+        """Counts texts that were classified, and the time of each phase."""
         self._texts.observe(len(done.items))
         self._tokens.inc(sum(item.tokens for item in done.items if isinstance(item, Prediction)))
         self._rpc.observe(done.spent.rpc)

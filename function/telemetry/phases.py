@@ -1,4 +1,4 @@
-"""How long each part of a cold start took."""
+"""Measures how long each phase of a cold start took."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Phases(dict[str, float]):
-    """Phase -> seconds, in order; the first, ``interpreter``, is from the process's start to this object's."""
+    """Seconds of each phase, in order; the first, ``interpreter``, lasts from the process's start to the creation of this object."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,7 +18,7 @@ class Phases(dict[str, float]):
             self["interpreter"] = max(0.0, self._last - started)
 
     def end(self, phase: str) -> None:
-        """That phase ends now; it began when the one before ended."""
+        """Ends a phase, which began when the one before ended."""
         now = time.monotonic()
         self[phase] = now - self._last
         self._last = now
