@@ -48,8 +48,8 @@ def start(*arguments: str, **more: Any) -> subprocess.Popen[bytes]:
 
 def inspect(kind: str, name: str) -> dict[str, Any]:
     """What podman knows of a container, image or volume."""
-    found: dict[str, Any] = json.loads(podman(kind, "inspect", name))[0]
-    return found
+    details: dict[str, Any] = json.loads(podman(kind, "inspect", name))[0]
+    return details
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class Container:
         end = time.monotonic() + seconds
         while True:
             over = time.monotonic() > end or self.state["Status"] == "exited"
-            found = re.search(pattern, self.log)
-            if found:
-                return found
+            match = re.search(pattern, self.log)
+            if match:
+                return match
             if over:
                 raise AssertionError(f"no {pattern!r} in the log of {self.name} ({self.state['Status']}):\n{self.log}")
             time.sleep(0.05)

@@ -27,15 +27,15 @@ def built() -> None:
 @pytest.fixture
 def bench(built: None) -> Iterator[Bench]:  # noqa: ARG001
     """What is made on it goes with the test."""
-    with contextlib.closing(Bench()) as made:
-        yield made
+    with contextlib.closing(Bench()) as bench:
+        yield bench
 
 
 @pytest.fixture(scope="module")
 def shared(built: None) -> Iterator[Bench]:  # noqa: ARG001
     """What is made on it goes with the module."""
-    with contextlib.closing(Bench()) as made:
-        yield made
+    with contextlib.closing(Bench()) as bench:
+        yield bench
 
 
 @pytest.fixture(scope="module")

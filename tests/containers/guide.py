@@ -56,9 +56,9 @@ def missing_lines(log: str, patterns: list[str]) -> list[str]:
     """The patterns that no line of the log fits, each looked for after the one before."""
     missing, at = [], 0
     for pattern in patterns:
-        found = re.compile(rf"^{pattern}$", re.MULTILINE).search(log, at)
-        if found:
-            at = found.end()
+        match = re.compile(rf"^{pattern}$", re.MULTILINE).search(log, at)
+        if match:
+            at = match.end()
         else:
             missing.append(pattern)
     return missing

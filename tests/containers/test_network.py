@@ -25,8 +25,8 @@ ADDRESS = f"tcp://{NAME}:8888"
 def daemonset() -> dict[str, Any]:
     """The agent's container in daemonset-agent.yaml."""
     objects = yaml.safe_load_all((MANIFESTS / "daemonset-agent.yaml").read_text())
-    (found,) = (one for one in objects if one["kind"] == "DaemonSet")
-    container: dict[str, Any] = found["spec"]["template"]["spec"]["containers"][0]
+    (manifest,) = (document for document in objects if document["kind"] == "DaemonSet")
+    container: dict[str, Any] = manifest["spec"]["template"]["spec"]["containers"][0]
     return container
 
 

@@ -53,8 +53,8 @@ def test_a_broken_configuration_is_refused(built: None, change: Callable[[Any], 
     """Each rule sees its own breach, and no other rule does."""
     broken = copy.deepcopy(inspect("image", FUNCTION))
     change(broken)
-    (found,) = policy.image_problems(broken)
-    assert found.startswith(problem)
+    (message,) = policy.image_problems(broken)
+    assert message.startswith(problem)
 
 
 def test_the_functions_image_is_small(built: None) -> None:  # noqa: ARG001
@@ -84,8 +84,8 @@ def test_the_bill_of_materials_is_the_images(bench: Bench) -> None:
     look = "import importlib.metadata as m, json; print(json.dumps([[d.metadata['Name'], d.version] for d in m.distributions()]))"
     container = bench.run(FUNCTION, "-c", look, options=("--entrypoint=python",))
     assert container.wait(20) == 0
-    there = {f"pkg:pypi/{normalized(name)}@{version}" for name, version in json.loads(container.log)}
-    assert {purl for purl in listed if purl.startswith("pkg:pypi/")} == there
+    installed = {f"pkg:pypi/{normalized(name)}@{version}" for name, version in json.loads(container.log)}
+    assert {purl for purl in listed if purl.startswith("pkg:pypi/")} == installed
     assert any(purl.startswith("pkg:deb/debian/libc6@") for purl in listed)
 
 
@@ -119,9 +119,9 @@ def test_rights_that_it_was_given_are_seen(
     bench: Bench, socket_volume: str, options: tuple[str, ...], problems: list[str]
 ) -> None:
     """The check from inside refuses a root user, a root that can be written, capabilities, no seccomp."""
-    found = policy.container_problems(running(bench, FUNCTION, socket_volume, options=options, restricted=False))
+    reported = policy.container_problems(running(bench, FUNCTION, socket_volume, options=options, restricted=False))
     for problem in problems:
-        assert any(line.startswith(problem) for line in found), found
+        assert any(line.startswith(problem) for line in reported), reported
 
 
 def test_nothing_is_compiled_at_the_start(bench: Bench, socket_volume: str, image: str) -> None:

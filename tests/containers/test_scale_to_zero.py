@@ -97,7 +97,7 @@ def cold_start(activator: Activator, measured: Measured) -> None:
     activator.wait_for_zero()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         done = [pool.submit(ask, activator) for _ in range(_AT_ONCE)]
-        results = [one.result() for one in done]
+        results = [future.result() for future in done]
     measured.lost += sum(not right for right, _ in results)
     with activator.held() as container:
         if container:

@@ -65,7 +65,7 @@ def test_the_guide_is_covered() -> None:
     known = [*guide.AGENT, *guide.CLIENT]
     for block in re.findall(r"^```console\n\$ kubectl logs (.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in block.splitlines()[1:]:
-            assert line == "..." or re.match(r"Line \d+: ", line) or any(like(line, one) for one in known), line
+            assert line == "..." or re.match(r"Line \d+: ", line) or any(like(line, known_line) for known_line in known), line
 
 
 def test_a_log_without_a_promised_line_is_refused() -> None:

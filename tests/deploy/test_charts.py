@@ -23,7 +23,7 @@ IDS = [f"{chart}-{name}" for chart, name, _ in CASES]
 
 
 def rendered(chart: str, values: dict[str, Any], **release: Any) -> list[Object]:
-    return [made for text in charts.render(chart, values, name=chart, **release).values() for made in read(text)]
+    return [manifest for text in charts.render(chart, values, name=chart, **release).values() for manifest in read(text)]
 
 
 @pytest.mark.parametrize(("chart", "_", "values"), CASES, ids=IDS)
@@ -32,9 +32,9 @@ def test_every_case_is_sound(chart: str, _: str, values: dict[str, Any]) -> None
     assert charts.problems(charts.CHARTS / chart, values) == []
     with helm.Chart.load(charts.CHARTS / chart) as loaded:
         texts = [text for path, text in loaded.render(values, name=chart).items() if path.endswith(".yaml")]
-    objects = [made for text in texts for made in read(text)]
-    assert {problem for made in objects for problem in schema_problems(made)} == set()
-    assert {problem for made in objects for problem in policy_problems(made)} == set()
+    objects = [manifest for text in texts for manifest in read(text)]
+    assert {problem for manifest in objects for problem in schema_problems(manifest)} == set()
+    assert {problem for manifest in objects for problem in policy_problems(manifest)} == set()
 
 
 @pytest.mark.parametrize("name", charts.FILES)
@@ -48,8 +48,10 @@ def test_the_readme_is_the_values(chart: str) -> None:
     """`make charts` has been run, and each value has its comment."""
     assert (charts.CHARTS / chart / "README.md").read_text() == charts.readme(chart)
     tree = yaml.safe_load((charts.CHARTS / chart / "values.yaml").read_text())
-    told = {path for path, _, _ in charts.values(chart)}
-    assert {path for path in leaves(tree, "") if not any(path == one or path.startswith(f"{one}.") for one in told)} == set()
+    documented = {path for path, _, _ in charts.values(chart)}
+    assert {
+        path for path in leaves(tree, "") if not any(path == prefix or path.startswith(f"{prefix}.") for prefix in documented)
+    } == set()
 
 
 def leaves(tree: Any, path: str) -> set[str]:
@@ -162,8 +164,8 @@ def test_an_upgrade_replaces_what_cannot_be_changed() -> None:
     """A Pod's address cannot be changed: the second revision is another Pod, a Deployment stays the same."""
     first = rendered("vaccel-client", {"rpcAddress": "tcp://vaccel-agent:8888"}, revision=1, is_install=True)
     second = rendered("vaccel-client", {"rpcAddress": "tcp://vaccel-agent-gpu:8888"}, revision=2, is_upgrade=True)
-    assert [made["metadata"]["name"] for made in first] == ["vaccel-client"]
-    assert [made["metadata"]["name"] for made in second] == ["vaccel-client-2"]
+    assert [manifest["metadata"]["name"] for manifest in first] == ["vaccel-client"]
+    assert [manifest["metadata"]["name"] for manifest in second] == ["vaccel-client-2"]
     assert second[0]["spec"]["containers"][0]["env"][0]["value"] == "tcp://vaccel-agent-gpu:8888"
     deployment = rendered("vaccel-client", {"kind": "Deployment"}, revision=2, is_upgrade=True)
     assert deployment[0]["metadata"]["name"] == "vaccel-client"
@@ -172,7 +174,9 @@ def test_an_upgrade_replaces_what_cannot_be_changed() -> None:
 def test_a_gpu_is_never_asked_for_twice() -> None:
     """A surge on a node whose GPU is taken would wait for ever; a CPU's next agent is warm before the last one ends."""
     for gpu, rolling in ((True, {"maxSurge": 0, "maxUnavailable": 1}), (False, {"maxSurge": 1, "maxUnavailable": 0})):
-        (agent,) = [made for made in rendered("vaccel-agent", {"gpu": {"enabled": gpu}}) if made["kind"] == "DaemonSet"]
+        (agent,) = [
+            manifest for manifest in rendered("vaccel-agent", {"gpu": {"enabled": gpu}}) if manifest["kind"] == "DaemonSet"
+        ]
         assert agent["spec"]["updateStrategy"]["rollingUpdate"] == rolling
         limits = agent["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
         assert limits.get("nvidia.com/gpu") == ("1" if gpu else None)
@@ -182,7 +186,7 @@ def test_a_budget_only_where_it_means_something() -> None:
     """Draining a node leaves a DaemonSet's pods alone, and one agent cannot be away by a budget."""
 
     def kinds(values: dict[str, Any]) -> set[str]:
-        return {made["kind"] for made in rendered("vaccel-agent", values)}
+        return {manifest["kind"] for manifest in rendered("vaccel-agent", values)}
 
     assert "PodDisruptionBudget" not in kinds({}) | kinds({"kind": "Deployment"})
     assert "PodDisruptionBudget" in kinds({"kind": "Deployment", "replicas": 2})

@@ -32,8 +32,8 @@ def test_documented_options_alone(line: str) -> None:
     """The docs use only options that kn and func have."""
     command = next(name for name in OPTIONS if line.startswith(f"{name} "))
     words = shlex.split(line, comments=True)
-    given = {word.split("=")[0] for word in words if word.startswith("-")}
-    assert given <= OPTIONS[command]
+    used = {word.split("=")[0] for word in words if word.startswith("-")}
+    assert used <= OPTIONS[command]
 
 
 def test_kn_makes_what_the_chart_makes() -> None:

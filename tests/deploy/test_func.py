@@ -31,10 +31,10 @@ SERVICE = read((ROOT / "knative/manifests/service.yaml").read_text())[0]["spec"]
 @pytest.fixture(scope="module")
 def func() -> dict[str, Any]:
     """func.yaml as JSON would have it."""
-    made: dict[str, Any] = json.loads(
+    content: dict[str, Any] = json.loads(
         json.dumps(yaml.safe_load((ROOT / "func.yaml").read_text()), default=lambda time: time.isoformat())
     )
-    return made
+    return content
 
 
 def validator() -> jsonschema.Draft4Validator:

@@ -22,12 +22,12 @@ def test_the_overlay_makes_what_is_sound() -> None:
     done = kustomize(ROOT / "knative/gitops/production")
     assert done.returncode == 0, done.stderr
     objects = read(done.stdout)
-    assert {made["kind"] for made in objects} >= {"Namespace", "DaemonSet", "Service", "NetworkPolicy"}
-    for made in objects:
-        assert schema_problems(made) == [], made["kind"]
-        assert policy_problems(made) == [], made["kind"]
-        assert not uses_host_path(made)
-        assert made["metadata"].get("namespace", made["metadata"]["name"]) == "classification"
+    assert {manifest["kind"] for manifest in objects} >= {"Namespace", "DaemonSet", "Service", "NetworkPolicy"}
+    for manifest in objects:
+        assert schema_problems(manifest) == [], manifest["kind"]
+        assert policy_problems(manifest) == [], manifest["kind"]
+        assert not uses_host_path(manifest)
+        assert manifest["metadata"].get("namespace", manifest["metadata"]["name"]) == "classification"
     assert "dev.local" not in done.stdout
     assert 'autoscaling.knative.dev/max-scale: "50"' in done.stdout
 

@@ -13,13 +13,13 @@ from tests.support.objects import Object, policy_problems, read, schema_problems
 from tests.support.paths import ROOT
 
 MANIFESTS = sorted(path for path in (ROOT / "knative/manifests").glob("*.yaml") if path.name != "kustomization.yaml")
-ALL = [(path.name, made) for path in MANIFESTS for made in read(path.read_text())]
-IDS = [f"{name}-{made['kind']}" for name, made in ALL]
+ALL = [(path.name, manifest) for path in MANIFESTS for manifest in read(path.read_text())]
+IDS = [f"{name}-{manifest['kind']}" for name, manifest in ALL]
 
 
 def named(file: str, kind: str) -> Object:
     """The first object of that kind in that file."""
-    return copy.deepcopy(next(made for name, made in ALL if name == file and made["kind"] == kind))
+    return copy.deepcopy(next(manifest for name, manifest in ALL if name == file and manifest["kind"] == kind))
 
 
 def test_the_guides_files_are_there() -> None:
@@ -29,21 +29,21 @@ def test_the_guides_files_are_there() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("_", "made"), ALL, ids=IDS)
-def test_every_object_fits_its_schema(_: str, made: Object) -> None:
+@pytest.mark.parametrize(("_", "manifest"), ALL, ids=IDS)
+def test_every_object_fits_its_schema(_: str, manifest: Object) -> None:
     """Kubernetes 1.36's own, strictly, and the custom resources' with unknown fields failing."""
-    assert schema_problems(made) == []
+    assert schema_problems(manifest) == []
 
 
-@pytest.mark.parametrize(("_", "made"), ALL, ids=IDS)
-def test_every_object_is_hardened(_: str, made: Object) -> None:
+@pytest.mark.parametrize(("_", "manifest"), ALL, ids=IDS)
+def test_every_object_is_hardened(_: str, manifest: Object) -> None:
     """Labels, security contexts, resources, probes, fixed images."""
-    assert policy_problems(made) == []
+    assert policy_problems(manifest) == []
 
 
 def test_only_the_guides_clients_mount_a_folder_of_the_node() -> None:
     """That is what the restricted Pod Security profile refuses; the charts offer a ConfigMap and a volume instead."""
-    assert {name for name, made in ALL if uses_host_path(made)} == {"client.yaml", "sidecar.yaml"}
+    assert {name for name, manifest in ALL if uses_host_path(manifest)} == {"client.yaml", "sidecar.yaml"}
 
 
 def test_what_the_guide_names_is_named_so() -> None:
@@ -69,8 +69,8 @@ def test_what_the_guide_names_is_named_so() -> None:
 
 def test_traffic_is_never_tied_to_the_own_node() -> None:
     """The own node's agent first, another one while that is away."""
-    for name, made in ALL:
-        assert "internalTrafficPolicy" not in made.get("spec", {}), name
+    for name, manifest in ALL:
+        assert "internalTrafficPolicy" not in manifest.get("spec", {}), name
     assert named("daemonset-agent.yaml", "Service")["spec"]["trafficDistribution"] == "PreferSameNode"
 
 
@@ -89,15 +89,15 @@ def test_the_function_scales_to_zero_and_starts_without_waiting() -> None:
     assert "periodSeconds" not in template["spec"]["containers"][0]["readinessProbe"]
 
 
-def container(made: Object) -> Object:
-    spec = made["spec"]["template"]["spec"] if "template" in made["spec"] else made["spec"]
-    found: Object = spec["containers"][0]
-    return found
+def container(manifest: Object) -> Object:
+    spec = manifest["spec"]["template"]["spec"] if "template" in manifest["spec"] else manifest["spec"]
+    first: Object = spec["containers"][0]
+    return first
 
 
 def without(*path: str) -> Callable[[Object], None]:
-    def change(made: Object) -> None:
-        part = container(made)
+    def change(manifest: Object) -> None:
+        part = container(manifest)
         for name in path[:-1]:
             part = part[name]
         del part[path[-1]]
@@ -106,8 +106,8 @@ def without(*path: str) -> Callable[[Object], None]:
 
 
 def setting(value: Any, *path: str) -> Callable[[Object], None]:
-    def change(made: Object) -> None:
-        part = container(made)
+    def change(manifest: Object) -> None:
+        part = container(manifest)
         for name in path[:-1]:
             part = part[name]
         part[path[-1]] = value
@@ -118,26 +118,31 @@ def setting(value: Any, *path: str) -> Callable[[Object], None]:
 BROKEN_SCHEMA: list[tuple[str, str, Callable[[Object], None], str]] = [
     ("daemonset-agent.yaml", "DaemonSet", setting(1, "imagePolicy"), "imagePolicy"),
     ("daemonset-agent.yaml", "DaemonSet", setting("8888", "ports"), "ports"),
-    ("daemonset-agent.yaml", "Service", lambda made: made["spec"].update(trafic="x"), "trafic"),
+    ("daemonset-agent.yaml", "Service", lambda manifest: manifest["spec"].update(trafic="x"), "trafic"),
     ("client.yaml", "Pod", setting([{"name": 1}], "env"), "name"),
     (
         "service.yaml",
         "Service",
-        lambda made: made["spec"]["template"]["spec"].update(containerConcurency=1),
+        lambda manifest: manifest["spec"]["template"]["spec"].update(containerConcurency=1),
         "containerConcurency",
     ),
-    ("service.yaml", "Service", lambda made: made["spec"]["template"]["spec"].update(timeoutSeconds="1"), "timeoutSeconds"),
+    (
+        "service.yaml",
+        "Service",
+        lambda manifest: manifest["spec"]["template"]["spec"].update(timeoutSeconds="1"),
+        "timeoutSeconds",
+    ),
     ("service.yaml", "Service", setting(True, "securityContext", "procMount"), "procMount"),
-    ("broker-trigger.yaml", "Trigger", lambda made: made["spec"].update(brokers="x"), "brokers"),
+    ("broker-trigger.yaml", "Trigger", lambda manifest: manifest["spec"].update(brokers="x"), "brokers"),
 ]
 
 
 @pytest.mark.parametrize(("file", "kind", "change", "says"), BROKEN_SCHEMA)
 def test_a_wrong_object_is_refused(file: str, kind: str, change: Callable[[Object], None], says: str) -> None:
     """Unknown fields and wrong types, in core objects and in custom ones."""
-    made = named(file, kind)
-    change(made)
-    assert says in " ".join(schema_problems(made))
+    manifest = named(file, kind)
+    change(manifest)
+    assert says in " ".join(schema_problems(manifest))
 
 
 BROKEN_POLICY: list[tuple[Callable[[Object], None], str]] = [
@@ -154,10 +159,10 @@ BROKEN_POLICY: list[tuple[Callable[[Object], None], str]] = [
     (setting("dev.local/vaccel-agent:latest", "image"), "not fixed"),
     (setting("registry.example.org:5000/vaccel-agent", "image"), "not fixed"),
     (without("livenessProbe"), "livenessProbe"),
-    (lambda made: made["metadata"]["labels"].pop("app.kubernetes.io/name"), "app.kubernetes.io/name"),
-    (lambda made: made["spec"]["template"]["metadata"]["labels"].pop("app.kubernetes.io/version"), "pod labels"),
-    (lambda made: made["spec"]["template"]["spec"].update(hostNetwork=True), "hostNetwork"),
-    (lambda made: made["spec"]["template"]["spec"].pop("automountServiceAccountToken"), "automountServiceAccountToken"),
+    (lambda manifest: manifest["metadata"]["labels"].pop("app.kubernetes.io/name"), "app.kubernetes.io/name"),
+    (lambda manifest: manifest["spec"]["template"]["metadata"]["labels"].pop("app.kubernetes.io/version"), "pod labels"),
+    (lambda manifest: manifest["spec"]["template"]["spec"].update(hostNetwork=True), "hostNetwork"),
+    (lambda manifest: manifest["spec"]["template"]["spec"].pop("automountServiceAccountToken"), "automountServiceAccountToken"),
 ]
 
 
@@ -165,16 +170,19 @@ BROKEN_POLICY: list[tuple[Callable[[Object], None], str]] = [
 @pytest.mark.parametrize(("change", "says"), BROKEN_POLICY)
 def test_a_soft_object_is_refused(kind: str, change: Callable[[Object], None], says: str) -> None:
     """Each rule refuses what it is for, in an agent and in a Knative Service."""
-    made = named("daemonset-agent.yaml" if kind == "DaemonSet" else "service.yaml", kind)
-    change(made)
-    assert says in " ".join(policy_problems(made))
+    manifest = named("daemonset-agent.yaml" if kind == "DaemonSet" else "service.yaml", kind)
+    change(manifest)
+    assert says in " ".join(policy_problems(manifest))
 
 
 _DUPLEX = "features.knative.dev/http-full-duplex"
 LOSSY: list[tuple[Callable[[Object], None], str]] = [
-    (lambda made: made["spec"]["template"]["metadata"]["annotations"].pop(_DUPLEX), _DUPLEX),
-    (lambda made: made["spec"]["template"]["metadata"]["annotations"].update({_DUPLEX: "enabled"}), _DUPLEX),
-    (lambda made: made["metadata"].update(annotations=made["spec"]["template"]["metadata"].pop("annotations")), _DUPLEX),
+    (lambda manifest: manifest["spec"]["template"]["metadata"]["annotations"].pop(_DUPLEX), _DUPLEX),
+    (lambda manifest: manifest["spec"]["template"]["metadata"]["annotations"].update({_DUPLEX: "enabled"}), _DUPLEX),
+    (
+        lambda manifest: manifest["metadata"].update(annotations=manifest["spec"]["template"]["metadata"].pop("annotations")),
+        _DUPLEX,
+    ),
     (setting([{"name": "h2c", "containerPort": 8080}], "ports"), "not named http1"),
     (setting([{"containerPort": 8080}], "ports"), "not named http1"),
 ]
@@ -184,10 +192,10 @@ LOSSY: list[tuple[Callable[[Object], None], str]] = [
 @pytest.mark.parametrize(("change", "says"), LOSSY)
 def test_a_knative_service_that_would_lose_lines_is_refused(file: str, change: Callable[[Object], None], says: str) -> None:
     """Full duplex is asked for in the revision's annotations, spelled as the activator compares it, and over HTTP/1.1."""
-    made = named(file, "Service")
-    assert policy_problems(made) == []
-    change(made)
-    assert says in " ".join(policy_problems(made))
+    manifest = named(file, "Service")
+    assert policy_problems(manifest) == []
+    change(manifest)
+    assert says in " ".join(policy_problems(manifest))
 
 
 def test_the_charts_share_one_library() -> None:

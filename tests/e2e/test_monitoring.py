@@ -63,19 +63,21 @@ def test_the_rules_hold() -> None:
 
 def test_the_operators_object_is_the_same() -> None:
     """The operator's object has the same groups, and its own schema takes it."""
-    made = yaml.safe_load((MONITORING / "prometheusrule.yaml").read_text())
-    assert made["spec"] == yaml.safe_load((MONITORING / "rules.yaml").read_text())
+    manifest = yaml.safe_load((MONITORING / "prometheusrule.yaml").read_text())
+    assert manifest["spec"] == yaml.safe_load((MONITORING / "rules.yaml").read_text())
     version = yaml.safe_load(shared("schemas/prometheus-operator-prometheusrules.yaml").read_text())["spec"]["versions"][0]
-    assert made["apiVersion"].endswith(version["name"])
-    jsonschema.Draft7Validator(closed(version["schema"]["openAPIV3Schema"])).validate(made)
+    assert manifest["apiVersion"].endswith(version["name"])
+    jsonschema.Draft7Validator(closed(version["schema"]["openAPIV3Schema"])).validate(manifest)
 
 
 def test_every_metric_that_is_looked_at_exists(targets: dict[str, str]) -> None:
     """Dashboard and rules name no metric that neither the agent nor the function has."""
-    there = set(re.findall(r"^# TYPE (\S+)", exposition(targets["vaccel-agent"]) + exposition(targets["function"]), re.MULTILINE))
+    exposed = set(
+        re.findall(r"^# TYPE (\S+)", exposition(targets["vaccel-agent"]) + exposition(targets["function"]), re.MULTILINE)
+    )
     used = (MONITORING / "dashboard.json").read_text() + (MONITORING / "rules.yaml").read_text()
     for name in set(re.findall(r"\b(?:vaccel|function)_[a-z_]+\b", used)):
-        assert name in there or re.sub(r"_(bucket|sum|count)$", "", name) in there, name
+        assert name in exposed or re.sub(r"_(bucket|sum|count)$", "", name) in exposed, name
 
 
 def test_the_dashboard_is_whole() -> None:

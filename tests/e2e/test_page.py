@@ -71,9 +71,9 @@ def write(browser: webdriver.Chrome, words: str) -> None:
     field.send_keys(words)
 
 
-def lines(browser: webdriver.Chrome, wanted: bool) -> None:
+def lines(browser: webdriver.Chrome, checked: bool) -> None:
     box = browser.find_element(By.ID, "lines")
-    if box.is_selected() != wanted:
+    if box.is_selected() != checked:
         box.click()
 
 

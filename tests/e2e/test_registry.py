@@ -91,7 +91,7 @@ def test_the_guides_install(pushed: str) -> None:
             f"{pushed}/vaccel-client", "vaccel-client", values, namespace="default", dry_run="client", chart_version=__version__,
             plain_http=True,
         )  # fmt: skip
-    (pod,) = [made for made in read(release["manifest"]) if made["kind"] == "Pod"]
+    (pod,) = [manifest for manifest in read(release["manifest"]) if manifest["kind"] == "Pod"]
     assert pod["spec"]["containers"][0]["env"][0]["value"] == "tcp://vaccel-agent-gpu:8888"
 
 

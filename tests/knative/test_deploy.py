@@ -22,7 +22,7 @@ SHA = "sha256:" + "0" * 64
 
 
 def results(text: str) -> dict[str, str]:
-    return {made["object"]: made["result"] for made in json.loads(text)["objects"]}
+    return {entry["object"]: entry["result"] for entry in json.loads(text)["objects"]}
 
 
 def test_deploying_twice_changes_nothing(cluster: FakeCluster, config: Path) -> None:
@@ -45,15 +45,15 @@ def test_deploying_twice_changes_nothing(cluster: FakeCluster, config: Path) -> 
     ]
     for _, _, query in (request for request in cluster.requests if request[0] == "PATCH"):
         assert (query["fieldManager"], query["fieldValidation"], query["force"]) == ("vaccel-knative", "Strict", "true")
-    (function,) = (made for made in cluster.objects.values() if made["metadata"]["name"] == "vaccel-function")
+    (function,) = (stored for stored in cluster.objects.values() if stored["metadata"]["name"] == "vaccel-function")
     assert "r.example" not in json.dumps(function)
 
 
 def test_unknown_fields_are_refused(cluster: FakeCluster, config: Path, tmp_path: Path) -> None:
     """The cluster refuses an unknown field, and the message names the object."""
-    made = next(one for one in load([PARTS["agent"]]) if one["kind"] == "DaemonSet")
-    made["spec"]["template"]["spec"]["containers"][0]["imagePulPolicy"] = "Always"
-    (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(made))
+    daemonset = next(manifest for manifest in load([PARTS["agent"]]) if manifest["kind"] == "DaemonSet")
+    daemonset["spec"]["template"]["spec"]["containers"][0]["imagePulPolicy"] = "Always"
+    (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(daemonset))
     done = quickly("deploy", "-f", str(tmp_path / "wrong.yaml"), kubeconfig=config)
     assert done.returncode == 1
     assert done.stderr.startswith("knative: daemonsets.apps/vaccel-agent was refused: strict decoding error")
@@ -65,9 +65,9 @@ def test_unknown_fields_are_refused(cluster: FakeCluster, config: Path, tmp_path
 def starting(cluster: FakeCluster, name: str, status: Json, *, function: bool = False) -> None:
     """A pod of the agent or the function, as a node would report it."""
     spec = next(
-        made
-        for made in load([PARTS["function" if function else "agent"]])
-        if made["kind"] in ("DaemonSet", "Service") and "template" in made["spec"]
+        manifest
+        for manifest in load([PARTS["function" if function else "agent"]])
+        if manifest["kind"] in ("DaemonSet", "Service") and "template" in manifest["spec"]
     )
     labels = dict(spec["spec"]["template"]["metadata"]["labels"])
     labels |= (
@@ -150,10 +150,10 @@ def test_pods_that_are_refused_and_nodes_that_are_missing(cluster: FakeCluster, 
 def test_what_was_applied_by_others_stays(cluster: FakeCluster, config: Path) -> None:
     """Undeploying deletes what deploy applied, in the end only; what Helm did needs --all; what is gone is fine."""
     assert knative("deploy", *PATIENT, kubeconfig=config).returncode == 0
-    (account,) = (made for made in cluster.objects.values() if made["kind"] == "ServiceAccount")
+    (account,) = (stored for stored in cluster.objects.values() if stored["kind"] == "ServiceAccount")
     account["metadata"]["managedFields"] = [{"manager": "helm", "operation": "Update"}]
-    asked = knative("undeploy", kubeconfig=config)
-    assert (asked.returncode, "give --yes" in asked.stderr) == (2, True)
+    refused = knative("undeploy", kubeconfig=config)
+    assert (refused.returncode, "give --yes" in refused.stderr) == (2, True)
     done = knative("undeploy", "--yes", "--json", *PATIENT, kubeconfig=config)
     assert done.returncode == 0, done.stderr
     assert results(done.stdout)["serviceaccount/vaccel-agent"] == "kept"
@@ -178,23 +178,27 @@ def test_what_does_not_go_is_named(cluster: FakeCluster, config: Path) -> None:
 def test_overrides_reach_their_places() -> None:
     """The function's and the agent's containers, environment and annotations; the files' objects stay as they were."""
     objects = load(PARTS.values())
-    wanted = Overrides("f:2", "a:2", "tcp://agent:1", SHA, 1, 5)
-    made = {one["kind"]: one["spec"]["template"] for one in changed(objects, wanted) if "template" in one.get("spec", {})}
-    function, agent = made["Service"], made["DaemonSet"]
-    env = {one["name"]: one["value"] for one in function["spec"]["containers"][0]["env"]}
+    overrides = Overrides("f:2", "a:2", "tcp://agent:1", SHA, 1, 5)
+    templates = {
+        manifest["kind"]: manifest["spec"]["template"]
+        for manifest in changed(objects, overrides)
+        if "template" in manifest.get("spec", {})
+    }
+    function, agent = templates["Service"], templates["DaemonSet"]
+    env = {variable["name"]: variable["value"] for variable in function["spec"]["containers"][0]["env"]}
     assert (env["VACCEL_RPC_ADDRESS"], env["MODEL"]) == ("tcp://agent:1", SHA)
     assert (function["spec"]["containers"][0]["image"], agent["spec"]["containers"][0]["image"]) == ("f:2", "a:2")
     scale = {name: value for name, value in function["metadata"]["annotations"].items() if name.endswith("-scale")}
     assert scale == {"autoscaling.knative.dev/min-scale": "1", "autoscaling.knative.dev/max-scale": "5"}
     assert objects == load(PARTS.values())
     sidecar = changed(load([PARTS["function"].with_name("service-sidecar.yaml")]), Overrides("f:2", "a:2"))[0]
-    assert sorted(one["image"] for one in sidecar["spec"]["template"]["spec"]["containers"]) == ["a:2", "f:2"]
+    assert sorted(container["image"] for container in sidecar["spec"]["template"]["spec"]["containers"]) == ["a:2", "f:2"]
 
 
 def test_what_is_overridden_still_fits_the_schemas() -> None:
     """Kubernetes' own, and Knative's with unknown fields failing."""
     objects = changed(load(PARTS.values()), Overrides("f:2", "a:2", "tcp://agent:1", SHA, 1, 5))
-    assert [problem for made in objects for problem in schema_problems(made)] == []
+    assert [problem for manifest in objects for problem in schema_problems(manifest)] == []
 
 
 @pytest.mark.parametrize(
@@ -236,8 +240,8 @@ def test_wrong_files_are_named(text: str | None, says: str, tmp_path: Path) -> N
 
 def test_objects_of_another_namespace(cluster: FakeCluster, config: Path, tmp_path: Path) -> None:
     """Objects of another namespace are not put into this one."""
-    made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "x", "namespace": "elsewhere"}}
-    (tmp_path / "x.yaml").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [made]}))
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "x", "namespace": "elsewhere"}}
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [account]}))
     done = quickly("deploy", "-f", str(tmp_path / "x.yaml"), kubeconfig=config)
     assert (done.returncode, done.stderr) == (
         1,

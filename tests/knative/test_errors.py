@@ -57,10 +57,10 @@ def test_a_context_that_is_not_there(config: Path) -> None:
 
 def test_a_program_that_gives_no_credentials(cluster: FakeCluster, config: Path) -> None:
     """The message says that the kubeconfig's program gave no credentials."""
-    made = yaml.safe_load(config.read_text())
+    content = yaml.safe_load(config.read_text())
     command = {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "interactiveMode": "Never"}
-    made["users"][0]["user"] = {"exec": command}
-    config.write_text(yaml.safe_dump(made))
+    content["users"][0]["user"] = {"exec": command}
+    config.write_text(yaml.safe_dump(content))
     assert "cannot be used: exec: process returned 1" in fails("status", kubeconfig=config, run=knative)
     assert not cluster.requests
 
@@ -141,7 +141,7 @@ def test_without_knative(cluster: FakeCluster, config: Path) -> None:
 )
 def test_old_knative(cluster: FakeCluster, config: Path, label: str, old: bool) -> None:
     """Found and needed are named; a version that is no number is not held against it."""
-    (controller,) = (made for made in cluster.objects.values() if made["kind"] == "Deployment")
+    (controller,) = (stored for stored in cluster.objects.values() if stored["kind"] == "Deployment")
     controller["metadata"]["labels"] = {"app.kubernetes.io/version": label}
     if old:
         line = fails("deploy", "function", "--no-wait", kubeconfig=config)
@@ -178,8 +178,8 @@ def test_in_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             connect.connect()
         for name, text in (("token", "t"), ("ca.crt", Path(str(server.ca)).read_text()), ("namespace", NAMESPACE)):
             (tmp_path / name).write_text(text)
-        made = Cluster(connect.connect())
-        assert (made.namespace, made.find(POD)) == (NAMESPACE, [])
+        connected = Cluster(connect.connect())
+        assert (connected.namespace, connected.find(POD)) == (NAMESPACE, [])
         (tmp_path / "ca.crt").write_text(Path(str(other.ca)).read_text())
         with pytest.raises(Unreachable, match=f"cannot be reached at {cluster.address}: .*certificate verify failed"):
             Cluster(connect.connect())

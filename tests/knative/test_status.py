@@ -29,8 +29,8 @@ def test_the_whole_picture(cluster: FakeCluster, config: Path) -> None:
     add_function(cluster)
     done = knative("status", "--json", kubeconfig=config)
     assert done.returncode == 0, done.stderr
-    made = json.loads(done.stdout)
-    first, second = made["agents"]
+    report = json.loads(done.stdout)
+    first, second = report["agents"]
     assert first["models"] == [{"name": "tweets", "sha256": f"sha256:{DIGEST}", "loads": 1}]
     assert (first["node"], first["warm"], first["source"], first["version"], first["note"]) == (
         "node1",
@@ -42,7 +42,7 @@ def test_the_whole_picture(cluster: FakeCluster, config: Path) -> None:
     assert 7200 <= first["age_s"] < 7300
     assert (second["models"][0]["loads"], second["source"], second["restarts"]) == (2, "log", 2)
     assert "metrics not read" in second["note"]
-    (function,) = made["functions"]
+    (function,) = report["functions"]
     assert (function["url"], function["ready"], function["latest"]) == ("http://f.example.com", True, "f-00002")
     assert function["traffic"][1] == {"revision": "f-00002", "percent": 10, "tag": "next"}
     newest, older = function["revisions"]
@@ -62,11 +62,11 @@ def test_with_few_rights(cluster: FakeCluster, config: Path) -> None:
     add_agent(cluster, "a-2", "node2", state={"waiting": {"reason": "CrashLoopBackOff"}})
     add_function(cluster)
     cluster.denied = {("get", "pods/proxy"), ("get", "pods/log"), ("list", "podautoscalers.autoscaling.internal.knative.dev")}
-    made = json.loads(quickly("status", "--json", kubeconfig=config).stdout)
-    assert [(agent["warm"], agent["models"]) for agent in made["agents"]] == [(None, None)] * 2
+    report = json.loads(quickly("status", "--json", kubeconfig=config).stdout)
+    assert [(agent["warm"], agent["models"]) for agent in report["agents"]] == [(None, None)] * 2
     for right in ("get pods/proxy", "get pods/log", "list podautoscalers.autoscaling.internal.knative.dev"):
-        assert any(f"needs the right to {right} in namespace" in note for note in made["notes"]), made["notes"]
-    older = made["functions"][0]["revisions"][1]
+        assert any(f"needs the right to {right} in namespace" in note for note in report["notes"]), report["notes"]
+    older = report["functions"][0]["revisions"][1]
     assert (older["desired"], older["actual"]) == (None, 1)
     assert "unknown" in quickly("status", kubeconfig=config).stdout
 

@@ -36,8 +36,8 @@ def on_terminal(config: Path, *arguments: str, types: str = "") -> tuple[int, st
 
 def test_tables_and_colours(cluster: FakeCluster, config: Path) -> None:
     """What a pod says cannot move the cursor."""
-    made = add_agent(cluster, "a-1", "node1")
-    made["spec"]["containers"][0]["image"] = "evil\x1b[2J"
+    pod = add_agent(cluster, "a-1", "node1")
+    pod["spec"]["containers"][0]["image"] = "evil\x1b[2J"
     add_function(cluster)
     code, text = on_terminal(config, "status")
     assert code == 0, text

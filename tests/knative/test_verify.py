@@ -46,20 +46,20 @@ def test_a_good_function_passes(cluster: FakeCluster, config: Path) -> None:
     with fake_ingress(cluster) as (ingress, address):
         done = knative("verify", "--ingress", address, *hello, "--max-extra-s", "100", *QUICK, kubeconfig=config)
         assert done.returncode == 0, done.stdout + done.stderr
-        made, found = json.loads(done.stdout), checks(done.stdout)
-        assert (made["passed"], made["url"]) == (True, f"http://vaccel-function.{NAMESPACE}.example.com")
-        assert {check["result"] for check in found.values()} == {"passed"}, found
-        assert list(found) == [
+        report, results = json.loads(done.stdout), checks(done.stdout)
+        assert (report["passed"], report["url"]) == (True, f"http://vaccel-function.{NAMESPACE}.example.com")
+        assert {check["result"] for check in results.values()} == {"passed"}, results
+        assert list(results) == [
             "answers one text", "answers many texts", "answers the same again", "scales to zero",
             "cold start 1 of 2", "baseline's cold start 1 of 2", "cold start 2 of 2", "baseline's cold start 2 of 2",
             "4 requests at once from zero", "cold start against the baseline", "agents stay warm",
         ]  # fmt: skip
-        figures = found["cold start against the baseline"]["figures"]
+        figures = results["cold start against the baseline"]["figures"]
         assert figures["median_s"] >= 0.15
         assert figures["baseline_median_s"] >= 0.05
         assert figures["extra_s"] == pytest.approx(figures["median_s"] - figures["baseline_median_s"], abs=0.002)
-        assert found["4 requests at once from zero"]["figures"]["failed"] == 0
-        assert "no model loaded again (tweets: 1)" in found["agents stay warm"]["detail"]
+        assert results["4 requests at once from zero"]["figures"]["failed"] == 0
+        assert "no model loaded again (tweets: 1)" in results["agents stay warm"]["detail"]
         assert ingress.services[0].starts == 4
         plain = quickly("verify", "--ingress-host", address, *hello, "--max-extra-s", "-100", *QUICK[:-1], kubeconfig=config)
         assert plain.returncode == 1
@@ -119,10 +119,10 @@ def test_a_url_alone(cluster: FakeCluster) -> None:
         done = knative("verify", "--url", f"http://{name}:{port}/", "--resolve", f"{name}:{port}:{host}", *QUICK, kubeconfig=None)
         assert set(ingress.hosts) == {f"{name}:{port}"}
     assert done.returncode == 0, done.stdout
-    found = checks(done.stdout)
+    results = checks(done.stdout)
     for check in ("scales to zero", "cold starts", "agents stay warm"):
-        assert found[check]["result"] == "skipped"
-        assert "no cluster is configured" in found[check]["detail"]
+        assert results[check]["result"] == "skipped"
+        assert "no cluster is configured" in results[check]["detail"]
 
 
 def test_the_real_function_answers_right(agent: ServerProcess, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_the_real_function_answers_right(agent: ServerProcess, tmp_path: Path) -
 def test_the_role_of_the_docs_is_enough(cluster: FakeCluster, config: Path) -> None:
     """Everything that the commands ask for is in it; and it is a role."""
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/knative-cli.md").read_text(), re.DOTALL)
-    roles = [made for block in blocks for made in yaml.safe_load_all(block)]
+    roles = [role for block in blocks for role in yaml.safe_load_all(block)]
     for role in roles:
         kubernetes_validate.validate(role, "1.36", strict=True)
     allowed = {
@@ -232,10 +232,10 @@ def test_answers_are_judged(changed: Json, says: str | None) -> None:
 
 def test_several_answers_are_judged() -> None:
     """The text that is wrong is numbered."""
-    one = {key: GOOD[key] for key in ("label", "score", "scores")}
-    assert fault_of_many({"predictions": [one, one], "model": MODEL}, 2, LABELS) is None
+    prediction = {key: GOOD[key] for key in ("label", "score", "scores")}
+    assert fault_of_many({"predictions": [prediction, prediction], "model": MODEL}, 2, LABELS) is None
     assert (
-        fault_of_many({"predictions": [one, {**one, "score": 0}], "model": MODEL}, 2, LABELS)
+        fault_of_many({"predictions": [prediction, {**prediction, "score": 0}], "model": MODEL}, 2, LABELS)
         == "text 2: the score is not the best one: 0, not 0.95"
     )
     assert fault_of_many(None, 2, LABELS) == "the answer has no list of predictions"

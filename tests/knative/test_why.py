@@ -41,7 +41,7 @@ MOUNT = event("FailedMount", 'MountVolume.SetUp failed for volume "v": configmap
 
 
 @pytest.mark.parametrize(
-    ("made", "events", "expected"),
+    ("manifest", "events", "expected"),
     [
         (pod(waiting("ErrImagePull", 'pull "x:1": not found')), [], ['image: p/c: ErrImagePull: pull "x:1": not found']),
         (pod(waiting("ImagePullBackOff", 'Back-off pulling image "x:1"')), [PULL],
@@ -67,16 +67,16 @@ MOUNT = event("FailedMount", 'MountVolume.SetUp failed for volume "v": configmap
         (pod(conditions=[{"type": "Ready", "status": "True"}]), [NEW], []),
     ],
 )  # fmt: skip
-def test_why_a_pod_is_not_ready(made: Json, events: list[Json], expected: list[str]) -> None:
+def test_why_a_pod_is_not_ready(manifest: Json, events: list[Json], expected: list[str]) -> None:
     """The reason has its kind, its place, and the message of the most specific source."""
-    assert [str(reason) for reason in reasons(made, events)] == expected
+    assert [str(reason) for reason in reasons(manifest, events)] == expected
 
 
 def test_the_container_that_others_wait_for_is_named() -> None:
     """A failing init container, not the one that has not begun; a pod that ends is not complained about."""
-    made = pod(waiting("PodInitializing"))
+    manifest = pod(waiting("PodInitializing"))
     ended = {"exitCode": 2, "reason": "Error"}
-    made["status"]["initContainerStatuses"] = [
+    manifest["status"]["initContainerStatuses"] = [
         {
             "name": "copy",
             "ready": False,
@@ -85,10 +85,10 @@ def test_the_container_that_others_wait_for_is_named() -> None:
             "lastState": {"terminated": ended},
         }
     ]
-    assert [str(reason) for reason in reasons(made, [])] == ["crash: p/copy: exit code 2, 1 restart"]
-    assert crashed(made) == [("copy", True)]
-    made["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert reasons(made, []) == []
+    assert [str(reason) for reason in reasons(manifest, [])] == ["crash: p/copy: exit code 2, 1 restart"]
+    assert crashed(manifest) == [("copy", True)]
+    manifest["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert reasons(manifest, []) == []
 
 
 def made_of(kind: str, status: Json, spec: Json | None = None, api_version: str = "apps/v1") -> Json:
@@ -104,7 +104,7 @@ def knative(status: str, **more: Any) -> Json:
 
 
 @pytest.mark.parametrize(
-    ("made", "ready", "progress"),
+    ("manifest", "ready", "progress"),
     [
         (made_of("DaemonSet", {"desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberReady": 3}), True, "3 of 3 ready"),
         (made_of("DaemonSet", {"desiredNumberScheduled": 3, "updatedNumberScheduled": 1, "numberReady": 3}), False,
@@ -120,9 +120,9 @@ def knative(status: str, **more: Any) -> Json:
         (knative("True") | {"metadata": {"name": "x", "generation": 3}}, False, "not processed by Knative yet"),
     ],
 )  # fmt: skip
-def test_how_far_a_rollout_is(made: Json, ready: bool, progress: str) -> None:
+def test_how_far_a_rollout_is(manifest: Json, ready: bool, progress: str) -> None:
     """Its controller has seen it, all of it is new, all of it is ready."""
-    state = state_of(made)
+    state = state_of(manifest)
     assert (state.ready, state.progress, state.hopeless) == (ready, progress, "")
 
 
@@ -136,12 +136,12 @@ def test_a_daemonset_without_a_node_is_hopeless() -> None:
 def test_knatives_conditions_are_said_once() -> None:
     """Ready repeats what another condition says; that no traffic comes is no complaint."""
     failed = {"status": "False", "reason": "ContainerMissing", "message": "no such image"}
-    made = made_of("Revision", {"conditions": [
+    manifest = made_of("Revision", {"conditions": [
         {"type": "Active", "status": "False", "reason": "NoTraffic", "message": "not receiving traffic"},
         {"type": "ContainerHealthy", **failed}, {"type": "Ready", **failed},
         {"type": "ResourcesAvailable", "status": "Unknown", "reason": "Deploying"},
     ]}, api_version="serving.knative.dev/v1")  # fmt: skip
-    assert [str(reason) for reason in complaints(made)] == ["knative: ContainerHealthy: ContainerMissing: no such image"]
+    assert [str(reason) for reason in complaints(manifest)] == ["knative: ContainerHealthy: ContainerMissing: no such image"]
     deployment = made_of(
         "Deployment", {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "violates PodSecurity"}]}
     )

@@ -27,12 +27,12 @@ KINDS: dict[tuple[str, str], list[tuple[str, str, bool]]] = {
 }  # fmt: skip
 
 
-def default_status(made: Json) -> Json:
+def default_status(manifest: Json) -> Json:
     """Of an object whose controller finds all well."""
-    name = made["metadata"]["name"]
-    if made["kind"] == "DaemonSet":
+    name = manifest["metadata"]["name"]
+    if manifest["kind"] == "DaemonSet":
         return {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 2}
-    if made["apiVersion"] == "serving.knative.dev/v1" and made["kind"] == "Service":
+    if manifest["apiVersion"] == "serving.knative.dev/v1" and manifest["kind"] == "Service":
         return {
             "url": f"http://{name}.{NAMESPACE}.example.com", "latestCreatedRevisionName": f"{name}-00001",
             "latestReadyRevisionName": f"{name}-00001", "conditions": [{"type": "Ready", "status": "True"}],

@@ -34,13 +34,13 @@ def add_agent(
         "state": {"running": {}},
     }
     spec = {"name": "vaccel-agent", "image": "r.example/agent:1", "ports": [{"name": "metrics", "containerPort": 9090}]}
-    made = cluster.add(
+    pod = cluster.add(
         "v1", "Pod", name, created=7200, labels={"app.kubernetes.io/name": "vaccel-agent"}, spec={"nodeName": node, "containers": [spec]},
         status={"phase": "Running", "conditions": [ready()], "containerStatuses": [{**status, **container}]},
     )  # fmt: skip
     if metrics:
         cluster.proxied[name, "/metrics"] = metrics
-    return made
+    return pod
 
 
 def add_function(cluster: FakeCluster) -> None:

@@ -59,13 +59,13 @@ class FakeCluster:
 
     def kubeconfig(self, path: Path, **changes: str) -> Path:
         """A kubeconfig file that leads here."""
-        made = {
+        content = {
             "apiVersion": "v1", "kind": "Config", "current-context": "fake",
             "clusters": [{"name": "fake", "cluster": {"server": changes.get("server", self.address)}}],
             "users": [{"name": "fake", "user": {"token": "t"}}],
             "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake", "namespace": NAMESPACE}}],
         }  # fmt: skip
-        path.write_text(yaml.safe_dump(made))
+        path.write_text(yaml.safe_dump(content))
         return path
 
     def add(self, api_version: str, kind: str, name: str, *, namespace: str = NAMESPACE, **fields: Any) -> Json:
@@ -75,12 +75,12 @@ class FakeCluster:
             "name": name, "namespace": namespace, "uid": str(uuid.uuid4()), "labels": fields.pop("labels", {}),
             "creationTimestamp": stamp(created), "resourceVersion": str(next(self._versions)), "generation": 1,
         }  # fmt: skip
-        made: Json = {"apiVersion": api_version, "kind": kind, "metadata": metadata, **fields}
+        stored: Json = {"apiVersion": api_version, "kind": kind, "metadata": metadata, **fields}
         group, version = api_version.rpartition("/")[::2]
         plural, namespaced = next((p, n) for p, k, n in KINDS[group, version] if k == kind)
         with self.lock:
-            self.objects[group, plural, namespace if namespaced else "", name] = made
-        return made
+            self.objects[group, plural, namespace if namespaced else "", name] = stored
+        return stored
 
     def remove(self, plural: str, name: str, group: str = "") -> None:
         with self.lock:
@@ -122,10 +122,10 @@ class FakeCluster:
         return None
 
     def _request(self, method: str, path: str, query: dict[str, str], body: Any) -> Json | str:
-        found = _PATH.fullmatch(path)
-        if not found:
+        match = _PATH.fullmatch(path)
+        if not match:
             raise FakeResponse(404, f"no path {path}")
-        group, namespace, plural, name, rest = (found[key] or "" for key in ("group", "ns", "plural", "name", "rest"))
+        group, namespace, plural, name, rest = (match[key] or "" for key in ("group", "ns", "plural", "name", "rest"))
         verb = {"GET": "get" if name else "list", "PATCH": "patch", "DELETE": "delete"}[method]
         resource = f"{plural}{'/' + rest.split('/')[1] if rest else ''}"
         self.used.add((verb, f"{resource}.{group}".rstrip(".")))
@@ -146,8 +146,8 @@ class FakeCluster:
             text = self.logs.get((name, query["container"], query.get("previous") == "true"), "")
             lines = text.splitlines(keepends=True)
             return "".join(lines[-int(query["tailLines"]) :] if "tailLines" in query else lines)
-        made = self.proxied.get((name, rest.removeprefix("/proxy")), (0, ""))
-        code, text = made() if callable(made) else made
+        proxied = self.proxied.get((name, rest.removeprefix("/proxy")), (0, ""))
+        code, text = proxied() if callable(proxied) else proxied
         if code == 200:
             return text
         raise (
@@ -159,31 +159,31 @@ class FakeCluster:
     def _list(self, key: tuple[str, str, str, str], query: dict[str, str], _: Any) -> Json:
         self.tick()
         fields, labels = _selector(query.get("fieldSelector", "")), _selector(query.get("labelSelector", ""))
-        found = [
-            self._shown(made)
-            for (group, plural, namespace, _), made in self.objects.items()
+        items = [
+            self._shown(stored)
+            for (group, plural, namespace, _), stored in self.objects.items()
             if (group, plural) == key[:2] and key[2] in ("", namespace)
-            if all(value in (None, made["metadata"]["labels"].get(key)) for key, value in labels.items())
-            if labels.keys() <= made["metadata"]["labels"].keys()
-            if fields.get("involvedObject.name", made.get("involvedObject", {}).get("name"))
-            == made.get("involvedObject", {}).get("name")
+            if all(value in (None, stored["metadata"]["labels"].get(key)) for key, value in labels.items())
+            if labels.keys() <= stored["metadata"]["labels"].keys()
+            if fields.get("involvedObject.name", stored.get("involvedObject", {}).get("name"))
+            == stored.get("involvedObject", {}).get("name")
         ]
-        return {"kind": "List", "apiVersion": "v1", "metadata": {}, "items": found}
+        return {"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items}
 
     def _get(self, key: tuple[str, str, str, str], _: dict[str, str], __: Any) -> Json:
-        made = self.objects.get(key)
-        if made is not None and "deletionTimestamp" in made["metadata"]:
-            made["left"] = made.get("left", self.lingering) - 1
-            if made["left"] < 0:
-                made = self.objects.pop(key) and None
-        if made is None:
+        stored = self.objects.get(key)
+        if stored is not None and "deletionTimestamp" in stored["metadata"]:
+            stored["left"] = stored.get("left", self.lingering) - 1
+            if stored["left"] < 0:
+                stored = self.objects.pop(key) and None
+        if stored is None:
             raise FakeResponse(404, f'{key[1]} "{key[3]}" not found')
-        return self._shown(made)
+        return self._shown(stored)
 
-    def _shown(self, made: Json) -> Json:
-        status = self.statuses.get(f"{made['kind']}/{made['metadata']['name']}") or default_status(made)
-        seen = {"observedGeneration": made["metadata"]["generation"]}
-        return {**made, "status": {**seen, **made.get("status", {}), **status}}
+    def _shown(self, stored: Json) -> Json:
+        status = self.statuses.get(f"{stored['kind']}/{stored['metadata']['name']}") or default_status(stored)
+        seen = {"observedGeneration": stored["metadata"]["generation"]}
+        return {**stored, "status": {**seen, **stored.get("status", {}), **status}}
 
     def _patch(self, key: tuple[str, str, str, str], query: dict[str, str], body: Json) -> Json:
         title = f"{body['kind']}/{key[3]}"
@@ -194,36 +194,36 @@ class FakeCluster:
         if query.get("fieldValidation") == "Strict":
             strict(body)
         before = self.objects.get(key)
-        made = self._merged(key, before, body, query["fieldManager"])
-        if before is not None and made == before:
+        merged = self._merged(key, before, body, query["fieldManager"])
+        if before is not None and merged == before:
             return self._shown(before)
         if before is not None and query.get("dryRun") != "All":
-            made["metadata"]["resourceVersion"] = str(next(self._versions))
-        if before is not None and made.get("spec") != before.get("spec"):
-            made["metadata"]["generation"] += 1
+            merged["metadata"]["resourceVersion"] = str(next(self._versions))
+        if before is not None and merged.get("spec") != before.get("spec"):
+            merged["metadata"]["generation"] += 1
         if query.get("dryRun") != "All":
-            self.objects[key] = made
-        return self._shown(made)
+            self.objects[key] = merged
+        return self._shown(merged)
 
     def _merged(self, key: tuple[str, str, str, str], before: Json | None, body: Json, manager: str) -> Json:
-        made = copy.deepcopy(before) if before else self.add(body["apiVersion"], body["kind"], key[3], namespace=key[2])
+        merged = copy.deepcopy(before) if before else self.add(body["apiVersion"], body["kind"], key[3], namespace=key[2])
         if before is None:
             self.objects.pop(key)
-        _merge(made, copy.deepcopy(body))
-        made.setdefault("spec", {}).setdefault("defaulted", True)  # the server's own doing
-        fields = made["metadata"].setdefault("managedFields", [])
+        _merge(merged, copy.deepcopy(body))
+        merged.setdefault("spec", {}).setdefault("defaulted", True)  # the server's own doing
+        fields = merged["metadata"].setdefault("managedFields", [])
         if manager not in {field["manager"] for field in fields}:
             fields.append({"manager": manager, "operation": "Apply"})
-        return made
+        return merged
 
     def _delete(self, key: tuple[str, str, str, str], _: dict[str, str], body: Json) -> Json:
-        made = self.objects.get(key)
-        if made is None:
+        stored = self.objects.get(key)
+        if stored is None:
             raise FakeResponse(404, f'{key[1]} "{key[3]}" not found')
-        if (body or {}).get("preconditions", {}).get("uid") not in (None, made["metadata"]["uid"]):
+        if (body or {}).get("preconditions", {}).get("uid") not in (None, stored["metadata"]["uid"]):
             raise FakeResponse(409, "the uid is another one")
-        made["metadata"]["deletionTimestamp"] = stamp(datetime.now(UTC))
-        return self._shown(made)
+        stored["metadata"]["deletionTimestamp"] = stamp(datetime.now(UTC))
+        return self._shown(stored)
 
 
 def _selector(text: str) -> dict[str, str | None]:
@@ -231,13 +231,13 @@ def _selector(text: str) -> dict[str, str | None]:
     return {part.partition("=")[0]: part.partition("=")[2] or None for part in text.split(",") if part}
 
 
-def _merge(made: Json, body: Json) -> None:
+def _merge(target: Json, body: Json) -> None:
     """A list is replaced as a whole."""
     for key, value in body.items():
-        if isinstance(value, dict) and isinstance(made.get(key), dict):
-            _merge(made[key], value)
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
         else:
-            made[key] = value
+            target[key] = value
 
 
 def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
@@ -249,8 +249,10 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             try:
-                made = cluster.answer(self.command, parts.path, dict(parse_qsl(parts.query)), json.loads(text) if text else None)
-                self._send(200, made if isinstance(made, str) else json.dumps(made), isinstance(made, dict))
+                response = cluster.answer(
+                    self.command, parts.path, dict(parse_qsl(parts.query)), json.loads(text) if text else None
+                )
+                self._send(200, response if isinstance(response, str) else json.dumps(response), isinstance(response, dict))
             except FakeResponse as answer:
                 self._send(answer.code, answer.body, True)
 

@@ -46,7 +46,7 @@ class FakeIngress:
 
     def serve(self, host: str, body: Any) -> Json | None:
         """The answer to one request; None: the connection is dropped."""
-        service = next(one for one in self.services if one.host == host.partition(":")[0])
+        service = next(candidate for candidate in self.services if candidate.host == host.partition(":")[0])
         with self.lock:
             self.hosts.append(host)
             service.busy += 1
@@ -72,7 +72,7 @@ class FakeIngress:
             self._hurt()
 
     def _hurt(self) -> None:
-        agent = next(made for made in self.cluster.objects.values() if made["metadata"]["name"] == "agent-1")
+        agent = next(stored for stored in self.cluster.objects.values() if stored["metadata"]["name"] == "agent-1")
         if self.broken == "restart":
             agent["status"]["containerStatuses"][0] |= {"restartCount": 1, "containerID": "containerd://other"}
         if self.broken == "reload":
@@ -92,11 +92,11 @@ class FakeIngress:
         elif self.broken == "moody":
             shift = 0.01 * (len(self.hosts) // 2 % 2)
             scores = {**SCORES, "neither": 0.95 - shift, "hate-speech": 0.01 + shift}
-        one = {"label": "neither", "score": scores["neither"], "scores": scores}
+        prediction = {"label": "neither", "score": scores["neither"], "scores": scores}
         if "text" in body:
-            return {**one, "model": MODEL}
+            return {**prediction, "model": MODEL}
         texts = body["texts"][1:] if self.broken == "few" else body["texts"]
-        return {"predictions": [one for _ in texts], "model": MODEL}
+        return {"predictions": [prediction for _ in texts], "model": MODEL}
 
     def _pods(self, service: FakeKnativeService) -> list[str]:
         return [name for _, plural, _, name in self.cluster.objects if plural == "pods" and name.startswith(f"{service.name}-")]
@@ -127,13 +127,13 @@ def fake_ingress(cluster: FakeCluster, broken: str = "") -> Iterator[tuple[FakeI
     class Ingress(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            made = ingress.serve(self.headers["Host"], json.loads(body) if body else None)
-            if made is None:
+            response = ingress.serve(self.headers["Host"], json.loads(body) if body else None)
+            if response is None:
                 self.connection.close()
                 return
             self.send_response(500 if ingress.broken == "error" and body else 200)
             self.end_headers()
-            self.wfile.write(json.dumps(made).encode())
+            self.wfile.write(json.dumps(response).encode())
 
         do_GET = do_POST  # noqa: N815 the server's name
 

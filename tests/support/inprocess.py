@@ -50,5 +50,5 @@ def service(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> ClassifyService:
 
 def client(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> Any:
     """A client of such an application (werkzeug's)."""
-    made = service(logits)
-    return Client(create_app(made, Access(made)))
+    classify_service = service(logits)
+    return Client(create_app(classify_service, Access(classify_service)))

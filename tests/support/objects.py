@@ -31,20 +31,20 @@ Object = dict[str, Any]
 
 def read(text: str) -> list[Object]:
     """The objects in YAML."""
-    return [made for made in yaml.safe_load_all(text) if made]
+    return [manifest for manifest in yaml.safe_load_all(text) if manifest]
 
 
-def schema_problems(made: Object) -> list[str]:
+def schema_problems(manifest: Object) -> list[str]:
     """What the API server's strict validation would refuse. Skips the test where a CRD is needed and not here."""
-    group, _, version = made["apiVersion"].rpartition("/")
-    kind = f"{group}/{made['kind']}"
+    group, _, version = manifest["apiVersion"].rpartition("/")
+    kind = f"{group}/{manifest['kind']}"
     if kind in _UNCHECKED:
         return []
     if kind in _CUSTOM:
         checker = jsonschema.Draft7Validator(_custom(kind, version))
-        return [f"{error.json_path}: {error.message}" for error in checker.iter_errors(made)]
+        return [f"{error.json_path}: {error.message}" for error in checker.iter_errors(manifest)]
     try:
-        kubernetes_validate.validate(made, VERSION, strict=True)
+        kubernetes_validate.validate(manifest, VERSION, strict=True)
     except kubernetes_validate.ValidationError as error:
         return [f"{error.path}: {error.message}"]
     return []
@@ -53,8 +53,8 @@ def schema_problems(made: Object) -> list[str]:
 @functools.cache
 def _custom(kind: str, version: str) -> Any:
     versions = yaml.safe_load(shared(f"schemas/{_CUSTOM[kind]}").read_text())["spec"]["versions"]
-    (found,) = [each for each in versions if each["name"] == version and each["served"]]
-    schema = found["schema"]["openAPIV3Schema"]
+    (served,) = [each for each in versions if each["name"] == version and each["served"]]
+    schema = served["schema"]["openAPIV3Schema"]
     # What every object has; the CRD leaves it to the API server.
     schema["properties"] |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": _METADATA}
     return closed(schema)
@@ -72,36 +72,36 @@ def closed(schema: Any) -> Any:
     """A CRD's schema in which unknown fields fail; the metadata is Kubernetes' own."""
     if not isinstance(schema, dict):
         return schema
-    made = {name: closed(value) for name, value in schema.items()}
-    if isinstance(made.get("properties"), dict) and made["properties"] and "additionalProperties" not in made:
-        made["additionalProperties"] = False
-    return made
+    strict = {name: closed(value) for name, value in schema.items()}
+    if isinstance(strict.get("properties"), dict) and strict["properties"] and "additionalProperties" not in strict:
+        strict["additionalProperties"] = False
+    return strict
 
 
-def policy_problems(made: Object) -> list[str]:
+def policy_problems(manifest: Object) -> list[str]:
     """What the project does not deploy: see the functions below."""
-    problems = [f"metadata.labels: no app.kubernetes.io/{name}" for name in _LABELS if not _labelled(made, name)]
-    found = _pod(made)
-    if found is None:
+    problems = [f"metadata.labels: no app.kubernetes.io/{name}" for name in _LABELS if not _labelled(manifest, name)]
+    pod = _pod(manifest)
+    if pod is None:
         return problems
-    metadata, spec = found
+    metadata, spec = pod
     problems += [f"pod labels: no app.kubernetes.io/{name}" for name in _LABELS if not _labelled({"metadata": metadata}, name)]
-    problems += _pod_problems(spec, knative=made["apiVersion"].startswith("serving."))
+    problems += _pod_problems(spec, knative=manifest["apiVersion"].startswith("serving."))
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
         problems += [f"{container['name']}: {problem}" for problem in _container_problems(container)]
-    if made["apiVersion"].startswith("serving."):
+    if manifest["apiVersion"].startswith("serving."):
         problems += _stream_problems(metadata, spec)
-    return [*problems, *_probe_problems(made, spec)]
+    return [*problems, *_probe_problems(manifest, spec)]
 
 
-def _labelled(made: Object, name: str) -> bool:
-    return bool(made["metadata"].get("labels", {}).get(f"app.kubernetes.io/{name}"))
+def _labelled(manifest: Object, name: str) -> bool:
+    return bool(manifest["metadata"].get("labels", {}).get(f"app.kubernetes.io/{name}"))
 
 
-def _pod(made: Object) -> tuple[Object, Object] | None:
-    if made["kind"] == "Pod":
-        return made["metadata"], made["spec"]
-    template = made.get("spec", {}).get("template")
+def _pod(manifest: Object) -> tuple[Object, Object] | None:
+    if manifest["kind"] == "Pod":
+        return manifest["metadata"], manifest["spec"]
+    template = manifest.get("spec", {}).get("template")
     return (template["metadata"], template["spec"]) if template else None
 
 
@@ -119,8 +119,8 @@ def _pod_problems(spec: Object, *, knative: bool) -> Iterator[str]:
 
 def _container_problems(container: Object) -> Iterator[str]:
     security = container.get("securityContext", {})
-    wanted = {"readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False, "runAsNonRoot": True}
-    for name, value in wanted.items():
+    required = {"readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False, "runAsNonRoot": True}
+    for name, value in required.items():
         if security.get(name) is not value:
             yield f"securityContext.{name} is not {str(value).lower()}"
     if security.get("privileged") or security.get("capabilities") != {"drop": ["ALL"]}:
@@ -147,19 +147,19 @@ def _stream_problems(metadata: Object, spec: Object) -> Iterator[str]:
         yield f"{spec['containers'][0]['name']}: its port is not named http1"
 
 
-def _probe_problems(made: Object, spec: Object) -> Iterator[str]:
+def _probe_problems(manifest: Object, spec: Object) -> Iterator[str]:
     """An agent that serves others has three probes, a function two. A client ends by itself; a sidecar is seen through its function."""
     needed: tuple[str, ...] = ()
-    if made["apiVersion"].startswith("serving."):
+    if manifest["apiVersion"].startswith("serving."):
         needed = ("readinessProbe", "livenessProbe")
-    elif spec["containers"][0]["name"] == "vaccel-agent" and made["kind"] in ("DaemonSet", "Deployment"):
+    elif spec["containers"][0]["name"] == "vaccel-agent" and manifest["kind"] in ("DaemonSet", "Deployment"):
         needed = ("startupProbe", "readinessProbe", "livenessProbe")
     for name in needed:
         if name not in spec["containers"][0]:
             yield f"{spec['containers'][0]['name']}: no {name}"
 
 
-def uses_host_path(made: Object) -> bool:
+def uses_host_path(manifest: Object) -> bool:
     """Whether the restricted Pod Security profile refuses it for a folder of the node."""
-    found = _pod(made)
-    return found is not None and any("hostPath" in volume for volume in found[1].get("volumes", []))
+    pod = _pod(manifest)
+    return pod is not None and any("hostPath" in volume for volume in pod[1].get("volumes", []))

@@ -33,15 +33,15 @@ class ServerProcess:
         """The first match of ``pattern`` in the log; fails with the log when the process ends or time is up."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            found = re.search(pattern, self.text)
-            if found:
-                return found
+            match = re.search(pattern, self.text)
+            if match:
+                return match
             if self.process.poll() is not None:
                 break
             time.sleep(0.02)
-        found = re.search(pattern, self.text)
-        if found:
-            return found
+        match = re.search(pattern, self.text)
+        if match:
+            return match
         raise AssertionError(f"no {pattern!r} in the log (exit code {self.process.poll()}):\n{self.text}")
 
     def stop(self, sig: int = signal.SIGTERM, seconds: float = 20) -> int:

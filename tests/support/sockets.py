@@ -15,7 +15,7 @@ def connect(server: ServerProcess) -> socket.socket:
 
 def answers(client: socket.socket, count: int = 1) -> list[tuple[int, dict[str, str], bytes]]:
     """Status, headers (lower case) and body of the next answers on a connection."""
-    found = []
+    responses = []
     file = client.makefile("rb")
     for _ in range(count):
         status = int(file.readline().split()[1])
@@ -23,5 +23,5 @@ def answers(client: socket.socket, count: int = 1) -> list[tuple[int, dict[str, 
         while (line := file.readline()) not in (b"\r\n", b""):
             name, _, value = line.decode().partition(":")
             headers[name.lower()] = value.strip()
-        found.append((status, headers, file.read(int(headers.get("content-length", 0)))))
-    return found
+        responses.append((status, headers, file.read(int(headers.get("content-length", 0)))))
+    return responses

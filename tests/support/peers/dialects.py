@@ -72,10 +72,10 @@ class DialectNames:
     ) -> bytes:
         """A register request; ``resource`` is an existing one, else the dialect's word for a new one."""
         name_field, data_field, size_field = self.blob_fields
-        given = [(1, path) for path in paths]
+        path_fields = [(1, path) for path in paths]
         bytes_given = [(2, wire.message((name_field, name), (data_field, data), (size_field, len(data)))) for data in blobs]
         return wire.message(
-            *given, *bytes_given, (3, kind), (4, self.new_resource if resource is None else resource), (5, session)
+            *path_fields, *bytes_given, (3, kind), (4, self.new_resource if resource is None else resource), (5, session)
         )
 
     def run(self, session: int, model: int, tensors: Sequence[RawTensor], outputs: int = 1) -> bytes:
@@ -85,8 +85,8 @@ class DialectNames:
     def arg(self, data: bytes, *, size: int | None = None, parts: int = 0, part: int = 0) -> bytes:
         """A genop argument, whole or one part of ``parts``; ``size`` is the whole argument's."""
         buf_field, size_field, parts_field, part_field = self.arg_fields
-        whole = len(data) if size is None else size
-        return wire.message((buf_field, data), (size_field, whole), (parts_field, parts), (part_field, part))
+        total = len(data) if size is None else size
+        return wire.message((buf_field, data), (size_field, total), (parts_field, parts), (part_field, part))
 
     def opcode(self, number: int) -> bytes:
         """The argument that names a genop's operation."""
