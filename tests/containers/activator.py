@@ -76,7 +76,7 @@ class Activator:
             self._remove(self.container)
 
     def wait_for_zero(self, seconds: float = 30) -> None:
-        """Waits until no container is there."""
+        """Waits until no container is left."""
         end = time.monotonic() + seconds
         while self.container:
             assert time.monotonic() < end, "the container was not stopped"

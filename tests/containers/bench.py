@@ -1,4 +1,7 @@
-"""podman, as the tests need it: what a bench made goes when it is closed. Nothing on the machine is configured for it."""
+"""Runs podman for the tests.
+
+A bench removes what it created when it is closed; the configuration of the machine is not changed.
+"""
 
 from __future__ import annotations
 

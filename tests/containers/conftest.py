@@ -26,14 +26,14 @@ def built() -> None:
 
 @pytest.fixture
 def bench(built: None) -> Iterator[Bench]:  # noqa: ARG001
-    """What is made on it goes with the test."""
+    """A bench that is closed after the test."""
     with contextlib.closing(Bench()) as bench:
         yield bench
 
 
 @pytest.fixture(scope="module")
 def shared(built: None) -> Iterator[Bench]:  # noqa: ARG001
-    """What is made on it goes with the module."""
+    """A bench that is closed after the tests of the module."""
     with contextlib.closing(Bench()) as bench:
         yield bench
 

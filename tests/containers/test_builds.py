@@ -66,7 +66,7 @@ def test_the_dockerfile_has_a_target_for_each_image() -> None:
 
 
 def test_an_unknown_extra_is_named() -> None:
-    """One line names the extra that was asked for."""
+    """One line names the requested extra."""
     with pytest.raises(BuilderError, match=r"EXTRAS=gpu: .*'gpu'"):
         wheels.download("function", "gpu")
 

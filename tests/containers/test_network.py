@@ -48,7 +48,7 @@ def classified(url: str) -> dict[str, Any]:
 def test_the_function_waits_for_the_name_and_outlives_the_agent(bench: Bench) -> None:
     """Before the agent's name exists the function is not ready and says which name; then, without a restart, it is.
 
-    An agent that is killed and started again is found again.
+    The function reconnects to an agent that is killed and started again.
     """
     network = bench.network()
     function = bench.run(FUNCTION, options=(f"--network={network}",), env={"VACCEL_RPC_ADDRESS": ADDRESS})

@@ -144,7 +144,7 @@ def test_nothing_is_compiled_at_the_start(bench: Bench, socket_volume: str, imag
 
 
 def test_what_is_compiled_at_the_start_is_seen(bench: Bench) -> None:
-    """A module without bytecode is found by that check."""
+    """That check reports a module without bytecode."""
     code = "import pathlib, sys; pathlib.Path('/tmp/fresh.py').write_text('x = 1'); sys.path.insert(0, '/tmp'); import fresh"
     container = bench.run(FUNCTION, "-v", "-c", code, options=("--entrypoint=python", "--tmpfs=/tmp"))
     assert container.wait(20) == 0

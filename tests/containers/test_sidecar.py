@@ -1,4 +1,4 @@
-"""The guide's sidecar Pod, from the very file that a cluster is given, by ``podman play kube``."""
+"""``podman play kube`` runs the guide's sidecar Pod from the file that is applied to a cluster."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_right_at_the_start(bench: Bench, tmp_path: Path, program: str, code: in
 
 
 def started(file: Path) -> int:
-    """The process id that podman writes into a file, when the runtime has given way to the program."""
+    """The process id that podman writes into a file, once the runtime has executed the program."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         with contextlib.suppress(OSError, ValueError):

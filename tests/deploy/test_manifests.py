@@ -191,7 +191,7 @@ LOSSY: list[tuple[Callable[[Object], None], str]] = [
 @pytest.mark.parametrize("file", ["service.yaml", "service-sidecar.yaml"])
 @pytest.mark.parametrize(("change", "says"), LOSSY)
 def test_a_knative_service_that_would_lose_lines_is_refused(file: str, change: Callable[[Object], None], says: str) -> None:
-    """Full duplex is asked for in the revision's annotations, spelled as the activator compares it, and over HTTP/1.1."""
+    """The revision's annotation enables full duplex, as the activator spells it, and over HTTP/1.1."""
     manifest = named(file, "Service")
     assert policy_problems(manifest) == []
     change(manifest)

@@ -95,7 +95,7 @@ def test_the_dashboard_is_whole() -> None:
 
 
 def test_a_real_prometheus_scrapes_both(targets: dict[str, str], tmp_path: Path) -> None:
-    """Both targets are up, their series can be asked for, and the rules are loaded."""
+    """Both targets are up, their series can be queried, and the rules are loaded."""
     port = free_port()
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},

@@ -84,7 +84,7 @@ def test_what_was_pushed_comes_back(pushed: str, tmp_path: Path, chart: str) -> 
 
 
 def test_the_guides_install(pushed: str) -> None:
-    """From the registry, with --set rpcAddress=...: the Pod that would be made has that address."""
+    """From the registry, with --set rpcAddress=...: the Pod that would be created has that address."""
     values = helm.parse_set_string("rpcAddress=tcp://vaccel-agent-gpu:8888")
     with helm.Config(kubeconfig_content=charts.NO_CLUSTER) as config:
         release = config.install(

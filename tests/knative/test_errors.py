@@ -216,7 +216,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_wrong_options_are_usage() -> None:
-    """The command exits with 2, before anything is asked."""
+    """The command exits with 2, before it sends any request."""
     for arguments in (
         ("deploy", "--address", "nowhere"), ("deploy", "agent", "-f", "x.yaml"), ("deploy", "other"), ("verify", "--url", "ftp://x"),
         ("verify", "--ingress", "a b"), ("verify", "--resolve", "host:80"), ("verify", "--max-extra-s", "1"), ("undeploy",),

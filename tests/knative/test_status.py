@@ -57,7 +57,7 @@ def test_the_whole_picture(cluster: FakeCluster, config: Path) -> None:
 
 
 def test_with_few_rights(cluster: FakeCluster, config: Path) -> None:
-    """What may not be read is unknown, and said; pods are counted where the autoscaler may not be asked."""
+    """What may not be read is reported as unknown; without access to the autoscaler, pods are counted."""
     add_agent(cluster, "a-1", "node1")
     add_agent(cluster, "a-2", "node2", state={"waiting": {"reason": "CrashLoopBackOff"}})
     add_function(cluster)

@@ -1,4 +1,7 @@
-"""``python -m knative verify`` against a played ingress and cluster: what is right passes, and each thing that is wrong is found."""
+"""``python -m knative verify`` against a fake ingress and cluster.
+
+A correct function passes, and each fault is reported.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def checks(text: str) -> dict[str, Json]:
 
 
 def test_a_good_function_passes(cluster: FakeCluster, config: Path) -> None:
-    """Every check, with its figures; the baseline is measured the same way, and only reported unless a limit is given."""
+    """Every check passes, with its figures.
+
+    The baseline is measured the same way, and is only reported unless there is a limit.
+    """
     hello = ("--baseline-url", f"http://hello.{NAMESPACE}.example.com")
     with fake_ingress(cluster) as (ingress, address):
         done = knative("verify", "--ingress", address, *hello, "--max-extra-s", "100", *QUICK, kubeconfig=config)

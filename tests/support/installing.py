@@ -1,4 +1,4 @@
-"""Wheels and environments, made by this environment's pip with the project's constraints."""
+"""This environment's pip creates wheels and environments with the project's constraints."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def empty_environment(folder: Path) -> Path:
 
 
 def install(python: Path, *what: str, cwd: Path, without: str = "") -> None:
-    """Installs into an environment what pip is told, constrained as the project is but for lines that begin by ``without``.
+    """Installs into an environment what pip's arguments ``what`` name.
+
+    The project's constraints apply, except the lines that begin with ``without``.
 
     Nothing is compiled: what is imported is compiled then, and most of it never is.
     """

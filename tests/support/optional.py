@@ -34,7 +34,7 @@ def needs_path(path: Path, provider: str) -> pytest.MarkDecorator:
 
 
 def environment_python(name: str) -> str:
-    """The Python of the environment ``.venv-NAME``; skips the test where it was not made."""
+    """The Python of the environment ``.venv-NAME``; skips the test where it does not exist."""
     python = ROOT / f".venv-{name}" / "bin/python"
     require(python.exists(), f".venv-{name} is missing (make .venv-{name}/installed)")
     return str(python)

@@ -1,4 +1,4 @@
-"""What a function answers, made by hand."""
+"""Expected responses of a function, built without one."""
 
 from __future__ import annotations
 

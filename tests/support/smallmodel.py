@@ -1,4 +1,7 @@
-"""A classifier as small as one can be that is made like the model that ships, for tests of files rather than of answers."""
+"""A minimal classifier with the structure of the model that ships.
+
+It is for tests of files rather than of answers.
+"""
 
 from __future__ import annotations
 

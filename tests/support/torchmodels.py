@@ -12,7 +12,7 @@ from torch import Tensor, nn
 #: The names of every dtype that travels.
 DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32")
 
-#: Rounds a `Slow` model makes at most, whatever it is asked for: some seconds.
+#: Upper limit of the rounds of a `Slow` model, whatever its input says: some seconds.
 MAX_ROUNDS = 100_000
 
 
@@ -38,7 +38,10 @@ class TwoAndTwo(nn.Module):
 
 
 class Refuses(nn.Module):
-    """int64 -> the same; raises when a value is negative, so that one bad request can be told from its neighbours in a batch."""
+    """int64 -> the same; raises when a value is negative.
+
+    It tells one bad request from its neighbours in a batch.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if bool((x < 0).any()):

@@ -1,4 +1,4 @@
-"""A ttrpc client made of raw bytes over a blocking socket; also sends what a correct client would not."""
+"""A ttrpc client that sends raw bytes over a blocking socket, malformed ones too."""
 
 from __future__ import annotations
 

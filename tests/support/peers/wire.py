@@ -19,7 +19,7 @@ def varint(number: int) -> bytes:
 
 
 def message(*fields: tuple[int, Value]) -> bytes:
-    """The fields in the order given: integers as varints, text and bytes with their length before them."""
+    """The fields in the order of the arguments: integers as varints, text and bytes with their length before them."""
     return b"".join(_field(number, value) for number, value in fields)
 
 

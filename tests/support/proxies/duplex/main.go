@@ -1,4 +1,5 @@
-// A reverse proxy as Knative's queue-proxy and activator are: Go's own, and full duplex over HTTP/1.1 where that is asked for.
+// A reverse proxy like Knative's queue-proxy and activator: Go's own, with full duplex over HTTP/1.1
+// where an option enables it.
 //
 // It prints its address, and ends with its standard input, so that it does not outlive the test.
 package main
