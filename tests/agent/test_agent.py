@@ -51,12 +51,12 @@ def test_the_client_speaks_both_dialects_over_both_wires(
     assert {region: len(samples) for region, samples in profile.items()} == dict.fromkeys(
         ("torch_run", "queue", "batch", "forward"), 21
     )
-    for whole, queued, batch, forward in zip(
+    for whole_run, queued, batch, forward in zip(
         *(profile[name] for name in ("torch_run", "queue", "batch", "forward")), strict=True
     ):
-        assert 0 < forward[1] <= batch[1] <= whole[1]
-        assert queued[1] + batch[1] <= whole[1]
-        assert whole[0] <= queued[0] <= batch[0] <= forward[0] <= time.time_ns()
+        assert 0 < forward[1] <= batch[1] <= whole_run[1]
+        assert queued[1] + batch[1] <= whole_run[1]
+        assert whole_run[0] <= queued[0] <= batch[0] <= forward[0] <= time.time_ns()
     calls.unregister(session, own)
     with pytest.raises(NotFound, match=f"Unknown resource {own}"):
         calls.run(session, own, ids(1), 1)
@@ -73,9 +73,9 @@ def test_the_client_speaks_both_dialects_over_both_wires(
 
 def test_ids_of_another_connection_are_unknown(agent: ServerProcess) -> None:
     """A session belongs to the connection that made it."""
-    one, other = client(agent), client(agent)
-    session = one.create_session()
-    model = one.register_path(session, "tweets")
+    owner, other = client(agent), client(agent)
+    session = owner.create_session()
+    model = owner.register_path(session, "tweets")
     for call in (
         lambda: other.update_session(session, 1),
         lambda: other.register_path(session, "tweets"),
@@ -90,7 +90,7 @@ def test_ids_of_another_connection_are_unknown(agent: ServerProcess) -> None:
     mine = other.create_session()
     with pytest.raises(NotFound):
         other.register_again(mine, model)
-    assert one.run(session, model, ids(101, 102), 1)[0].dims == (1, 3)
+    assert owner.run(session, model, ids(101, 102), 1)[0].dims == (1, 3)
 
 
 @pytest.mark.parametrize(

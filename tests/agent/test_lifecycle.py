@@ -147,8 +147,8 @@ def test_vsock_can_be_listened_on(spawn_agent: SpawnAgent) -> None:
 def test_as_process_one_it_reaps_and_ends(tmp_path: Path) -> None:
     """In a process namespace of its own: orphans do not stay as zombies, whenever they end; SIGTERM ends it with 0."""
     unshare = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
-    made = subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode == 0
-    require(made, "this machine does not let us make a process namespace")
+    unshared = subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode == 0
+    require(unshared, "this machine does not let us make a process namespace")
     os.mkfifo(tmp_path / "fifo")
     log = (tmp_path / "log").open("wb")
     program = (
@@ -164,7 +164,7 @@ def test_as_process_one_it_reaps_and_ends(tmp_path: Path) -> None:
         server.wait_for("agent ready")
         (inner,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         children = Path(f"/proc/{inner}/task/{inner}/children")
-        # First the one that had ended before the agent began is gone, then the one that ends when it is told to.
+        # First the one that had ended before the agent began is gone, then the one that ends on request.
         for left in (1, 0):
             end = time.monotonic() + 30
             while len(children.read_text().split()) != left:

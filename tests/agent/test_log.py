@@ -29,9 +29,9 @@ FORGED = "[2026-01-01T00:00:00Z INFO  function.access] method=GET path=/ status=
 
 def record(message: str, *values: Any, error: BaseException | None = None, **extra: Any) -> logging.LogRecord:
     info = (type(error), error, error.__traceback__) if error else None
-    made = logging.LogRecord("function", logging.INFO, __file__, 1, message, values, info)
-    made.__dict__.update(extra)
-    return made
+    record = logging.LogRecord("function", logging.INFO, __file__, 1, message, values, info)
+    record.__dict__.update(extra)
+    return record
 
 
 def line(kind: str, message: str, *values: Any, **extra: Any) -> str:
@@ -74,9 +74,9 @@ def test_fields_parse_back_to_their_values(path: str, texts: list[str], status: 
     written = log.fields({"path": path, "status": status, "input": texts})
     assert written.isascii()
     assert is_clean(written)
-    told = parsed(written)
-    assert told == {"path": path, "status": str(status), "input": told["input"]}
-    assert json.loads(told["input"]) == texts
+    fields = parsed(written)
+    assert fields == {"path": path, "status": str(status), "input": fields["input"]}
+    assert json.loads(fields["input"]) == texts
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,10 @@ def test_a_message_keeps_what_is_printable(text: str, written: str) -> None:
 @pytest.mark.parametrize("kind", ["text", "json"])
 def test_an_access_line_is_made_of_the_fields(kind: str) -> None:
     """A record that brings its parts is written from them, whatever its message says; a forged field stays a value."""
-    told = {"method": "GET", "path": "/a status=200\u2028\x1b[2J", "status": 404}
-    written = line(kind, " ".join(f"{name}={value}" for name, value in told.items()), fields=told)
+    fields = {"method": "GET", "path": "/a status=200\u2028\x1b[2J", "status": 404}
+    written = line(kind, " ".join(f"{name}={value}" for name, value in fields.items()), fields=fields)
     values = json.loads(written) if kind == "json" else parsed(written.split("] ", 1)[1])
-    assert (values["path"], str(values["status"])) == (told["path"], "404")
+    assert (values["path"], str(values["status"])) == (fields["path"], "404")
 
 
 def raised(message: str) -> Exception:
@@ -150,15 +150,15 @@ def test_an_exception_is_a_field_of_json() -> None:
     (written,) = line("json", "failed", error=error).splitlines()
     assert json.loads(written)["message"] == "failed"
     assert json.loads(written)["exception"].endswith(f"ValueError: tea\n{FORGED}")
-    told = json.loads(line("json", "", error=error, fields={"status": 500}))
-    assert (told["status"], told["exception"][:9]) == (500, "Traceback")
+    fields = json.loads(line("json", "", error=error, fields={"status": 500}))
+    assert (fields["status"], fields["exception"][:9]) == (500, "Traceback")
 
 
 def test_no_part_of_a_record_replaces_time_level_or_target() -> None:
     """A field of a record cannot hide when, how seriously and where it was logged."""
-    told = json.loads(line("json", "", fields={"level": "x", "target": "y", "time": "z", "path": "/"}))
-    assert (told["level"], told["target"], told["path"]) == ("info", "function", "/")
-    assert told["time"] != "z"
+    fields = json.loads(line("json", "", fields={"level": "x", "target": "y", "time": "z", "path": "/"}))
+    assert (fields["level"], fields["target"], fields["path"]) == ("info", "function", "/")
+    assert fields["time"] != "z"
 
 
 def test_lines_of_a_traced_request_carry_its_ids() -> None:

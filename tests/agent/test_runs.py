@@ -53,8 +53,8 @@ def test_batched_and_alone_and_both_kinds_of_file_agree(spawn_agent: SpawnAgent,
         together = [run.result().outputs for run in [calls.start_run(session, model, row, 1, 60) for row in rows]]
         worst = max(
             abs(a - b)
-            for one, tensors in zip(alone, together, strict=True)
-            for a, b in zip(one, to_values(tensors[0]), strict=True)
+            for expected, tensors in zip(alone, together, strict=True)
+            for a, b in zip(expected, to_values(tensors[0]), strict=True)
         )
         assert worst < 1e-4
 
@@ -84,11 +84,11 @@ def test_a_run_tells_its_times_to_who_asks(agent: ServerProcess, scheme: str, ve
     calls = VaccelClient(connect(parse(agent.addresses[scheme]), 5), version)
     session = calls.create_session()
     model = calls.register_path(session, "tweets", timeout=20)
-    asked = calls.start_run(session, model, ids(101, 2204, 102), 1, 20, {TIMINGS: "1", "traceparent": "x"}).result()
-    assert asked.timings
-    assert asked.timings.rows == 1
-    assert 0 <= asked.timings.queue < 20
-    assert 0 < asked.timings.forward < 20
+    measured = calls.start_run(session, model, ids(101, 2204, 102), 1, 20, {TIMINGS: "1", "traceparent": "x"}).result()
+    assert measured.timings
+    assert measured.timings.rows == 1
+    assert 0 <= measured.timings.queue < 20
+    assert 0 < measured.timings.forward < 20
     pending = calls.start_run(session, model, ids(101, 2204, 102), 1, 20)
     reply = pending.reply.result()
     assert calls.start_run(session, model, ids(101, 2204, 102), 1, 20, {TIMINGS: "0"}).result().timings is None

@@ -1,4 +1,4 @@
-"""Faster variants of a model: how far they are from it, when the agent runs one, and who is told."""
+"""Faster variants of a model: how far they are from it, and when the agent runs and reports one."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ INT8, SURE, UNSURE, OTHERS = (
 
 
 @pytest.mark.parametrize(
-    ("precision", "able", "there", "chosen"),
+    ("precision", "able", "variants", "chosen"),
     [
         ("exact", {"int8", "bf16"}, [INT8, SURE], None),
         ("fast", {"int8", "bf16"}, [SURE, INT8], INT8),
@@ -145,11 +145,11 @@ INT8, SURE, UNSURE, OTHERS = (
         ("auto", {"int8"}, [INT8, SURE], None),
     ],
 )  # fmt: skip
-def test_which_variant_runs(precision: Precision, able: set[str], there: list[VariantOf], chosen: VariantOf | None) -> None:
+def test_which_variant_runs(precision: Precision, able: set[str], variants: list[VariantOf], chosen: VariantOf | None) -> None:
     """fast: the fastest that the machine can; auto: bf16 that states its agreement; exact: none."""
-    files = [(Path(f"{n}.pt"), variant) for n, variant in enumerate(there)]
-    found = choose(X, files, precision, able)
-    assert (dict(files)[found] if found else None) == chosen
+    files = [(Path(f"{n}.pt"), variant) for n, variant in enumerate(variants)]
+    path = choose(X, files, precision, able)
+    assert (dict(files)[path] if path else None) == chosen
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"of": "abc", "precision": "int8"}', f'{{"of": "{X}", "precision": 8}}'])
@@ -162,8 +162,8 @@ def test_a_wrong_variant_json_is_named(text: str) -> None:
 
 def expected(precision: Precision) -> str | None:
     """The precision that an agent with this option runs here."""
-    wanted = {"exact": (), "auto": ("bf16",), "fast": ("int8", "bf16")}[precision]
-    return next((one for one in wanted if one in ABLE), None)
+    preferred = {"exact": (), "auto": ("bf16",), "fast": ("int8", "bf16")}[precision]
+    return next((kind for kind in preferred if kind in ABLE), None)
 
 
 @pytest.mark.parametrize("precision", ["exact", "auto", "fast"])
@@ -178,8 +178,8 @@ def test_the_agent_runs_what_its_option_says_and_tells(spawn_agent: SpawnAgent, 
     assert (f": the {runs} variant of sha256:{ORIGINAL[:12]}, with its label on" in agent.text) == bool(runs)
     calls = client(agent)
     session = calls.create_session()
-    for asked in ("tweets", f"sha256:{ORIGINAL}"):
-        model = calls.register_path(session, asked)
+    for reference in ("tweets", f"sha256:{ORIGINAL}"):
+        model = calls.register_path(session, reference)
         ran = calls.start_run(session, model, ids(101, 2204, 102), 1, 20, {TIMINGS: "1"}).result()
         assert ran.variant == (Variant(runs, digest or "") if runs else None)
         assert len(calls.start_run(session, model, ids(101, 2204, 102), 1, 20).reply.result()) < 40, "an old client's answer"
@@ -198,12 +198,12 @@ def test_a_variant_can_be_asked_for_by_name(spawn_agent: SpawnAgent, store: Path
     for version in ("0.7", "0.8"):
         calls = client(agent, version=version)
         session = calls.create_session()
-        for asked, variant in (
+        for reference, variant in (
             ("tweets.bf16", Variant("bf16", digest)),
             (f"sha256:{digest}", Variant("bf16", digest)),
             ("tweets", None),
         ):
-            model = calls.register_path(session, asked)
+            model = calls.register_path(session, reference)
             assert calls.start_run(session, model, ids(101, 102), 1, 20, {TIMINGS: "1"}).result().variant == variant
     assert agent.text.count("Loaded model") == 2
 

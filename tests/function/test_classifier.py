@@ -44,8 +44,8 @@ def test_order_does_not_depend_on_batches_and_jobs(agent: ServerProcess, texts: 
     ]
     assert [row["text"] for row in plain] == [row["text"] for row in other] == TEXTS
     assert [row["line"] for row in other] == [1, 2, 3, 4, 5]
-    for one, two in zip(plain, other, strict=True):
-        assert one["scores"] == pytest.approx(two["scores"], abs=1e-4)
+    for expected, actual in zip(plain, other, strict=True):
+        assert expected["scores"] == pytest.approx(actual["scores"], abs=1e-4)
 
 
 def test_standard_input_is_answered_as_it_arrives(agent: ServerProcess) -> None:

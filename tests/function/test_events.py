@@ -51,9 +51,9 @@ def test_an_event_is_answered_with_an_event(function: ServerProcess, form: Any, 
     assert event["subject"] == ("a%20line" if form is to_binary else "a line")
     assert event["datacontenttype"] == "application/json"
     plain = requests.post(function.addresses["http"] + "/classify", json=data, timeout=20).json()
-    given = event.get_data()
-    for one, other in zip(given.get("predictions", [given]), plain.get("predictions", [plain]), strict=True):
-        assert one["scores"] == pytest.approx(other["scores"], abs=1e-4)
+    result = event.get_data()
+    for prediction, expected in zip(result.get("predictions", [result]), plain.get("predictions", [plain]), strict=True):
+        assert prediction["scores"] == pytest.approx(expected["scores"], abs=1e-4)
     again = from_http(dict((second := send(function, headers, body)).headers), second.content)
     assert again["id"] != event["id"]
 

@@ -56,32 +56,34 @@ def test_json(function: ServerProcess, path: str, data: Any, shape: list[int]) -
     answer = infer(function, {"id": "a", "parameters": {"note": "x"}, "inputs": [tensor(data, shape)]}, path)
     got = outputs(answer)
     plain = post(function, {"texts": TEXTS}).json()["predictions"]
-    assert got["label"]["data"] == [one["label"] for one in plain]
+    assert got["label"]["data"] == [prediction["label"] for prediction in plain]
     assert got["label"]["shape"] == shape
     assert got["scores"]["shape"] == [2, 3]
-    assert got["scores"]["data"] == pytest.approx([one["scores"][label] for one in plain for label in LABELS], abs=1e-4)
+    assert got["scores"]["data"] == pytest.approx(
+        [prediction["scores"][label] for prediction in plain for label in LABELS], abs=1e-4
+    )
     assert (answer.json()["id"], answer.json()["parameters"]) == ("a", {"note": "x"})
 
 
 def test_options_as_parameters(function: ServerProcess) -> None:
     """Parameters have the names of /classify's options, and are answered as tensors."""
 
-    def asked(data: Any = None, **parameters: Any) -> dict[str, Any]:
+    def infer_with(data: Any = None, **parameters: Any) -> dict[str, Any]:
         return outputs(infer(function, {"inputs": [tensor(data)], "parameters": parameters}))
 
-    assert [json.loads(labels)[0] for labels in asked(top_k=1)["labels"]["data"]] == ["neither", "neither"]
-    assert [json.loads(labels) for labels in asked(threshold=0.5)["labels"]["data"]] == [["neither"], ["neither"]]
-    assert asked(logits=True)["logits"]["shape"] == [2, 3]
-    assert asked(["tea " * 300], truncation="window")["windows"]["data"] == [3]
-    bad = asked(["tea", ""], errors="item")
+    assert [json.loads(labels)[0] for labels in infer_with(top_k=1)["labels"]["data"]] == ["neither", "neither"]
+    assert [json.loads(labels) for labels in infer_with(threshold=0.5)["labels"]["data"]] == [["neither"], ["neither"]]
+    assert infer_with(logits=True)["logits"]["shape"] == [2, 3]
+    assert infer_with(["tea " * 300], truncation="window")["windows"]["data"] == [3]
+    bad = infer_with(["tea", ""], errors="item")
     assert bad["error"]["data"] == ["", "texts[1] is empty"]
     assert bad["label"]["data"][1] == ""
 
 
 def test_outputs_that_are_asked_for(function: ServerProcess) -> None:
     """Those and no others, in that order, each in JSON or as bytes."""
-    wanted = [{"name": "tokens"}, {"name": "label", "parameters": {"binary_data": True}}]
-    answer = infer(function, {"inputs": [tensor()], "outputs": wanted})
+    requested = [{"name": "tokens"}, {"name": "label", "parameters": {"binary_data": True}}]
+    answer = infer(function, {"inputs": [tensor()], "outputs": requested})
     head = int(answer.headers["Inference-Header-Content-Length"])
     got = json.loads(answer.content[:head])["outputs"]
     assert [output["name"] for output in got] == ["tokens", "label"]
@@ -198,11 +200,11 @@ def test_triton_metadata_and_health(client: triton.InferenceServerClient) -> Non
 def test_triton_infers(client: triton.InferenceServerClient, binary: bool, shape: list[int]) -> None:
     """Both encodings, either way of saying that there are two texts."""
     text = triton.InferInput("text", shape, "BYTES")
-    text.set_data_from_numpy(np.array([one.encode() for one in TEXTS], dtype=object).reshape(shape), binary_data=binary)
-    wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("label", "scores")]
-    for outputs in (None, wanted):
+    text.set_data_from_numpy(np.array([value.encode() for value in TEXTS], dtype=object).reshape(shape), binary_data=binary)
+    requested = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("label", "scores")]
+    for outputs in (None, requested):
         result = client.infer("tweets", [text], outputs=outputs, request_id="r")
-        labels = [one.decode() if isinstance(one, bytes) else one for one in result.as_numpy("label").reshape(-1)]
+        labels = [label.decode() if isinstance(label, bytes) else label for label in result.as_numpy("label").reshape(-1)]
         assert labels == ["neither", "neither"]
         assert result.as_numpy("scores").sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
         assert result.get_response()["id"] == "r"

@@ -44,15 +44,15 @@ def test_order_ids_and_errors(function: ServerProcess) -> None:
          b'{"text": "' + b"x" * 3000 + b'"}', b'{"text": "tea", "top_k": 0}', b'{"id": null, "text": "see you"}']
     )  # fmt: skip
     got = lines_of(send(function, body))
-    assert [one["line"] for one in got] == [1, 2, 4, 5, 6, 7, 8, 9]
-    assert [one["error"]["status"] if "error" in one else 200 for one in got] == [200, 422, 400, 200, 422, 413, 422, 200]
-    assert [one.get("id", "-") for one in got] == ["-", "b", "-", 4, "-", "-", "-", None]
+    assert [row["line"] for row in got] == [1, 2, 4, 5, 6, 7, 8, 9]
+    assert [row["error"]["status"] if "error" in row else 200 for row in got] == [200, 422, 400, 200, 422, 413, 422, 200]
+    assert [row.get("id", "-") for row in got] == ["-", "b", "-", 4, "-", "-", "-", None]
 
 
 def test_options_of_the_query_and_of_a_line(function: ServerProcess) -> None:
     """A line's own option goes before the query's."""
     body = b'{"text": "good morning"}\n{"text": "good morning", "top_k": 2}\n'
-    assert [len(one["scores"]) for one in lines_of(send(function, body, "?top_k=1"))] == [1, 2]
+    assert [len(row["scores"]) for row in lines_of(send(function, body, "?top_k=1"))] == [1, 2]
     assert send(function, body, "?top_k=0").status_code == 422
 
 
@@ -68,8 +68,8 @@ def test_many_lines_keep_their_order(function: ServerProcess) -> None:
     """A body of no known length, ten times what a body may hold."""
     count = 1000
     got = lines_of(send(function, (f'{{"id": {i}, "text": "cup number {i}"}}\n'.encode() for i in range(count))))
-    assert [one["id"] for one in got] == list(range(count))
-    assert all("label" in one for one in got)
+    assert [row["id"] for row in got] == list(range(count))
+    assert all("label" in row for row in got)
 
 
 def test_a_line_is_answered_before_the_next_is_sent(function: ServerProcess) -> None:
@@ -121,7 +121,7 @@ def test_the_lines_of_who_has_left_are_not_classified(function: ServerProcess) -
 
 
 def test_streams_are_limited(function: ServerProcess) -> None:
-    """MAX_STREAMS may be open; one more is told to come again, other requests go on, and who hangs up makes room."""
+    """MAX_STREAMS may be open and one more is refused; a client that hangs up makes room."""
     host, port = function.addresses["http"].removeprefix("http://").split(":")
     head = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n"
     clients = [socket.create_connection((host, int(port)), timeout=20) for _ in range(2)]

@@ -49,19 +49,19 @@ def test_it_names_every_route_and_no_other(document: Any) -> None:
         lambda: None, list, {},
     )  # fmt: skip
     rules = create_app(service, Access(service)).url_map.iter_rules()
-    there = {
+    routes = {
         (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method)
         for rule in rules
         for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}
     }
     said = {(path, method.upper()) for path, item in document["paths"].items() for method in item if method != "parameters"}
-    assert said == there
+    assert said == routes
 
 
 def test_it_has_the_limits_and_options_of_the_service(document: Any) -> None:
-    """What it says is what this service was told."""
+    """The document states the limits and options that this service was configured with."""
     text = document["components"]["schemas"]["Text"]
-    one, many, _ = document["components"]["schemas"]["Asked"]["anyOf"]
+    single, many, _ = document["components"]["schemas"]["Asked"]["anyOf"]
     assert text["maxLength"] == 90
     assert many["properties"]["texts"]["maxItems"] == 7
-    assert {option.name for option in declared(Options)} == set(one["properties"]) - {"text", "texts"}
+    assert {option.name for option in declared(Options)} == set(single["properties"]) - {"text", "texts"}

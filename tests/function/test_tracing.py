@@ -74,8 +74,8 @@ def _check_rpc(client: Any, server: Any, address: str) -> None:
     place = {"server.address": host, "server.port": int(port), "network.transport": "tcp"} if port else {}
     names = {"rpc.system.name": system, "rpc.system": system, "rpc.service": RUN.partition("/")[0], "rpc.method": RUN}
     names["rpc.response.status_code"] = "OK"
-    there = {**names, "server.address": rest, "network.transport": "unix", **place, "vaccel.runs": 1}
-    assert (client.kind, values(client.attributes), client.status.code) == (CLIENT, there, 0)
+    attributes = {**names, "server.address": rest, "network.transport": "unix", **place, "vaccel.runs": 1}
+    assert (client.kind, values(client.attributes), client.status.code) == (CLIENT, attributes, 0)
     assert (server.kind, values(server.attributes), server.status.code) == (SERVER, {**names, "vaccel.batch.rows": 1}, 0)
 
 

@@ -109,8 +109,8 @@ def _install_courier(folder: Path) -> Path:
 )
 def test_spans_are_on_where_the_variables_say_so(env: dict[str, str], recorded: bool, passed: dict[str, str] | None) -> None:
     """Off, a valid trace goes on as it came, unless no propagator is to pass it."""
-    found, request, _, _, metadata = call(W3C, **env)
-    assert found == recorded
+    is_recorded, request, _, _, metadata = call(W3C, **env)
+    assert is_recorded == recorded
     assert passed is None or metadata == passed
     assert request == (TRACE if recorded else "")
 
@@ -136,8 +136,8 @@ def test_a_service_is_what_its_variables_say(collector: Collector, env: dict[str
     """OTEL_SERVICE_NAME before OTEL_RESOURCE_ATTRIBUTES before our own name; the other attributes are kept."""
     call({}, **collector.env, **env)
     collector.one(f"{name}: GET /")
-    wanted = "test" if "environment" in env.get("OTEL_RESOURCE_ATTRIBUTES", "") else None
-    assert collector.resources[name].get("deployment.environment.name") == wanted
+    expected = "test" if "environment" in env.get("OTEL_RESOURCE_ATTRIBUTES", "") else None
+    assert collector.resources[name].get("deployment.environment.name") == expected
 
 
 @pytest.mark.parametrize(

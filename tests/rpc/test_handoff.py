@@ -25,7 +25,7 @@ Script = Callable[["ScriptedAgent", frames.Frame, Request], None]
 
 @dataclass
 class ScriptedAgent:
-    """Takes one connection and does with each request what it is told."""
+    """Accepts one connection and handles each request as the test prescribes."""
 
     answer: Script
     sock: socket.socket = field(default_factory=lambda: socket.socket(socket.AF_UNIX))
@@ -136,8 +136,8 @@ def test_many_callers_each_get_their_own(tmp_path: Path) -> None:
 
         flushing = pool.submit(flusher)
         try:
-            for one in [pool.submit(caller, number) for number in range(32)]:
-                one.result(60)
+            for future in [pool.submit(caller, number) for number in range(32)]:
+                future.result(60)
         finally:
             over.set()
         flushing.result(10)
@@ -157,7 +157,7 @@ def test_answers_in_any_order_of_asking(tmp_path: Path) -> None:
 
 
 def test_the_turn_passes_on_at_a_deadline(tmp_path: Path) -> None:
-    """The one who reads gives up; who waits behind it gets its answer all the same."""
+    """The caller that reads gives up; the caller that waits behind it still gets its answer."""
     with connected(tmp_path, nothing) as ends, ThreadPoolExecutor(2) as pool:
         first = pool.submit(outcome, ends, 0.2)
         while not ends.peer.kept:
@@ -175,11 +175,11 @@ def test_the_turn_passes_on_at_a_deadline(tmp_path: Path) -> None:
 def test_deadlines_are_kept(tmp_path: Path, timeout: float) -> None:
     """A call that is never answered ends with DEADLINE_EXCEEDED at its deadline, not before, and so does the next."""
     with connected(tmp_path, nothing) as ends:
-        for wanted in (timeout, timeout / 2):
+        for limit in (timeout, timeout / 2):
             began = time.monotonic()
             with pytest.raises(DeadlineExceeded, match="no reply before the deadline"):
-                call(ends, timeout=wanted)
-            assert wanted <= time.monotonic() - began < wanted + 5
+                call(ends, timeout=limit)
+            assert limit <= time.monotonic() - began < limit + 5
 
 
 def test_what_came_in_time_is_had_after_the_deadline(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_the_end_reaches_all_who_wait(tmp_path: Path, how: str) -> None:
             ends.peer.hang_up()
         else:
             ends.channel.close()
-        assert all(isinstance(one.result(5), Unavailable) for one in waiting)
+        assert all(isinstance(future.result(5), Unavailable) for future in waiting)
         assert ends.lost.is_set()
 
 
@@ -227,14 +227,14 @@ def test_close_amid_calls(tmp_path: Path) -> None:
     with connected(tmp_path, echo) as ends, ThreadPoolExecutor(8) as pool:
 
         def caller() -> RpcError:
-            while isinstance(found := outcome(ends, 10), bytes):
-                assert found == b"x"
-            return found
+            while isinstance(result := outcome(ends, 10), bytes):
+                assert result == b"x"
+            return result
 
         callers = [pool.submit(caller) for _ in range(8)]
         time.sleep(0.2)
         ends.channel.close()
-        assert all(isinstance(one.result(5), Unavailable) for one in callers)
+        assert all(isinstance(future.result(5), Unavailable) for future in callers)
         end = time.monotonic() + 2
         while ends.channel._socket.fileno() != -1 and time.monotonic() < end:
             time.sleep(0.01)

@@ -45,9 +45,9 @@ def test_health_is_serving_for_the_whole_and_each_service(channel: Any) -> None:
 def test_reflection_lists_and_describes_every_service(channel: Any) -> None:
     """As grpcurl asks: the names, and for each a file that declares its methods."""
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    asked = [reflection_pb2.ServerReflectionRequest(list_services="")]
-    asked += [reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in SERVICES]
-    listed, *described = list(stub.ServerReflectionInfo(iter(asked), timeout=5))
+    queries = [reflection_pb2.ServerReflectionRequest(list_services="")]
+    queries += [reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in SERVICES]
+    listed, *described = list(stub.ServerReflectionInfo(iter(queries), timeout=5))
     names = [service.name for service in listed.list_services_response.service]
     assert set(SERVICES) | {"grpc.health.v1.Health"} <= set(names)
     for name, answer in zip(SERVICES, described, strict=True):
@@ -94,9 +94,9 @@ def test_cancelled_and_expired_calls_do_not_hurt_the_next(spawn_agent: SpawnAgen
         session = session_pb2.CreateResponse.FromString(
             channel.unary_unary("/vaccel.sync.agent.AgentService/CreateSession")(b"", timeout=5)
         )
-        asked = resource_pb2.RegisterRequest(paths=["tweets"], resource_type=resource_pb2.MODEL, session_id=session.session_id)
+        request = resource_pb2.RegisterRequest(paths=["tweets"], resource_type=resource_pb2.MODEL, session_id=session.session_id)
         model = resource_pb2.RegisterResponse.FromString(
-            channel.unary_unary("/vaccel.sync.agent.AgentService/RegisterResource")(asked.SerializeToString(), timeout=20)
+            channel.unary_unary("/vaccel.sync.agent.AgentService/RegisterResource")(request.SerializeToString(), timeout=20)
         )
         run = channel.unary_unary("/vaccel.sync.agent.AgentService/TorchModelRun")
         row = torch_pb2.Tensor(data=(101).to_bytes(8, "little") * 128, dims=[1, 128], type=torch_pb2.LONG)
@@ -120,11 +120,11 @@ def test_not_ready_before_the_end(spawn_agent: SpawnAgent) -> None:
     """Watch hears SERVING, and NOT_SERVING or the end of the stream at SIGTERM."""
     agent = spawn_agent("-a", "grpc://127.0.0.1:0")
     with grpc.insecure_channel(target(agent, "grpc")) as channel:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
-        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        statuses = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
+        assert next(statuses).status == health_pb2.HealthCheckResponse.SERVING
         agent.process.terminate()
         try:
-            heard = [answer.status for answer in watch]
+            heard = [answer.status for answer in statuses]
         except grpc.RpcError:
             heard = []
         assert health_pb2.HealthCheckResponse.SERVING not in heard

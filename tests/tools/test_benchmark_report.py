@@ -65,7 +65,7 @@ def results() -> Results:
         "recovery_s": 0.5,
     }
     rule = {"p50_ms": 20.0, "p99_ms": 90.0, "worst_wait_ms": 80.0, "rate": 170.0}
-    made: dict[str, list[dict[str, Any]]] = {
+    parts: dict[str, list[dict[str, Any]]] = {
         "throughput": throughput,
         "openloop": [{**steady, **common}, overload],
         "start": [
@@ -89,10 +89,10 @@ def results() -> Results:
         ],
         "tune": [{"peer": "mosec", "settings": "workers 1", "clients": clients, "rate": 70.0} for clients in (1, 8, 32)],
     }
-    found = Results({"count": 600, "from": "made", "mean": 39.0, "p50": 35, "p99": 110, "most": 128})
-    for name, records in made.items():
-        found.add(name, records, MACHINE, quick=True)
-    return found
+    collected = Results({"count": 600, "from": "made", "mean": 39.0, "p50": 35, "p99": 110, "most": 128})
+    for name, records in parts.items():
+        collected.add(name, records, MACHINE, quick=True)
+    return collected
 
 
 def test_the_results_survive_their_file(results: Results, tmp_path: Path) -> None:
@@ -110,18 +110,18 @@ def test_the_results_survive_their_file(results: Results, tmp_path: Path) -> Non
 
 def test_every_table_is_made(results: Results) -> None:
     """Of numbers, with no NaN in it, and as many cells in every row as in its head."""
-    made = tables(results)
-    assert set(made) == {"setup", *TABLES}
-    for text in made.values():
+    texts = tables(results)
+    assert set(texts) == {"setup", *TABLES}
+    for text in texts.values():
         assert "nan" not in text
         for block in text.split("\n\n"):
             assert len({line.count("|") for line in block.splitlines() if line.startswith("|")}) <= 1, block
-    assert "| function, unix | 81 (80-82) | 151 (150-152) | 181 (180-182) | 0.91 |" in made["throughput"]
-    assert "| 32 clients, of the best peer's rate | 2.59 | 2 |" in made["goals"]
-    assert "| mixed load, 32 clients: short texts' p99 over the largest batch's time, 20 ms | 15.00 | 3 |" in made["goals"]
-    assert made["throughput"].endswith("\n\nmosec 0.9.8: workers 2.")
-    assert made["goals"].endswith("\n\nMeanwhile everything else on the machine used 0.05 cores.")
-    assert "128 clients" not in made["goals"], "what was not measured is not claimed"
+    assert "| function, unix | 81 (80-82) | 151 (150-152) | 181 (180-182) | 0.91 |" in texts["throughput"]
+    assert "| 32 clients, of the best peer's rate | 2.59 | 2 |" in texts["goals"]
+    assert "| mixed load, 32 clients: short texts' p99 over the largest batch's time, 20 ms | 15.00 | 3 |" in texts["goals"]
+    assert texts["throughput"].endswith("\n\nmosec 0.9.8: workers 2.")
+    assert texts["goals"].endswith("\n\nMeanwhile everything else on the machine used 0.05 cores.")
+    assert "128 clients" not in texts["goals"], "what was not measured is not claimed"
 
 
 def test_a_busy_machine_is_told(results: Results) -> None:
@@ -166,9 +166,9 @@ def test_the_page_has_every_marker() -> None:
 def test_plots_are_xml(results: Results, tmp_path: Path) -> None:
     """Every figure parses, and names what it shows."""
     write(results, tmp_path)
-    found = {path.stem: ET.parse(path) for path in tmp_path.glob("*.svg")}
-    assert set(found) == {"throughput", "latency", "openloop", "start", "hop"}
-    assert "mosec 0.9.8" in "".join(found["throughput"].getroot().itertext())
+    plots = {path.stem: ET.parse(path) for path in tmp_path.glob("*.svg")}
+    assert set(plots) == {"throughput", "latency", "openloop", "start", "hop"}
+    assert "mosec 0.9.8" in "".join(plots["throughput"].getroot().itertext())
     assert (tmp_path / "results.md").read_text().count("\n## ") == len(TABLES)
 
 

@@ -68,10 +68,10 @@ def test_a_constant_schedule() -> None:
 
 def test_a_poisson_schedule() -> None:
     """The same for a seed, in order, within its segments, at its rate on average."""
-    found = times([Segment(100, 20), Segment(1, 10)], "poisson", 7)
-    assert found == times([Segment(100, 20), Segment(1, 10)], "poisson", 7) == sorted(found)
-    assert found[-1] < 30
-    assert 1800 < sum(at < 20 for at in found) < 2200
+    arrivals = times([Segment(100, 20), Segment(1, 10)], "poisson", 7)
+    assert arrivals == times([Segment(100, 20), Segment(1, 10)], "poisson", 7) == sorted(arrivals)
+    assert arrivals[-1] < 30
+    assert 1800 < sum(at < 20 for at in arrivals) < 2200
 
 
 def test_latency_counts_from_the_intended_time() -> None:
@@ -82,7 +82,7 @@ def test_latency_counts_from_the_intended_time() -> None:
         TimedResponse(0.5, 1.01, 1.02, 200, 0),
     ]
     outcome = Outcome(stalled, {}, 0, 1, open_loop=True)
-    assert [round(one.latency, 2) for one in stalled] == [1.0, 0.76, 0.52]
+    assert [round(answer.latency, 2) for answer in stalled] == [1.0, 0.76, 0.52]
     assert outcome.summary(0, 1)["p50_ms"] == pytest.approx(760)
     assert outcome.summary(0, 1)["rate"] == 3, "an open loop's answers count when they should have been sent, however late"
 
@@ -100,9 +100,9 @@ def test_summary_by_status_and_kind() -> None:
         TimedResponse(1, 1, 3.5, 200, 0),
     ]
     outcome = Outcome(answers, {"agent": 0.8, "load": 0.08}, 0, 3)
-    found = outcome.summary(1, 3)
-    assert (found["rate"], found["refused"], found["failed"]) == (1.0, 2, 2)
-    assert found["refused_p99_ms"] == pytest.approx(300)
+    summary = outcome.summary(1, 3)
+    assert (summary["rate"], summary["refused"], summary["failed"]) == (1.0, 2, 2)
+    assert summary["refused_p99_ms"] == pytest.approx(300)
     assert outcome.summary(1, 3, kind=1)["p99_ms"] == pytest.approx(500)
     assert outcome.cpu_ms() == pytest.approx({"agent": 100, "load": 10})
 
@@ -118,11 +118,11 @@ def test_recovery_is_the_first_window_that_is_as_before() -> None:
 
 def test_own_texts_are_as_long_as_real_ones() -> None:
     """39 tokens on average, a tail to 128, by the shipped tokenizer."""
-    found = [len(row) for row in torch_alone.tokens(texts.generated(2000))]
-    assert found == texts.tweet_lengths(2000)
-    assert 37 < sum(found) / len(found) < 41
-    assert (max(found), min(found)) == (128, 4)
-    assert 0.001 < sum(length > 100 for length in found) / len(found) < 0.05
+    lengths = [len(row) for row in torch_alone.tokens(texts.generated(2000))]
+    assert lengths == texts.tweet_lengths(2000)
+    assert 37 < sum(lengths) / len(lengths) < 41
+    assert (max(lengths), min(lengths)) == (128, 4)
+    assert 0.001 < sum(length > 100 for length in lengths) / len(lengths) < 0.05
 
 
 def test_texts_of_a_file(tmp_path: Path) -> None:
@@ -179,9 +179,9 @@ def test_the_open_loop_sends_each_once(server: tuple[int, list[int]]) -> None:
     statuses += [503, 1]
     generator = Generator([port], [(b"x", 0), (b"y", 1)], b'"label"', 2)
     generator.open([0.0, 0.01, 0.02, 0.03])
-    assert sorted(one.status for one in generator.answers) == [0, 200, 200, 503]
-    assert sorted(one.intended for one in generator.answers) == [0.0, 0.01, 0.02, 0.03]
-    assert all(one.intended <= one.sent <= one.done for one in generator.answers)
+    assert sorted(answer.status for answer in generator.answers) == [0, 200, 200, 503]
+    assert sorted(answer.intended for answer in generator.answers) == [0.0, 0.01, 0.02, 0.03]
+    assert all(answer.intended <= answer.sent <= answer.done for answer in generator.answers)
 
 
 def test_the_closed_loop_sends_when_it_was_answered(server: tuple[int, list[int]]) -> None:
@@ -190,11 +190,11 @@ def test_the_closed_loop_sends_when_it_was_answered(server: tuple[int, list[int]
     generator = Generator([port], [(b"x", 0)], b'"label"', 1)
     generator.closed(0.05)
     assert generator.answers
-    assert {one.status for one in generator.answers} == {200}
+    assert {answer.status for answer in generator.answers} == {200}
     assert all(a.done <= b.sent for a, b in zip(generator.answers, generator.answers[1:], strict=False))
     wrong = Generator([port], [(b"x", 0)], b'"other"', 1)
     wrong.closed(0.01)
-    assert {one.status for one in wrong.answers} == {0}
+    assert {answer.status for answer in wrong.answers} == {0}
 
 
 def test_processes_are_counted() -> None:
@@ -209,10 +209,10 @@ def test_nothing_is_left_behind() -> None:
     """What a server started ends with it, even if the server does not see to it."""
     program = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
     with ended(spawn([sys.executable, "-c", program], {})) as process:
-        while len(found := tree(process.pid)) < 2:
+        while len(pids := tree(process.pid)) < 2:
             assert process.poll() is None
     assert process.returncode
-    while is_running(found[1]):
+    while is_running(pids[1]):
         pass
 
 

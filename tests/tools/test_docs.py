@@ -99,9 +99,9 @@ def test_the_events_example_fits_knatives_schemas() -> None:
     """Broker and Trigger fit Knative's schemas, where unknown fields fail."""
     schemas = shared("schemas")
     example = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/events.md").read_text(), re.DOTALL)[0]
-    for made in yaml.safe_load_all(example):
-        versions = yaml.safe_load((schemas / f"knative-eventing-{made['kind'].lower()}.yaml").read_text())["spec"]["versions"]
-        version = next(version for version in versions if made["apiVersion"].endswith(f"/{version['name']}"))
+    for manifest in yaml.safe_load_all(example):
+        versions = yaml.safe_load((schemas / f"knative-eventing-{manifest['kind'].lower()}.yaml").read_text())["spec"]["versions"]
+        version = next(version for version in versions if manifest["apiVersion"].endswith(f"/{version['name']}"))
         schema = closed(version["schema"]["openAPIV3Schema"])
-        made.pop("apiVersion"), made.pop("kind"), made.pop("metadata")
-        jsonschema.Draft7Validator(schema).validate(made)
+        manifest.pop("apiVersion"), manifest.pop("kind"), manifest.pop("metadata")
+        jsonschema.Draft7Validator(schema).validate(manifest)

@@ -29,9 +29,9 @@ def export(*options: str) -> Result:
 
 
 def tokenizer() -> Tokenizer:
-    made = Tokenizer(WordLevel(WORDS, unk_token="[UNK]"))
-    made.pre_tokenizer = Whitespace()
-    return made
+    word_level = Tokenizer(WordLevel(WORDS, unk_token="[UNK]"))
+    word_level.pre_tokenizer = Whitespace()
+    return word_level
 
 
 def test_a_hugging_face_folder_becomes_one_file_of_either_kind(tmp_path: Path) -> None:

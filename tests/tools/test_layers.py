@@ -124,13 +124,13 @@ def within(name: str, modules: Iterable[str]) -> bool:
 
 def imports(path: Path) -> set[str]:
     """The dotted names that a file imports, wherever in it."""
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
+            names |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
-    return found
+            names |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
+    return names
 
 
 #: ``models/build`` is what training writes; the legacy function root is no part of its package.

@@ -30,11 +30,11 @@ TICKS: list[tuple[LoadShape, list[tuple[float, int | None]]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("plan", "wanted"), TICKS, ids=[f"{plan.shape} of {plan.users}" for plan, _ in TICKS])
-def test_shapes(plan: LoadShape, wanted: list[tuple[float, int | None]]) -> None:
+@pytest.mark.parametrize(("plan", "expected"), TICKS, ids=[f"{plan.shape} of {plan.users}" for plan, _ in TICKS])
+def test_shapes(plan: LoadShape, expected: list[tuple[float, int | None]]) -> None:
     """A shape gives the number of users at each second, and None at its end."""
-    found = [(second, plan.tick(second)) for second, _ in wanted]
-    assert [(second, tick and tick[0]) for second, tick in found] == wanted
+    ticks = [(second, plan.tick(second)) for second, _ in expected]
+    assert [(second, tick and tick[0]) for second, tick in ticks] == expected
 
 
 def test_what_is_sudden_comes_at_once() -> None:

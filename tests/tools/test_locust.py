@@ -57,10 +57,10 @@ def test_every_user_finds_the_function_right(agent: ServerProcess, function: Ser
     assert done.returncode == 0, done.stdout
     assert re.search(r"ok: fail ratio 0\.0000 \(0 of \d+\), limit --max-fail-ratio 0\n", done.stdout)
     assert re.search(r"ok: p95 \d+ ms, limit --max-p95-ms 60000\n", done.stdout)
-    asked = (tmp_path / "run_stats.csv").read_text()
+    stats = (tmp_path / "run_stats.csv").read_text()
     for name in ("one text", "16 texts", "line of a stream", "stream of lines", "event, ", "v2 infer", "misbehaving: "):
-        assert name in asked
-    assert "RPC,run," in asked
+        assert name in stats
+    assert "RPC,run," in stats
     assert (tmp_path / "run.html").exists()
 
 
@@ -106,8 +106,8 @@ class _Wrong(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        wrong = {"predictions": [answer()] * (len(asked["texts"]) - 1)} if "texts" in asked else answer(label="nonsense")
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        wrong = {"predictions": [answer()] * (len(request["texts"]) - 1)} if "texts" in request else answer(label="nonsense")
         body = json.dumps(wrong).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

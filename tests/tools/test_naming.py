@@ -29,7 +29,7 @@ def test_a_class_name_means_one_thing() -> None:
     for path in FILES:
         for name in classes(path):
             places[name].append(str(path.relative_to(ROOT)))
-    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
 
 
 def test_no_file_is_too_long_to_be_read_at_once() -> None:

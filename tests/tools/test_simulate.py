@@ -27,14 +27,14 @@ def waiting(*sizes: int) -> list[Waiting]:
 
 
 def times(served: list[SimulatedRequest]) -> list[tuple[float, float]]:
-    return [(one.started, one.ended) for one in sorted(served, key=lambda one: one.arrived)]
+    return [(request.started, request.ended) for request in sorted(served, key=lambda request: request.arrived)]
 
 
 def test_one_worker_runs_what_has_come_meanwhile_together() -> None:
     """The first runs alone for 2 s; the two that came meanwhile run together for 3 s."""
     summary, served = simulate(Workload("", [10, 10, 10], [0, 0.5, 1]), packed(ROWS.cost, BatchLimits()), ROWS, 1)
     assert times(served) == [(0, 2), (2, 5), (2, 5)]
-    assert [(one.ahead, one.batches) for one in served] == [(0, 1), (0, 1), (1, 1)]
+    assert [(request.ahead, request.batches) for request in served] == [(0, 1), (0, 1), (1, 1)]
     assert summary.rate == pytest.approx(3 / 5)
     assert summary.worst_wait_ms == pytest.approx(1500)
     assert (summary.p50_ms, summary.p99_ms, summary.rows, summary.padding) == (4000, 4500, 1.5, 0)
@@ -55,7 +55,7 @@ def test_a_lone_request_has_every_core() -> None:
 def test_a_closed_loop_sends_when_it_is_answered() -> None:
     """One client: each request comes a turn after the answer to the one before."""
     _, served = simulate(closed("", 1, [10] * 3), arrival(8), ROWS, 1)
-    assert [one.arrived for one in served] == pytest.approx([0, 2 + TURN, 4 + 2 * TURN])
+    assert [request.arrived for request in served] == pytest.approx([0, 2 + TURN, 4 + 2 * TURN])
 
 
 def test_padding_is_counted() -> None:
@@ -69,8 +69,8 @@ def test_everything_is_answered_once(load: Workload) -> None:
     """Every rule answers every request once, under every load."""
     for rule in all_rules(REAL.cost).values():
         _, served = simulate(load, rule, REAL, 2)
-        assert sorted(one.length for one in served) == sorted(load.lengths)
-        assert all(one.arrived <= one.started < one.ended for one in served)
+        assert sorted(request.length for request in served) == sorted(load.lengths)
+        assert all(request.arrived <= request.started < request.ended for request in served)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -79,15 +79,15 @@ def test_the_shipped_rule_starves_nobody(seed: int) -> None:
     sizes = mixed(tweet_lengths(800, seed), 512, seed)
     load = poisson("", 1.1 * capacity(REAL.cost, sizes, 2), sizes, seed)
     _, served = simulate(load, next(iter(all_rules(REAL.cost).values())), REAL, 2)
-    assert max(one.ahead for one in served) > 8
-    assert all(one.batches <= one.ahead + 1 for one in served)
+    assert max(request.ahead for request in served) > 8
+    assert all(request.batches <= request.ahead + 1 for request in served)
 
 
 def test_the_bound_fails_for_a_rule_that_starves() -> None:
     """Shortest first lets the longest wait: the bound above is one that can fail."""
     load = poisson("", 1.1 * capacity(REAL.cost, tweet_lengths(800), 2), tweet_lengths(800))
     _, served = simulate(load, shortest(REAL.cost, 8, float("inf")), REAL, 2)
-    assert any(one.batches > one.ahead + 1 for one in served)
+    assert any(request.batches > request.ahead + 1 for request in served)
 
 
 def test_rules_choose() -> None:
@@ -107,24 +107,24 @@ def test_the_fit_finds_the_numbers_that_made_the_points() -> None:
     """Points of a known model give it back."""
     true = Cost(0.002, 0.0001, 0.0002, 1e-7)
     points = [(rows, length, true.seconds(rows, length)) for rows in (1, 2, 8) for length in (8, 32, 64, 128)]
-    found = fit(points)
-    assert (found.a, found.b, found.c, found.d) == pytest.approx((true.a, true.b, true.c, true.d), rel=1e-6)
-    assert found.error == pytest.approx(0, abs=1e-6)
+    fitted = fit(points)
+    assert (fitted.a, fitted.b, fitted.c, fitted.d) == pytest.approx((true.a, true.b, true.c, true.d), rel=1e-6)
+    assert fitted.error == pytest.approx(0, abs=1e-6)
 
 
 def test_the_fit_of_one_length_knows_rows_alone() -> None:
-    """Where a model has no length nothing is told of it."""
-    found = fit([(rows, 1, 0.001 + 0.0002 * rows) for rows in (1, 4, 8)])
-    assert found.seconds(2, 1) == pytest.approx(0.0014, rel=1e-6)
+    """Where every point has the same length, the fit predicts by rows alone."""
+    fitted = fit([(rows, 1, 0.001 + 0.0002 * rows) for rows in (1, 4, 8)])
+    assert fitted.seconds(2, 1) == pytest.approx(0.0014, rel=1e-6)
 
 
 def test_the_fit_has_no_negative_numbers() -> None:
     """Noise that would ask for one gets 0."""
     chance = random.Random(1)
     points = [(rows, length, 0.0002 * rows * length * chance.uniform(0.9, 1.1)) for rows in (1, 4, 8) for length in (8, 64, 128)]
-    found = fit(points)
-    assert min(found.a, found.b, found.c, found.d) >= 0
-    assert found.seconds(4, 64) == pytest.approx(0.0512, rel=0.1)
+    fitted = fit(points)
+    assert min(fitted.a, fitted.b, fitted.c, fitted.d) >= 0
+    assert fitted.seconds(4, 64) == pytest.approx(0.0512, rel=0.1)
 
 
 def test_a_cost_model_survives_its_file(tmp_path: Path) -> None:

@@ -35,11 +35,11 @@ def test_what_comes_by_the_byte_is_right(function: ServerProcess, script: Script
 @pytest.mark.parametrize("script", scripts.deaf(), ids=lambda script: script.name)
 def test_what_is_not_read_is_large(function: ServerProcess, script: Script) -> None:
     """The function sends back more than it was sent."""
-    asked = script.first + script.over_and_over
+    request = script.first + script.over_and_over
     with socket.create_connection(("127.0.0.1", port_of(function)), timeout=20) as client:
-        client.sendall(asked)
+        client.sendall(request)
         got = b""
-        while len(got) < 4 * len(asked):
+        while len(got) < 4 * len(request):
             data = client.recv(65536)
             assert data, got[-200:]
             got += data
@@ -62,12 +62,12 @@ def test_they_send_a_byte_at_a_time_and_come_again() -> None:
         try:
             for _ in range(2):
                 began = time.monotonic()
-                for one in [listener.accept()[0] for _ in range(2)]:
-                    one.settimeout(5)
-                    with one.makefile("rb") as said:
+                for connection in [listener.accept()[0] for _ in range(2)]:
+                    connection.settimeout(5)
+                    with connection.makefile("rb") as said:
                         assert said.read(8) == b"first123"
-                    one.sendall(b"HTTP/1.1 408 late")
-                    one.close()
+                    connection.sendall(b"HTTP/1.1 408 late")
+                    connection.close()
                 assert time.monotonic() - began > 0.09
         finally:
             over.set()
@@ -99,7 +99,7 @@ def test_a_deaf_one_sends_until_nothing_more_is_taken() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_their_process(function: ServerProcess, kind: str) -> None:
-    """It connects them, ends when it is told, and says what it saw."""
+    """The process connects the clients, ends on request, and reports what it saw."""
     seen = SlowCounts()
     with beside(SlowJob(port_of(function), kind, 30, 0.1), seen):
         time.sleep(1)
@@ -111,18 +111,18 @@ def test_their_process(function: ServerProcess, kind: str) -> None:
 def test_the_table() -> None:
     """Each ratio compares a median with its two neighbours; memory is listed in the order of the measurements."""
 
-    def one(median: float, memory: float) -> Measurement:
+    def measurement(median: float, memory: float) -> Measurement:
         return Measurement(median, 2 * median, 100, 0, 0, 12, memory, 20, {"function": 0.2, "agent": 1.5})
 
-    found = SlowResult(
+    result = SlowResult(
         SlowPlan("dripping", 1000, 8, 5, 2, 10, 1),
-        [one(10, 50), one(20, 51), one(30, 52)],
-        [one(18, 60), one(25, 61)],
+        [measurement(10, 50), measurement(20, 51), measurement(30, 52)],
+        [measurement(18, 60), measurement(25, 61)],
         SlowCounts(),
     )
-    found.seen.add(SlowCounts(Counter({"408": 7}), 1007, 2000, 0.5, 10))
-    assert found.ratios() == [1.2, 1.0]
-    text = markdown(found)
+    result.seen.add(SlowCounts(Counter({"408": 7}), 1007, 2000, 0.5, 10))
+    assert result.ratios() == [1.2, 1.0]
+    text = markdown(result)
     assert "| ratio | 1.10 (1.00-1.20) |" in text
     assert "in turn: 50.0, 60.0, 51.0, 61.0, 52.0." in text
     assert "connected 1,007 times, sent 200 bytes a second and used 0.05 cores; their connections ended by 408: 7." in text

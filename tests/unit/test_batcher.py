@@ -65,7 +65,7 @@ def test_memory_that_is_out_for_half_a_batch_too_halves_it_again() -> None:
         gate = threading.Event()
         echo, queue = EchoProgram(gate, memory=1), batcher()
         tasks = [await held(queue, echo)]
-        tasks += [asyncio.create_task(queue.run(echo, [part(*given)], None)) for given in ((2,), (3,), (4, 5))]
+        tasks += [asyncio.create_task(queue.run(echo, [part(*numbers)], None)) for numbers in ((2,), (3,), (4, 5))]
         await asyncio.sleep(0.05)
         gate.set()
         results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -96,7 +96,7 @@ def test_the_first_failure_of_a_request_in_parts_ends_it() -> None:
 
 
 def test_failures_that_nobody_asks_for_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Of several parts that fail one failure is told."""
+    """Where several parts fail, one failure is reported."""
 
     async def main() -> None:
         queue = batcher()

@@ -83,15 +83,15 @@ def test_one_of_many_has_its_place() -> None:
     answer = client().post("/classify", json={"texts": texts})
     assert (answer.status_code, answer.json["detail"][:17]) == (422, "texts[1] is empty")
     answer = client().post("/classify", json={"texts": texts, "errors": "item"})
-    assert [one.get("error", {}).get("status") for one in answer.json["predictions"]] == [None, 422]
+    assert [prediction.get("error", {}).get("status") for prediction in answer.json["predictions"]] == [None, 422]
     tensor = {"name": "text", "datatype": "BYTES", "shape": [2], "data": texts}
     answer = client().post("/v2/models/tweets/infer", json={"inputs": [tensor]})
     assert (answer.status_code, answer.json["error"][:17]) == (400, "texts[1] is empty")
     lines = "".join(json.dumps({"text": text}) + "\n" for text in texts)
     answer = client().post("/classify", data=lines, content_type="application/x-ndjson")
-    one, two = [json.loads(line) for line in answer.data.splitlines()]
-    assert "label" in one
-    assert (two["line"], two["error"]["detail"][:17]) == (2, "the text is empty")
+    first, second = [json.loads(line) for line in answer.data.splitlines()]
+    assert "label" in first
+    assert (second["line"], second["error"]["detail"][:17]) == (2, "the text is empty")
 
 
 def failing(number: float) -> Callable[[list[Any]], Sequence[float]]:
@@ -103,15 +103,15 @@ def failing(number: float) -> Callable[[list[Any]], Sequence[float]]:
 @pytest.mark.parametrize("options", [{}, {"logits": True}, {"truncation": "window"}])
 def test_an_output_that_is_not_finite_is_502(number: float, options: dict[str, Any]) -> None:
     """Over every way in that answers once, and no answer holds the number."""
-    one, many = {"text": "two words", **options}, {"texts": ["tea", "two words"], **options}
+    single, many = {"text": "two words", **options}, {"texts": ["tea", "two words"], **options}
     event = {"specversion": "1.0", "id": "1", "source": "/", "type": "t"}
     tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["two words"]}
     infer = {"inputs": [tensor], "parameters": options}
     binary = {"inputs": [tensor], "parameters": {**options, "binary_data_output": True}}
     bodies: list[tuple[str, Any, str]] = [
-        ("/classify", one, "application/json"),
+        ("/classify", single, "application/json"),
         ("/classify", many, "application/json"),
-        ("/", {**event, "data": one}, "application/cloudevents+json"),
+        ("/", {**event, "data": single}, "application/cloudevents+json"),
         ("/v2/models/tweets/infer", infer, "application/json"),
         ("/v2/models/tweets/infer", binary, "application/json"),
     ]
@@ -130,11 +130,12 @@ def test_only_that_text_fails_where_each_has_its_own_error(number: float) -> Non
     statuses = [json.loads(line).get("error", {}).get("status") for line in answer.data.splitlines()]
     assert statuses == [None, 502, None]
     answer = client(failing(number)).post("/classify", json={"texts": texts, "errors": "item"})
-    assert [one.get("error", {}).get("status") for one in answer.json["predictions"]] == [None, 502, None]
+    assert [prediction.get("error", {}).get("status") for prediction in answer.json["predictions"]] == [None, 502, None]
     tensor = {"name": "text", "datatype": "BYTES", "shape": [3], "data": texts}
     body = {"inputs": [tensor], "parameters": {"errors": "item"}}
     outputs = {
-        one["name"]: one["data"] for one in client(failing(number)).post("/v2/models/tweets/infer", json=body).json["outputs"]
+        output["name"]: output["data"]
+        for output in client(failing(number)).post("/v2/models/tweets/infer", json=body).json["outputs"]
     }
     assert outputs["label"] == ["offensive-language", "", "offensive-language"]
     assert "not finite" in outputs["error"][1]

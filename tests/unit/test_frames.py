@@ -26,10 +26,10 @@ def test_any_split_gives_the_same_frames(frames: list[Frame], data: st.DataObjec
     """However the bytes are cut on the way, the frames come out whole and in order."""
     stream = b"".join(encode(frame.stream, frame.type, frame.flags, bytes(frame.data)) for frame in frames)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=20)))
-    reader, found = FrameReader(100), []
+    reader, received = FrameReader(100), []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        found += list(reader.receive(stream[start:end]))
-    assert [(f.stream, f.type, f.flags, bytes(f.data)) for f in found if isinstance(f, Frame)] == [
+        received += list(reader.receive(stream[start:end]))
+    assert [(f.stream, f.type, f.flags, bytes(f.data)) for f in received if isinstance(f, Frame)] == [
         (f.stream, f.type, f.flags, bytes(f.data)) for f in frames
     ]
     assert not reader.partial
@@ -64,15 +64,15 @@ def test_at_the_limit_a_frame_passes_and_one_byte_more_is_skipped() -> None:
 
 def test_a_header_alone_reserves_nothing() -> None:
     """A frame that announces much and sends little costs what it sent."""
-    asked: list[int] = []
+    requested: list[int] = []
 
     def reserve(count: int) -> bool:
-        asked.append(count)
+        requested.append(count)
         return True
 
     reader = FrameReader(1 << 30, reserve)
     assert list(reader.receive(HEADER.pack(1 << 30, 1, REQUEST, 0) + b"abc")) == []
-    assert asked == [3]
+    assert requested == [3]
     assert reader.held == 3
 
 
@@ -109,19 +109,19 @@ def test_a_large_body_is_received_into_its_place(cuts: list[int]) -> None:
     """Whether it is pushed or received in place, or one after the other, the body is the same; what follows it too."""
     body = bytes(range(251)) * (LARGE // 251)
     stream = encode(7, REQUEST, 0, body) + encode(9, DATA, 1, b"next")
-    reader, found, at = FrameReader(1 << 20), list[Frame | RefusedFrame](), 0
+    reader, received, at = FrameReader(1 << 20), list[Frame | RefusedFrame](), 0
     for size in [*cuts, len(stream)]:
         place = reader.place()
         if place is None:
-            found += reader.receive(stream[at : at + size])
+            received += reader.receive(stream[at : at + size])
             at += size
         else:
             part = stream[at : at + min(size, len(place))]
             place[: len(part)] = part
-            found += reader.placed(len(part))
+            received += reader.placed(len(part))
             at += len(part)
-    found += reader.receive(stream[at:])
-    assert [(frame.stream, bytes(frame.data)) for frame in found if isinstance(frame, Frame)] == [(7, body), (9, b"next")]
+    received += reader.receive(stream[at:])
+    assert [(frame.stream, bytes(frame.data)) for frame in received if isinstance(frame, Frame)] == [(7, body), (9, b"next")]
 
 
 def test_a_large_body_that_the_budget_refuses_half_way_is_skipped() -> None:

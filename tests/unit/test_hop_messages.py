@@ -24,10 +24,10 @@ PAIRS = st.lists(st.builds(KeyValue, key=st.text(max_size=5), value=st.text(max_
 def test_a_request(service: str, method: str, payload: bytes, timeout: int, metadata: list[KeyValue]) -> None:
     """Any request is read as protobuf would read it, and its payload is not copied into the message."""
     request = Request(service=service, method=method, payload=payload, timeout_nano=timeout, metadata=metadata)
-    found, held = _request_of(bytearray(request.SerializeToString()))
+    parsed, held = _request_of(bytearray(request.SerializeToString()))
     assert bytes(held) == payload
-    found.payload = payload
-    assert found == request
+    parsed.payload = payload
+    assert parsed == request
 
 
 @given(STATUSES, PAYLOADS)
@@ -49,9 +49,9 @@ def test_any_bytes(junk: bytes, large: bool) -> None:
     with contextlib.suppress(DecodeError):
         expected = Request.FromString(data)
         with contextlib.suppress(InvalidArgument):
-            found, held = _request_of(data)
-            found.payload = bytes(held)
-            assert found == expected
+            parsed, held = _request_of(data)
+            parsed.payload = bytes(held)
+            assert parsed == expected
         return
     with pytest.raises(InvalidArgument):
         _request_of(data)

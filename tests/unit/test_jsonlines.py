@@ -13,21 +13,21 @@ MOST = 12
 
 
 def lines(parts: list[bytes], most: int = 3) -> list[Line]:
-    splitter, found = Splitter(MOST), []
+    splitter, lines = Splitter(MOST), []
     for part in parts:
         splitter.feed(part)
         while taken := splitter.take(most):
-            found += taken
+            lines += taken
         assert splitter.waiting <= MOST
     splitter.end()
     while taken := splitter.take(most):
-        found += taken
-    return found
+        lines += taken
+    return lines
 
 
 def expected(data: bytes) -> list[Line]:
-    whole = enumerate(data.split(b"\n"), 1)
-    return [(number, line if len(line) <= MOST else None) for number, line in whole if len(line) > MOST or line.strip()]
+    numbered = enumerate(data.split(b"\n"), 1)
+    return [(number, line if len(line) <= MOST else None) for number, line in numbered if len(line) > MOST or line.strip()]
 
 
 BYTES = st.lists(st.sampled_from([b"a", b"bb", b"\n", b" ", b"\r\n", b"x" * 5, b"\xff"]), max_size=40).map(b"".join)
@@ -35,7 +35,7 @@ BYTES = st.lists(st.sampled_from([b"a", b"bb", b"\n", b" ", b"\r\n", b"x" * 5, b
 
 @given(BYTES, st.lists(st.integers(0, 60), max_size=8), st.integers(1, 5))
 def test_however_bytes_arrive_the_lines_are_the_same(data: bytes, cuts: list[int], most: int) -> None:
-    """Blank lines count and are not given; one that is too long is given as None; no more than one line is held."""
+    """Blank lines count but are left out; a line too long is None; at most one line is held."""
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     parts = [data[begin:end] for begin, end in pairwise(places)]
     assert lines(parts, most) == expected(data)

@@ -27,7 +27,7 @@ TENSORS = st.lists(
 )  # fmt: skip
 
 
-def made(message: Any, field: str, make: Any, tensors: list[Tensor]) -> bytes:
+def protobuf_bytes(message: Any, field: str, make: Any, tensors: list[Tensor]) -> bytes:
     """As protobuf does it."""
     for tensor in tensors:
         getattr(message, field).append(make(data=bytes(tensor.data), dims=tensor.dims, type=DTYPES[tensor.dtype][0]))
@@ -42,7 +42,7 @@ def test_the_parts_are_the_message(version: Version, tensors: list[Tensor], sess
     own = dialect(version)
     kind = own.methods["run"].request
     parts = encode(kind(session_id=session, model_id=2), IN_TENSORS, own.tensor, tensors)
-    expected = made(kind(session_id=session, model_id=2), "in_tensors", own.tensor, tensors)
+    expected = protobuf_bytes(kind(session_id=session, model_id=2), "in_tensors", own.tensor, tensors)
     assert kind.FromString(b"".join(parts)) == kind.FromString(expected)
     assert all(len(part) for part in parts[1:])
 
@@ -53,12 +53,12 @@ def test_what_is_read_is_what_was_written(version: Version, tensors: list[Tensor
     """From protobuf's bytes: the message, and of a large one each tensor's data in order, from where it lies."""
     own = dialect(version)
     kind = own.methods["run"].reply
-    payload = bytearray(made(kind(), "out_tensors", own.tensor, tensors))
+    payload = bytearray(protobuf_bytes(kind(), "out_tensors", own.tensor, tensors))
     reply, blobs = decode(kind, OUT_TENSORS, payload)
     assert bool(blobs) == (len(payload) >= LARGE)
     assert [tuple(tensor.dims) for tensor in reply.out_tensors] == [tensor.dims for tensor in tensors]
-    found = blobs or [tensor.data for tensor in reply.out_tensors]
-    assert [bytes(data) for data in found] == [bytes(tensor.data) for tensor in tensors]
+    data_parts = blobs or [tensor.data for tensor in reply.out_tensors]
+    assert [bytes(data) for data in data_parts] == [bytes(tensor.data) for tensor in tensors]
 
 
 @given(st.binary(min_size=1, max_size=60))

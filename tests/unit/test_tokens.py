@@ -48,17 +48,17 @@ def tokenizer() -> tuple[bytes, Signature]:
 
 @lru_cache
 def untruncated() -> Tokenizer:
-    whole = Tokenizer.from_buffer(tokenizer()[0])
-    whole.no_truncation()
-    return whole
+    plain = Tokenizer.from_buffer(tokenizer()[0])
+    plain.no_truncation()
+    return plain
 
 
 def encoder(length: int | None = None) -> Encoder:
     data, signature = tokenizer()
-    one = Tokenizer.from_buffer(data)
+    limited = Tokenizer.from_buffer(data)
     if length:
-        one.enable_truncation(length)
-    return Encoder(one, signature)
+        limited.enable_truncation(length)
+    return Encoder(limited, signature)
 
 
 @lru_cache

@@ -14,18 +14,18 @@ from vaccel_rpc.wire import WireError, cut, varint
 @given(st.binary(), st.text(max_size=20), st.integers(-(2**63), 2**63 - 1))
 def test_cut_takes_the_field_and_leaves_the_rest(payload: bytes, service: str, timeout: int) -> None:
     """What protobuf reads from the whole is what it reads from the rest, and the field is the field."""
-    whole = Request(service=service, payload=payload, timeout_nano=timeout)
-    rest, found = cut(whole.SerializeToString(), 3)
-    assert b"".join(found) == payload
+    message = Request(service=service, payload=payload, timeout_nano=timeout)
+    rest, views = cut(message.SerializeToString(), 3)
+    assert b"".join(views) == payload
     assert Request.FromString(rest) == Request(service=service, timeout_nano=timeout)
 
 
 @given(st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=300)), max_size=4))
 def test_cut_reaches_into_repeated_messages(files: list[tuple[str, bytes]]) -> None:
     """Each inner message gives one view, an empty one where the field is not set."""
-    whole = RegisterRequest(blobs=[Blob(name=name, data=data) for name, data in files], session_id=7)
-    rest, found = cut(whole.SerializeToString(), 2, 3)
-    assert [bytes(data) for data in found] == [data for _, data in files]
+    message = RegisterRequest(blobs=[Blob(name=name, data=data) for name, data in files], session_id=7)
+    rest, views = cut(message.SerializeToString(), 2, 3)
+    assert [bytes(data) for data in views] == [data for _, data in files]
     assert RegisterRequest.FromString(rest) == RegisterRequest(blobs=[Blob(name=name) for name, _ in files], session_id=7)
 
 

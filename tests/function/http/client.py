@@ -23,7 +23,7 @@ class RawResponse:
     headers: dict[str, str]
     head: str
     body: bytes
-    whole: bool
+    complete: bool
 
     @property
     def text(self) -> str:
@@ -56,7 +56,7 @@ class Exchange:
                 if self.closed:
                     break
                 self._do(step, socket.MSG_MORE if after is Wait.HALF_CLOSE else 0)
-            self._read(self._began + limit, lambda: "next" in [answer.id for answer in self.answers if answer.whole])
+            self._read(self._began + limit, lambda: "next" in [answer.id for answer in self.answers if answer.complete])
         return self
 
     def _do(self, step: Step, flags: int) -> None:
@@ -96,7 +96,7 @@ class Exchange:
         """What was seen, in the words of a row."""
         answers = [answer for answer in self.answers if answer.id != "next"]
         followed = len(answers) < len(self.answers)
-        words = [f"{answer.status}" if answer.whole else f"{answer.status}-cut" for answer in answers]
+        words = [f"{answer.status}" if answer.complete else f"{answer.status}-cut" for answer in answers]
         return " ".join([*words, "go" if followed else "end" if self.closed else "open"])
 
     def __str__(self) -> str:
@@ -104,7 +104,7 @@ class Exchange:
 
 
 def parse(data: bytes, *, to_head: bool = False) -> list[RawResponse]:
-    """The answers that ``data`` holds, the first perhaps one to HEAD; the last one may be less than whole."""
+    """The answers that ``data`` holds, the first perhaps to HEAD; the last may be incomplete."""
     answers: list[RawResponse] = []
     while data:
         head, separator, rest = data.partition(b"\r\n\r\n")
@@ -112,16 +112,16 @@ def parse(data: bytes, *, to_head: bool = False) -> list[RawResponse]:
         words = lines[0].split(" ")
         if not separator or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
             # No status line: bytes that nobody can frame are shown as an answer of their own.
-            return [*answers, RawResponse(0, {}, data.decode("latin-1"), b"", whole=False)]
+            return [*answers, RawResponse(0, {}, data.decode("latin-1"), b"", complete=False)]
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         bodiless = to_head and not answers
-        body, whole, data = (b"", True, rest) if bodiless else _body(int(words[1]), headers, rest)
-        answers.append(RawResponse(int(words[1]), headers, "\r\n".join(lines), body, whole))
+        body, complete, data = (b"", True, rest) if bodiless else _body(int(words[1]), headers, rest)
+        answers.append(RawResponse(int(words[1]), headers, "\r\n".join(lines), body, complete))
     return answers
 
 
 def _body(status: int, headers: dict[str, str], data: bytes) -> tuple[bytes, bool, bytes]:
-    """A body, whether it is whole, and what comes after it."""
+    """A body, whether it is complete, and what comes after it."""
     if status < 200 or status in (204, 304):
         return b"", True, data
     if headers.get("transfer-encoding", "").lower() == "chunked":

@@ -48,5 +48,5 @@ def exchange(port: int, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
-    json.dump(exchange(asked["port"], asked["requests"]), sys.stdout)
+    job = json.load(sys.stdin)
+    json.dump(exchange(job["port"], job["requests"]), sys.stdout)

@@ -1,4 +1,4 @@
-"""Lines of JSON: what comes after the head is told in lines, and a part is never taken for the whole."""
+"""Lines of JSON: errors after the head are lines, and a part is never taken for the whole."""
 
 from __future__ import annotations
 

@@ -59,10 +59,10 @@ def _check_lines(answer: RawResponse, *, may_be_whole: bool = True) -> None:
     """Every line is answered and the body is ended, or the last line is an error of no line and the body is not ended."""
     assert answer.status == 200
     lines = [json.loads(line) for line in answer.body.splitlines()]
-    answered = lines if answer.whole else lines[:-1]
-    assert [one["line"] for one in answered] == list(range(1, len(answered) + 1))
-    assert all("label" in one for one in answered)
-    if answer.whole:
+    answered = lines if answer.complete else lines[:-1]
+    assert [answered_line["line"] for answered_line in answered] == list(range(1, len(answered) + 1))
+    assert all("label" in answered_line for answered_line in answered)
+    if answer.complete:
         assert may_be_whole
         assert len(answered) == 2
     else:
@@ -81,7 +81,7 @@ def test_what_had_begun_to_arrive_is_answered(agent: ServerProcess, tmp_path: Pa
         for name, client in clients.items():
             client.sendall(HALVES[name][1])
         answers = {name: parse(_rest(client)) for name, client in clients.items()}
-    statuses = {name: [answer.status if answer.whole else "cut" for answer in several] for name, several in answers.items()}
+    statuses = {name: [answer.status if answer.complete else "cut" for answer in several] for name, several in answers.items()}
     assert statuses == {name: [200, 200] if "after a whole" in name else [200] for name in HALVES}
     assert server.process.wait(15) == 0, server.text
     assert "Traceback" not in server.text
@@ -102,7 +102,10 @@ def test_what_never_arrives_holds_nothing_up(agent: ServerProcess, tmp_path: Pat
 
 @pytest.mark.parametrize("goes_on", [True, False])
 def test_a_stream_is_answered_or_told(agent: ServerProcess, tmp_path: Path, *, goes_on: bool) -> None:
-    """Lines that go on after SIGTERM have their answers, or READ_TIMEOUT_S after it the stream is told; lines without an end always are."""
+    """Lines that go on after SIGTERM are answered, or get an error after READ_TIMEOUT_S.
+
+    A stream without an end always gets the error.
+    """
     server = start("server", tmp_path, agent.addresses["unix"], READ_TIMEOUT_S="2")
     with _connect(server) as client:
         client.sendall(LINES + _HALF_LINE)

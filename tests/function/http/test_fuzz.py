@@ -25,13 +25,13 @@ Lengths = Callable[[bytes], int]
 
 
 def _right(head: bytes) -> int:
-    found = re.search(rb"\r\nContent-Length: (\d+)\r\n", head)
-    return int(found[1]) if found else 0
+    length = re.search(rb"\r\nContent-Length: (\d+)\r\n", head)
+    return int(length[1]) if length else 0
 
 
 def _lax(head: bytes) -> int:
-    found = re.search(rb"\r\nContent-Length *: *(\d+)\r\n", head)
-    return int(found[1]) if found else 0
+    length = re.search(rb"\r\nContent-Length *: *(\d+)\r\n", head)
+    return int(length[1]) if length else 0
 
 
 def _none(_: bytes) -> int:
@@ -47,8 +47,11 @@ def _fuzzed(lengths: Lengths, work: Iterable[FuzzStream], status: bytes = b"200 
             while more := self.request.recv(1 << 16):
                 data += more
                 while (end := data.find(b"\r\n\r\n") + 4) > 3 and len(data) >= end + lengths(data[:end]):
-                    found = re.search(rb"X-Request-Id: [-\w]+", data[:end])
-                    answer = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n%s\r\n\r\n" % (status, found[0] if found else b"X-None: 1")
+                    request_id = re.search(rb"X-Request-Id: [-\w]+", data[:end])
+                    answer = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n%s\r\n\r\n" % (
+                        status,
+                        request_id[0] if request_id else b"X-None: 1",
+                    )
                     data = data[end + lengths(data[:end]) :]
                     self.request.sendall(answer)
 
@@ -95,9 +98,9 @@ def test_a_function() -> None:
 )
 def test_a_fault_is_found(lengths: Lengths, status: bytes, data: bytes, wrong: str) -> None:
     """What a faulty server does with one request is named, and a right one has no fault."""
-    found = [failure.fault for failure in _fuzzed(lengths, _stream(data), status)]
-    assert bool(found) == bool(wrong)
-    assert not found or re.search(wrong, found[0])
+    faults = [failure.fault for failure in _fuzzed(lengths, _stream(data), status)]
+    assert bool(faults) == bool(wrong)
+    assert not faults or re.search(wrong, faults[0])
 
 
 def test_mutations_find_a_fault() -> None:
@@ -107,9 +110,9 @@ def test_mutations_find_a_fault() -> None:
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
     """A failure can be repeated by its number alone."""
-    whole = list(streams(7, 0, 100))
-    one = whole[3]
-    assert next(streams(7, one.first, one.cases)) == one
+    generated = list(streams(7, 0, 100))
+    stream = generated[3]
+    assert next(streams(7, stream.first, stream.cases)) == stream
 
 
 def test_a_log_is_looked_through(tmp_path: Path) -> None:

@@ -33,9 +33,9 @@ def func(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def exchange(server: ServerProcess, *several: dict[str, Any]) -> list[dict[str, Any]]:
     """The answers to requests that are sent together."""
-    asked = {"port": int(server.addresses["http"].rpartition(":")[2]), "requests": several}
+    job = {"port": int(server.addresses["http"].rpartition(":")[2]), "requests": several}
     command = [environment_python("func"), str(ROOT / "tests/function/http/h2client.py")]
-    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr + server.text
     answers: list[dict[str, Any]] = json.loads(done.stdout)
     return answers

@@ -50,8 +50,8 @@ def played(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> It
         return done[runtime]
 
     yield played_by
-    for one in done.values():
-        assert one.server.stop(signal.SIGTERM) == 0, one.server.text
+    for played in done.values():
+        assert played.server.stop(signal.SIGTERM) == 0, played.server.text
 
 
 def _play(runtime: str, folder: Path, agent: str) -> Played:
@@ -60,7 +60,7 @@ def _play(runtime: str, folder: Path, agent: str) -> Played:
     host, port = server.addresses["http"].removeprefix("http://").split(":")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         exchanges = list(pool.map(lambda row: Exchange(host, int(port)).play(row, _limit(runtime, row)), rows))
-    return Played(runtime, server, {row.name: one for row, one in zip(rows, exchanges, strict=True)})
+    return Played(runtime, server, {row.name: exchange for row, exchange in zip(rows, exchanges, strict=True)})
 
 
 def _limit(runtime: str, row: Row) -> float:

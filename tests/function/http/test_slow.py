@@ -60,7 +60,7 @@ def test_who_reads_a_byte_at_a_time_is_not_cut_off(server: ServerProcess, count:
             received += client.recv(1)
             time.sleep(0.0003)
         received += _rest(client)
-    assert [(answer.status, answer.whole) for answer in parse(received)] == [(200, True)] * count
+    assert [(answer.status, answer.complete) for answer in parse(received)] == [(200, True)] * count
 
 
 def test_who_takes_nothing_is_cut_off(server: ServerProcess) -> None:
