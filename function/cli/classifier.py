@@ -139,7 +139,7 @@ def _open(model: Path, vocab: Path | None, address: Address) -> tuple[RemoteMode
     remote = RemoteModel(address, _source(model, extras))
     if extras.tokenizer is not None:
         if vocab is not None:
-            click.echo(f"note: {model.name} brings its tokenizer; -v {vocab} is ignored", err=True)
+            click.echo(f"note: {model.name} has its own tokenizer; -v {vocab} is ignored", err=True)
         return remote, Classifier.of_file(extras, remote, blank=True)
     return remote, _foreign(model, vocab, extras, remote)
 
@@ -156,7 +156,7 @@ def _source(model: Path, extras: Extras) -> ModelSource:
 
 def _foreign(model: Path, vocab: Path | None, extras: Extras, remote: RemoteModel) -> Classifier:
     if vocab is None:
-        raise ModelFileError(f"{model} brings no tokenizer: give its vocabulary with -v")
+        raise ModelFileError(f"{model} has no tokenizer: give its vocabulary with -v")
     tokens = read_vocab(vocab)
     signature = extras.signature or guide_signature(model.stem, tokens["[PAD]"])
     return Classifier(Encoder(tokenizer(tokens), signature), signature, extras.labels or GUIDE_LABELS, remote, blank=True)

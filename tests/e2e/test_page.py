@@ -156,7 +156,7 @@ def test_an_agent_that_is_away(browser: webdriver.Chrome, spawn_agent: SpawnAgen
     server = start(tmp_path, f"unix://{tmp_path}/a.sock")
     try:
         browser.get(server.addresses["http"] + "/")
-        until(browser, lambda: text(browser, "ready").startswith("The agent is away"))
+        until(browser, lambda: text(browser, "ready").startswith("The agent cannot be reached"))
         write(browser, "good morning")
         browser.find_element(By.ID, "go").click()
         until(browser, lambda: "no agent can be reached (try again in" in text(browser, "error"))
@@ -165,7 +165,7 @@ def test_an_agent_that_is_away(browser: webdriver.Chrome, spawn_agent: SpawnAgen
         browser.find_element(By.ID, "go").click()
         until(browser, lambda: text(browser, "label") == "neither")
         agent.stop(signal.SIGKILL)
-        until(browser, lambda: text(browser, "ready").startswith("The agent is away"))
+        until(browser, lambda: text(browser, "ready").startswith("The agent cannot be reached"))
     finally:
         browser.get("about:blank")
         browser.get_log("browser")

@@ -24,7 +24,7 @@ async function refresh() {
     const about = await answer.json();
     Object.assign(state, { limits: about.limits, labels: about.labels });
     $("dot").className = about.ready ? "up" : "down";
-    $("ready").textContent = about.ready ? "Ready" : `The agent is away: ${about.reason}`;
+    $("ready").textContent = about.ready ? "Ready" : `The agent cannot be reached: ${about.reason}`;
     const digest = about.model.sha256 ? about.model.sha256.slice(0, 12) : "no digest";
     facts($("about"), [
       ["Model", `${about.model.name} (${digest})`],
