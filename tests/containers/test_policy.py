@@ -102,7 +102,7 @@ def running(bench: Bench, image: str, volume: str, **more: Any) -> Container:
 
 
 def test_it_needs_no_rights(bench: Bench, socket_volume: str, image: str) -> None:
-    """From inside: user 65532, a root that cannot be written, no capability, none to be had."""
+    """From inside: user 65532, a read-only root, no capability, and none can be gained."""
     assert policy.container_problems(running(bench, image, socket_volume)) == []
 
 

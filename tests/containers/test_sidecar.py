@@ -60,7 +60,7 @@ def test_the_pod_ends_the_agent_in_its_grace(pod: Path, bench: Bench) -> None:  
 
 
 def test_the_guide_is_covered() -> None:
-    """Each line of the guide's logs stands in one of the tables."""
+    """One of the tables has each line of the guide's logs."""
     text = shared("spec/deployment-guide.md").read_text()
     known = [*guide.AGENT, *guide.CLIENT]
     for block in re.findall(r"^```console\n\$ kubectl logs (.*?)^```", text, re.MULTILINE | re.DOTALL):

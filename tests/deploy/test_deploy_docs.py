@@ -1,4 +1,4 @@
-"""The command lines of docs/deploy.md: those of tools that cannot be had here, held against what these tools' documentation lists."""
+"""Command lines of docs/deploy.md for tools that are not installed: held to the options that these tools document."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def test_no_id_and_a_null_id_are_one(function: ServerProcess) -> None:
 
 
 def test_parameters_that_come_back_are_json(function: ServerProcess) -> None:
-    """Whole numbers of any size that can be read come back as they were; what is nested too deeply is refused."""
+    """Whole numbers of any size that can be read come back as they were; parameters that are too deeply nested are refused."""
     large = 10**4000
     answer = infer(function, {"inputs": [tensor()], "parameters": {"note": large}})
     assert answer.json()["parameters"] == {"note": large}

@@ -170,7 +170,7 @@ def test_gzip_bodies(function: ServerProcess) -> None:
 
 
 def test_slow_clients_take_no_threads(function: ServerProcess) -> None:
-    """Three hundred requests that arrive by the byte stand beside a normal one, and leave nothing behind."""
+    """Three hundred requests that arrive byte by byte do not hold up a normal one, and leave nothing behind."""
     # One for each normal request, at most.
     most = threads(function) + 10
     slow = [connect(function) for _ in range(300)]

@@ -82,7 +82,7 @@ def within(loaded: set[str], names: set[str]) -> set[str]:
 
 
 def test_only_these_packages_are_imported(loaded: set[str]) -> None:
-    """A new one is a decision: it stands here, or is imported where it is needed."""
+    """A new one is a decision: it is listed here, or imported where it is needed."""
     # What an environment itself imports (setuptools, coverage, editable installs) is no part of the function.
     own = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True)
     tops = {name.partition(".")[0] for name in loaded - set(own.stdout.split())}

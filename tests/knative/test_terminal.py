@@ -47,7 +47,7 @@ def test_tables_and_colours(cluster: FakeCluster, config: Path) -> None:
 
 
 def test_progress_and_its_end(cluster: FakeCluster, config: Path) -> None:
-    """The reasons stand in the table, and in the line at the end."""
+    """The table and the line at the end give the reasons."""
     cluster.statuses["DaemonSet/vaccel-agent"] = {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 1}
     cluster.event("vaccel-agent", "FailedCreate", "violates PodSecurity")
     code, text = on_terminal(config, "deploy", "agent", "--poll-s", "0.05", "--timeout", "1")

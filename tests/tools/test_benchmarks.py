@@ -232,7 +232,7 @@ def test_shares_of_the_cores() -> None:
 
 
 def test_the_parts_that_help_names_are_those_there_are() -> None:
-    """Their names stand in the help, which imports none of them."""
+    """The help lists their names and imports none of them."""
     assert tuple(MEASURES) == PARTS
     assert tuple(SERVERS) == SERVER_NAMES
     assert set(EXTRA) < set(PARTS)

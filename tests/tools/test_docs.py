@@ -35,7 +35,7 @@ CURLS = [
 
 @pytest.mark.parametrize(("name", "line"), CURLS, ids=[f"{name} {i}" for i, (name, _) in enumerate(CURLS)])
 def test_every_curl_line_is_answered(function: ServerProcess, name: str, line: str) -> None:
-    """Each line works as it stands in the docs, but for the port."""
+    """Each line works as the docs have it, but for the port."""
     assert "curl -sf" in line, f"{name}: {line}"
     command = line.replace("http://127.0.0.1:8080", function.addresses["http"])
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, timeout=60, check=False)
