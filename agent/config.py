@@ -177,7 +177,7 @@ class AgentConfig:
         """The files for TLS on the gRPC addresses."""
         if not self.tls_cert:
             return None
-        return Tls(*(str(path) if path else None for path in (self.tls_ca, self.tls_cert, self.tls_key)))
+        return Tls(self.tls_ca, self.tls_cert, self.tls_key)
 
     @property
     def upload_policy(self) -> Uploads:

@@ -11,21 +11,14 @@ from vaccel_common import log
 from vaccel_common.kinds import Flag, Many, Parsed, PathTo, Text
 from vaccel_common.number_kinds import Integer, seconds
 from vaccel_common.options import from_variables, option
-from vaccel_rpc.addresses import DEFAULT, Address, AddressError, parse
+from vaccel_rpc.addresses import DEFAULT, Address, parse, parse_agent
 from vaccel_rpc.channels import Tls
 
 _DAY_S = 86_400
 
 
-def agent_address(text: str) -> Address:
-    """The address of one agent. Raises `AddressError`."""
-    if "," in text:
-        raise AddressError("one address is needed; several agents are not supported yet")
-    return parse(text)
-
-
 #: The option by which every program of ours finds the agent, and the variables that upstream's clients read too.
-AGENT_ADDRESS = Parsed(agent_address, "ADDRESS", "one address")
+AGENT_ADDRESS = Parsed(parse_agent, "ADDRESS", "one address")
 AGENT_ADDRESS_VARIABLES = ("VACCEL_RPC_ADDRESS", "VACCEL_RPC_ADDR")
 
 
@@ -126,7 +119,7 @@ class FunctionConfig:
     @property
     def tls(self) -> Tls:
         """The files for ``grpcs://``."""
-        return Tls(*(str(path) if path else None for path in (self.tls_ca, self.tls_cert, self.tls_key)))
+        return Tls(self.tls_ca, self.tls_cert, self.tls_key)
 
 
 def from_env(env: Mapping[str, str]) -> FunctionConfig:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -124,5 +123,5 @@ async def _abort(context: Any, endpoint: Endpoint, error: RpcError) -> bytes:
 
 
 def _credentials(tls: Tls) -> Any:
-    ca, key, cert = (Path(file).read_bytes() if file else None for file in (tls.ca, tls.key, tls.cert))
+    ca, key, cert = tls.read()
     return grpc.ssl_server_credentials([(key, cert)], ca, require_client_auth=ca is not None)

@@ -12,7 +12,7 @@ from knative.cluster.objects import Json, containers, is_function
 from vaccel_common.kinds import Parsed, Text
 from vaccel_common.number_kinds import Integer
 from vaccel_common.options import ConfigError, option
-from vaccel_rpc.addresses import parse
+from vaccel_rpc.addresses import parse_agent
 
 _AGENT = "vaccel-agent"
 _AGENT_KINDS = ("DaemonSet", "Deployment", "StatefulSet")
@@ -20,9 +20,7 @@ _SCALE = {"min_scale": "autoscaling.knative.dev/min-scale", "max_scale": "autosc
 
 
 def _address(text: str) -> str:
-    if "," in text:
-        raise ValueError("one address is needed; the function does not support several agents")
-    parse(text)
+    parse_agent(text)
     return text
 
 

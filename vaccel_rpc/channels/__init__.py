@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from vaccel_rpc.addresses import Address
@@ -24,9 +25,14 @@ class Tls:
     ``ca``: the authority to trust (default: the system's). ``cert``, ``key``: the own certificate.
     """
 
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
+    ca: str | Path | None = None
+    cert: str | Path | None = None
+    key: str | Path | None = None
+
+    def read(self) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """The content of ``ca``, ``key`` and ``cert``, as grpcio takes them. Raises ``OSError``."""
+        ca, key, cert = (Path(file).read_bytes() if file else None for file in (self.ca, self.key, self.cert))
+        return ca, key, cert
 
 
 class PendingReply(Protocol):

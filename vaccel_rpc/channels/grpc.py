@@ -6,7 +6,6 @@ Needs the extra ``grpc``; imported only for a grpc address.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from vaccel_rpc.addresses import Address
@@ -109,7 +108,7 @@ def _channel(address: Address, tls: Tls | None, max_message: int) -> Any:
         return grpc.insecure_channel(address.target, options)
     tls = tls or Tls()
     try:
-        ca, key, cert = (Path(file).read_bytes() if file else None for file in (tls.ca, tls.key, tls.cert))
+        ca, key, cert = tls.read()
     except OSError as error:
         raise FailedPrecondition(f"TLS file {error.filename}: {error.strerror}") from None
     return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(ca, key, cert), options)
