@@ -19,7 +19,7 @@ def usage() -> str:
 def _entry(option: Option) -> str:
     default = f" [default: {option.default_text}]" if option.default_text else ""
     bounds = f" Takes {option.kind.needed}." if option.kind.bounded else ""
-    text = " ".join(filter(None, (option.help, option.choose))) + bounds + default
+    text = option.description + bounds + default
     lines = textwrap.wrap(text, _WIDTH - _INDENT, break_long_words=False, break_on_hyphens=False)
     name = f"  {option.variables[0]}"
     first = f"{name:<{_INDENT}}{lines[0]}"

@@ -31,8 +31,7 @@ def add(parser: Any) -> None:
 
 
 def _help(option: Option) -> str:
-    default = f"Default: {option.default_text}." if option.default_text else ""
-    return " ".join(filter(None, (option.help, option.choose, default)))
+    return option.description + (f" Default: {option.default_text}." if option.default_text else "")
 
 
 def _type(kind: Kind[Any]) -> Callable[[str], Any]:

@@ -73,5 +73,5 @@ def _decorated(option: Option, command: Command) -> Command:
 
 def _help(option: Option) -> str:
     # click shows the words of a choice as its placeholder.
-    bounds = f"Takes {option.kind.needed}." if option.kind.bounded and not isinstance(option.kind, Choice) else ""
-    return " ".join(filter(None, (option.help, option.choose, bounds)))
+    bounds = f" Takes {option.kind.needed}." if option.kind.bounded and not isinstance(option.kind, Choice) else ""
+    return option.description + bounds

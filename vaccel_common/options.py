@@ -52,6 +52,11 @@ class Option:
         return self.flags[-1] if self.flags else "--" + self.name.replace("_", "-")
 
     @property
+    def description(self) -> str:
+        """What it does and how to choose its value."""
+        return f"{self.help} {self.choose}" if self.choose else self.help
+
+    @property
     def default_text(self) -> str:
         """The default as a user would write it, or in words; empty where there is none."""
         return self.shown or ("" if self.default is None else self.kind.show(self.default))

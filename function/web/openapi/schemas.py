@@ -16,7 +16,7 @@ OPTIONS: Json = {
     for name, option in _DECLARED.items()
     if name != "errors"
 }
-MEANINGS = {name: " ".join(filter(None, (option.help, option.choose))) for name, option in _DECLARED.items()}
+MEANINGS = {name: option.description for name, option in _DECLARED.items()}
 _ERRORS: Json = {"enum": [*_DECLARED["errors"].kind.schema()["enum"], None]}
 
 
