@@ -25,7 +25,7 @@ def judged(data: bytes, expectation: Expectation, received: bytes, *, ended: boo
         return "", used
     for lenient in READINGS[1:]:
         lenient_expectation = oracle.read(data, lenient)
-        # A client that waited for the end that the first expectation has may have waited until the
+        # A client that follows the first expectation may wait for an end that never comes, until the
         # server's time limit.
         ends = (ended, False) if lenient_expectation.tail is Tail.OPEN else (ended,)
         if lenient_expectation != expectation and not all(

@@ -40,7 +40,7 @@ def test_programs_take_turns_by_the_time_they_take() -> None:
 
 
 def test_a_program_that_was_idle_has_no_claim_on_the_past() -> None:
-    """Who comes late takes turns from then on, and does not take the worker for itself."""
+    """A program that comes late shares the worker from then on, and does not occupy it alone."""
 
     async def main() -> None:
         ran: list[str] = []
