@@ -32,7 +32,9 @@ class KindType(click.ParamType[Any]):
         try:
             return self.kind.parse(value)
         except ValueError as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
+            # An address's error begins with the text already.
+            message = str(error)
+            self.fail(message if message.startswith(repr(value)) else f"{value!r}: {message}", param, ctx)
 
 
 def options(settings: type[Any], *, prefix: str = "") -> Callable[[Command], Command]:

@@ -103,6 +103,7 @@ def test_it_ends_while_a_batch_runs_for_nobody(spawn_agent: SpawnAgent, pause: f
     ("options", "says"),
     [
         (("-a", "localhost:1"), "no scheme"),
+        (("-a", "tcp://a"), "): 'tcp://a': expected tcp://HOST:PORT"),
         (("--models", "/nowhere"), "no such directory"),
         (("--vaccel-config", "colour=red"), "unknown key 'colour'"),
         (("--max-message", "1025"), "a whole number of MiB from 1 to 1024"),
