@@ -117,7 +117,8 @@ class VaccelClient:
         """Uploads a model file, without copying it; returns the resource's id."""
         method = self._dialect.methods["register"]
         outer, inner = self._dialect.blob_path
-        blob = self._dialect.blob(name=name, size=len(data)).SerializeToString() + field_head(inner, len(data))
+        fields = self._dialect.blob(name=name, size=len(data), **self._dialect.blob_kind)
+        blob = fields.SerializeToString() + field_head(inner, len(data))
         head = method.request(**self._resource(session)).SerializeToString()
         return self._registered(self._send("register", timeout, [head + field_head(outer, len(blob) + len(data)) + blob, data]))
 

@@ -36,9 +36,9 @@ class Dialect:
     ``methods``: by operation, without those that the dialect does not have. ``tensor``, ``blob``,
     ``arg``: message classes. ``blobs``, ``outputs``, ``arg_type``: names of the fields for uploaded
     files, the number of outputs and an argument's type. ``blob_path``: field numbers of an uploaded
-    file's bytes. ``new_resource``: the id that requests a new resource. ``opcode_size``,
-    ``opcode_type``: bytes and type of a Genop's first argument, the operation's number. ``noop``,
-    ``exec``: such numbers.
+    file's bytes. ``blob_kind``: fields of an uploaded file that say how its bytes travel.
+    ``new_resource``: the id that requests a new resource. ``opcode_size``, ``opcode_type``: bytes
+    and type of a Genop's first argument, the operation's number. ``noop``, ``exec``: such numbers.
     """
 
     version: Version
@@ -49,6 +49,7 @@ class Dialect:
     arg: Any
     blobs: str
     blob_path: tuple[int, int]
+    blob_kind: Mapping[str, int]
     outputs: str
     arg_type: str
     new_resource: int

@@ -46,6 +46,7 @@ DIALECT = Dialect(
     arg=pb.Arg,
     blobs="files",
     blob_path=(2, 4),
+    blob_kind={},
     outputs="nr_outputs",
     arg_type="argtype",
     new_resource=-1,

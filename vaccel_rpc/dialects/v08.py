@@ -45,6 +45,8 @@ DIALECT = Dialect(
     arg=genop_pb2.Arg,
     blobs="blobs",
     blob_path=(2, 3),
+    # Without it an agent of upstream's opens the blob's path, which is not on the wire.
+    blob_kind={"type_": resource_pb2.MAPPED},
     outputs="nr_out_tensors",
     arg_type="arg_type",
     new_resource=0,
