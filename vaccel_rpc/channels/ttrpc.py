@@ -18,7 +18,7 @@ from contextlib import suppress
 from google.protobuf.message import DecodeError
 
 from vaccel_rpc import frames
-from vaccel_rpc.addresses import Address, no_delay, ttrpc_socket
+from vaccel_rpc.addresses import Address, no_delay, quick_ack, ttrpc_socket
 from vaccel_rpc.channels.handoff import PendingCall, ReaderHandoff
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
@@ -179,6 +179,8 @@ class TtrpcChannel:
             count = self._socket.recv_into(self._buffer if place is None else place, 0, self._flags(seconds))
             for frame in self._reader.receive(self._buffer[:count]) if place is None else self._reader.placed(count):
                 self._handoff.complete(frame.stream, frame)
+            if self._reader.partial:
+                quick_ack(self._socket)
             if not count:
                 self._fail("the agent closed the connection")
         except BlockingIOError:
