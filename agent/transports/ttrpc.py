@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from agent.sessions import Sessions
 from agent.transports.budget import Budget
 from vaccel_common.tracecontext import joined
 from vaccel_rpc import frames
-from vaccel_rpc.addresses import no_delay
+from vaccel_rpc.addresses import no_delay, quick_ack
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.tensorfields import LARGE
@@ -66,6 +67,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport
         self._place: memoryview | None = None
         self._fd = -1
+        self._tcp: socket.socket | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
@@ -73,6 +75,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         self._open.add(self)
         sock = transport.get_extra_info("socket")
         self._fd = sock.fileno()
+        self._tcp = sock if sock.family in (socket.AF_INET, socket.AF_INET6) else None
         with contextlib.suppress(OSError):
             no_delay(sock)
 
@@ -99,6 +102,10 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         except frames.ProtocolError as error:
             _log.warning("Closing a connection: %s", error)
             self._transport.close()
+            return
+        if self._tcp is not None and self._reader.partial:
+            with contextlib.suppress(OSError):
+                quick_ack(self._tcp)
 
     def pause_writing(self) -> None:
         """asyncio: the client does not read its answers.
