@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import signal
-import statistics
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,19 +15,17 @@ from tqdm import tqdm
 
 from function.cli.config import ClassifierConfig
 from function.cli.lines import InputError, read_file, standard_input
-from function.cli.vocab import GUIDE_LABELS, VocabError, guide_signature, read_vocab, tokenizer
-from function.core.answers import shown_alone
+from function.cli.model import open_model
+from function.cli.results import RunSummary, as_json, as_text, reason
+from function.cli.vocab import VocabError
 from function.core.classifier import Classifier, Item, Prediction
-from function.core.options import Options, Unusable, named, read_options
+from function.core.options import Options, Unusable, read_options
 from function.core.stream import Arriving, in_order
-from function.core.tokens import Encoder
-from function.load import extras_of
 from vaccel_common import commandline
-from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, program_kind
+from vaccel_common.modelfile import ModelFileError
 from vaccel_common.options import declared
-from vaccel_rpc.addresses import Address
 from vaccel_rpc.errors import RpcError, Unavailable
-from vaccel_rpc.remote import ModelSource, RemoteModel
+from vaccel_rpc.remote import RemoteModel
 
 #: Seconds for connecting and, where it must be, sending the model; and for one call.
 _CONNECT_S, _CALL_S = 120.0, 60.0
@@ -71,7 +65,7 @@ def main(**values: Any) -> None:
 def _run(config: ClassifierConfig, options: Options) -> None:
     show = config.form == "text"
     lines = None if config.source == "-" else read_file(Path(config.source))
-    remote, classifier = _open(config.model, config.vocab, config.address)
+    remote, classifier = open_model(config.model, config.vocab, config.address)
     if show:
         _say(f"Processing {'' if lines is None else f'{len(lines)} '}lines from: {config.source}")
         _say("== [Vocab Loaded] ==")
@@ -79,7 +73,7 @@ def _run(config: ClassifierConfig, options: Options) -> None:
     if show:
         _say(f"Created new model resource {remote.resource_id}")
         _say(f"Initialized vAccel session {remote.session_id}")
-    form: Form = _text if show else _json
+    form: Form = as_text if show else as_json
     writer: Writer = lambda number, text, item, ms: form(number, text, item, ms, options)  # noqa: E731
     _classify(classifier, remote, lines, config, writer, options)
 
@@ -92,7 +86,7 @@ def _classify(
     writer: Writer,
     options: Options,
 ) -> None:
-    summary = _Summary()
+    summary = RunSummary()
     arriving = Arriving(standard_input() if lines is None else lines, _AHEAD)
     progress = tqdm(total=None if lines is None else len(lines), unit="line", file=sys.stderr, disable=not sys.stderr.isatty())
 
@@ -106,7 +100,7 @@ def _classify(
                 for text, item in zip(texts, items, strict=True):
                     number = summary.lines + 1
                     if not isinstance(item, Prediction) and options.errors == "request":
-                        raise InputError(f"line {number}: {_why(item)}")
+                        raise InputError(f"line {number}: {reason(item)}")
                     sys.stdout.write(writer(number, text, item, seconds * 1000))
                     summary.add(item, seconds)
                 sys.stdout.flush()
@@ -132,79 +126,6 @@ def _connect(remote: RemoteModel, wait: float) -> None:
 
 
 _Done = tuple[list[str], list[Item], float]
-
-
-def _open(model: Path, vocab: Path | None, address: Address) -> tuple[RemoteModel, Classifier]:
-    extras = extras_of(model)
-    remote = RemoteModel(address, _source(model, extras))
-    if extras.tokenizer is not None:
-        if vocab is not None:
-            click.echo(f"note: {model.name} has its own tokenizer; -v {vocab} is ignored", err=True)
-        return remote, Classifier.of_file(extras, remote, blank=True)
-    return remote, _foreign(model, vocab, extras, remote)
-
-
-def _source(model: Path, extras: Extras) -> ModelSource:
-    """By its digest, and by its bytes where they are here."""
-    if program_kind(model) is not None:
-        digest = digest_beside(model)
-        return ModelSource(f"sha256:{digest}" if digest else None, model)
-    if extras.model and "sha256" in extras.model:
-        return ModelSource(f"sha256:{extras.model['sha256']}")
-    raise ModelFileError(f"{model} holds no program; a model made by torch.jit.save, or its tokenizer file, is needed")
-
-
-def _foreign(model: Path, vocab: Path | None, extras: Extras, remote: RemoteModel) -> Classifier:
-    if vocab is None:
-        raise ModelFileError(f"{model} has no tokenizer: give its vocabulary with -v")
-    tokens = read_vocab(vocab)
-    signature = extras.signature or guide_signature(model.stem, tokens["[PAD]"])
-    return Classifier(Encoder(tokenizer(tokens), signature), signature, extras.labels or GUIDE_LABELS, remote, blank=True)
-
-
-class _Summary:
-    """What was classified, for standard error."""
-
-    def __init__(self) -> None:
-        self.lines = 0
-        self._labels: Counter[str] = Counter()
-        self._seconds: list[float] = []
-        self._began = time.perf_counter()
-
-    def add(self, item: Item, seconds: float) -> None:
-        """One more line."""
-        self.lines += 1
-        self._labels[item.label if isinstance(item, Prediction) else "error"] += 1
-        self._seconds.append(seconds)
-
-    def show(self, before: str) -> None:
-        """Count per label, lines a second, median and 99th percentile of the time a line took."""
-        taken = time.perf_counter() - self._began
-        labels = ", ".join(f"{label} {count}" for label, count in self._labels.most_common())
-        times = ""
-        if self._seconds:
-            ordered = sorted(self._seconds)
-            worst = ordered[math.ceil(0.99 * len(ordered)) - 1]
-            times = f"; p50 {1000 * statistics.median(ordered):.1f} ms, p99 {1000 * worst:.1f} ms"
-        click.echo(
-            f"{before}{self.lines} lines in {taken:.1f} s, {self.lines / taken:.1f} lines/s{times}; {labels or 'none'}", err=True
-        )
-
-
-def _text(line: int, text: str, item: Item, ms: float, options: Options) -> str:  # noqa: ARG001 as `_json`
-    said = f"Prediction: {item.label}" if isinstance(item, Prediction) else f"Error: {_why(item)}"
-    return f"Line {line}: Duration: {ms:.6g} ms {said}\n"
-
-
-def _why(item: Unusable | RpcError) -> str:
-    return str(named(item)) if isinstance(item, Unusable) else f"{item.name}: {item.message}"
-
-
-def _json(line: int, text: str, item: Item, ms: float, options: Options) -> str:
-    answer = shown_alone(named(item) if isinstance(item, Unusable) else item, options)
-    if "error" not in answer:
-        answer.setdefault("truncated", False)
-    return json.dumps({"line": line, "text": text, **answer, "ms": round(ms, 3)}, allow_nan=False) + "\n"
 
 
 class _Terminated(KeyboardInterrupt):
