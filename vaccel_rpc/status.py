@@ -1,9 +1,14 @@
 """Converts errors to ``google.rpc.Status`` and back.
 
-The details that clients know are ``vaccel.Error`` and ``google.rpc.RetryInfo``.
+The details that clients know are ``vaccel.Error`` and ``google.rpc.RetryInfo``. Upstream's clients
+read the first detail as ``vaccel.Error`` whatever its type is, and report any other message there
+as errno 71; without details they show the status' message. So a ``vaccel.Error`` is the first
+detail wherever there is one.
 """
 
 from __future__ import annotations
+
+from errno import EAGAIN
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -23,11 +28,13 @@ _VACCEL_ERROR = {"0.8": _PREFIX + "vaccel.ProtoError", "0.7": _PREFIX + "vaccel.
 def to_status(error: RpcError, dialect: str = "0.8") -> Status:
     """The status of an error.
 
-    An engine's failure has a ``vaccel.Error``, and a refusal has the time to wait.
+    An engine's failure has a ``vaccel.Error`` with its errno. A refusal with a time to wait has a
+    ``vaccel.Error`` with EAGAIN, unless it has an errno of its own, and then that time.
     """
     status = Status(code=error.code, message=error.message)
-    if isinstance(error, Internal) or error.errno is not None:
-        detail = error_pb2.Error(type=error_pb2.FFI, ffi_error=error.errno)
+    errno = EAGAIN if error.errno is None and error.retry_after is not None else error.errno
+    if isinstance(error, Internal) or errno is not None:
+        detail = error_pb2.Error(type=error_pb2.FFI, ffi_error=errno)
         status.details.append(Any(type_url=_VACCEL_ERROR[dialect], value=detail.SerializeToString()))
     if error.retry_after is not None:
         delay = Duration()
