@@ -30,8 +30,10 @@ class GenopReassembler:
 
     def request(self) -> Any:
         """The reassembled request. Raises `InvalidArgument` where a part is missing."""
-        _check_complete(self._request.read_args, "read_args")
-        _check_complete(self._request.write_args, "write_args")
+        for i, arg in enumerate(self._request.read_args):
+            _check_complete(arg, f"read_args[{i}]")
+        for i, arg in enumerate(self._request.write_args):
+            _check_complete(arg, f"write_args[{i}]", unallocated=self._endpoint.dialect.unallocated(arg))
         return self._request
 
 
@@ -48,7 +50,6 @@ def _append(args: Any, arg: Any, field: str) -> None:
         args.append(arg)
 
 
-def _check_complete(args: Any, field: str) -> None:
-    for i, arg in enumerate(args):
-        if arg.parts and (arg.part_no != arg.parts or arg.size != len(arg.buf)):
-            raise InvalidArgument(f"{field}[{i}] ended at part {arg.part_no} of {arg.parts}, {len(arg.buf)} of {arg.size} bytes")
+def _check_complete(arg: Any, where: str, *, unallocated: bool = False) -> None:
+    if arg.parts and (arg.part_no != arg.parts or (arg.size != len(arg.buf) and not unallocated)):
+        raise InvalidArgument(f"{where} ended at part {arg.part_no} of {arg.parts}, {len(arg.buf)} of {arg.size} bytes")

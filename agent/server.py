@@ -98,7 +98,7 @@ class Agent:
         self._listeners.bind()
         monitoring = self._start_monitoring(closing)
         await self._open_engines()
-        service = self._service = RpcService(self._store, self._batcher, self._metrics)
+        service = self._service = RpcService(self._store, self._batcher, self._metrics, self._config.max_message)
         self._ttrpc = TtrpcServer(
             service,
             self._sessions,

@@ -14,7 +14,8 @@ from agent.batching.batcher import Batcher
 from agent.calls import Handler, IncomingCall
 from agent.endpoints import Buffer, Endpoint, decode, endpoints
 from agent.metrics import AgentMetrics
-from agent.operations import generic, sessions, unsupported
+from agent.operations import sessions, unsupported
+from agent.operations.generic import GenericOperations
 from agent.operations.inference import InferenceOperations
 from agent.operations.resources import ResourceOperations
 from agent.reassembly import GenopReassembler
@@ -31,10 +32,11 @@ _NO_METADATA: Mapping[str, str] = {}
 class RpcService:
     """Answers calls of both dialects.
 
-    ``draining``: new ones are refused. ``active``: calls that run now.
+    ``max_message``: bytes of a message. ``draining``: new ones are refused. ``active``: calls that
+    run now.
     """
 
-    def __init__(self, store: Store, batcher: Batcher, metrics: AgentMetrics) -> None:
+    def __init__(self, store: Store, batcher: Batcher, metrics: AgentMetrics, max_message: int) -> None:
         self.metrics = metrics
         self.endpoints = endpoints()
         self.draining = False
@@ -43,7 +45,7 @@ class RpcService:
             **sessions.HANDLERS,
             **ResourceOperations(store, metrics).handlers,
             **InferenceOperations(store, batcher).handlers,
-            **generic.HANDLERS,
+            **GenericOperations(max_message).handlers,
             **unsupported.HANDLERS,
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -13,21 +14,53 @@ from vaccel_rpc.errors import InvalidArgument, Unimplemented
 _log = logging.getLogger("agent.ops.genop")
 
 
-async def genop(call: IncomingCall) -> Message:
-    """Genop and GenopStream: NOOP alone."""
-    call.session()
+class GenericOperations:
+    """Genop and GenopStream. ``max_message``: bytes of a message."""
+
+    def __init__(self, max_message: int) -> None:
+        self._max_message = max_message
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """By operation."""
+        return {"genop": self.genop, "genop_stream": self.genop}
+
+    async def genop(self, call: IncomingCall) -> Message:
+        """Genop and GenopStream: NOOP alone, which gives its write arguments back."""
+        call.session()
+        number = _number(call)
+        if number == call.dialect.noop:
+            _log.info("session:%d NOOP", call.request.session_id)
+            self._allocate(call)
+            return call.reply("genop", write_args=call.request.write_args)
+        if number in call.dialect.exec:
+            raise Unimplemented(f"operation {number} (EXEC): this agent never runs client code")
+        raise Unimplemented(f"operation {number}: this agent implements only NOOP ({call.dialect.noop})")
+
+    def _allocate(self, call: IncomingCall) -> None:
+        """Gives the write arguments whose bytes were not sent along as many zeros as their size."""
+        args = [arg for arg in call.request.write_args if call.dialect.unallocated(arg)]
+        total = sum(arg.size for arg in args)
+        if total > self._max_message:
+            raise InvalidArgument(
+                f"the unallocated write arguments need {total} bytes, more than the limit of {self._max_message} (--max-message)"
+            )
+        for arg in args:
+            _check_empty(arg)
+            arg.buf = bytes(arg.size)
+            arg.ClearField("unallocated")
+
+
+def _number(call: IncomingCall) -> int:
+    """The operation's number, which is the first read argument."""
     if not call.request.read_args:
         raise InvalidArgument("the first read argument must be the operation's number; there are no arguments")
     first, size = call.request.read_args[0].buf, call.dialect.opcode_size
     if not size <= len(first) <= 8:
         raise InvalidArgument(f"the operation's number has {len(first)} bytes; dialect {call.dialect.version} sends {size}")
-    number = int.from_bytes(first, "little")
-    if number == call.dialect.noop:
-        _log.info("session:%d NOOP", call.request.session_id)
-        return call.reply("genop", write_args=call.request.write_args)
-    if number in call.dialect.exec:
-        raise Unimplemented(f"operation {number} (EXEC): this agent never runs client code")
-    raise Unimplemented(f"operation {number}: this agent implements only NOOP ({call.dialect.noop})")
+    return int.from_bytes(first, "little")
 
 
-HANDLERS: Mapping[str, Handler] = {"genop": genop, "genop_stream": genop}
+def _check_empty(arg: Any) -> None:
+    if arg.buf:
+        raise InvalidArgument(f"a write argument is unallocated, and yet {len(arg.buf)} bytes were sent along")

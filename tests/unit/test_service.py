@@ -49,7 +49,7 @@ def service(loop: asyncio.Runner) -> Iterator[RpcService]:
         return Batcher(1, BatchLimits(), max_queue=1, max_queue_tokens=1, max_delay=0, observe=metrics.batch)
 
     batcher = loop.run(assemble())
-    yield RpcService(store, batcher, metrics)
+    yield RpcService(store, batcher, metrics, max_message=1000)
     batcher.close()
     store.close()
 

@@ -65,6 +65,13 @@ class Dialect:
         blobs: Sequence[Any] = getattr(request, self.blobs)
         return blobs
 
+    def unallocated(self, arg: Any) -> bool:
+        """Whether a write argument's bytes were not sent along, and are to be given back at its
+        ``size``. Only arguments of 0.8 can say so.
+        """
+        unallocated: bool = getattr(arg, "unallocated", False)
+        return unallocated
+
     def output_count(self, request: Any) -> int:
         """The number of outputs that a run's request expects."""
         count: int = getattr(request, self.outputs)

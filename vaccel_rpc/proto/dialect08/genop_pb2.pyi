@@ -100,12 +100,15 @@ class Arg(_message.Message):
     CUSTOM_TYPE_ID_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
     PART_NO_FIELD_NUMBER: _builtins.int
+    UNALLOCATED_FIELD_NUMBER: _builtins.int
     buf: _builtins.bytes
     size: _builtins.int
     arg_type: Global___ArgType.ValueType
     custom_type_id: _builtins.int
     parts: _builtins.int
     part_no: _builtins.int
+    unallocated: _builtins.bool
+    """Of a write argument: its size bytes are not sent along."""
     def __init__(
         self,
         *,
@@ -115,10 +118,11 @@ class Arg(_message.Message):
         custom_type_id: _builtins.int = ...,
         parts: _builtins.int = ...,
         part_no: _builtins.int = ...,
+        unallocated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arg_type", b"arg_type", "buf", b"buf", "custom_type_id", b"custom_type_id", "part_no", b"part_no", "parts", b"parts", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arg_type", b"arg_type", "buf", b"buf", "custom_type_id", b"custom_type_id", "part_no", b"part_no", "parts", b"parts", "size", b"size", "unallocated", b"unallocated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
