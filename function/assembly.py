@@ -58,7 +58,7 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     except tracing.TracingError as error:
         raise ConfigError(str(error)) from None
     source, model, file = describe(config.model, config.tokenizer)
-    remote = RemoteModel(config.address, source, tls=config.tls)
+    remote = RemoteModel(config.address, source, tls=config.tls, dialect=config.dialect)
     remote.start()
     # Imported only now, while the connection to the agent is being made.
     from function.core.classifier import Classifier

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from function.load import only_model
 from vaccel_common import log
-from vaccel_common.kinds import Flag, Many, Parsed, PathTo, Text
+from vaccel_common.kinds import Choice, Flag, Many, Parsed, PathTo, Text
 from vaccel_common.number_kinds import Integer, seconds
 from vaccel_common.options import from_variables, option
 from vaccel_rpc.addresses import DEFAULT, Address, parse, parse_agent
 from vaccel_rpc.channels import Tls
+from vaccel_rpc.negotiation import CHOICES, DialectChoice
 
 _DAY_S = 86_400
 
@@ -20,6 +21,11 @@ _DAY_S = 86_400
 #: The option by which every program of ours finds the agent, and the variables that upstream's clients read too.
 AGENT_ADDRESS = Parsed(parse_agent, "ADDRESS", "one address")
 AGENT_ADDRESS_VARIABLES = ("VACCEL_RPC_ADDRESS", "VACCEL_RPC_ADDR")
+#: The option by which every program of ours chooses how to speak to the agent.
+DIALECT = Choice[DialectChoice](CHOICES)
+DIALECT_VARIABLES = ("VACCEL_RPC_DIALECT",)
+DIALECT_HELP = "The dialect of vAccel's RPC: auto finds out, for each connection, which one the agent speaks."
+DIALECT_CHOOSE = "Leave it at auto, unless an agent speaks several dialects and one of them is to be tested."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,7 @@ class FunctionConfig:
         help="The agent's address: unix://, tcp:// or vsock:// (ttrpc), grpc://, grpcs:// or grpc+unix:// (gRPC).",
         choose="Use unix:// for an agent in the same pod, and tcp:// for a Service of agents.",
     )  # fmt: skip
+    dialect: DialectChoice = option(DIALECT, "auto", variables=DIALECT_VARIABLES, help=DIALECT_HELP, choose=DIALECT_CHOOSE)
     tls_ca: Path | None = option(
         PathTo(), variables=("VACCEL_RPC_TLS_CA",), help="The authority that signed the agent's certificate (PEM), for grpcs://.",
         shown="the system's authorities",

@@ -1,13 +1,13 @@
-"""Finds out, from a model's name or file, what to ask the agent for and where the tokenizer is. The function
-never hashes a model and never sends one."""
+"""Finds out, from a model's name or file, what to ask the agent for, what to send it where it does not have that, and where the
+tokenizer is. The function never hashes a model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, read_extras
+from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, program_kind, read_extras
 from vaccel_common.options import ConfigError
-from vaccel_rpc.remote import ModelSource
+from vaccel_rpc.registering import ModelSource
 
 _SUFFIXES = (".pt", ".pt2")
 #: The tokenizer file of the model that ships, for an installation without model files. It names that model by its sha256.
@@ -52,7 +52,8 @@ def describe(model: str, tokenizer: Path | None) -> tuple[ModelSource, dict[str,
         if not path.is_file():
             raise ModelFileError(f"MODEL={model}: no such file")
         digest = digest_beside(path)
-        return ModelSource(f"sha256:{digest}" if digest else path.stem), {"name": path.stem, "sha256": digest}, tokenizer or path
+        source = ModelSource(f"sha256:{digest}" if digest else path.stem, None if program_kind(path) is None else path)
+        return source, {"name": path.stem, "sha256": digest}, tokenizer or path
     if tokenizer is None:
         raise ModelFileError(f"MODEL={model} is a name in the agent's store: TOKENIZER, its tokenizer file, is needed too")
     about = extras_of(tokenizer).model or {}

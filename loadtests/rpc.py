@@ -18,7 +18,8 @@ from loadtests.answers import WrongAnswer
 from loadtests.base import TIMEOUT_S, TextUser
 from vaccel_common.modelfile import ModelFileError
 from vaccel_rpc.addresses import Address, AddressError, parse
-from vaccel_rpc.remote import ModelSource, RemoteModel
+from vaccel_rpc.registering import ModelSource
+from vaccel_rpc.remote import RemoteModel
 from vaccel_rpc.tensors import Tensor, to_values
 
 

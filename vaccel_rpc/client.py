@@ -70,8 +70,8 @@ class RunResult:
     variant: Variant | None = None
 
 
-def run_method(version: Version = "0.8") -> tuple[str, str]:
-    """Service and method of a run, as a dialect names them on the wire."""
+def run_method(version: Version) -> tuple[str, str]:
+    """Service and method of a run, by their names on the wire."""
     names = dialect(version)
     return next(iter(names.services)), names.methods["run"].name
 
@@ -87,6 +87,21 @@ class VaccelClient:
         self._dialect = dialect(version)
         services = [*self._dialect.services]
         self._service, self._stream_service = services[0], services[-1]
+
+    @property
+    def version(self) -> Version:
+        """The dialect in which it speaks."""
+        return self._dialect.version
+
+    @property
+    def service(self) -> str:
+        """The service that it calls, by its name on the wire."""
+        return self._service
+
+    @property
+    def run_method(self) -> tuple[str, str]:
+        """Service and method of its runs, by their names on the wire."""
+        return self._service, self._dialect.methods["run"].name
 
     def close(self) -> None:
         """Ends the connection; over ttrpc, its sessions end with it."""

@@ -6,21 +6,25 @@ several agents.
 
 from __future__ import annotations
 
-import mmap
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from vaccel_common import tracing
 from vaccel_rpc import rpcspans
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import Tls, connect
 from vaccel_rpc.client import TIMINGS, PendingResult, RunResult, VaccelClient, run_method
+from vaccel_rpc.dialects import Version
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
+from vaccel_rpc.negotiation import DialectChoice, open_session
+from vaccel_rpc.registering import ModelSource, Registrar
 from vaccel_rpc.tensors import Tensor
+
+_log = logging.getLogger("vaccel_rpc")
 
 #: Seconds between attempts to connect: doubled from the first value up to the second.
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.05, 2.0
@@ -30,18 +34,6 @@ _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.05, 2.0
 _IN_FLIGHT = 256
 
 _Requests = Sequence[Sequence[Tensor]]
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Where a model comes from.
-
-    ``path``: its name in the agent's store (``NAME``, ``sha256:HEX``). ``upload``: the file to send
-    where the store does not have it.
-    """
-
-    path: str | None
-    upload: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -65,11 +57,24 @@ class _Link:
 class RemoteModel:
     """A model on the agent at ``address``. Thread-safe.
 
-    It does not connect before `start`, `connect` or the first run.
+    It does not connect before `start`, `connect` or the first run. ``dialect``: which one to speak;
+    ``auto`` finds out which one the agent speaks, again for each connection. Each connection is
+    logged at info, with the dialect and whether the model was uploaded.
     """
 
-    def __init__(self, address: Address, source: ModelSource, *, connect_timeout: float = 5.0, tls: Tls | None = None) -> None:
-        self._address, self._source, self._connect_timeout, self._tls = address, source, connect_timeout, tls
+    def __init__(
+        self,
+        address: Address,
+        source: ModelSource,
+        *,
+        connect_timeout: float = 5.0,
+        tls: Tls | None = None,
+        dialect: DialectChoice = "auto",
+    ) -> None:
+        self._address, self._connect_timeout, self._tls, self._dialect = address, connect_timeout, tls, dialect
+        self._registrar = Registrar(source)
+        #: Service and method of a run, as the last agent has them.
+        self._run_method: tuple[str, str] | None = None
         self._link: _Link | None = None
         self._connecting = threading.Lock()
         self._problem: RpcError | None = None
@@ -97,6 +102,11 @@ class RemoteModel:
     def resource_id(self) -> int:
         """The model's resource id in the current session; 0 before the first."""
         return self._link.resource if self._link else 0
+
+    @property
+    def dialect(self) -> Version | None:
+        """The dialect of the current connection; None before the first."""
+        return self._link.client.version if self._link else None
 
     @property
     def uploaded(self) -> bool:
@@ -133,7 +143,8 @@ class RemoteModel:
         deadline = None if timeout is None else time.monotonic() + timeout
         if not tracing.on():
             return self._run_all(requests, outputs, deadline, metadata)
-        with rpcspans.client(self._address, *run_method(), metadata) as span:
+        names = self._run_method or run_method("0.8" if self._dialect == "auto" else self._dialect)
+        with rpcspans.client(self._address, *names, metadata) as span:
             span.set("vaccel.runs", len(requests))
             return self._run_all(requests, outputs, deadline, tracing.child_of(span, metadata))
 
@@ -192,27 +203,18 @@ class RemoteModel:
     def _new_link(self, deadline: float | None) -> _Link:
         left = _left(deadline)
         timeout = self._connect_timeout if left is None else min(left, self._connect_timeout)
-        client = VaccelClient(connect(self._address, timeout, tls=self._tls, on_close=self._lost.set))
+        channel = connect(self._address, timeout, tls=self._tls, on_close=self._lost.set)
         try:
-            session = client.create_session(timeout=timeout)
-            resource, uploaded = self._register(client, session, left)
+            client, session = open_session(channel, self._dialect, timeout)
+            self._run_method = client.run_method
+            model = self._registrar.register(client, session, left)
         except BaseException as error:
-            client.close()
+            channel.close()
             if isinstance(error, DeadlineExceeded):
                 raise Unavailable(f"{self._address}: no reply while registering the model") from None
             raise
-        return _Link(client, session, resource, uploaded)
-
-    def _register(self, client: VaccelClient, session: int, timeout: float | None) -> tuple[int, bool]:
-        if self._source.path:
-            try:
-                return client.register_path(session, self._source.path, timeout), False
-            except NotFound:
-                if self._source.upload is None:
-                    raise
-        if self._source.upload is None:
-            raise NotFound("no model is configured")
-        return _upload(client, session, self._source.upload, timeout), True
+        _log.info("%s: the agent speaks dialect %s; model %s", self._address, client.version, model.how)
+        return _Link(client, session, model.resource, model.uploaded)
 
     def _keep_connected(self) -> None:
         pause = _FIRST_PAUSE_S
@@ -231,8 +233,3 @@ class RemoteModel:
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
-
-
-def _upload(client: VaccelClient, session: int, file: Path, timeout: float | None) -> int:
-    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
-        return client.register_bytes(session, data, file.name, timeout)

@@ -39,7 +39,8 @@ from loadkit.processes import ended, free_port, spawn, wait_for
 from vaccel_common import log
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.client import RunResult
-from vaccel_rpc.remote import ModelSource, RemoteModel
+from vaccel_rpc.registering import ModelSource
+from vaccel_rpc.remote import RemoteModel
 
 Item = TypeVar("Item")
 

@@ -12,7 +12,8 @@ from function.core.tokens import Encoder
 from function.load import extras_of
 from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, program_kind
 from vaccel_rpc.addresses import Address
-from vaccel_rpc.remote import ModelSource, RemoteModel
+from vaccel_rpc.registering import ModelSource
+from vaccel_rpc.remote import RemoteModel
 
 
 def open_model(model: Path, vocab: Path | None, address: Address) -> tuple[RemoteModel, Classifier]:

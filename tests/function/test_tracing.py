@@ -127,7 +127,8 @@ def test_a_call_that_fails_says_how(collector: Collector, spawn_agent: SpawnAgen
         from vaccel_common import tracing
         from vaccel_rpc.addresses import parse
         from vaccel_rpc.errors import RpcError
-        from vaccel_rpc.remote import ModelSource, RemoteModel
+        from vaccel_rpc.registering import ModelSource
+        from vaccel_rpc.remote import RemoteModel
         tracing.configure("caller")
         remote = RemoteModel(parse({agent.addresses["unix"]!r}), ModelSource("tweets"))
         remote.connect()

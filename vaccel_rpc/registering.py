@@ -1,0 +1,103 @@
+"""Registers a model with an agent: by its name or digest and, where that is refused, by its bytes."""
+
+from __future__ import annotations
+
+import mmap
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaccel_rpc.client import VaccelClient
+from vaccel_rpc.errors import DeadlineExceeded, FailedPrecondition, NotFound, ResourceExhausted, RpcError, Unavailable
+
+#: What says nothing about the model: the same attempt may succeed later.
+_UNREACHED = (Unavailable, DeadlineExceeded)
+#: Seconds for which a refused upload is not repeated: a large file would travel at every attempt.
+_UPLOAD_PAUSE_S = 30.0
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model comes from.
+
+    ``path``: its name in the agent's store (``NAME``, ``sha256:HEX``). ``upload``: the file to send
+    where the agent refuses the path.
+    """
+
+    path: str | None
+    upload: Path | None = None
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A model that an agent has registered. ``how``: by what, for the log."""
+
+    resource: int
+    uploaded: bool
+    how: str
+
+
+class Registrar:
+    """Registers one model with an agent, again after each reconnection. Not thread-safe."""
+
+    def __init__(self, source: ModelSource) -> None:
+        self._source = source
+        self._refused: RpcError | None = None
+        self._refused_at = 0.0
+
+    def register(self, client: VaccelClient, session: int, timeout: float | None) -> Registered:
+        """Registers the model with a session; ``timeout``: seconds in all.
+
+        Upstream's agents answer a path that they cannot open with INTERNAL, and ours with
+        NOT_FOUND: any refusal leads to an upload, where there is a file. Raises the `RpcError` of
+        the path or of the upload; of a refused upload it names both reasons.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        path, file = self._source.path, self._source.upload
+        if path is None:
+            if file is None:
+                raise NotFound("no model is configured")
+            return self._upload(client, session, file, timeout, "")
+        try:
+            return Registered(client.register_path(session, path, timeout), uploaded=False, how=f"registered as {path}")
+        except (*_UNREACHED, ResourceExhausted):
+            raise
+        except RpcError as error:
+            if file is None:
+                raise
+            refusal = f"{path} was refused: {error.name}: {error.message}"
+        return self._upload(client, session, file, None if deadline is None else max(0.0, deadline - time.monotonic()), refusal)
+
+    def _upload(self, client: VaccelClient, session: int, file: Path, timeout: float | None, refusal: str) -> Registered:
+        began = time.monotonic()
+        if self._refused and began - self._refused_at < _UPLOAD_PAUSE_S:
+            raise self._refused
+        try:
+            resource, length = _send(client, session, file, timeout)
+        except _UNREACHED:
+            raise
+        except RpcError as error:
+            reasons = f"the upload of {file.name} was refused: {error.name}: {error.message}"
+            self._refused = type(error)(
+                f"{reasons}; {refusal}" if refusal else reasons, errno=error.errno, retry_after=error.retry_after
+            )
+            self._refused_at = time.monotonic()
+            raise self._refused from None
+        self._refused = None
+        how = f"uploaded from {file.name}, {length} bytes in {time.monotonic() - began:.2f} s"
+        return Registered(resource, uploaded=True, how=f"{how} ({refusal})" if refusal else how)
+
+
+def _send(client: VaccelClient, session: int, file: Path, timeout: float | None) -> tuple[int, int]:
+    """Uploads a file without reading it into memory; the resource's id, and the file's size."""
+    try:
+        if not file.stat().st_size:
+            raise FailedPrecondition(f"{file} is empty")
+        with (
+            file.open("rb") as opened,
+            mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as data,
+        ):
+            return client.register_bytes(session, data, file.name, timeout), len(data)
+    except OSError as error:
+        raise FailedPrecondition(f"{file}: {error.strerror or error}") from None
