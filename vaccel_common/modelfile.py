@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vaccel_common.imagespec import ImageSpec, parse_image
+
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
@@ -42,6 +44,7 @@ class Signature:
     """``signature.json``, format 1: a model's inputs and outputs.
 
     The agent may join requests along the dimension ``batch``, and pad them along ``length``.
+    ``image``: how an image becomes the input, where the file states it.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Signature:
     outputs: tuple[TensorSpec, ...]
     batch: str | None
     length: str | None
+    image: ImageSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -90,18 +94,22 @@ def parse_signature(text: str | bytes) -> Signature:
             raise ModelFileError('signature.json: "format" must be 1')
         if data.get("problem_type") not in PROBLEM_TYPES:
             raise ModelFileError(f'signature.json: "problem_type" must be one of {", ".join(PROBLEM_TYPES)}')
+        inputs = tuple(_spec(spec) for spec in data["inputs"])
         return Signature(
             name=str(data["name"]),
             problem_type=data["problem_type"],
             max_length=None if data.get("max_length") is None else int(data["max_length"]),
-            inputs=tuple(_spec(spec) for spec in data["inputs"]),
+            inputs=inputs,
             outputs=tuple(_spec(spec) for spec in data["outputs"]),
             batch=data.get("batch"),
             length=data.get("length"),
+            image=None if data.get("image") is None else parse_image(data["image"], inputs),
         )
+    except ModelFileError:
+        raise
     except KeyError as error:
         raise ModelFileError(f"signature.json: {error.args[0]!r} is missing") from None
-    except (TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (TypeError, ValueError) as error:
         raise ModelFileError(f"signature.json: {error}") from None
 
 
