@@ -18,6 +18,7 @@ from agent.operations import sessions, unsupported
 from agent.operations.generic import GenericOperations
 from agent.operations.inference import InferenceOperations
 from agent.operations.resources import ResourceOperations
+from agent.operations.running import ModelRunner
 from agent.reassembly import GenopReassembler
 from agent.sessions import Scope
 from agent.store.models import Store
@@ -44,7 +45,7 @@ class RpcService:
         self._handlers: Mapping[str, Handler] = {
             **sessions.HANDLERS,
             **ResourceOperations(store, metrics).handlers,
-            **InferenceOperations(store, batcher).handlers,
+            **InferenceOperations(store, ModelRunner(batcher)).handlers,
             **GenericOperations(max_message).handlers,
             **unsupported.HANDLERS,
         }

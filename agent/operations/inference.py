@@ -5,18 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from google.protobuf.message import Message
 
 from agent import profiling
-from agent.batching.batcher import Batcher
-from agent.batching.dividing import DividedRun
 from agent.batching.requests import CompletedRun
 from agent.calls import Handler, IncomingCall
-from agent.engines.layout import Layout, Shape
+from agent.operations.running import ModelRunner
 from agent.sessions import Resource, RpcSession
 from agent.store.models import Store
 from vaccel_common import tracing
@@ -32,9 +28,8 @@ _log = logging.getLogger("agent.ops.torch")
 class InferenceOperations:
     """Runs models of the store in batches."""
 
-    def __init__(self, store: Store, batcher: Batcher) -> None:
-        self._store, self._batcher = store, batcher
-        self._layout = lru_cache(64)(Layout)
+    def __init__(self, store: Store, runner: ModelRunner) -> None:
+        self._store, self._runner = store, runner
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -75,16 +70,12 @@ class InferenceOperations:
     async def _completed(self, call: IncomingCall, session: RpcSession, resource: Resource, inputs: list[Tensor]) -> CompletedRun:
         program = await self._store.program(resource.model)
         outputs, label = call.dialect.output_count(call.request), resource.model.label
-        layout = self._layout(program.signature) if program.signature is not None else None
+        layout = self._runner.layout(program)
         if layout:
             layout.check(inputs)
             _check_count(outputs, len(layout.signature.outputs))
         _log.info("session:%d PyTorch jitload forward", session.id)
-        if layout and program.joinable:
-            run = await DividedRun(self._batcher, program, layout, inputs).run(call.deadline, label)
-        else:
-            shape = replace(layout.shape(inputs), key=None) if layout and layout.joinable else Shape(None)
-            (run,) = await self._batcher.run(program, [(inputs, shape)], call.deadline, label)
+        run = await self._runner.run(program, inputs, call.deadline, label)
         _check_count(outputs, len(run.outputs))
         return run
 

@@ -1,0 +1,38 @@
+"""Runs the program of a model on tensors, in batches where its signature allows that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from agent.batching.batcher import Batcher
+from agent.batching.dividing import DividedRun
+from agent.batching.requests import CompletedRun
+from agent.engines.contract import Program
+from agent.engines.layout import Layout, Shape
+from vaccel_rpc.tensors import Tensor
+
+
+class ModelRunner:
+    """Runs programs by the ``batcher``."""
+
+    def __init__(self, batcher: Batcher) -> None:
+        self._batcher = batcher
+        self._layout = lru_cache(64)(Layout)
+
+    def layout(self, program: Program) -> Layout | None:
+        """The layout of the program's signature; None where it has none."""
+        return self._layout(program.signature) if program.signature is not None else None
+
+    async def run(self, program: Program, inputs: Sequence[Tensor], deadline: float | None, model: str) -> CompletedRun:
+        """The outputs for ``inputs``, which must fit the program's signature (`Layout.check`).
+
+        ``deadline``: monotonic seconds. ``model``: its name in metrics. Raises `RpcError`.
+        """
+        layout = self.layout(program)
+        if layout and program.joinable:
+            return await DividedRun(self._batcher, program, layout, inputs).run(deadline, model)
+        shape = replace(layout.shape(inputs), key=None) if layout and layout.joinable else Shape(None)
+        (run,) = await self._batcher.run(program, [(inputs, shape)], deadline, model)
+        return run
