@@ -23,7 +23,7 @@ def main(**values: Any) -> None:
     process.end_on_sigterm()
     try:
         config = AgentConfig(**values)
-        log.configure(config.log_format, config.effective_log_level, config.log_file)
+        log.configure(config.log_format, config.effective_log_level, config.vaccel_config.log_file)
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:

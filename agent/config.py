@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agent.upstream_options import ALL_KEYS, VaccelConfig, rust_log, vaccel_config
 from vaccel_common import log
 from vaccel_common.kinds import Choice, Many, Parsed, PathTo, Text
 from vaccel_common.number_kinds import Integer, Number, seconds
@@ -22,8 +23,6 @@ MIB = 1 << 20
 #: Where a checkout has the model that ships; an installed package has no such directory.
 _SHIPPED = Path(__file__).parent.parent / "models"
 _MAX_MESSAGE_MIB = 1024  # vAccel's own limit
-#: Keys of upstream's ``--vaccel-config``; of these, log_level and log_file have an effect.
-UPSTREAM_KEYS = ("plugins", "log_level", "log_file", "profiling_enabled", "version_ignore")
 
 
 def _host_port(text: str) -> tuple[str, int]:
@@ -32,19 +31,6 @@ def _host_port(text: str) -> tuple[str, int]:
     except AddressError:
         raise ValueError("expected host:port, such as 127.0.0.1:9090") from None
     return address.host, address.port
-
-
-def _upstream(text: str) -> tuple[tuple[str, str], ...]:
-    pairs = [(key, value) for key, _, value in (part.partition("=") for part in text.split(",") if part)]
-    for key, value in pairs:
-        if key not in UPSTREAM_KEYS:
-            raise ValueError(f"unknown key {key!r}; the keys are {', '.join(UPSTREAM_KEYS)}")
-        if key == "log_level":
-            try:
-                log.LEVEL.parse(value)
-            except ValueError as error:
-                raise ValueError(f"log_level={value}: {error}") from None
-    return tuple(pairs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,11 +131,15 @@ class AgentConfig:
         choose="Use it wherever others share the network.",
     )  # fmt: skip
     log_format: log.Format = option(log.FORMAT, "text", help="Text as upstream's, or JSON lines.")
-    log_level: log.Level = option(log.LEVEL, "info", help="The least severe level to log.")
-    vaccel_config: tuple[tuple[str, str], ...] = option(
-        Parsed(_upstream, "K=V,...", "pairs", lambda pairs: ",".join(f"{key}={value}" for key, value in pairs)), (),
-        help=f"Upstream's option, a comma-separated list; keys: {', '.join(UPSTREAM_KEYS)}. log_level and log_file have an effect.",
-        shown="none",
+    log_level: log.Level | None = option(log.LEVEL, help="The least severe level to log.", shown="that of --rust-log, else info")
+    rust_log: log.Level | None = option(
+        Parsed(rust_log, "FILTER", "a filter"), variables=("RUST_LOG",), shown="none",
+        help="Upstream's variable: a level, or a filter such as vaccel_rpc_agent=debug. --log-level takes precedence.",
+    )  # fmt: skip
+    vaccel_config: VaccelConfig = option(
+        Parsed(vaccel_config, "K=V,...", "pairs"), VaccelConfig(), shown="none",
+        help=f"Upstream's option, a comma-separated list; keys: {', '.join(ALL_KEYS)}. The first three have an effect, log_level "
+        "before --log-level.",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -186,10 +176,5 @@ class AgentConfig:
 
     @property
     def effective_log_level(self) -> log.Level:
-        """``log_level``, unless upstream's option sets it."""
-        return log.LEVEL.parse(dict(self.vaccel_config).get("log_level", self.log_level))
-
-    @property
-    def log_file(self) -> str | None:
-        """Where upstream's option sends the log; None is standard error."""
-        return dict(self.vaccel_config).get("log_file")
+        """The level by the options that set it: upstream's own, ``log_level``, ``rust_log``."""
+        return self.vaccel_config.log_level or self.log_level or self.rust_log or "info"

@@ -8,6 +8,9 @@ from agent.batching.requests import CompletedRun
 from agent.sessions import RpcSession
 from vaccel_common import tracing
 
+#: What upstream's clients show before the name of an agent's region.
+_COMPONENT = "vaccel-rpc-agent"
+
 #: A region, its begin and its end, in nanoseconds of the epoch.
 _Region = tuple[str, int, int]
 
@@ -18,6 +21,11 @@ def profile(session: RpcSession, began: float, run: CompletedRun) -> None:
     whole_run = _region("torch_run", began, time.monotonic(), epoch)
     for region, start, end in (whole_run, *_regions(run, epoch)):
         session.profile[region].append((start, end - start))
+
+
+def named(session: RpcSession) -> dict[str, list[tuple[int, int]]]:
+    """A session's profile as clients get it, whose regions carry the component's name."""
+    return {f"[{_COMPONENT}] {region}": list(samples) for region, samples in session.profile.items() if samples}
 
 
 def trace(span: tracing.Span, run: CompletedRun) -> None:

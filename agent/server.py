@@ -93,12 +93,20 @@ class Agent:
 
     async def _start(self, closing: contextlib.ExitStack) -> None:
         """Binds, loads the engines, and answers clients from then on."""
+        if ignored := self._config.vaccel_config.ignored:
+            _log.warning("--vaccel-config: no effect on this agent: %s", ", ".join(ignored))
         closing.callback(self._store.close)
         closing.callback(self._listeners.close)
         self._listeners.bind()
         monitoring = self._start_monitoring(closing)
         await self._open_engines()
-        service = self._service = RpcService(self._store, self._batcher, self._metrics, self._config.max_message)
+        service = self._service = RpcService(
+            self._store,
+            self._batcher,
+            self._metrics,
+            max_message=self._config.max_message,
+            profiled=self._config.vaccel_config.profiled,
+        )
         self._ttrpc = TtrpcServer(
             service,
             self._sessions,

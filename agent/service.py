@@ -33,11 +33,11 @@ _NO_METADATA: Mapping[str, str] = {}
 class RpcService:
     """Answers calls of both dialects.
 
-    ``max_message``: bytes of a message. ``draining``: new ones are refused. ``active``: calls that
-    run now.
+    ``max_message``: bytes of a message. ``profiled``: sessions keep the times of their runs.
+    ``draining``: new ones are refused. ``active``: calls that run now.
     """
 
-    def __init__(self, store: Store, batcher: Batcher, metrics: AgentMetrics, max_message: int) -> None:
+    def __init__(self, store: Store, batcher: Batcher, metrics: AgentMetrics, *, max_message: int, profiled: bool = True) -> None:
         self.metrics = metrics
         self.endpoints = endpoints()
         self.draining = False
@@ -45,7 +45,7 @@ class RpcService:
         self._handlers: Mapping[str, Handler] = {
             **sessions.HANDLERS,
             **ResourceOperations(store, metrics).handlers,
-            **InferenceOperations(store, ModelRunner(batcher)).handlers,
+            **InferenceOperations(store, ModelRunner(batcher), profiled=profiled).handlers,
             **GenericOperations(max_message).handlers,
             **unsupported.HANDLERS,
         }

@@ -28,6 +28,8 @@ from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
 
 _log = logging.getLogger("agent.batching")
 
+#: Characters of an engine's exception that are kept.
+_MAX_REASON = 500
 #: The weight of the newest batch in the average time of a text.
 _SMOOTHING = 0.1
 
@@ -217,5 +219,4 @@ def _report(batch: ReleasedBatch, began: float, seconds: float) -> BatchReport:
 def _as_rpc_error(error: Exception) -> RpcError:
     if isinstance(error, RpcError):
         return error
-    _log.error("A run failed: %s: %s", type(error).__name__, error)
-    return Internal(f"the run failed: {type(error).__name__}")
+    return Internal(f"the run failed: {type(error).__name__}: {error}"[:_MAX_REASON])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, Self, TypeVar
 
@@ -53,18 +53,28 @@ class Layout:
         batch = self.signature.batch
         return batch is not None and all(batch in spec.dims for spec in (*self.signature.inputs, *self.signature.outputs))
 
-    def check(self, inputs: Sequence[Tensor]) -> None:
-        """Raises `InvalidArgument`, naming the tensor, unless the inputs fit the signature."""
+    def fitted(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The inputs, with the dimensions of the signature.
+
+        Some clients send a mask as [n, 1, t] or [n, 1, 1, t] where the signature has [n, t]: of an
+        input with too many dimensions, those of size 1 between the first and the last are left out.
+        Raises `InvalidArgument`, naming the tensor, where the inputs do not fit the signature.
+        """
         specs = self.signature.inputs
         if len(inputs) != len(specs):
             names = ", ".join(spec.name for spec in specs)
             raise InvalidArgument(f"the model has {len(specs)} inputs ({names}), the request has {len(inputs)}")
         sizes: dict[str, int] = {}
-        for spec, tensor in zip(specs, inputs, strict=True):
+        fitted = [
+            tensor if len(tensor.dims) <= len(spec.dims) else _squeezed(tensor, len(spec.dims))
+            for spec, tensor in zip(specs, inputs, strict=True)
+        ]
+        for spec, tensor in zip(specs, fitted, strict=True):
             self._check(spec, tensor, sizes)
         length = sizes.get(self.signature.length or "", 0)
         if self.signature.max_length and length > self.signature.max_length:
             raise InvalidArgument(f"length {length} exceeds the model's maximum of {self.signature.max_length}")
+        return fitted
 
     def _check(self, spec: TensorSpec, tensor: Tensor, sizes: dict[str, int]) -> None:
         mismatch = f"input {spec.name!r}: expected {spec.dtype} {list(spec.dims)}, got {tensor.dtype} {list(tensor.dims)}"
@@ -147,6 +157,15 @@ class Layout:
         step = 0 if "mask" in spec.name or "type" in spec.name else 1
         base = 0 if "type" in spec.name else 1
         return from_values(spec.dtype, dims, [base + step * (i % 2) for i in range(count)])
+
+
+def _squeezed(tensor: Tensor, rank: int) -> Tensor:
+    """The tensor with ``rank`` dimensions, if enough of its inner ones have size 1, else itself."""
+    dims = list(tensor.dims)
+    for at in range(len(dims) - 2, 0, -1):
+        if dims[at] == 1 and len(dims) > rank:
+            del dims[at]
+    return replace(tensor, dims=tuple(dims)) if len(dims) == rank else tensor
 
 
 def _rows(tensor: Tensor, start: int, end: int) -> Tensor:

@@ -17,7 +17,7 @@ from agent.sessions import Resource, RpcSession
 from agent.store.models import Store
 from vaccel_common import tracing
 from vaccel_rpc.client import TIMINGS
-from vaccel_rpc.errors import InvalidArgument
+from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
 from vaccel_rpc.tensorfields import OUT_TENSORS, encode
 from vaccel_rpc.tensors import Tensor, check, dtype_name
 from vaccel_rpc.wire import Parts
@@ -26,10 +26,10 @@ _log = logging.getLogger("agent.ops.torch")
 
 
 class InferenceOperations:
-    """Runs models of the store in batches."""
+    """Runs models of the store in batches. ``profiled``: sessions keep the times of their runs."""
 
-    def __init__(self, store: Store, runner: ModelRunner) -> None:
-        self._store, self._runner = store, runner
+    def __init__(self, store: Store, runner: ModelRunner, *, profiled: bool) -> None:
+        self._store, self._runner, self._profiled = store, runner, profiled
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -53,9 +53,15 @@ class InferenceOperations:
             for i, message in enumerate(call.request.in_tensors)
         ]
         began = time.monotonic()
-        with session.in_use():
-            run = await self._completed(call, session, resource, inputs)
-        profiling.profile(session, began, run)
+        try:
+            with session.in_use():
+                run = await self._completed(call, session, resource, inputs)
+        except RpcError as error:
+            if _is_models_failure(error):
+                _log.warning("session:%d A run of model %s failed: %s", session.id, resource.model, error.message)
+            raise
+        if self._profiled:
+            profiling.profile(session, began, run)
         if tracing.on():
             profiling.trace(call.span, run)
         reply: Any = call.reply("run")
@@ -65,14 +71,14 @@ class InferenceOperations:
             reply.timings.rows = run.rows
             if variant := resource.model.variant:
                 reply.variant.precision, reply.variant.sha256 = variant.precision, resource.model.digest
-        return encode(reply, OUT_TENSORS, call.dialect.tensor, run.outputs)
+        return encode(reply, OUT_TENSORS, call.dialect.tensor, [_with_dims(tensor) for tensor in run.outputs])
 
     async def _completed(self, call: IncomingCall, session: RpcSession, resource: Resource, inputs: list[Tensor]) -> CompletedRun:
         program = await self._store.program(resource.model)
         outputs, label = call.dialect.output_count(call.request), resource.model.label
         layout = self._runner.layout(program)
         if layout:
-            layout.check(inputs)
+            inputs = layout.fitted(inputs)
             _check_count(outputs, len(layout.signature.outputs))
         _log.info("session:%d PyTorch jitload forward", session.id)
         run = await self._runner.run(program, inputs, call.deadline, label)
@@ -85,6 +91,16 @@ def _tensor(message: Any, index: int, data: bytes | memoryview) -> Tensor:
     tensor = Tensor(dtype_name(message.type, where), tuple(message.dims), data)
     check(tensor, where)
     return tensor
+
+
+def _is_models_failure(error: RpcError) -> bool:
+    """Whether a run failed in the model. Upstream's clients show no more of it than an errno."""
+    return isinstance(error, Internal | Unimplemented) or (isinstance(error, ResourceExhausted) and error.memory)
+
+
+def _with_dims(tensor: Tensor) -> Tensor:
+    """The tensor as [1] where it has no dimensions: upstream's clients need at least one."""
+    return tensor if tensor.dims else replace(tensor, dims=(1,))
 
 
 def _check_count(requested: int, actual: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from google.protobuf.message import Message
 
+from agent import profiling
 from agent.calls import Handler, IncomingCall
 
 
@@ -28,8 +29,7 @@ async def destroy_session(call: IncomingCall) -> Message:
 
 async def profile(call: IncomingCall) -> Message:
     """GetProfiler, GetTimers."""
-    samples = {region: list(samples) for region, samples in call.session().profile.items()}
-    return call.dialect.profile_reply(samples)
+    return call.dialect.profile_reply(profiling.named(call.session()))
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -48,12 +48,9 @@ def test_the_client_speaks_both_dialects_over_both_wires(
     with pytest.raises(Unimplemented, match="never runs client code"):
         calls.genop(session, [calls.opcode(1 if version == "0.8" else 7)])
     profile = calls.profile(session)
-    assert {region: len(samples) for region, samples in profile.items()} == dict.fromkeys(
-        ("torch_run", "queue", "batch", "forward"), 21
-    )
-    for whole_run, queued, batch, forward in zip(
-        *(profile[name] for name in ("torch_run", "queue", "batch", "forward")), strict=True
-    ):
+    regions = [f"[vaccel-rpc-agent] {name}" for name in ("torch_run", "queue", "batch", "forward")]
+    assert {region: len(samples) for region, samples in profile.items()} == dict.fromkeys(regions, 21)
+    for whole_run, queued, batch, forward in zip(*(profile[region] for region in regions), strict=True):
         assert 0 < forward[1] <= batch[1] <= whole_run[1]
         assert queued[1] + batch[1] <= whole_run[1]
         assert whole_run[0] <= queued[0] <= batch[0] <= forward[0] <= time.time_ns()
