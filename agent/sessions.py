@@ -29,10 +29,14 @@ _MAX_RESOURCES = 1024
 
 @dataclass(eq=False)
 class Resource:
-    """A registered model, while any session of its scope refers to it."""
+    """A registered model, while any session of its scope refers to it.
+
+    ``sent``: the sha256 of the bytes by which the client registered it; None where it named a path.
+    """
 
     id: int
     model: StoredModel
+    sent: str | None = None
     sessions: set[int] = field(default_factory=set)
 
 
@@ -161,10 +165,10 @@ class Scope:
         del self.sessions[session]
         _log.info("Destroyed session %d", session)
 
-    def add_resource(self, session: RpcSession, model: StoredModel) -> Resource:
+    def add_resource(self, session: RpcSession, model: StoredModel, sent: str | None = None) -> Resource:
         """A new resource of ``session`` for a model, whose reference it takes over."""
         _resource_log.info("Creating new resource")
-        resource = Resource(self._id(self._all.resource_ids), model)
+        resource = Resource(self._id(self._all.resource_ids), model, sent)
         self.resources[resource.id] = resource
         self.register(session, resource)
         return resource

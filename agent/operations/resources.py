@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from google.protobuf.message import Message
@@ -36,10 +35,10 @@ class ResourceOperations:
             call.scope.register(session, resource)
         else:
             with session.in_use():
-                model = await self._model(call)
+                model, sent = await self._model(call)
             try:
                 # The session may have ended while the bytes were written.
-                resource = call.scope.add_resource(call.scope.session(session.id), model)
+                resource = call.scope.add_resource(call.scope.session(session.id), model, sent)
             except RpcError:
                 self._store.release(model)
                 raise
@@ -52,11 +51,14 @@ class ResourceOperations:
 
     async def sync(self, call: IncomingCall) -> Message:
         """SyncResource: gives a client back what it uploaded."""
-        model = call.scope.resource(call.request.resource_id).model
-        data = await asyncio.to_thread(self._store.data, model)
-        return call.reply("sync", blobs=[call.dialect.blob(name=model.name, data=data, size=len(data))])
+        resource = call.scope.resource(call.request.resource_id)
+        if resource.sent is None:
+            raise PermissionDenied("a client can read back only the bytes that it sent; this resource was registered by a path")
+        data = await self._store.data(resource.sent)
+        return call.reply("sync", blobs=[call.dialect.blob(name=resource.model.name, data=data, size=len(data))])
 
-    async def _model(self, call: IncomingCall) -> StoredModel:
+    async def _model(self, call: IncomingCall) -> tuple[StoredModel, str | None]:
+        """The model, of which the caller holds a reference, and the sha256 of the bytes sent."""
         files, paths, field = call.dialect.blobs_of(call.request), call.request.paths, call.dialect.blobs
         if call.request.resource_type == _LIB:
             raise PermissionDenied("resource type LIB: this agent never runs client code; it accepts MODEL (2)")
@@ -65,13 +67,13 @@ class ResourceOperations:
                 f"a resource is one model: expected one path or one of {field}, got {len(paths)} paths and {len(files)} {field}"
             )
         if paths:
-            return await self._store.by_path(paths[0])
+            return await self._store.by_path(paths[0]), None
         data = call.blobs[0]
         if not data:
             raise InvalidArgument(f"{field}[0] {files[0].name!r} is empty")
         return await self._upload(files[0].name, data)
 
-    async def _upload(self, name: str, data: memoryview) -> StoredModel:
+    async def _upload(self, name: str, data: memoryview) -> tuple[StoredModel, str]:
         result = "failed"
         try:
             model = await self._store.by_bytes(name, data)

@@ -19,6 +19,9 @@ class StoreFolder:
 
     def __init__(self, folder: Path | None, suffixes: Callable[[], Sequence[str]]) -> None:
         self._folder = folder.resolve() if folder else None
+        #: Where else a client's relative path may begin: beside the folder, by whatever name it was
+        #: given, and where the agent was started.
+        self._bases = (folder.absolute().parent, Path.cwd()) if folder else ()
         self._suffixes = suffixes
 
     def __str__(self) -> str:
@@ -50,13 +53,17 @@ class StoreFolder:
         outside = PermissionDenied(f"{path!r} is not in the model store; {_FORMS}")
         if "://" in name or "\0" in name or ".." in name.split("/"):
             raise outside
-        target, suffixes = self._folder / name, self._suffixes()
-        has_suffix = target.suffix in suffixes
-        for candidate in [target] if has_suffix else [target.with_name(target.name + suffix) for suffix in suffixes]:
-            if not candidate.resolve().is_relative_to(self._folder):
-                raise outside
-            if candidate.is_file():
-                return candidate
-        if not target.parent.resolve().is_relative_to(self._folder):
+        for base in (self._folder, *self._bases):
+            for candidate in self._candidates(base / name):
+                inside = candidate.resolve().is_relative_to(self._folder)
+                if not inside and base == self._folder:
+                    raise outside
+                if inside and candidate.is_file():
+                    return candidate
+        if not (self._folder / name).parent.resolve().is_relative_to(self._folder):
             raise outside
         raise NotFound(f"no model {path!r} in the store")
+
+    def _candidates(self, target: Path) -> list[Path]:
+        suffixes = self._suffixes()
+        return [target] if target.suffix in suffixes else [target.with_name(target.name + suffix) for suffix in suffixes]

@@ -9,8 +9,6 @@ import asyncio
 import hashlib
 import logging
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +20,9 @@ from agent.engines.contract import Program
 from agent.store.files import FileCache, check_digest, digest_of, variant_of, write_upload
 from agent.store.folder import StoreFolder
 from agent.store.model import StoredModel
+from agent.store.uploads_folder import UploadsFolder
 from vaccel_common.modelfile import VariantOf
-from vaccel_rpc.errors import NotFound, PermissionDenied, ResourceExhausted
+from vaccel_rpc.errors import NotFound, PermissionDenied, ResourceExhausted, RpcError
 
 _log = logging.getLogger("agent.store")
 
@@ -62,7 +61,7 @@ class Store:
         self._max_models, self._max_uploads = max_models, max_uploads
         self._models: dict[str, StoredModel] = {}
         self._digests, self._variants = FileCache(digest_of), FileCache(variant_of)
-        self._private = Path(tempfile.mkdtemp(prefix="vaccel-agent-"))
+        self._uploads = UploadsFolder()
         self._uploading = asyncio.Lock()
         self._files = ThreadPoolExecutor(2, "files")
         self._loader = ThreadPoolExecutor(1, "load")
@@ -71,7 +70,7 @@ class Store:
         """Removes the files that clients sent."""
         self._files.shutdown(cancel_futures=True)
         self._loader.shutdown(cancel_futures=True)
-        shutil.rmtree(self._private, ignore_errors=True)
+        self._uploads.close()
 
     @property
     def models(self) -> list[StoredModel]:
@@ -98,8 +97,8 @@ class Store:
         model = await (self._by_digest(match[1]) if match else self._by_file(self._folder.resolve(path)))
         return await self._in_place_of(model)
 
-    async def by_bytes(self, name: str, data: memoryview) -> StoredModel:
-        """The model whose file a client sends; the caller holds a reference.
+    async def by_bytes(self, name: str, data: memoryview) -> tuple[StoredModel, str]:
+        """The model whose file a client sends, and the file's sha256; the caller holds a reference.
 
         Raises `PermissionDenied` where the policy forbids it, `InvalidArgument` where the bytes are
         not a model that may be uploaded, `ResourceExhausted` where uploads fill their share of the
@@ -116,7 +115,7 @@ class Store:
             if model is None or model.path is None:
                 model = await self._keep_upload(digest, name, data)
             model.references += 1
-        return await self._in_place_of(model)
+        return await self._in_place_of(model), digest
 
     def release(self, model: StoredModel) -> None:
         """Drops a reference. An upload's file is removed with the last one."""
@@ -161,11 +160,20 @@ class Store:
             await self.program(model)
         return models
 
-    def data(self, model: StoredModel) -> bytes:
-        """An upload's bytes. Raises `PermissionDenied` for a model of the store."""
-        if not model.uploaded or model.path is None:
-            raise PermissionDenied("a client can read back only what it uploaded itself; this is a model of the store")
-        return model.path.read_bytes()
+    async def data(self, digest: str) -> bytes:
+        """The bytes with that sha256, which a client sent. Raises `NotFound` once they are gone."""
+        model = await self._by_digest(digest)
+        try:
+            if model.path is None:
+                raise NotFound(f"the file of {model} has been removed")
+            data = await self._in_thread(model.path.read_bytes)
+            if await self._in_thread(_sha256, memoryview(data)) != digest:
+                raise NotFound(f"the file of {model} has changed")
+            return data
+        except FileNotFoundError:
+            raise NotFound(f"the file of {model} has been removed") from None
+        finally:
+            self.release(model)
 
     def _originals(self) -> list[str]:
         return [name for name in self._folder.names() if self._variants.of(self._folder.resolve(name)) is None]
@@ -240,7 +248,7 @@ class Store:
                 retry_after=5,
                 reason="uploads",
             )
-        path = self._private / digest
+        path = self._uploads.path / digest
         writing = self._files.submit(write_upload, path, data, self._check_upload)
         try:
             await asyncio.wrap_future(writing)
@@ -259,9 +267,13 @@ class Store:
 
     def _read(self, model: StoredModel, path: Path) -> Program:
         began = time.monotonic()
-        if not model.uploaded:
-            check_digest(path)
-        program = self._load(path)
+        try:
+            if not model.uploaded:
+                check_digest(path)
+            program = self._load(path)
+        except RpcError as error:
+            _log.warning("Model %s cannot be loaded: %s", model, error.message)
+            raise
         _log.info("Loaded model %s in %.1f s%s", model, time.monotonic() - began, model.kind)
         return program
 

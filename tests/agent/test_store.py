@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from agent.store.folder import StoreFolder
 from tests.support.clients import client
 from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.torchmodels import First, Twice, saved
@@ -47,6 +49,77 @@ def test_paths_lead_nowhere_but_into_the_store(spawn_agent: SpawnAgent, tmp_path
             calls.register_path(session, path)
     with pytest.raises(InvalidArgument, match="the path is empty"):
         calls.register_path(session, "")
+
+
+@pytest.mark.parametrize("path", ["shop/double.pt", "./shop/double", "data/shop/double.pt", "shop//./double.pt"])
+def test_a_relative_path_may_begin_beside_the_store(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the folder, where the agent was started, and in the folder itself; a file elsewhere stays unknown."""
+    store = tmp_path / "data" / "shop"
+    (store / "shop").mkdir(parents=True)
+    (store / "double.pt").touch()
+    (tmp_path / "data" / "other.pt").touch()
+    monkeypatch.chdir(tmp_path)
+    folder = StoreFolder(store, lambda: (".pt",))
+    assert folder.resolve(path).samefile(store / "double.pt")
+    (store / "shop" / "double.pt").touch()
+    assert folder.resolve("shop/double.pt").samefile(store / "shop" / "double.pt")
+    for elsewhere in ("data/other.pt", "other.pt"):
+        with pytest.raises(NotFound):
+            folder.resolve(elsewhere)
+
+
+def test_a_relative_path_follows_the_name_that_the_store_was_given(tmp_path: Path) -> None:
+    """A store behind a link is found by the link's name, and a link to a model keeps its own name."""
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / "first.pt").touch()
+    (tmp_path / "v1" / "newest.pt").symlink_to("first.pt")
+    (tmp_path / "models").symlink_to("v1")
+    folder = StoreFolder(tmp_path / "models", lambda: (".pt",))
+    assert folder.resolve("models/newest.pt").name == "newest.pt"
+
+
+def test_a_client_reads_back_what_it_sent(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """Also where the store has the same bytes, or a variant of them runs; never a model that it named by a path."""
+    store = tmp_path / "store"
+    store.mkdir()
+    known, new = saved(Twice(), store / "double.pt"), saved(First(), tmp_path / "first.pt")
+    calls = client(spawn_agent("--models", str(store), "--uploads", "allow"))
+    session = calls.create_session()
+    for data in (known, new, known):
+        assert calls.sync(calls.register_bytes(session, data)) == data
+    with pytest.raises(PermissionDenied, match="only the bytes that it sent"):
+        calls.sync(calls.register_path(session, "double"))
+    gone = calls.register_bytes(session, known)
+    saved(First(), store / "double.pt")
+    with pytest.raises(NotFound, match=r"the file of double .* has changed"):
+        calls.sync(gone)
+
+
+def test_uploads_of_a_killed_agent_are_removed(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """By the next agent on the machine; those of one that lives are not, and what is no agent's stays."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    (temporary / "vaccel-agent-notes").write_text("not a folder")
+    env = {"TMPDIR": str(temporary)}
+    data = saved(Twice(), tmp_path / "double.pt")
+
+    def files() -> int:
+        return len([path for path in temporary.rglob("*") if path.name == hashlib.sha256(data).hexdigest()])
+
+    killed, living = spawn_agent(env=env), spawn_agent(env=env)
+    for agent in (killed, living):
+        calls = client(agent)
+        calls.register_bytes(calls.create_session(), data)
+    assert files() == 2
+    killed.stop(signal.SIGKILL)
+    assert files() == 2
+    after = spawn_agent(env=env)
+    assert files() == 1
+    assert "Removed the uploads of an agent that was killed" in after.text
+    assert calls.register_bytes(calls.create_session(), data) > 0
+    living.stop()
+    after.stop()
+    assert [path.name for path in temporary.iterdir()] == ["vaccel-agent-notes"]
 
 
 def test_upload_policies(spawn_agent: SpawnAgent, tmp_path: Path) -> None:

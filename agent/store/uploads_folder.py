@@ -1,0 +1,60 @@
+"""The private folder for the files that clients send.
+
+An agent removes its own folder when it ends. The next one on the machine removes those of agents
+that were killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_log = logging.getLogger("agent.store")
+
+_PREFIX = "vaccel-agent-"
+
+
+class UploadsFolder:
+    """A new folder in the directory for temporary files, which only this user can enter.
+
+    The kernel holds its lock for as long as the process lives, however it ends.
+    """
+
+    def __init__(self) -> None:
+        _remove_abandoned(Path(tempfile.gettempdir()))
+        # It gets its name once it is locked: another agent would take it for an abandoned one.
+        made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
+        self._fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.path = made.rename(made.with_name(made.name.removeprefix(".")))
+
+    def close(self) -> None:
+        """Removes the folder and the files in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._fd)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for path in parent.glob(f"{_PREFIX}*"):
+        # Another agent may remove it at the same time.
+        with contextlib.suppress(OSError):
+            if _is_abandoned(path):
+                shutil.rmtree(path, ignore_errors=True)
+                _log.info("Removed the uploads of an agent that was killed: %s", path)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether it is a folder of this user's that no living agent holds. Raises ``OSError``."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(fd).st_uid != os.geteuid():
+            return False
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError, an OSError, where it is held
+        return True
+    finally:
+        os.close(fd)
