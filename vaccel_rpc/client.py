@@ -183,7 +183,9 @@ class VaccelClient:
 
     def genop(self, session: int, read: Args, write: Args = (), timeout: float | None = None) -> list[bytes]:
         """Runs the generic operation whose number is ``read[0]``; returns what it wrote."""
-        reply = self._call("genop", timeout, session_id=session, read_args=self._args(read), write_args=self._args(write))
+        read_args = [self._arg(value, opcode=i == 0) for i, value in enumerate(read)]
+        write_args = [self._arg(value) for value in write]
+        reply = self._call("genop", timeout, session_id=session, read_args=read_args, write_args=write_args)
         return [arg.buf for arg in reply.write_args]
 
     def genop_stream(self, session: int, read: Args, write: Args = (), timeout: float | None = None) -> list[bytes]:
@@ -204,11 +206,8 @@ class VaccelClient:
     def _resource(self, session: int) -> dict[str, int]:
         return {"session_id": session, "resource_id": self._dialect.new_resource, "resource_type": _MODEL}
 
-    def _args(self, values: Sequence[bytes]) -> list[Any]:
-        return [self._arg(value, first=i == 0) for i, value in enumerate(values)]
-
-    def _arg(self, value: bytes, *, first: bool, **fields: int) -> Any:
-        kind = self._dialect.opcode_type if first else 0
+    def _arg(self, value: bytes, *, opcode: bool = False, **fields: int) -> Any:
+        kind = self._dialect.opcode_type if opcode else 0
         return self._dialect.arg(buf=value, **{"size": len(value), self._dialect.arg_type: kind, **fields})
 
     def _parts(self, session: int, read: Args, write: Args) -> Iterator[Any]:
@@ -218,7 +217,8 @@ class VaccelClient:
             for i, value in enumerate(values):
                 pieces = [value[start : start + _PART] for start in range(0, len(value), _PART)] or [b""]
                 for number, piece in enumerate(pieces, 1):
-                    arg = self._arg(piece, first=i == 0, size=len(value), parts=len(pieces), part_no=number)
+                    opcode = field == "read_args" and i == 0
+                    arg = self._arg(piece, opcode=opcode, size=len(value), parts=len(pieces), part_no=number)
                     yield make(session_id=session, **{field: [arg]})
 
     def _registered(self, reply: PendingResult[Any]) -> int:
