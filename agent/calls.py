@@ -19,7 +19,7 @@ class IncomingCall:
     """One call of a client.
 
     ``request``: the message in the call's dialect, without its large bytes, which are in ``blobs``
-    (the two dialects' messages share no static type). ``deadline``: monotonic seconds.
+    (messages of different dialects share no static type). ``deadline``: monotonic seconds.
     ``span``: the call's own, where it is recorded.
     """
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.endpoints import Buffer, Endpoint, decode
+from agent.endpoints import Buffer, Endpoint, decode, spoken
+from agent.sessions import Scope
 from vaccel_rpc.errors import InvalidArgument
 
 
 class GenopReassembler:
-    """The arguments of one call. ``limit``: bytes of all requests together."""
+    """The arguments of one call of ``scope``. ``limit``: bytes of all requests together."""
 
-    def __init__(self, endpoint: Endpoint, limit: int) -> None:
-        self._endpoint, self._limit = endpoint, limit
-        self._request = endpoint.method.request()
+    def __init__(self, endpoint: Endpoint, scope: Scope, limit: int) -> None:
+        self._endpoint, self._told, self._limit = endpoint, scope.spoken, limit
+        #: Requests before the first that tells the call's dialect. Joined, they are one message.
+        self._untold = bytearray()
+        self._request: Any = None
         self._held = 0
 
     def add(self, payload: Buffer) -> None:
@@ -21,20 +24,40 @@ class GenopReassembler:
         self._held += len(payload)
         if self._held > self._limit:
             raise InvalidArgument(f"the arguments exceed {self._limit} bytes, the limit (--max-message)")
-        part, _ = decode(self._endpoint, payload)
+        endpoint = spoken(self._endpoint, self._told, payload)
+        if endpoint is None:
+            self._untold += payload
+        else:
+            self._decode_untold(endpoint)
+            self._decode(endpoint, payload)
+
+    def request(self) -> tuple[Endpoint, Any]:
+        """The endpoint in the call's dialect, and the reassembled request.
+
+        Raises `InvalidArgument` where a part is missing.
+        """
+        endpoint = spoken(self._endpoint, self._told, b"") or self._endpoint
+        self._decode_untold(endpoint)
+        for i, arg in enumerate(self._request.read_args):
+            _check_complete(arg, f"read_args[{i}]")
+        for i, arg in enumerate(self._request.write_args):
+            _check_complete(arg, f"write_args[{i}]", unallocated=endpoint.dialect.unallocated(arg))
+        return endpoint, self._request
+
+    def _decode_untold(self, endpoint: Endpoint) -> None:
+        if self._request is None:
+            self._request = endpoint.method.request()
+        untold, self._untold = self._untold, bytearray()
+        if untold:
+            self._decode(endpoint, untold)
+
+    def _decode(self, endpoint: Endpoint, payload: Buffer) -> None:
+        part, _ = decode(endpoint, payload)
         self._request.session_id = part.session_id or self._request.session_id
         for arg in part.read_args:
             _append(self._request.read_args, arg, "read_args")
         for arg in part.write_args:
             _append(self._request.write_args, arg, "write_args")
-
-    def request(self) -> Any:
-        """The reassembled request. Raises `InvalidArgument` where a part is missing."""
-        for i, arg in enumerate(self._request.read_args):
-            _check_complete(arg, f"read_args[{i}]")
-        for i, arg in enumerate(self._request.write_args):
-            _check_complete(arg, f"write_args[{i}]", unallocated=self._endpoint.dialect.unallocated(arg))
-        return self._request
 
 
 def _append(args: Any, arg: Any, field: str) -> None:

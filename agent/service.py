@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from agent.batching.batcher import Batcher
 from agent.calls import Handler, IncomingCall
-from agent.endpoints import Buffer, Endpoint, decode, endpoints
+from agent.endpoints import Buffer, Endpoint, decode, endpoints, spoken
 from agent.metrics import AgentMetrics
 from agent.operations import sessions, unsupported
 from agent.operations.generic import GenericOperations
@@ -31,7 +31,7 @@ _NO_METADATA: Mapping[str, str] = {}
 
 
 class RpcService:
-    """Answers calls of both dialects.
+    """Answers calls of all dialects.
 
     ``max_message``: bytes of a message. ``profiled``: sessions keep the times of their runs.
     ``draining``: new ones are refused. ``active``: calls that run now.
@@ -51,7 +51,7 @@ class RpcService:
         }
 
     def endpoint(self, service: str, method: str) -> Endpoint:
-        """The method of that name. Raises `Unimplemented` where neither dialect has it."""
+        """The method of that name. Raises `Unimplemented` where no dialect has it."""
         endpoint = self.endpoints.get(f"{service}/{method}")
         if endpoint is None:
             raise Unimplemented(f"unknown method {service}/{method}")
@@ -66,11 +66,11 @@ class RpcService:
         metadata: Mapping[str, str] = _NO_METADATA,
     ) -> Parts:
         """The reply. Raises `RpcError`."""
-        return await self._observed(endpoint, scope, deadline, metadata, lambda: decode(endpoint, payload))
+        return await self._observed(endpoint, scope, deadline, metadata, lambda: _read(endpoint, scope, payload))
 
     async def call_joined(self, endpoint: Endpoint, scope: Scope, arguments: GenopReassembler, deadline: float | None) -> Parts:
         """The reply to a call whose requests came one by one. Raises `RpcError`."""
-        return await self._observed(endpoint, scope, deadline, _NO_METADATA, lambda: (arguments.request(), []))
+        return await self._observed(endpoint, scope, deadline, _NO_METADATA, lambda: (*arguments.request(), []))
 
     async def _observed(
         self,
@@ -78,7 +78,7 @@ class RpcService:
         scope: Scope,
         deadline: float | None,
         metadata: Mapping[str, str],
-        read: Callable[[], tuple[Any, list[memoryview]]],
+        read: Callable[[], tuple[Endpoint, Any, list[memoryview]]],
     ) -> Parts:
         began, code = time.monotonic(), "CANCELLED"
         self.active += 1
@@ -86,8 +86,8 @@ class RpcService:
             with _span(endpoint, scope, metadata) as span:
                 self._check_open()
                 handler = self._handler(endpoint)
-                request, blobs = read()
-                call = IncomingCall(endpoint.dialect, scope, request, blobs, deadline, metadata, span)
+                told, request, blobs = read()
+                call = IncomingCall(told.dialect, scope, request, blobs, deadline, metadata, span)
                 reply = await self._limited(endpoint, handler, call)
             code = "OK"
             return [reply.SerializeToString()] if isinstance(reply, Message) else reply
@@ -119,6 +119,13 @@ class RpcService:
                 return await handler(call)
         except TimeoutError:
             raise DeadlineExceeded(f"{endpoint.method.name}: the deadline has passed; the work was dropped") from None
+
+
+def _read(endpoint: Endpoint, scope: Scope, payload: Buffer) -> tuple[Endpoint, Any, list[memoryview]]:
+    """The endpoint in the dialect of the request, and what `decode` returns."""
+    if endpoint.other is not None:
+        endpoint = spoken(endpoint, scope.spoken, payload) or endpoint
+    return endpoint, *decode(endpoint, payload)
 
 
 @contextlib.contextmanager

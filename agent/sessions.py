@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from agent.store.model import StoredModel
+from vaccel_rpc.dialects.telling import SpokenVersions
 from vaccel_rpc.errors import NotFound, ResourceExhausted
 
 _log = logging.getLogger("agent.session")
@@ -140,6 +141,16 @@ class Scope:
         self.resources: dict[int, Resource] = {}
         #: The RPC system of its clients: only gRPC's ids are secret.
         self.system: Literal["grpc", "ttrpc"] = "grpc" if secret else "ttrpc"
+        self._spoken: SpokenVersions = {}
+
+    @property
+    def spoken(self) -> SpokenVersions:
+        """Which dialects its client was found to speak.
+
+        Over gRPC, where the calls of several clients may share a connection, nothing is known
+        before a call.
+        """
+        return {} if self._secret else self._spoken
 
     def session(self, session: int) -> RpcSession:
         """The session of that id, which now counts as used. Raises `NotFound`."""

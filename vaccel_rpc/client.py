@@ -1,4 +1,4 @@
-"""A client of vAccel's operations over a channel, in either dialect."""
+"""A client of vAccel's operations over a channel, in any dialect."""
 
 from __future__ import annotations
 

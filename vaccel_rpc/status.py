@@ -14,6 +14,7 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 
+from vaccel_rpc.dialects import Version
 from vaccel_rpc.errors import Internal, RpcError, from_code
 from vaccel_rpc.proto.dialect08 import error_pb2
 from vaccel_rpc.proto.ttrpc_pb2 import Status
@@ -22,10 +23,15 @@ from vaccel_rpc.wire import WireError, cut, field_head
 _PREFIX = "type.googleapis.com/"
 _RETRY_INFO = _PREFIX + "google.rpc.RetryInfo"
 #: The type of a ``vaccel.Error`` detail, by dialect.
-_VACCEL_ERROR = {"0.8": _PREFIX + "vaccel.ProtoError", "0.7": _PREFIX + "vaccel.VaccelError"}
+_VACCEL_ERROR: dict[Version, str] = {
+    "0.7": _PREFIX + "vaccel.VaccelError",
+    "2025-07": _PREFIX + "vaccel.VaccelError",
+    "2025-08": _PREFIX + "vaccel.ProtoError",
+    "0.8": _PREFIX + "vaccel.ProtoError",
+}
 
 
-def to_status(error: RpcError, dialect: str = "0.8") -> Status:
+def to_status(error: RpcError, dialect: Version = "0.8") -> Status:
     """The status of an error.
 
     An engine's failure has a ``vaccel.Error`` with its errno. A refusal with a time to wait has a

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from vaccel_rpc.errors import InvalidArgument
 
-#: Name -> (number on the wire, bytes per element, code of array.array), the same in both dialects.
+#: Name -> (number on the wire, bytes per element, code of array.array), the same in all dialects.
 DTYPES: dict[str, tuple[int, int, str]] = {
     "uint8": (1, 1, "B"),
     "int8": (2, 1, "b"),

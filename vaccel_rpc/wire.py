@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 #: A message in pieces; their concatenation is the message.
 Parts = Sequence[bytes | bytearray | memoryview]
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+#: Wire types. Fields of ``BYTES`` are bytes, texts, messages and packed numbers.
+VARINT, BYTES = 0, 2
+_FIXED64, _FIXED32 = 1, 5
 
 
 class WireError(ValueError):
@@ -30,7 +32,7 @@ def varint(value: int) -> bytes:
 
 def field_head(number: int, length: int) -> bytes:
     """The tag and length that precede a bytes, string or message field."""
-    return varint(number << 3 | _BYTES) + varint(length)
+    return varint(number << 3 | BYTES) + varint(length)
 
 
 def size(parts: Parts) -> int:
@@ -54,8 +56,8 @@ def _cut(view: memoryview, path: tuple[int, ...]) -> tuple[list[bytes | memoryvi
     number, deeper = path[0], path[1:]
     rest: list[bytes | memoryview] = []
     blobs: list[memoryview] = []
-    for field, kind, start, inside, end in _fields(view):
-        if field != number or kind != _BYTES:
+    for field, kind, start, inside, end in fields(view):
+        if field != number or kind != BYTES:
             rest.append(view[start:end])
         elif not deeper:
             blobs = [view[inside:end]]
@@ -66,17 +68,19 @@ def _cut(view: memoryview, path: tuple[int, ...]) -> tuple[list[bytes | memoryvi
     return rest, blobs
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, int, int, int, int]]:
-    """Each field's number, wire type, start, start of the value, end."""
+def fields(view: memoryview) -> Iterator[tuple[int, int, int, int, int]]:
+    """Each field's number, wire type, start, start of the value, end; of a message that is not
+    valid, those before the fault, and then it raises `WireError`.
+    """
     at = 0
     while at < len(view):
         start = at
         key, at = _read_varint(view, at)
         number, kind = key >> 3, key & 7
         inside = at
-        if kind == _VARINT:
+        if kind == VARINT:
             _, at = _read_varint(view, at)
-        elif kind == _BYTES:
+        elif kind == BYTES:
             length, inside = _read_varint(view, at)
             at = inside + length
         elif kind in (_FIXED64, _FIXED32):

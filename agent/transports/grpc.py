@@ -95,7 +95,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def _streamed(self, endpoint: Endpoint) -> Any:
         async def handle(payloads: Any, context: Any) -> bytes:
-            arguments = GenopReassembler(endpoint, self._max_message)
+            arguments = GenopReassembler(endpoint, self._scope, self._max_message)
             try:
                 async for payload in payloads:
                     arguments.add(payload)

@@ -181,7 +181,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             self._fail(frame.stream, endpoint, error)
             return
         if endpoint.method.streams:
-            arguments = GenopReassembler(endpoint, self._max_message)
+            arguments = GenopReassembler(endpoint, self._scope, self._max_message)
             self._start(frame.stream, endpoint, size, lambda: self._joined(endpoint, arguments, payload, deadline))
         else:
             pairs = request.metadata
@@ -200,7 +200,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
     def _open_stream(self, frame: frames.Frame, endpoint: Endpoint, payload: bytes | memoryview, deadline: float | None) -> None:
         if len(self._streams) >= _MAX_STREAMS:
             raise ResourceExhausted(f"{_MAX_STREAMS} streams are open on this connection, the limit", retry_after=1)
-        stream = _ArgumentStream(endpoint, GenopReassembler(endpoint, self._max_message), deadline)
+        stream = _ArgumentStream(endpoint, GenopReassembler(endpoint, self._scope, self._max_message), deadline)
         if payload:
             stream.arguments.add(payload)
         stream.held = len(frame.data)

@@ -6,6 +6,7 @@ from errno import EAGAIN, EINVAL, ENOMEM
 
 import pytest
 
+from vaccel_rpc.dialects import Version
 from vaccel_rpc.errors import Internal, InvalidArgument, NotFound, ResourceExhausted, RpcError, Unavailable, Unimplemented
 from vaccel_rpc.proto.dialect08 import error_pb2
 from vaccel_rpc.proto.ttrpc_pb2 import Status
@@ -25,7 +26,9 @@ RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
         (Internal("torch: no"), EINVAL, []),
     ],
 )
-def test_the_first_detail_is_the_librarys_error(dialect: str, name: str, error: RpcError, errno: int, more: list[str]) -> None:
+def test_the_first_detail_is_the_librarys_error(
+    dialect: Version, name: str, error: RpcError, errno: int, more: list[str]
+) -> None:
     """Upstream's clients read the first detail as ``vaccel.Error`` whatever its type; the time to wait comes second."""
     status = to_status(error, dialect)
     assert [detail.type_url for detail in status.details] == [f"type.googleapis.com/vaccel.{name}", *more]

@@ -1,4 +1,8 @@
-"""The two dialects of the vAccel RPC as data: services, methods, differences of messages."""
+"""The dialects of the vAccel RPC as data: services, methods, differences of messages.
+
+0.7 and 0.8 are releases. Between them upstream's main branch spoke others, which are named by the
+month in which builds of it began to speak them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any, Literal
 
 from google.protobuf.message import Message
 
-Version = Literal["0.7", "0.8"]
+Version = Literal["0.7", "2025-07", "2025-08", "0.8"]
 
 #: Region of a profile -> its samples, each (start, duration) in nanoseconds.
 Profile = Mapping[str, list[tuple[int, int]]]
@@ -79,13 +83,13 @@ class Dialect:
 
 
 def dialect(version: Version) -> Dialect:
-    """The dialect ``0.7`` or ``0.8``, whose messages are imported now."""
-    module = import_module(f"vaccel_rpc.dialects.v{version.replace('.', '')}")
+    """The dialect of a version, whose messages are imported now."""
+    module = import_module(f"vaccel_rpc.dialects.v{version.replace('.', '').replace('-', '')}")
     selected: Dialect = module.DIALECT
     return selected
 
 
 _VERBS = ("Load", "Unload", "Run")
-#: Methods of other plugins, the same in both dialects.
+#: Methods of other plugins, the same in all dialects.
 TENSORFLOW = tuple(f"TensorflowModel{verb}" for verb in _VERBS)
 TENSORFLOW_LITE = tuple(f"TensorflowLiteModel{verb}" for verb in _VERBS)

@@ -1,10 +1,10 @@
-"""What the two dialects call things: services, methods and field numbers, and a caller that takes the usual steps."""
+"""What the dialects call things: services, methods and field numbers, and a caller that takes the usual steps."""
 
 from __future__ import annotations
 
 import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.support.peers import wire
 
@@ -59,6 +59,7 @@ class DialectNames:
     profile_method: str
     blob_fields: tuple[int, int, int]
     arg_fields: tuple[int, int, int, int]
+    arg_type_field: int = 1
 
     def register(
         self,
@@ -82,11 +83,17 @@ class DialectNames:
         """A run request."""
         return wire.message((1, session), (2, model), *[(4, tensor.encode()) for tensor in tensors], (5, outputs))
 
-    def arg(self, data: bytes, *, size: int | None = None, parts: int = 0, part: int = 0) -> bytes:
-        """A genop argument, whole or one part of ``parts``; ``size`` is the whole argument's."""
+    def arg(self, data: bytes, *, size: int | None = None, parts: int = 0, part: int = 0, kind: int = 0) -> bytes:
+        """A genop argument, whole or one part of ``parts``; ``size`` is the whole argument's. Zeros are not sent."""
         buf_field, size_field, parts_field, part_field = self.arg_fields
-        total = len(data) if size is None else size
-        return wire.message((buf_field, data), (size_field, total), (parts_field, parts), (part_field, part))
+        numbers = {
+            size_field: len(data) if size is None else size,
+            parts_field: parts,
+            part_field: part,
+            self.arg_type_field: kind,
+        }
+        sent = [(field, number) for field, number in numbers.items() if number]
+        return wire.message(*([(buf_field, data)] if data else []), *sent)
 
     def opcode(self, number: int) -> bytes:
         """The argument that names a genop's operation."""
@@ -107,6 +114,7 @@ def _current(service: str) -> DialectNames:
         profile_method="GetProfiler",
         blob_fields=(2, 3, 4),
         arg_fields=(1, 2, 5, 6),
+        arg_type_field=3,
     )
 
 
@@ -122,7 +130,12 @@ OLD_07 = DialectNames(
     blob_fields=(1, 4, 5),
     arg_fields=(3, 2, 4, 5),
 )
-DIALECTS = {"0.8 sync": SYNC_08, "0.8 asynchronous": ASYNC_08, "0.7": OLD_07}
+#: Builds of upstream's main branch from 2025-07-17 to 08-04; those from 06-30 on ran by 0.7's TorchJitloadForward.
+JULY = replace(OLD_07, run_method="TorchModelRun", blob_fields=SYNC_08.blob_fields)
+#: Builds of it from 2025-08-04 to 10-19.
+AUGUST_SYNC = replace(SYNC_08, arg_fields=OLD_07.arg_fields, arg_type_field=1)
+AUGUST_ASYNC = replace(AUGUST_SYNC, service=ASYNC_08.service)
+DIALECTS = {"0.8 sync": SYNC_08, "0.8 asynchronous": ASYNC_08, "0.7": OLD_07, "2025-07": JULY}
 
 #: service, method, payload -> payload; raises for any status but OK.
 Call = Callable[[str, str, bytes], bytes]
