@@ -11,6 +11,8 @@ from urllib.parse import unquote
 
 from vaccel_rpc.errors import InvalidArgument, NotFound, PermissionDenied
 
+#: Characters of a client's path that a message repeats.
+_SHOWN = 200
 _FORMS = "register a model as NAME, NAME.pt, sha256:HEX or by bytes"
 
 
@@ -49,21 +51,36 @@ class StoreFolder:
         if not name:
             raise InvalidArgument(f"the path is empty; {_FORMS}")
         if self._folder is None:
-            raise NotFound(f"no model {path!r}: this agent has no store (--models)")
-        outside = PermissionDenied(f"{path!r} is not in the model store; {_FORMS}")
-        if "://" in name or "\0" in name or ".." in name.split("/"):
+            raise NotFound(f"no model {_short(path)}: this agent has no store (--models)")
+        outside = PermissionDenied(f"{_short(path)} is not in the model store; {_FORMS}")
+        if "://" in name or "\0" in name or ".." in name.split("/") or not name.strip("/"):
             raise outside
-        for base in (self._folder, *self._bases):
+        try:
+            found = self._found(self._folder, name, outside)
+        except OSError as error:  # a name may be too long
+            raise NotFound(f"no model {_short(path)} in the store: {error.strerror}") from None
+        if found is None:
+            raise NotFound(f"no model {_short(path)} in the store")
+        return found
+
+    def _found(self, folder: Path, name: str, outside: PermissionDenied) -> Path | None:
+        """The file in ``folder`` that ``name`` means. Raises ``outside``, ``OSError``."""
+        for base in (folder, *self._bases):
             for candidate in self._candidates(base / name):
-                inside = candidate.resolve().is_relative_to(self._folder)
-                if not inside and base == self._folder:
+                inside = candidate.resolve().is_relative_to(folder)
+                if not inside and base == folder:
                     raise outside
                 if inside and candidate.is_file():
                     return candidate
-        if not (self._folder / name).parent.resolve().is_relative_to(self._folder):
+        if not (folder / name).parent.resolve().is_relative_to(folder):
             raise outside
-        raise NotFound(f"no model {path!r} in the store")
+        return None
 
     def _candidates(self, target: Path) -> list[Path]:
         suffixes = self._suffixes()
         return [target] if target.suffix in suffixes else [target.with_name(target.name + suffix) for suffix in suffixes]
+
+
+def _short(path: str) -> str:
+    """The path quoted for a message, which need not repeat all of a very long one."""
+    return repr(path if len(path) <= _SHOWN else path[:_SHOWN] + "...")

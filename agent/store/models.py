@@ -26,6 +26,9 @@ from vaccel_rpc.errors import NotFound, PermissionDenied, ResourceExhausted, Rpc
 
 _log = logging.getLogger("agent.store")
 
+#: Characters of an upload's name that are kept, for logs.
+_MAX_NAME = 200
+
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 R = TypeVar("R")
@@ -256,7 +259,9 @@ class Store:
             writing.add_done_callback(lambda _: path.unlink(missing_ok=True))
             raise
         variant = await self._in_thread(variant_of, path)
-        return self._add(StoredModel(digest, Path(name).stem or "model", path, uploaded=True, variant=variant, size=len(data)))
+        return self._add(
+            StoredModel(digest, Path(name[-_MAX_NAME:]).stem or "model", path, uploaded=True, variant=variant, size=len(data))
+        )
 
     async def _loaded(self, model: StoredModel) -> Program:
         if model.path is None:

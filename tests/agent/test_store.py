@@ -41,10 +41,11 @@ def test_paths_lead_nowhere_but_into_the_store(spawn_agent: SpawnAgent, tmp_path
         f"file://{tmp_path}/outside.pt",
         "http://host/double.pt",
         "file:///etc/../etc/x.pt",
+        "/",
     ):
         with pytest.raises(PermissionDenied):
             calls.register_path(session, path)
-    for path in ("nothing", "sha256:" + "0" * 64):
+    for path in ("nothing", "sha256:" + "0" * 64, "a" * 300, "a/" * 3000 + "b.pt"):
         with pytest.raises(NotFound):
             calls.register_path(session, path)
     with pytest.raises(InvalidArgument, match="the path is empty"):
