@@ -50,15 +50,14 @@ def _request() -> list[str]:
 
 
 def _agent() -> list[str]:
-    rows = ((_flag(option), _code(*option.variables), *_cells(option)) for option in declared(AgentConfig, VARIABLE_PREFIX))
-    return ["\n## The agent (`vaccel-rpc-agent`, `python -m agent`)\n", *_table(("option", "variable", *_COLUMNS), rows)]
+    return ["\n## The agent (`vaccel-rpc-agent`, `python -m agent`)\n", *_with_variables(declared(AgentConfig, VARIABLE_PREFIX))]
 
 
 def _classifier() -> list[str]:
     return [
         "\n## The classifier (`vaccel-classifier`, `python -m function.classifier`)\n",
         "It also takes the options of a request, as `--top-k`.\n",
-        *_flags(ClassifierConfig),
+        *_with_variables(declared(ClassifierConfig)),
     ]
 
 
@@ -94,6 +93,11 @@ def _models() -> list[str]:
 def _flags(*settings: type[Any]) -> list[str]:
     rows = ((_flag(option), *_cells(option)) for each in settings for option in declared(each))
     return _table(("option", *_COLUMNS), rows)
+
+
+def _with_variables(options: Sequence[Option]) -> list[str]:
+    rows = ((_flag(option), _code(*option.variables), *_cells(option)) for option in options)
+    return _table(("option", "variable", *_COLUMNS), rows)
 
 
 _COLUMNS = ("meaning", "values", "default", "how to choose it")

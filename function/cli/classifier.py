@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -13,19 +14,24 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
+from function.cli import vaccellog
 from function.cli.config import ClassifierConfig
 from function.cli.lines import InputError, read_file, standard_input
 from function.cli.model import open_model
-from function.cli.results import RunSummary, as_json, as_text, reason
+from function.cli.results import RunSummary, as_json, as_text, why
 from function.cli.vocab import VocabError
 from function.core.classifier import Classifier, Item, Prediction
 from function.core.options import Options, Unusable, read_options
 from function.core.stream import Arriving, in_order
 from vaccel_common import commandline
+from vaccel_common.log import escaped
 from vaccel_common.modelfile import ModelFileError
 from vaccel_common.options import declared
+from vaccel_rpc import __version__
 from vaccel_rpc.errors import RpcError, Unavailable
 from vaccel_rpc.remote import RemoteModel
+
+_log = logging.getLogger(__name__)
 
 #: Seconds for connecting and, where it must be, sending the model; and for one call.
 _CONNECT_S, _CALL_S = 120.0, 60.0
@@ -47,22 +53,34 @@ def main(**values: Any) -> None:
     names = {option.name for option in declared(Options)}
     config = ClassifierConfig(**{name: value for name, value in values.items() if name not in names})
     try:
-        options = read_options({name: values[name] for name in names})
-        _run(config, options)
-    except (InputError, ModelFileError, Unusable, VocabError) as error:
-        _fail(str(error))
-    except RpcError as error:
-        _fail(f"{error.name}: {error.message}")
+        vaccellog.configure(config.log_level, config.log_file)
+        _run(config, read_options({name: values[name] for name in names}))
     except KeyboardInterrupt:
         # The reader of standard input and calls under way would be waited for.
         os._exit(_exit_code())
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            _end_quietly()
-        _fail(f"{error.filename}: {error.strerror}")
+    except BrokenPipeError:
+        _end_quietly()
+    except (InputError, ModelFileError, OSError, RpcError, Unusable, VocabError) as error:
+        # Standard error has the line below; a log without a handler is one that cannot be written.
+        if config.log_file and _log.hasHandlers():
+            _log.error("%s", _reason(error))
+        _fail(_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RpcError):
+        return f"{error.name}: {error.message}"
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    return str(error)
 
 
 def _run(config: ClassifierConfig, options: Options) -> None:
+    _log.info("vaccel-classifier %s", __version__)
+    _log.debug("Config:")
+    for option in declared(ClassifierConfig):
+        value = getattr(config, option.name)
+        _log.debug("  %s = %s", option.flag.lstrip("-").replace("-", "_"), None if value is None else option.kind.show(value))
     show = config.form == "text"
     lines = None if config.source == "-" else read_file(Path(config.source))
     remote, classifier = open_model(config.model, config.vocab, config.address)
@@ -100,7 +118,7 @@ def _classify(
                 for text, item in zip(texts, items, strict=True):
                     number = summary.lines + 1
                     if not isinstance(item, Prediction) and options.errors == "request":
-                        raise InputError(f"line {number}: {reason(item)}")
+                        raise InputError(f"line {number}: {why(item)}")
                     sys.stdout.write(writer(number, text, item, seconds * 1000))
                     summary.add(item, seconds)
                 sys.stdout.flush()
@@ -116,12 +134,16 @@ def _classify(
 def _connect(remote: RemoteModel, wait: float) -> None:
     """Connects, trying for ``wait`` seconds while nobody listens. Raises `RpcError`."""
     end = time.monotonic() + wait
+    waiting = False
     while True:
         try:
             return remote.connect(_CONNECT_S)
-        except Unavailable:
+        except Unavailable as error:
             if time.monotonic() >= end:
                 raise
+            if not waiting:
+                _log.warning("%s; trying again for %.4g s", error.message, wait)
+            waiting = True
             time.sleep(_PAUSE_S)
 
 
@@ -142,12 +164,12 @@ def _exit_code() -> int:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(escaped(line) + "\n")
     sys.stdout.flush()
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"vaccel-classifier: {message}", err=True)
+    click.echo(f"vaccel-classifier: {escaped(message)}", err=True)
     sys.exit(1)
 
 

@@ -40,3 +40,11 @@ class ClassifierConfig:
         seconds(minimum=0), 0.0, help="Seconds to wait for an agent that does not listen yet.",
         choose="Use it where both start together, as in a Job with a sidecar.",
     )  # fmt: skip
+    log_level: int = option(
+        Integer(1, 4), 1, variables=("VACCEL_LOG_LEVEL",), help="What is logged: 1 errors, 2 also warnings, 3 also events, 4 all.",
+        choose="3 names the agent, its dialect, and how the model got there.",
+    )  # fmt: skip
+    log_file: str | None = option(
+        Text("NAME"), variables=("VACCEL_LOG_FILE",), shown="standard error",
+        help="Log to the end of NAME-YYYY-MM-DD.log, or to /dev/stdout or /dev/stderr.",
+    )  # fmt: skip

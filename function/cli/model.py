@@ -10,6 +10,7 @@ from function.cli.vocab import GUIDE_LABELS, guide_signature, read_vocab, tokeni
 from function.core.classifier import Classifier
 from function.core.tokens import Encoder
 from function.load import extras_of
+from vaccel_common.log import escaped
 from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, program_kind
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.registering import ModelSource
@@ -26,7 +27,7 @@ def open_model(model: Path, vocab: Path | None, address: Address) -> tuple[Remot
     remote = RemoteModel(address, _source(model, extras))
     if extras.tokenizer is not None:
         if vocab is not None:
-            click.echo(f"note: {model.name} has its own tokenizer; -v {vocab} is ignored", err=True)
+            click.echo(escaped(f"note: {model.name} has its own tokenizer; -v {vocab} is ignored"), err=True)
         return remote, Classifier.of_file(extras, remote, blank=True)
     return remote, _foreign(model, vocab, extras, remote)
 

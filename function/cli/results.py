@@ -13,6 +13,7 @@ import click
 from function.core.answers import shown_alone
 from function.core.classifier import Item, Prediction
 from function.core.options import Options, Unusable, named
+from vaccel_common.log import escaped
 from vaccel_rpc.errors import RpcError
 
 
@@ -40,15 +41,14 @@ class RunSummary:
             ordered = sorted(self._seconds)
             worst = ordered[math.ceil(0.99 * len(ordered)) - 1]
             times = f"; p50 {1000 * statistics.median(ordered):.1f} ms, p99 {1000 * worst:.1f} ms"
-        click.echo(
-            f"{before}{self.lines} lines in {taken:.1f} s, {self.lines / taken:.1f} lines/s{times}; {labels or 'none'}", err=True
-        )
+        speed = f"{self.lines} lines in {taken:.1f} s, {self.lines / taken:.1f} lines/s"
+        click.echo(escaped(f"{before}{speed}{times}; {labels or 'none'}"), err=True)
 
 
 def as_text(line: int, text: str, item: Item, ms: float, options: Options) -> str:  # noqa: ARG001 as `as_json`
     """The deployment guide's line for one text; ``ms``: how long its batch took."""
-    said = f"Prediction: {item.label}" if isinstance(item, Prediction) else f"Error: {reason(item)}"
-    return f"Line {line}: Duration: {ms:.6g} ms {said}\n"
+    said = f"Prediction: {item.label}" if isinstance(item, Prediction) else f"Error: {why(item)}"
+    return f"Line {line}: Duration: {ms:.6g} ms {escaped(said)}\n"
 
 
 def as_json(line: int, text: str, item: Item, ms: float, options: Options) -> str:
@@ -59,6 +59,6 @@ def as_json(line: int, text: str, item: Item, ms: float, options: Options) -> st
     return json.dumps({"line": line, "text": text, **answer, "ms": round(ms, 3)}, allow_nan=False) + "\n"
 
 
-def reason(item: Unusable | RpcError) -> str:
+def why(item: Unusable | RpcError) -> str:
     """Why a text has no prediction."""
     return str(named(item)) if isinstance(item, Unusable) else f"{item.name}: {item.message}"
