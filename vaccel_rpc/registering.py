@@ -14,6 +14,8 @@ from vaccel_rpc.errors import DeadlineExceeded, FailedPrecondition, NotFound, Re
 _UNREACHED = (Unavailable, DeadlineExceeded)
 #: Seconds for which a refused upload is not repeated: a large file would travel at every attempt.
 _UPLOAD_PAUSE_S = 30.0
+#: Characters of an agent's reason that are repeated.
+_MAX_REASON = 1000
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Registrar:
         except RpcError as error:
             if file is None:
                 raise
-            refusal = f"{path} was refused: {error.name}: {error.message}"
+            refusal = f"{path} was refused: {_reason(error)}"
         return self._upload(client, session, file, None if deadline is None else max(0.0, deadline - time.monotonic()), refusal)
 
     def _upload(self, client: VaccelClient, session: int, file: Path, timeout: float | None, refusal: str) -> Registered:
@@ -77,7 +79,7 @@ class Registrar:
         except _UNREACHED:
             raise
         except RpcError as error:
-            reasons = f"the upload of {file.name} was refused: {error.name}: {error.message}"
+            reasons = f"the upload of {file.name} was refused: {_reason(error)}"
             self._refused = type(error)(
                 f"{reasons}; {refusal}" if refusal else reasons, errno=error.errno, retry_after=error.retry_after
             )
@@ -86,6 +88,10 @@ class Registrar:
         self._refused = None
         how = f"uploaded from {file.name}, {length} bytes in {time.monotonic() - began:.2f} s"
         return Registered(resource, uploaded=True, how=f"{how} ({refusal})" if refusal else how)
+
+
+def _reason(error: RpcError) -> str:
+    return f"{error.name}: {error.message[:_MAX_REASON]}"
 
 
 def _send(client: VaccelClient, session: int, file: Path, timeout: float | None) -> tuple[int, int]:
