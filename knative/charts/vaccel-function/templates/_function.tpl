@@ -55,9 +55,8 @@ resources:
   {{- toYaml .Values.resources | nindent 2 }}
 securityContext:
   {{- include "vaccel.containerSecurity" . | nindent 2 }}
+{{- if or (ne .Values.model.source "image") .Values.sidecar.enabled }}
 volumeMounts:
-  - name: tmp
-    mountPath: /tmp
   {{- if ne .Values.model.source "image" }}
   - name: tokenizer
     mountPath: {{ dir .Values.model.tokenizer }}
@@ -67,6 +66,7 @@ volumeMounts:
   - name: vaccel-sock
     mountPath: /var/run/vaccel
   {{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "vaccel.tokenizerVolume" -}}
