@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaccel_rpc.client import VaccelClient
-from vaccel_rpc.errors import DeadlineExceeded, FailedPrecondition, NotFound, ResourceExhausted, RpcError, Unavailable
+from vaccel_rpc.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    RpcError,
+    Unavailable,
+)
 
 #: What says nothing about the model: the same attempt may succeed later.
 _UNREACHED = (Unavailable, DeadlineExceeded)
@@ -59,7 +68,7 @@ class Registrar:
         if path is None:
             if file is None:
                 raise NotFound("no model is configured")
-            return self._upload(client, session, file, timeout, "")
+            return self._upload(client, session, file, deadline, "")
         try:
             return Registered(client.register_path(session, path, timeout), uploaded=False, how=f"registered as {path}")
         except (*_UNREACHED, ResourceExhausted):
@@ -68,14 +77,14 @@ class Registrar:
             if file is None:
                 raise
             refusal = f"{path} was refused: {_reason(error)}"
-        return self._upload(client, session, file, None if deadline is None else max(0.0, deadline - time.monotonic()), refusal)
+        return self._upload(client, session, file, deadline, refusal)
 
-    def _upload(self, client: VaccelClient, session: int, file: Path, timeout: float | None, refusal: str) -> Registered:
+    def _upload(self, client: VaccelClient, session: int, file: Path, deadline: float | None, refusal: str) -> Registered:
         began = time.monotonic()
         if self._refused and began - self._refused_at < _UPLOAD_PAUSE_S:
             raise self._refused
         try:
-            resource, length = _send(client, session, file, timeout)
+            resource, length = _send(client, session, file, deadline)
         except _UNREACHED:
             raise
         except RpcError as error:
@@ -90,11 +99,16 @@ class Registrar:
         return Registered(resource, uploaded=True, how=f"{how} ({refusal})" if refusal else how)
 
 
+def seconds_left(deadline: float | None) -> float | None:
+    """Seconds until ``deadline`` (of the monotonic clock), at least 0; None where there is none."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
 def _reason(error: RpcError) -> str:
     return f"{error.name}: {error.message[:_MAX_REASON]}"
 
 
-def _send(client: VaccelClient, session: int, file: Path, timeout: float | None) -> tuple[int, int]:
+def _send(client: VaccelClient, session: int, file: Path, deadline: float | None) -> tuple[int, int]:
     """Uploads a file without reading it into memory; the resource's id, and the file's size."""
     try:
         if not file.stat().st_size:
@@ -104,6 +118,21 @@ def _send(client: VaccelClient, session: int, file: Path, timeout: float | None)
             mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
             memoryview(mapped) as data,
         ):
-            return client.register_bytes(session, data, file.name, timeout), len(data)
+            return _send_bytes(client, session, data, file.name, deadline), len(data)
     except OSError as error:
         raise FailedPrecondition(f"{file}: {error.strerror or error}") from None
+
+
+def _send_bytes(client: VaccelClient, session: int, data: memoryview, name: str, deadline: float | None) -> int:
+    try:
+        return client.register_bytes(session, data, name, seconds_left(deadline))
+    except Internal:
+        if client.version != "0.7":
+            raise
+        # Builds of upstream's main branch from 2025-06-30 to 2025-07-17 have 0.7's methods, but
+        # uploads in a newer form; bytes in the older form they do not see.
+        try:
+            return VaccelClient(client.channel, "2025-07").register_bytes(session, data, name, seconds_left(deadline))
+        except (Internal, InvalidArgument):
+            pass
+        raise

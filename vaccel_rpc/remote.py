@@ -21,7 +21,7 @@ from vaccel_rpc.client import TIMINGS, PendingResult, RunResult, VaccelClient, r
 from vaccel_rpc.dialects import Version
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
 from vaccel_rpc.negotiation import DialectChoice, open_session
-from vaccel_rpc.registering import ModelSource, Registrar
+from vaccel_rpc.registering import ModelSource, Registrar, seconds_left
 from vaccel_rpc.tensors import Tensor
 
 _log = logging.getLogger("vaccel_rpc")
@@ -50,7 +50,9 @@ class _Link:
         for inputs in requests:
             if len(in_flight) == _IN_FLIGHT:
                 results.append(in_flight.popleft().result())
-            in_flight.append(self.client.start_run(self.session, self.resource, inputs, outputs, _left(deadline), metadata))
+            in_flight.append(
+                self.client.start_run(self.session, self.resource, inputs, outputs, seconds_left(deadline), metadata)
+            )
         return results + [pending.result() for pending in in_flight]
 
 
@@ -183,7 +185,7 @@ class RemoteModel:
         if self._link and self.ready:
             return self._link
         failures = self._failures
-        if not self._connecting.acquire(timeout=-1 if deadline is None else _left(deadline) or 0):
+        if not self._connecting.acquire(timeout=-1 if deadline is None else seconds_left(deadline) or 0):
             raise Unavailable(f"{self._address}: still connecting")
         try:
             if self._link and self.ready:
@@ -201,7 +203,7 @@ class RemoteModel:
             self._connecting.release()
 
     def _new_link(self, deadline: float | None) -> _Link:
-        left = _left(deadline)
+        left = seconds_left(deadline)
         timeout = self._connect_timeout if left is None else min(left, self._connect_timeout)
         channel = connect(self._address, timeout, tls=self._tls, on_close=self._lost.set)
         try:
@@ -229,7 +231,3 @@ class RemoteModel:
             pause = _FIRST_PAUSE_S
             if self.ready:
                 self._lost.wait()
-
-
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -18,6 +18,7 @@ from vaccel_rpc.channels.ttrpc import TtrpcChannel
 from vaccel_rpc.dialects import Version
 from vaccel_rpc.errors import Internal, Unimplemented
 from vaccel_rpc.negotiation import DialectChoice
+from vaccel_rpc.proto.ttrpc_pb2 import Request, Response, Status
 from vaccel_rpc.registering import ModelSource
 from vaccel_rpc.remote import RemoteModel
 from vaccel_rpc.tensors import from_values, to_values
@@ -53,9 +54,10 @@ def test_an_upstream_agent_gets_the_file(
         assert (remote.dialect, remote.uploaded) == (build, True)
         remote.close()
     assert upstream.uploads == [AFFINE.read_bytes()]
-    first = [] if build == "0.8" else [(NEW, "CreateSession")]
     calls = [(service, name) for name in ("CreateSession", "RegisterResource", "RegisterResource", method)]
-    assert agent.calls == first + calls
+    if build == "0.7":
+        calls = [(NEW, "CreateSession"), calls[0], (OLD, "TorchModelLoad"), *calls[1:]]
+    assert agent.calls == calls
     [line] = [record.getMessage() for record in caplog.records]
     start = f"{agent.address}: the agent speaks dialect {build}; model uploaded from affine.pt, 2072 bytes in 0."
     assert line.startswith(start)
@@ -92,6 +94,19 @@ def test_the_dialect_is_found_out_again_for_each_connection(tmp_path: Path) -> N
         remote.close()
 
 
+@pytest.mark.parametrize(("build", "dialect"), [("2025-06-30", "0.7"), ("2025-07-17", "2025-07")])
+@pytest.mark.parametrize("path", [DIGEST, "affine.pt"])
+def test_builds_between_the_releases(tmp_path: Path, build: Build, dialect: Version, path: str) -> None:
+    """Upstream's main branch had 0.7's service with newer uploads, and then with newer runs too."""
+    upstream = UpstreamAgent(build)
+    with played(upstream, tmp_path) as agent:
+        remote = remote_of(agent, path)
+        assert run(remote) == ROW
+        assert (remote.dialect, remote.uploaded) == (dialect, path == DIGEST)
+        remote.close()
+    assert upstream.uploads == ([AFFINE.read_bytes()] if path == DIGEST else [])
+
+
 @pytest.mark.parametrize(("build", "dialect"), [("0.8", "0.7"), ("0.7", "0.8")])
 def test_a_fixed_dialect_is_the_only_one_tried(tmp_path: Path, build: Build, dialect: DialectChoice) -> None:
     """An agent that does not speak it is an error that names it."""
@@ -106,6 +121,24 @@ def test_an_agents_errors_are_its_own(tmp_path: Path) -> None:
     with played(UpstreamAgent(), tmp_path) as agent, pytest.raises(Internal, match=r"^FFI error: 22$") as raised:
         RemoteModel(parse(agent.address), ModelSource(DIGEST)).connect(5)
     assert raised.value.errno == 22
+
+
+@pytest.mark.parametrize(("build", "uploads"), [("0.7", 2), ("0.8", 1)])
+def test_an_agent_that_takes_no_file_either(tmp_path: Path, build: Build, uploads: int) -> None:
+    """Both refusals are in the error; by 0.7 the file is tried in the newer form too."""
+    upstream = UpstreamAgent(build)
+
+    def answer(stream: int, request: Request) -> bytes:
+        recorded = Response.FromString(upstream(stream, request))
+        if request.method == "RegisterResource":
+            recorded = Response(status=Status(code=13, message="FFI error: 95"))
+        return recorded.SerializeToString()
+
+    with played(answer, tmp_path) as agent, pytest.raises(Internal) as raised:
+        remote_of(agent).connect(5)
+    reasons = f"affine.pt was refused: INTERNAL: FFI error: 95; {DIGEST} was refused: INTERNAL: FFI error: 95"
+    assert raised.value.message == f"the upload of {reasons}"
+    assert agent.calls.count(agent.calls[-1]) == 1 + uploads
 
 
 @pytest.mark.parametrize(("choice", "version"), [("auto", "0.8"), ("0.8", "0.8"), ("0.7", "0.7")])

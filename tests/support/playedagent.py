@@ -149,6 +149,7 @@ class UpstreamAgent:
             "CreateSession": lambda _: self._recorded["session"],
             "RegisterResource": self._register,
             "TorchModelRun" if build in _MODEL_RUN else "TorchJitloadForward": self._run,
+            **({"TorchModelLoad": lambda _: self._recorded["no model"]} if build in _MODEL_RUN else {}),
         }
         self.uploads: list[bytes] = []
 

@@ -22,6 +22,11 @@ from vaccel_rpc.wire import Parts
 NO_ANSWER = {14, 4, 8}
 
 
+def unknown(method: str) -> RpcError:
+    """How upstream's agents say that they lack a method."""
+    return from_code(3, f"/{method} does not exist")
+
+
 @dataclass(frozen=True)
 class _Reply:
     payload: bytes | RpcError
@@ -54,6 +59,9 @@ class FakeChannel:
             answer = self.session(service)
             self.methods.append(f"{service}/{method}")
             return _Reply(answer if isinstance(answer, RpcError) else CreateResponse(session_id=answer).SerializeToString())
+        if method == "TorchModelLoad":
+            self.methods.append(f"{service}/{method}")
+            return _Reply(unknown(f"{service}/{method}"))
         by_path = bool(RegisterRequest.FromString(b"".join(payload)).paths)
         self.methods.append("path" if by_path else "upload")
         answer = self.path if by_path else self.upload
@@ -141,20 +149,16 @@ def test_a_file_that_cannot_be_sent_is_named(tmp_path: Path) -> None:
             Registrar(ModelSource(None, tmp_path / name)).register(VaccelClient(FakeChannel()), 1, None)
 
 
-def unknown(service: str) -> RpcError:
-    """How upstream's agents say that they lack a method."""
-    return from_code(3, f"/{service}/CreateSession does not exist")
-
-
 NEW, OLD = "vaccel.sync.agent.AgentService", "vaccel.AgentService"
 
 
 def test_the_newest_dialect_is_tried_first() -> None:
-    """One call where the agent speaks it, two where it says in either way that it does not, one where a dialect is fixed."""
-    for refusal in (unknown(NEW), from_code(12, "no such service")):
+    """One call where the agent speaks it or a dialect is fixed; more where it says, in either way, that it does not."""
+    for refusal in (unknown(f"{NEW}/CreateSession"), from_code(12, "no such service")):
         channel = FakeChannel(session=lambda service, refusal=refusal: refusal if service == NEW else 7)  # type: ignore[misc]
         client, session = open_session(channel)
-        assert (client.version, session, channel.methods) == ("0.7", 7, [f"{NEW}/CreateSession", f"{OLD}/CreateSession"])
+        assert (client.version, session) == ("0.7", 7)
+        assert channel.methods == [f"{NEW}/CreateSession", f"{OLD}/CreateSession", f"{OLD}/TorchModelLoad"]
         assert client.run_method == (OLD, "TorchJitloadForward")
     for choice, service in (("auto", NEW), ("0.8", NEW), ("0.7", OLD)):
         channel = FakeChannel()
