@@ -13,6 +13,7 @@ import urllib3
 from knative.cluster.errors import KnativeError, NotInstalled, Unreachable
 from knative.cluster.objects import MANAGER, POD, Json, ResourceKind, kind_of, name_of
 from knative.cluster.refusals import ApiCall, message, refusal
+from knative.cluster.retries import body_of, from_pod, patiently
 
 if TYPE_CHECKING:
     from knative.cluster.connect import ClusterConnection
@@ -38,7 +39,12 @@ class Cluster:
         class _ClientWithTimeout(dynamic.DynamicClient):  # type: ignore[misc, name-defined] # it has no types
             def request(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
                 params.setdefault("_request_timeout", _TIMEOUT)
-                return super().request(method, path, body, **params)
+                request = super().request
+                try:
+                    return patiently(lambda: request(method, path, body, **params), through_proxy="/proxy/" in path)
+                except dynamic.exceptions.ServiceUnavailableError as error:
+                    # As itself the client's discovery would take it for a group without kinds.
+                    raise dynamic.exceptions.DynamicApiError(error) from None
 
         try:
             client_or_none = self._call_api(
@@ -143,10 +149,9 @@ class Cluster:
             try:
                 return self._raw(f"{pod}:{port}/proxy{path}", [])
             except ApiException as error:
-                body = _body(error)
-                if '"kind":"Status"' in body.replace(" ", "") or error.status in (401, 403):
-                    raise  # the API server's own error
-                return body
+                if not from_pod(error):
+                    raise
+                return body_of(error)
 
         return self._call_api(ApiCall("get", "pods/proxy", self.namespace, pod), request) or ""
 
@@ -189,7 +194,7 @@ class Cluster:
         try:
             return request()
         except ApiException as error:
-            body = _body(error)
+            body = body_of(error)
             if error.status == 404 and 'namespaces "' not in message(body):
                 return None
             raise self._refusal(call, error.status or 0, body) from None
@@ -212,10 +217,6 @@ def reason_of(error: Exception) -> str:
     cause = getattr(error, "reason", None) or error
     text = str(cause)
     return text.rpartition(": ")[2] if isinstance(cause, urllib3.exceptions.NewConnectionError) else text
-
-
-def _body(error: Any) -> str:
-    return error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or error.reason or "")
 
 
 def _plain(_: Any, response: Any) -> Any:

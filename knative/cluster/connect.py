@@ -54,8 +54,11 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Cluste
             f"no cluster is configured: KUBECONFIG is not set, there is no {_HOME}, and this is not a pod; give --kubeconfig FILE"
         )
     # One retry of a read, since a reused connection may have ended; none of connecting, or an
-    # address that drops packets takes minutes.
-    connection.configuration.retries = urllib3.Retry(1, connect=0, read=1, redirect=0, status=0, other=0)  # type: ignore[assignment]
+    # address that drops packets takes minutes. Retry-After is left to `Cluster`: a pod's own, which
+    # comes through the API server's proxy, is no reason to ask again.
+    connection.configuration.retries = urllib3.Retry(  # type: ignore[assignment]
+        1, connect=0, read=1, redirect=0, status=0, other=0, respect_retry_after_header=False
+    )
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # it logs every retry
     return connection
 

@@ -46,7 +46,7 @@ def refusal(call: ApiCall, status: int, body: str, server: str, who: str) -> Kna
     """The error for a response with ``status``; ``body`` is a Kubernetes Status, or what a proxy in
     between has sent.
     """
-    explanation = message(body)
+    explanation = message(body).strip().rstrip(".")
     if status == 401:
         return Unauthorized(f"{server} does not accept the credentials ({who}): log in again, or give another --context")
     if status == 403:
@@ -71,6 +71,15 @@ def _forbidden(call: ApiCall, explanation: str) -> Forbidden | Rejected:
     if "is forbidden:" in explanation and "cannot" not in explanation:  # admission: Pod Security, a quota, a policy
         return Rejected(f"{call.what} was refused: {explanation}")
     return Forbidden(f"needs {call.right}; {_ADVICE}")
+
+
+def is_status(body: str) -> bool:
+    """Whether a body is a Kubernetes Status."""
+    try:
+        status: Any = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(status, dict) and status.get("kind") == "Status"
 
 
 def message(body: str) -> str:

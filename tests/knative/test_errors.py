@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from knative.cluster.objects import POD
 from knative.cluster.refusals import ApiCall, refusal
 from tests.support.certificates import certificate
 from tests.support.clustercommand import knative, quickly
-from tests.support.clusterkinds import NAMESPACE
+from tests.support.clusterkinds import NAMESPACE, FakeResponse, overloaded, shutting_down, unavailable
+from tests.support.clusterobjects import add_agent
 from tests.support.fakecluster import FakeCluster, fake_cluster
 from tests.support.optional import needs_program
 
@@ -223,3 +225,42 @@ def test_wrong_options_are_usage() -> None:
     ):  # fmt: skip
         done = knative(*arguments, kubeconfig=None)
         assert (done.returncode, done.stdout) == (2, ""), arguments
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/apis$", overloaded), ("/serving.knative.dev/v1$", unavailable), ("/apis/apps/v1$", shutting_down),
+        ("/pods$", unavailable), ("/daemonsets/vaccel-agent$", overloaded), ("/services/vaccel-function$", overloaded),
+        ("/proxy/metrics$", overloaded),
+    ],
+)  # fmt: skip
+def test_an_api_server_that_asks_to_wait_is_asked_again(
+    cluster: FakeCluster, config: Path, path: str, answer: Callable[[], FakeResponse]
+) -> None:
+    """429 and 503 with Retry-After delay a command, wherever they come: to discovery, to reads, to writes."""
+    add_agent(cluster, "a-1", "node1")
+    cluster.refusals = [(path, answer())]
+    deployed = quickly("deploy", "--poll-s", "0.05", kubeconfig=config)
+    assert deployed.returncode == 0, deployed.stderr
+    shown = quickly("status", "--json", kubeconfig=config)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["notes"] == []
+    assert cluster.refusals == []
+
+
+@pytest.mark.parametrize("path", ["/apis$", "/serving.knative.dev/v1$", "/pods$"])
+def test_an_api_server_that_stays_overloaded(
+    cluster: FakeCluster, config: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message has its status and its words: it was reached, and Knative is not said to be missing."""
+    waits: list[float] = []
+    monkeypatch.setattr("knative.cluster.retries.time.sleep", waits.append)
+    cluster.refusals = [(path, overloaded())] * 20
+    line = fails("verify", kubeconfig=config)
+    assert line.startswith(f"{cluster.address} could not ")
+    assert line.endswith("(429): Too many requests, please try again later; try again")
+    assert waits == [1.0] * 9
+    cluster.refusals = [(path, FakeResponse(503, "etcdserver: leader changed", retry_after=120))]
+    assert "(503): etcdserver: leader changed; try again" in fails("verify", kubeconfig=config)
+    assert len(waits) == 9

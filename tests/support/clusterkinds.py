@@ -51,12 +51,43 @@ def ready(when: datetime | None = None) -> Json:
     return {"type": "Ready", "status": "True", "lastTransitionTime": stamp(when or datetime.now(UTC))}
 
 
-class FakeResponse(Exception):
-    """A response that is not 200: a Kubernetes Status, or what a pod answers."""
+#: Code -> reason of a Kubernetes Status.
+_REASONS = {
+    400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 422: "Invalid",
+    429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable",
+}  # fmt: skip
 
-    def __init__(self, code: int, message: str, *, raw: bool = False) -> None:
-        status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
-        self.code, self.body = code, message if raw else json.dumps(status)
+
+class FakeResponse(Exception):
+    """A response that is not 200: a Kubernetes Status, or a text of the API server or of a pod.
+
+    ``retry_after``: seconds, for the header.
+    """
+
+    def __init__(self, code: int, message: str, *, raw: bool = False, retry_after: int | None = None) -> None:
+        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
+                  "reason": _REASONS.get(code, ""), "code": code}  # fmt: skip
+        if retry_after is not None:
+            status["details"] = {"retryAfterSeconds": retry_after}
+        self.code, self.body, self.raw = code, message if raw else json.dumps(status), raw
+        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+
+
+def overloaded() -> FakeResponse:
+    """As API Priority and Fairness refuses a request."""
+    return FakeResponse(429, "Too many requests, please try again later.\n", raw=True, retry_after=1)
+
+
+def shutting_down() -> FakeResponse:
+    """As an API server refuses that shuts down; kubectl's own wait is the header's, five seconds, which is too long for a test."""
+    return FakeResponse(429, "The apiserver is shutting down, please try again later.\n", raw=True, retry_after=1)
+
+
+def unavailable(
+    message: str = "the server is currently unable to handle the request", retry_after: int | None = 1
+) -> FakeResponse:
+    """As an aggregated API, or one whose storage is not there yet, refuses a request."""
+    return FakeResponse(503, message, retry_after=retry_after)
 
 
 def strict(body: Json) -> None:

@@ -29,7 +29,8 @@ class FakeCluster:
     """One API server. Its fields are the script: change them before or while something asks.
 
     ``denied``: pairs of verb and resource (``("list", "events")``). ``statuses``: title (``DaemonSet/vaccel-agent``) -> status that
-    is laid over the object. ``proxied``: pod, path -> what the pod answers. ``logs``: pod, container, previous -> text.
+    is laid over the object. ``proxied``: pod, path -> what the pod answers; a 503 has ``Retry-After``, as the function's has.
+    ``logs``: pod, container, previous -> text. ``refusals``: pattern of a path -> the response to one request for it, in order.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -37,6 +38,7 @@ class FakeCluster:
         self.denied: set[tuple[str, str]] = set()
         self.forbidden_by_admission: dict[str, str] = {}
         self.unauthorized = False
+        self.refusals: list[tuple[str, FakeResponse]] = []
         self.missing_groups: set[str] = set()
         self.statuses: dict[str, Json] = {}
         self.logs: dict[tuple[str, str, bool], str] = {}
@@ -103,6 +105,10 @@ class FakeCluster:
             self.requests.append((method, path, query))
             if self.unauthorized:
                 raise FakeResponse(401, "Unauthorized")
+            for refusal in self.refusals:
+                if re.search(refusal[0], path):
+                    self.refusals.remove(refusal)
+                    raise refusal[1]
             return self._discovery(path) or self._request(method, path, query, body)
 
     def _discovery(self, path: str) -> Json | None:
@@ -151,7 +157,7 @@ class FakeCluster:
         if code == 200:
             return text
         raise (
-            FakeResponse(code, text, raw=True)
+            FakeResponse(code, text, raw=True, retry_after=1 if code == 503 else None)
             if code
             else FakeResponse(503, "error trying to reach service: dial tcp: i/o timeout")
         )
@@ -252,15 +258,17 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
                 response = cluster.answer(
                     self.command, parts.path, dict(parse_qsl(parts.query)), json.loads(text) if text else None
                 )
-                self._send(200, response if isinstance(response, str) else json.dumps(response), isinstance(response, dict))
+                self._send(200, response if isinstance(response, str) else json.dumps(response), isinstance(response, dict), {})
             except FakeResponse as answer:
-                self._send(answer.code, answer.body, True)
+                self._send(answer.code, answer.body, not answer.raw, answer.headers)
 
         do_GET = do_PATCH = do_DELETE = do_POST = _answer  # noqa: N815 the server's names
 
-        def _send(self, code: int, text: str, is_json: bool) -> None:
+        def _send(self, code: int, text: str, is_json: bool, headers: dict[str, str]) -> None:
             data = text.encode()
             self.send_response(code)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Type", "application/json" if is_json else "text/plain")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
