@@ -100,6 +100,7 @@ class AgentMetrics:
         self.registry.register(_LoadedModels(lambda: store.models))
         for name, text, value in (
             ("vaccel_queue_requests", "Requests waiting; of a divided one each part", lambda: batcher.waiting),
+            ("vaccel_running_requests", "Requests in batches that run now", lambda: batcher.running_requests),
             ("vaccel_queue_texts", "Texts waiting", lambda: batcher.texts),
             ("vaccel_queue_tokens", "Tokens waiting", lambda: batcher.tokens),
             ("vaccel_queue_estimated_wait_seconds", "Time that one more request would wait", lambda: batcher.wait),

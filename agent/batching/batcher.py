@@ -56,7 +56,7 @@ class Batcher:
         self._queue = RequestQueue(
             limits, max_texts=max_queue, max_tokens=max_queue_tokens, max_delay=max_delay, wait=lambda: self.wait
         )
-        self._running = 0
+        self._running = self._running_requests = 0
         self._text_seconds = 0.01
         self._ended = False
         self._lock = threading.Lock()
@@ -92,6 +92,11 @@ class Batcher:
     def running(self) -> int:
         """Batches that run now."""
         return self._running
+
+    @property
+    def running_requests(self) -> int:
+        """Requests in the batches that run now; of one that was divided each part that runs."""
+        return self._running_requests
 
     def largest_batch(self, program: Program, length: int) -> int:
         """The rows of the largest useful batch of rows of this length; at least 1."""
@@ -150,6 +155,7 @@ class Batcher:
             if batch is None:
                 return False
             self._running += 1
+            self._running_requests += len(batch.requests)
             alone = number == 0 and self._running == 1 and not self._queue.ready
             if self._queue.ready:
                 self._wake_one()
@@ -158,6 +164,7 @@ class Batcher:
         seconds = time.monotonic() - began
         with self._lock:
             self._running -= 1
+            self._running_requests -= len(batch.requests)
             batch.queue.used += seconds
             self._text_seconds += _SMOOTHING * (seconds / rows_of(batch.requests) - self._text_seconds)
         self._loop.call_soon_threadsafe(self._deliver, batch, outcomes, began, seconds)

@@ -151,7 +151,12 @@ def test_metrics_and_health(agent: ServerProcess) -> None:
     once = 'vaccel_model_loads_total{model="tweets"} 1.0'
     for line in (process, once, f'vaccel_model_loaded{{model="tweets",precision="exact",sha256="{digest}"}} 1.0'):
         assert line in text.splitlines()
-    for series in ("vaccel_queue_requests", "vaccel_queue_tokens", "vaccel_queue_estimated_wait_seconds"):
+    for series in (
+        "vaccel_queue_requests",
+        "vaccel_running_requests",
+        "vaccel_queue_tokens",
+        "vaccel_queue_estimated_wait_seconds",
+    ):
         assert re.search(rf"^{series} 0.0$", text, re.MULTILINE), series
     assert requests.get(url + "/readyz", timeout=5).status_code == 200
     assert requests.get(url + "/healthz", timeout=5).status_code == 200

@@ -7,12 +7,15 @@ import gc
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 
 import pytest
 
 from agent.batching.packing import BatchLimits
+from agent.engines.contract import Batch
 from tests.support.programs import ALONE, EchoProgram, batcher, held, part, values
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
+from vaccel_rpc.tensors import Tensor
 
 
 def test_a_bad_request_fails_alone() -> None:
@@ -165,6 +168,34 @@ def test_a_program_is_not_kept_by_the_queue() -> None:
         del echo
         gc.collect()
         assert gone() is None
+        queue.close()
+
+    asyncio.run(main())
+
+
+def test_requests_that_run_are_counted_beside_those_that_wait() -> None:
+    """An agent is idle only where both are 0, also after a batch that failed and ran again."""
+
+    async def main() -> None:
+        gate = threading.Event()
+        echo, queue = EchoProgram(gate), batcher()
+        loads: list[tuple[int, int]] = []
+        run = echo.run
+
+        def observed(requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
+            batch = run(requests, alone=alone)
+            loads.append((queue.running_requests, queue.waiting))
+            return batch
+
+        echo.run = observed  # type: ignore[method-assign]
+        tasks = [await held(queue, echo)]
+        tasks += [asyncio.create_task(queue.run(echo, [part(value)], None)) for value in (2, 13, 4)]
+        await asyncio.sleep(0.05)
+        assert (queue.running_requests, queue.waiting) == (1, 3)
+        gate.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert loads == [(1, 3), (3, 0), (3, 0)]
+        assert (queue.running_requests, queue.waiting) == (0, 0)
         queue.close()
 
     asyncio.run(main())
