@@ -18,7 +18,7 @@ from vaccel_rpc import rpcspans
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import Tls, connect
 from vaccel_rpc.client import TIMINGS, PendingResult, RunResult, VaccelClient, run_method
-from vaccel_rpc.dialects import Version
+from vaccel_rpc.dialects import Profile, Version
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
 from vaccel_rpc.negotiation import DialectChoice, open_session
 from vaccel_rpc.registering import ModelSource, Registrar, seconds_left
@@ -42,6 +42,7 @@ class _Link:
     session: int
     resource: int
     uploaded: bool
+    registering_ns: int
 
     def run_all(self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str]) -> list[RunResult]:
         """Runs all requests, at most `_IN_FLIGHT` at a time."""
@@ -115,6 +116,11 @@ class RemoteModel:
         """Whether the model's file had to be uploaded."""
         return self._link is not None and self._link.uploaded
 
+    @property
+    def registering_ns(self) -> int:
+        """The nanoseconds that registering the model took in the current session, its upload included; 0 before the first."""
+        return self._link.registering_ns if self._link else 0
+
     def start(self) -> None:
         """Connects in the background, and reconnects whenever the connection is lost, until
         `close`.
@@ -149,6 +155,15 @@ class RemoteModel:
         with rpcspans.client(self._address, *names, metadata) as span:
             span.set("vaccel.runs", len(requests))
             return self._run_all(requests, outputs, deadline, tracing.child_of(span, metadata))
+
+    def profile(self, timeout: float | None = None) -> Profile:
+        """The current session's profile at the agent, by region; agents differ in what they record.
+
+        Raises `RpcError`; `Unavailable` where there is no session, for no new one has a profile.
+        """
+        if not (link := self._link):
+            raise Unavailable("the connection was lost")
+        return link.client.profile(link.session, timeout)
 
     def agents(self) -> list[tuple[str, bool]]:
         """Each agent's address, and whether it is reachable."""
@@ -209,14 +224,16 @@ class RemoteModel:
         try:
             client, session = open_session(channel, self._dialect, timeout)
             self._run_method = client.run_method
+            began = time.monotonic_ns()
             model = self._registrar.register(client, session, left)
+            registering_ns = time.monotonic_ns() - began
         except BaseException as error:
             channel.close()
             if isinstance(error, DeadlineExceeded):
                 raise Unavailable(f"{self._address}: no reply while registering the model") from None
             raise
         _log.info("%s: the agent speaks dialect %s; model %s", self._address, client.version, model.how)
-        return _Link(client, session, model.resource, model.uploaded)
+        return _Link(client, session, model.resource, model.uploaded, registering_ns)
 
     def _keep_connected(self) -> None:
         pause = _FIRST_PAUSE_S
