@@ -18,9 +18,10 @@ from function.cli import vaccellog
 from function.cli.config import ClassifierConfig
 from function.cli.lines import InputError, read_file, standard_input
 from function.cli.model import open_model
+from function.cli.profiling import ClientProfile
 from function.cli.results import RunSummary, as_json, as_text, why
 from function.cli.vocab import VocabError
-from function.core.classifier import Classifier, Item, Prediction
+from function.core.classifier import Classification, Classifier, Item, Prediction
 from function.core.options import Options, Unusable, read_options
 from function.core.stream import Arriving, in_order
 from vaccel_common import commandline
@@ -80,15 +81,16 @@ def _run(config: ClassifierConfig, options: Options) -> None:
     _log.debug("Config:")
     for option in declared(ClassifierConfig):
         value = getattr(config, option.name)
-        _log.debug("  %s = %s", option.flag.lstrip("-").replace("-", "_"), None if value is None else option.kind.show(value))
+        _log.debug("  %s = %s", option.flag.lstrip("-").replace("-", "_"), "(none)" if value is None else option.kind.show(value))
     show = config.form == "text"
     lines = None if config.source == "-" else read_file(Path(config.source))
-    remote, classifier = open_model(config.model, config.vocab, config.address)
+    remote, classifier = open_model(config.model, config.vocab, config.address, config.dialect)
     if show:
         _say(f"Processing {'' if lines is None else f'{len(lines)} '}lines from: {config.source}")
         _say("== [Vocab Loaded] ==")
     _connect(remote, config.wait)
     if show:
+        _say(f"vaccel_resource_new(): Time Taken: {remote.registering_ns} nanoseconds")
         _say(f"Created new model resource {remote.resource_id}")
         _say(f"Initialized vAccel session {remote.session_id}")
     form: Form = as_text if show else as_json
@@ -104,18 +106,21 @@ def _classify(
     writer: Writer,
     options: Options,
 ) -> None:
-    summary = RunSummary()
+    summary, profile = RunSummary(), ClientProfile()
+    profile.add("register", remote.registering_ns / 1e9)
     arriving = Arriving(standard_input() if lines is None else lines, _AHEAD)
     progress = tqdm(total=None if lines is None else len(lines), unit="line", file=sys.stderr, disable=not sys.stderr.isatty())
 
     def run(texts: list[str]) -> _Done:
         began = time.perf_counter()
-        return texts, classifier.classify(texts, _CALL_S, options).items, time.perf_counter() - began
+        return texts, classifier.classify(texts, _CALL_S, options), time.perf_counter() - began
 
     try:
         with progress:
-            for texts, items, seconds in in_order(arriving, run, size=config.batch, jobs=config.jobs):
-                for text, item in zip(texts, items, strict=True):
+            for texts, done, seconds in in_order(arriving, run, size=config.batch, jobs=config.jobs):
+                profile.add("tokenize", done.spent.tokenize)
+                profile.add("run", done.spent.rpc)
+                for text, item in zip(texts, done.items, strict=True):
                     number = summary.lines + 1
                     if not isinstance(item, Prediction) and options.errors == "request":
                         raise InputError(f"line {number}: {why(item)}")
@@ -123,6 +128,8 @@ def _classify(
                     summary.add(item, seconds)
                 sys.stdout.flush()
                 progress.update(len(texts))
+        if config.profiling:
+            profile.log(remote)
     except KeyboardInterrupt:
         summary.show("interrupted after ")
         raise
@@ -147,7 +154,7 @@ def _connect(remote: RemoteModel, wait: float) -> None:
             time.sleep(_PAUSE_S)
 
 
-_Done = tuple[list[str], list[Item], float]
+_Done = tuple[list[str], Classification, float]
 
 
 class _Terminated(KeyboardInterrupt):

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from function.config import AGENT_ADDRESS, AGENT_ADDRESS_VARIABLES
-from vaccel_common.kinds import Choice, PathTo, Text
+from function.config import AGENT_ADDRESS, AGENT_ADDRESS_VARIABLES, DIALECT, DIALECT_CHOOSE, DIALECT_HELP, DIALECT_VARIABLES
+from vaccel_common.kinds import Choice, Flag, PathTo, Text
 from vaccel_common.number_kinds import Integer, seconds
 from vaccel_common.options import option, required
 from vaccel_rpc.addresses import DEFAULT, Address, parse
+from vaccel_rpc.negotiation import DialectChoice
 
 OutputFormat = Literal["text", "jsonl"]
 
@@ -36,6 +37,7 @@ class ClassifierConfig:
         Choice[OutputFormat](("text", "jsonl")), "text", flags=("--format",), help="The deployment guide's lines, or JSON lines."
     )
     address: Address = option(AGENT_ADDRESS, parse(DEFAULT), variables=AGENT_ADDRESS_VARIABLES, help="The agent's address.")
+    dialect: DialectChoice = option(DIALECT, "auto", variables=DIALECT_VARIABLES, help=DIALECT_HELP, choose=DIALECT_CHOOSE)
     wait: float = option(
         seconds(minimum=0), 0.0, help="Seconds to wait for an agent that does not listen yet.",
         choose="Use it where both start together, as in a Job with a sidecar.",
@@ -47,4 +49,8 @@ class ClassifierConfig:
     log_file: str | None = option(
         Text("NAME"), variables=("VACCEL_LOG_FILE",), shown="standard error",
         help="Log to the end of NAME-YYYY-MM-DD.log, or to /dev/stdout or /dev/stderr.",
+    )  # fmt: skip
+    profiling: bool = option(
+        Flag(), default=False, variables=("VACCEL_PROFILING_ENABLED",),
+        help="Log at the end, at any level, how long the parts of the work took, here and at the agent.",
     )  # fmt: skip

@@ -34,13 +34,16 @@ AGENT: dict[str, tuple[str | None, str]] = {
     ),
 }
 CLIENT: dict[str, tuple[str | None, str]] = {
-    "<info> vAccel 0.7.0-7-e67e52b6": (None, "the C library's own; ours speaks the RPC itself"),
+    "<info> vAccel 0.7.0-7-e67e52b6": (None, "ours names itself, if VACCEL_LOG_LEVEL is 3 or 4"),
     "<info> Registered plugin rpc 0.2.0-1-eca9e440": (None, "ours needs no plugin"),
     "Processing 26954 lines from: /data/tweets.txt": (r"Processing 1000 lines from: /data/tweets\.txt", "the file is another"),
     "== [Vocab Loaded] ==": (r"== \[Vocab Loaded\] ==", "the same"),
     "<warn> Path does not seem to have a `<prefix>://`": (None, "the C library's own"),
     "<warn> Assuming cnn_trace.pt is a local path": (None, "the C library's own"),
-    "vaccel_resource_new(): Time Taken: 68500 nanoseconds": (None, "the C library's own"),
+    "vaccel_resource_new(): Time Taken: 68500 nanoseconds": (
+        r"vaccel_resource_new\(\): Time Taken: [1-9]\d* nanoseconds",
+        "the same; ours is the time of registering the model with the agent",
+    ),
     "Created new model resource 1": (r"Created new model resource 1", "the same"),
     "Initialized vAccel session 1": (r"Initialized vAccel session 1", "the same"),
     "Line 1: Duration: 497.627 ms Prediction: neither": (r"Line 1: Duration: [\d.]+ ms Prediction: \S+", "the model is another"),

@@ -15,18 +15,10 @@ from function.cli.results import as_text
 from function.cli.vaccellog import VaccelFormatter
 from function.core.classifier import Prediction
 from function.core.options import Options
-from tests.support.classifier import run
+from tests.support.classifier import LINE, logged, run
 from tests.support.paths import TWEETS
 from tests.support.servers import ServerProcess
 from vaccel_rpc.errors import Internal
-
-#: The guide's form of a line, its level and its message.
-LINE = r"\d{4}\.\d\d\.\d\d-\d\d:\d\d:\d\d\.\d\d - <(error|warn|info|debug)> (.+)"
-
-
-def logged(text: str) -> list[tuple[str, str]]:
-    """Level and message of each line of the log within a text."""
-    return [(match[1], match[2]) for line in text.splitlines() if (match := re.fullmatch(LINE, line))]
 
 
 def today(folder: Path, name: str) -> Path:
@@ -91,6 +83,8 @@ def test_waiting_for_an_agent_is_a_warning(texts: Path, tmp_path: Path) -> None:
         ("VACCEL_LOG_LEVEL", "0", "a whole number from 1 to 4 is needed"),
         ("VACCEL_LOG_LEVEL", "5", "a whole number from 1 to 4 is needed"),
         ("VACCEL_LOG_LEVEL", "loud", "a whole number from 1 to 4 is needed"),
+        ("VACCEL_PROFILING_ENABLED", "maybe", "0, 1"),
+        ("VACCEL_RPC_DIALECT", "0.9", "'auto', '0.7', '0.8'"),
     ],
 )
 def test_a_wrong_value_names_the_variable_and_the_valid_values(texts: Path, name: str, value: str, valid: str) -> None:

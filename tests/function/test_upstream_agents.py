@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 
 from tests.support.functions import post, start, wait_until_ready
 from tests.support.paths import TWEETS
-from tests.support.playedagent import Build, UpstreamAgent, played
+from tests.support.playedagent import Build, UpstreamAgent, played, three_logits
 from tests.support.servers import ServerProcess
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response, Status
-from vaccel_rpc.tensors import Tensor, from_values
-
-ENTRIES = ("tokenizer.json", "labels.json", "signature.json")
-
-
-def logits(inputs: Sequence[Any]) -> list[Tensor]:
-    """What the played model gives: the last of three classes, the surer the more tokens a text has."""
-    return [from_values("float32", (1, 3), [0, 1, inputs[0].dims[1]])]
-
-
-@pytest.fixture(scope="module")
-def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the entries of the model that ships, and too little of a program to run."""
-    path = tmp_path_factory.mktemp("model") / "small.pt"
-    with zipfile.ZipFile(TWEETS) as model, zipfile.ZipFile(path, "w") as small:
-        small.writestr("small/constants.pkl", b"")
-        for name in model.namelist():
-            if name.rpartition("/")[2] in ENTRIES:
-                small.writestr(f"small/extra/{name.rpartition('/')[2]}", model.read(name))
-    return path
 
 
 @contextlib.contextmanager
@@ -53,7 +31,7 @@ def function_at(folder: Path, address: str, **env: str) -> Iterator[ServerProces
 @pytest.mark.parametrize("build", ["0.7", "0.8"])
 def test_an_upstream_agent_gets_the_model_and_answers(tmp_path: Path, small_file: Path, build: Build) -> None:
     """Ready, with one line of the log that says in which dialect and what was uploaded; texts are classified."""
-    upstream = UpstreamAgent(build, logits)
+    upstream = UpstreamAgent(build, three_logits)
     with played(upstream, tmp_path, "tcp") as agent, function_at(tmp_path, agent.address, MODEL=str(small_file)) as server:
         wait_until_ready(server)
         answer = post(server, {"text": "What a lovely day"}).json()

@@ -20,7 +20,7 @@ from vaccel_rpc.addresses import parse, ttrpc_socket
 from vaccel_rpc.dialects import Version, dialect
 from vaccel_rpc.proto.dialect08 import resource_pb2
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
-from vaccel_rpc.tensors import DTYPES, Tensor
+from vaccel_rpc.tensors import DTYPES, Tensor, from_values
 
 Transport = Literal["unix", "tcp"]
 #: A stream and its request; the bytes of the ttrpc.Response.
@@ -119,11 +119,31 @@ _MODEL_RUN = ("2025-07-17", "0.8")
 _RECORDED: dict[Version, tuple[str, dict[str, int]]] = {
     "0.7": (
         "upstream-agent-0.7",
-        {"session": 1, "refused": 7, "path": 9, "upload": 13, "run": 17, "no method": 25, "no session": 27, "no model": 29},
+        {
+            "session": 1,
+            "refused": 7,
+            "path": 9,
+            "upload": 13,
+            "run": 17,
+            "profile": 21,
+            "no method": 25,
+            "no session": 27,
+            "no model": 29,
+        },
     ),
     "0.8": (
         "upstream-agent-0.8-typed",
-        {"session": 1, "refused": 7, "path": 9, "upload": 13, "run": 19, "no method": 29, "no session": 31, "no model": 33},
+        {
+            "session": 1,
+            "refused": 7,
+            "path": 9,
+            "upload": 13,
+            "run": 19,
+            "profile": 25,
+            "no method": 29,
+            "no session": 31,
+            "no model": 33,
+        },
     ),
 }
 #: What these answers name: the session, and the models registered by a path on the agent's disk and by an upload.
@@ -131,8 +151,13 @@ SESSION, FROM_PATH, FROM_UPLOAD = 1, 2, 4
 _ON_DISK = "affine.pt"
 
 
+def three_logits(inputs: Sequence[Any]) -> list[Tensor]:
+    """Outputs of a model: the last of three classes, the surer the more tokens a text has."""
+    return [from_values("float32", (1, 3), [0, 1, inputs[0].dims[1]])]
+
+
 class UpstreamAgent:
-    """An `Answer` in recorded bytes, by what is asked: a session, the file ``affine.pt`` on its disk, uploads, runs.
+    """An `Answer` in recorded bytes, by what is asked: a session, the file ``affine.pt`` on its disk, uploads, runs, an empty profile.
 
     ``outputs``: what the model gives for its inputs; the noop plugin of the recordings gives back the first. ``uploads``: the bytes
     of each upload that it accepted.
@@ -148,6 +173,7 @@ class UpstreamAgent:
         self._methods = {
             "CreateSession": lambda _: self._recorded["session"],
             "RegisterResource": self._register,
+            self._messages.methods["profile"].name: lambda _: self._recorded["profile"],
             "TorchModelRun" if build in _MODEL_RUN else "TorchJitloadForward": self._run,
             **({"TorchModelLoad": lambda _: self._recorded["no model"]} if build in _MODEL_RUN else {}),
         }
