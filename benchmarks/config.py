@@ -17,7 +17,7 @@ from vaccel_common.number_kinds import Integer, Number
 from vaccel_common.options import option
 
 #: The parts of a run, of which `EXTRA` are measured only where they are named.
-PARTS = ("throughput", "openloop", "start", "request", "hop", "sessions", "models", "agents", "rules", "tune")
+PARTS = ("throughput", "openloop", "start", "request", "hop", "writes", "sessions", "models", "agents", "rules", "tune")
 EXTRA = ("tune",)
 SLOW_PARTS = ("dripping", "deaf", "descriptors")
 SERVER_NAMES = ("ours", "h11", "hypercorn", "granian-asgi", "granian-wsgi", "cheroot")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.parts import agents, hop, models, openloop, request, rules, sessions, start, throughput, tune
+from benchmarks.parts import agents, hop, models, openloop, request, rules, sessions, start, throughput, tune, writes
 from benchmarks.plan import Record, Run
 
 MEASURES: dict[str, Callable[[Run], list[Record]]] = {
@@ -13,6 +13,7 @@ MEASURES: dict[str, Callable[[Run], list[Record]]] = {
     "start": start.measure,
     "request": request.measure,
     "hop": hop.measure,
+    "writes": writes.measure,
     "sessions": sessions.measure,
     "models": models.measure,
     "agents": agents.measure,

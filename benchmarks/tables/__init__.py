@@ -19,6 +19,7 @@ TABLES: dict[str, tuple[str, Callable[[Results], str]]] = {
     "start": ("start", parts.start),
     "request": ("request", parts.request),
     "hop": ("hop", parts.hop),
+    "writes": ("writes", parts.writes),
     "sessions": ("sessions", parts.sessions),
     "models": ("models", parts.models),
     "agents": ("agents", parts.agents),

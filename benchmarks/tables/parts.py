@@ -60,6 +60,18 @@ def hop(results: Results) -> str:
     return table(("", "1 int, ms", "64 kB, ms", "16 MiB, ms", "GB/s, there and back together"), rows)
 
 
+def writes(results: Results) -> str:
+    """Calls by the number of writes in which the client sends a frame."""
+    records = results.records("writes")
+    rows = []
+    for way in names(records, "way"):
+        times = {name: pick(records, "median_ms", way=way, writes=name) for name in names(records, "writes")}
+        one = Spread.of(times["one"]).median
+        ratios = [f"{Spread.of(values).over(one).median:.2f}" for name, values in times.items() if name != "one"]
+        rows.append((way, *(shown(values, 3) for values in times.values()), *ratios))
+    return table(("", "one write, ms", "two, ms", "five, ms", "two, of one", "five, of one"), rows)
+
+
 def sessions(results: Results) -> str:
     """Latency and memory by the number of idle sessions."""
     records = results.records("sessions")

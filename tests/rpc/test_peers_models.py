@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from dataclasses import replace
+from errno import EAGAIN
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,7 @@ def test_joined_answers_are_those_alone(client: RawClient, tmp_path: Path, modul
 
 
 def test_full_queue(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
-    """With room for one in the queue, some of many slow runs are refused with a RetryInfo, and the others are answered."""
+    """With room for one in the queue, some of many slow runs are refused with EAGAIN and a RetryInfo, and the others are answered."""
     save(Slow(), tmp_path / "slow.pt")
     agent = spawn_agent("--models", str(tmp_path), "--max-queue", "1")
     with RawClient(agent.addresses["unix"]) as client:
@@ -135,6 +136,7 @@ def test_full_queue(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
         assert 0 < len(refused) < 8
         for reply in refused:
             assert reply.code == RESOURCE_EXHAUSTED
+            assert reply.details[0] == (SYNC_08.error_type, wire.message((2, EAGAIN)))
             info = dict(reply.details)["type.googleapis.com/google.rpc.RetryInfo"]
             delay = wire.decode(wire.blob(wire.decode(info), 1))
             assert wire.integer(delay, 1) + wire.integer(delay, 2) > 0

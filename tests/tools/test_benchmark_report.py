@@ -80,6 +80,9 @@ def results() -> Results:
             {"json": "json", "loads": 2.0, "dumps": 5.0},
         ],
         "hop": [{"way": "ttrpc, unix", "size": size, "median_ms": 0.2, "gb_s": 1.5} for size in ("1 int", "64 kB", "16 MiB")],
+        "writes": [
+            {"way": "ttrpc, tcp", "writes": name, "median_ms": ms} for name, ms in (("one", 0.2), ("two", 0.25), ("five", 0.3))
+        ],
         "sessions": [{"sessions": n, "connections": n, "median_ms": 0.2, "p99_ms": 1.0, "memory": memory} for n in (0, 1000)],
         "models": [{"models": 1, "limit": 16, "median_ms": 0.2, "p99_ms": 1.0, "memory": memory}],
         "agents": [{"agents": 1, "cores": 2.0, "rate": 170.0, "p50_ms": 180.0, "p99_ms": 400.0, "memory": memory}],
@@ -119,6 +122,7 @@ def test_every_table_is_made(results: Results) -> None:
     assert "| function, unix | 81 (80-82) | 151 (150-152) | 181 (180-182) | 0.91 |" in texts["throughput"]
     assert "| 32 clients, of the best peer's rate | 2.59 | 2 |" in texts["goals"]
     assert "| mixed load, 32 clients: short texts' p99 over the largest batch's time, 20 ms | 15.00 | 3 |" in texts["goals"]
+    assert "| ttrpc, tcp | 0.200 | 0.250 | 0.300 | 1.25 | 1.50 |" in texts["writes"]
     assert texts["throughput"].endswith("\n\nmosec 0.9.8: workers 2.")
     assert texts["goals"].endswith("\n\nMeanwhile everything else on the machine used 0.05 cores.")
     assert "128 clients" not in texts["goals"], "what was not measured is not claimed"
