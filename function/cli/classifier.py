@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -120,14 +121,14 @@ def _classify(
             for texts, done, seconds in in_order(arriving, run, size=config.batch, jobs=config.jobs):
                 profile.add("tokenize", done.spent.tokenize)
                 profile.add("run", done.spent.rpc)
-                for text, item in zip(texts, done.items, strict=True):
-                    number = summary.lines + 1
-                    if not isinstance(item, Prediction) and options.errors == "request":
-                        raise InputError(f"line {number}: {why(item)}")
-                    sys.stdout.write(writer(number, text, item, seconds * 1000))
-                    summary.add(item, seconds)
-                sys.stdout.flush()
-                progress.update(len(texts))
+                with _advancing(progress, len(texts)):
+                    for text, item in zip(texts, done.items, strict=True):
+                        number = summary.lines + 1
+                        if not isinstance(item, Prediction) and options.errors == "request":
+                            raise InputError(f"line {number}: {why(item)}")
+                        sys.stdout.write(writer(number, text, item, seconds * 1000))
+                        summary.add(item, seconds)
+                    sys.stdout.flush()
         if config.profiling:
             profile.log(remote)
     except KeyboardInterrupt:
@@ -136,6 +137,18 @@ def _classify(
     finally:
         remote.close()
     summary.show("")
+
+
+@contextlib.contextmanager
+def _advancing(progress: tqdm[NoReturn], count: int) -> Iterator[None]:
+    """Results are written, and then the bar moves on by as many; on one terminal it is not on their lines."""
+    shared = sys.stdout.isatty() and not progress.disable
+    if shared:
+        progress.clear()
+    yield
+    progress.update(count)
+    if shared:
+        progress.refresh()
 
 
 def _connect(remote: RemoteModel, wait: float) -> None:

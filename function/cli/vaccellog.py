@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from typing import TextIO
 
 import click
+from tqdm import tqdm
 
 from vaccel_common.log import escaped
 
@@ -34,6 +36,14 @@ class VaccelFormatter(logging.Formatter):
         return f"{at}.{int(record.created * 100) % 100:02d} - <{_NAMES.get(record.levelno, 'error')}> {escaped(message)}"
 
 
+class _LogStream(logging.StreamHandler[TextIO]):
+    """A stream, on which a progress bar is taken away while a line is written."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with tqdm.external_write_mode(self.stream):
+            super().emit(record)
+
+
 class _LogFile(logging.FileHandler):
     """A file whose first failed write is told on standard error; the work goes on."""
 
@@ -54,7 +64,7 @@ def configure(level: int, file: str | None) -> None:
     """
     handler: logging.Handler
     if file is None or file in _STREAMS:
-        handler = logging.StreamHandler(sys.stdout if file == "/dev/stdout" else sys.stderr)
+        handler = _LogStream(sys.stdout if file == "/dev/stdout" else sys.stderr)
     else:
         handler = _LogFile(f"{file}-{time.strftime('%Y-%m-%d')}.log", encoding="utf-8")
     handler.setFormatter(VaccelFormatter())

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from export.tokenizer import write_tokenizer_file
-from tests.support.classifier import TEXTS, command, guide_forms, run, unlike
+from tests.support.classifier import LINE, TEXTS, command, guide_forms, run, unlike
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import ServerProcess, SpawnAgent
+from tests.support.terminal import on_terminal, overwritten
 
 
 def test_the_guides_lines(agent: ServerProcess, texts: Path) -> None:
@@ -197,3 +198,14 @@ def test_mistakes_are_one_line_and_exit_code_1(agent: ServerProcess, texts: Path
     done = run(f"unix://{tmp_path}/nobody.sock", "-m", str(TWEETS), "-f", str(texts))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert run(agent, "-m", str(TWEETS), "-f", str(texts), "--batch", "0").returncode == 2
+
+
+def test_on_a_terminal_each_line_stands_alone(agent: ServerProcess, texts: Path) -> None:
+    """The progress bar on the same terminal is on none of the guide's lines, nor on those of the log."""
+    env = {"VACCEL_RPC_ADDRESS": agent.addresses["unix"], "VACCEL_LOG_LEVEL": "3", "VACCEL_PROFILING_ENABLED": "1"}
+    code, text = on_terminal(command("-m", str(TWEETS), "-f", str(texts)), env)
+    assert code == 0, text
+    lines = [line for line in overwritten(text) if not re.fullmatch(LINE, line)]
+    assert unlike("\n".join(lines[:-2]), guide_forms(texts, 5)) == []
+    assert re.match(r"100%\|.*\| 5/5 \[", lines[-2])
+    assert lines[-1].startswith("5 lines in ")

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import subprocess
 import sys
 from pathlib import Path
 
 from tests.support.clustercommand import quickly
 from tests.support.clusterobjects import add_agent, add_function
 from tests.support.fakecluster import FakeCluster
-from tests.support.paths import ROOT
+from tests.support.terminal import on_terminal
 
 
-def on_terminal(config: Path, *arguments: str, types: str = "") -> tuple[int, str]:
+def knative(config: Path, *arguments: str, types: str = "") -> tuple[int, str]:
     """Exit code and all that a terminal was sent."""
-    ours, theirs = pty.openpty()
-    env = {**os.environ, "KUBECONFIG": str(config), "TERM": "xterm-256color", "COLUMNS": "160"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "knative", *arguments], cwd=ROOT, env=env, stdin=theirs, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    os.write(ours, types.encode())
-    text = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            text += chunk
-    except OSError:
-        pass  # Linux' way to say that the other end is closed
-    finally:
-        os.close(ours)
-    return process.wait(60), text.decode(errors="replace")
+    env = {"KUBECONFIG": str(config), "TERM": "xterm-256color", "COLUMNS": "160"}
+    return on_terminal([sys.executable, "-m", "knative", *arguments], env, types)
 
 
 def test_tables_and_colours(cluster: FakeCluster, config: Path) -> None:
@@ -39,7 +22,7 @@ def test_tables_and_colours(cluster: FakeCluster, config: Path) -> None:
     pod = add_agent(cluster, "a-1", "node1")
     pod["spec"]["containers"][0]["image"] = "evil\x1b[2J"
     add_function(cluster)
-    code, text = on_terminal(config, "status")
+    code, text = knative(config, "status")
     assert code == 0, text
     assert "\x1b[32myes" in text
     assert "\x1b[2J" not in text
@@ -50,7 +33,7 @@ def test_progress_and_its_end(cluster: FakeCluster, config: Path) -> None:
     """The table and the line at the end give the reasons."""
     cluster.statuses["DaemonSet/vaccel-agent"] = {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 1}
     cluster.event("vaccel-agent", "FailedCreate", "violates PodSecurity")
-    code, text = on_terminal(config, "deploy", "agent", "--poll-s", "0.05", "--timeout", "1")
+    code, text = knative(config, "deploy", "agent", "--poll-s", "0.05", "--timeout", "1")
     assert code == 1
     assert "1 of 2 ready" in text
     assert text.count("admission: violates PodSecurity") >= 2
@@ -59,10 +42,10 @@ def test_progress_and_its_end(cluster: FakeCluster, config: Path) -> None:
 def test_it_asks_before_it_deletes(cluster: FakeCluster, config: Path) -> None:
     """Nothing is deleted unless the answer is yes."""
     assert quickly("deploy", "agent", "--no-wait", kubeconfig=config).returncode == 0
-    code, text = on_terminal(config, "undeploy", "agent", types="n\n")
+    code, text = knative(config, "undeploy", "agent", types="n\n")
     assert code == 1
     assert "knative: nothing was deleted" in text
     assert "daemonsets/vaccel-agent" in cluster.names()
-    code, text = on_terminal(config, "undeploy", "agent", "--poll-s", "0.05", types="y\n")
+    code, text = knative(config, "undeploy", "agent", "--poll-s", "0.05", types="y\n")
     assert code == 0, text
     assert "daemonsets/vaccel-agent" not in cluster.names()
