@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agent.imaging.labels import read_labels
 from agent.upstream_options import ALL_KEYS, VaccelConfig, rust_log, vaccel_config
 from vaccel_common import log
 from vaccel_common.kinds import Choice, Many, Parsed, PathTo, Text
@@ -20,6 +21,7 @@ Precision = Literal["auto", "exact", "fast"]
 #: Of the variable of every option that does not name another.
 VARIABLE_PREFIX = "VACCEL_AGENT_"
 MIB = 1 << 20
+MEGAPIXEL = 1_000_000
 #: Where a checkout has the model that ships; an installed package has no such directory.
 _SHIPPED = Path(__file__).parent.parent / "models"
 _MAX_MESSAGE_MIB = 1024  # vAccel's own limit
@@ -72,6 +74,10 @@ class AgentConfig:
         variables=("VACCEL_AGENT_PLUGIN", "VACCEL_AGENT_PLUGINS"),
         help="A module with one more engine, for files of its own suffix; repeatable.",
     )
+    labels: tuple[str, ...] | None = option(
+        Parsed(read_labels, "FILE", "a text file"), variables=("VACCEL_TORCH_LABELS", "VACCEL_AGENT_LABELS"), shown="none",
+        help="Labels for models that classify images and have none in their file: a text file, one label a line.",
+    )  # fmt: skip
     device: str = option(
         Text("auto|cpu|cuda[:N]"),
         "auto",
@@ -101,6 +107,11 @@ class AgentConfig:
     max_message: int = option(
         Integer(1, _MAX_MESSAGE_MIB, MIB, "MiB"), _MAX_MESSAGE_MIB * MIB, help="The largest message.",
         choose="Lower it where no client uploads a model.",
+    )  # fmt: skip
+    max_image: int = option(Integer(1, _MAX_MESSAGE_MIB, MIB, "MiB"), 16 * MIB, help="The largest image to classify.")
+    max_image_pixels: int = option(
+        Integer(1, 1000, MEGAPIXEL, "MEGAPIXELS"), 32 * MEGAPIXEL, help="Pixels of an image, and of all that are decoded at the same time.",
+        choose="A megapixel takes 4 to 16 MB of memory.",
     )  # fmt: skip
     max_buffer: int = option(
         Integer(1, None, MIB, "MiB"), 2048 * MIB, help="Memory for the requests of all clients together.",

@@ -15,10 +15,13 @@ _COMPONENT = "vaccel-rpc-agent"
 _Region = tuple[str, int, int]
 
 
-def profile(session: RpcSession, began: float, run: CompletedRun) -> None:
-    """Adds a run's regions to its session's profile. ``began``: monotonic seconds."""
+def profile(session: RpcSession, began: float, run: CompletedRun, whole: str = "torch_run") -> None:
+    """Adds a run's regions to its session's profile.
+
+    ``began``: monotonic seconds. ``whole``: the region of the call, from ``began`` on.
+    """
     epoch = _epoch()
-    whole_run = _region("torch_run", began, time.monotonic(), epoch)
+    whole_run = _region(whole, began, time.monotonic(), epoch)
     for region, start, end in (whole_run, *_regions(run, epoch)):
         session.profile[region].append((start, end - start))
 

@@ -17,6 +17,8 @@ from agent.batching.batcher import Batcher
 from agent.batching.packing import BatchLimits
 from agent.config import AgentConfig
 from agent.engines.registry import EngineError, Engines
+from agent.imaging.decoding import ImageLimits
+from agent.imaging.reader import ImageReader
 from agent.listening import ListenError, Listeners
 from agent.metrics import AgentMetrics
 from agent.monitoring import MonitoringServer
@@ -46,6 +48,7 @@ class Agent:
 
     def __init__(self, config: AgentConfig) -> None:
         self._config = config
+        self._threads = config.threads or cpus.available()
         self._ending = asyncio.Event()
         self._ready = False
         self._metrics = AgentMetrics()
@@ -62,6 +65,9 @@ class Agent:
             on_load=self._metrics.loaded,
         )
         self._sessions = Sessions(config.max_sessions, config.idle_session, self._store.release)
+        # Twice the rows of a batch: one runs, and one is being read.
+        limits = ImageLimits(config.max_image, config.max_image_pixels, in_flight=2 * config.max_batch)
+        self._images = ImageReader(limits, self._threads)
         self._grpc: GrpcServer | None = None
 
     @property
@@ -96,6 +102,7 @@ class Agent:
         if ignored := self._config.vaccel_config.ignored:
             _log.warning("--vaccel-config: no effect on this agent: %s", ", ".join(ignored))
         closing.callback(self._store.close)
+        closing.callback(self._images.close)
         closing.callback(self._listeners.close)
         self._listeners.bind()
         monitoring = self._start_monitoring(closing)
@@ -104,6 +111,8 @@ class Agent:
             self._store,
             self._batcher,
             self._metrics,
+            self._images,
+            self._config.labels or (),
             max_message=self._config.max_message,
             profiled=self._config.vaccel_config.profiled,
         )
@@ -134,8 +143,7 @@ class Agent:
 
     async def _open_engines(self) -> None:
         """Imports the engines in a thread, which takes seconds, and starts the workers."""
-        threads = self._config.threads or cpus.available()
-        await asyncio.to_thread(self._engines.open, self._config.device, threads)
+        await asyncio.to_thread(self._engines.open, self._config.device, self._threads)
         self._batcher = Batcher(
             self._engines.workers,
             BatchLimits(self._config.max_batch),
@@ -144,7 +152,7 @@ class Agent:
             max_delay=self._config.max_delay,
             observe=self._metrics.batch,
         )
-        _log.info("Models run on %s, %d workers, %d threads", self._engines, self._engines.workers, threads)
+        _log.info("Models run on %s, %d workers, %d threads", self._engines, self._engines.workers, self._threads)
 
     async def _listen(self) -> list[Address]:
         if any(address.is_grpc for address in self._config.addresses):

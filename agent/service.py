@@ -13,9 +13,12 @@ from google.protobuf.message import Message
 from agent.batching.batcher import Batcher
 from agent.calls import Handler, IncomingCall
 from agent.endpoints import Buffer, Endpoint, decode, endpoints, spoken
+from agent.imaging.labels import Labels
+from agent.imaging.reader import ImageReader
 from agent.metrics import AgentMetrics
 from agent.operations import sessions, unsupported
 from agent.operations.generic import GenericOperations
+from agent.operations.images import ImageOperations
 from agent.operations.inference import InferenceOperations
 from agent.operations.resources import ResourceOperations
 from agent.operations.running import ModelRunner
@@ -33,19 +36,32 @@ _NO_METADATA: Mapping[str, str] = {}
 class RpcService:
     """Answers calls of all dialects.
 
-    ``max_message``: bytes of a message. ``profiled``: sessions keep the times of their runs.
-    ``draining``: new ones are refused. ``active``: calls that run now.
+    ``labels``: for models that classify images and whose files have none. ``max_message``: bytes of
+    a message. ``profiled``: sessions keep the times of their runs. ``draining``: new ones are
+    refused. ``active``: calls that run now.
     """
 
-    def __init__(self, store: Store, batcher: Batcher, metrics: AgentMetrics, *, max_message: int, profiled: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        batcher: Batcher,
+        metrics: AgentMetrics,
+        images: ImageReader,
+        labels: Labels,
+        *,
+        max_message: int,
+        profiled: bool = True,
+    ) -> None:
         self.metrics = metrics
         self.endpoints = endpoints()
         self.draining = False
         self.active = 0
+        runner = ModelRunner(batcher)
         self._handlers: Mapping[str, Handler] = {
             **sessions.HANDLERS,
             **ResourceOperations(store, metrics).handlers,
-            **InferenceOperations(store, ModelRunner(batcher), profiled=profiled).handlers,
+            **InferenceOperations(store, runner, profiled=profiled).handlers,
+            **ImageOperations(store, runner, images, labels, profiled=profiled).handlers,
             **GenericOperations(max_message).handlers,
             **unsupported.HANDLERS,
         }

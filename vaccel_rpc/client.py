@@ -181,6 +181,11 @@ class VaccelClient:
         reply = self.channel.start(self._service, method.name, payload, timeout, metadata)
         return PendingResult(reply, lambda data: _run_result(method.reply, data))
 
+    def classify_image(self, session: int, image: bytes, timeout: float | None = None) -> str:
+        """The label that the session's model gives an image, the bytes of a JPEG or PNG file."""
+        tags: bytes = self._call("classify_image", timeout, session_id=session, image=image).tags
+        return tags.partition(b"\0")[0].decode(errors="replace")
+
     def genop(self, session: int, read: Args, write: Args = (), timeout: float | None = None) -> list[bytes]:
         """Runs the generic operation whose number is ``read[0]``; returns what it wrote."""
         read_args = [self._arg(value, opcode=i == 0) for i, value in enumerate(read)]

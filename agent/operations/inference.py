@@ -13,12 +13,12 @@ from google.protobuf.message import Message
 from agent import profiling
 from agent.batching.requests import CompletedRun
 from agent.calls import Handler, IncomingCall
-from agent.operations.running import ModelRunner
+from agent.operations.running import ModelRunner, log_failure
 from agent.sessions import Resource, RpcSession
 from agent.store.models import Store
 from vaccel_common import tracing
 from vaccel_rpc.client import TIMINGS
-from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
+from vaccel_rpc.errors import InvalidArgument
 from vaccel_rpc.tensorfields import OUT_TENSORS, encode
 from vaccel_rpc.tensors import Tensor, check, dtype_name
 from vaccel_rpc.wire import Parts
@@ -54,13 +54,8 @@ class InferenceOperations:
             for i, message in enumerate(call.request.in_tensors)
         ]
         began = time.monotonic()
-        try:
-            with session.in_use():
-                run = await self._completed(call, session, resource, inputs)
-        except RpcError as error:
-            if _is_models_failure(error):
-                _log.warning("session:%d A run of model %s failed: %s", session.id, resource.model, error.message)
-            raise
+        with session.in_use(), log_failure(_log, session, resource):
+            run = await self._completed(call, session, resource, inputs)
         if self._profiled:
             profiling.profile(session, began, run)
         if tracing.on():
@@ -92,11 +87,6 @@ def _tensor(message: Any, index: int, data: bytes | memoryview) -> Tensor:
     tensor = Tensor(dtype_name(message.type, where), tuple(message.dims), data)
     check(tensor, where)
     return tensor
-
-
-def _is_models_failure(error: RpcError) -> bool:
-    """Whether a run failed in the model. Upstream's clients show no more of it than an errno."""
-    return isinstance(error, Internal | Unimplemented) or (isinstance(error, ResourceExhausted) and error.memory)
 
 
 def _with_dims(tensor: Tensor) -> Tensor:

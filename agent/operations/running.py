@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -11,6 +13,8 @@ from agent.batching.dividing import DividedRun
 from agent.batching.requests import CompletedRun
 from agent.engines.contract import Program
 from agent.engines.layout import Layout, Shape
+from agent.sessions import Resource, RpcSession
+from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unimplemented
 from vaccel_rpc.tensors import Tensor
 
 
@@ -36,3 +40,16 @@ class ModelRunner:
         shape = replace(layout.shape(inputs), key=None) if layout and layout.joinable else Shape(None)
         (run,) = await self._batcher.run(program, [(inputs, shape)], deadline, model)
         return run
+
+
+@contextlib.contextmanager
+def log_failure(log: logging.Logger, session: RpcSession, resource: Resource) -> Iterator[None]:
+    """Logs the error of the context where the model failed in it: upstream's clients show no more
+    of it than an errno.
+    """
+    try:
+        yield
+    except RpcError as error:
+        if isinstance(error, Internal | Unimplemented) or (isinstance(error, ResourceExhausted) and error.memory):
+            log.warning("session:%d A run of model %s failed: %s", session.id, resource.model, error.message)
+        raise

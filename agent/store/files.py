@@ -51,6 +51,14 @@ def variant_of(path: Path) -> VariantOf | None:
         return None
 
 
+def labels_of(path: Path) -> list[str] | None:
+    """The labels in the model's file; None where it has none, or is not an archive."""
+    try:
+        return read_extras(path).labels
+    except (ModelFileError, OSError):
+        return None
+
+
 def check_digest(path: Path) -> None:
     """Raises `FailedPrecondition` where the file does not match the digest beside it."""
     expected = _beside(path)

@@ -13,6 +13,8 @@ import pytest
 from agent.batching.batcher import Batcher
 from agent.batching.packing import BatchLimits
 from agent.endpoints import Endpoint
+from agent.imaging.decoding import ImageLimits
+from agent.imaging.reader import ImageReader
 from agent.metrics import AgentMetrics
 from agent.service import RpcService
 from agent.sessions import Scope, Sessions
@@ -25,9 +27,7 @@ from vaccel_rpc.proto.dialect08 import agent_async_pb2, agent_sync_pb2
 
 SERVICES = [file.DESCRIPTOR.services_by_name["AgentService"] for file in (agent07_pb2, agent_sync_pb2, agent_async_pb2)]
 #: Methods that both dialects declare, and whose plugins this agent does not have.
-UNSUPPORTED = {"ImageClassification"} | {
-    f"Tensorflow{kind}Model{verb}" for kind in ("", "Lite") for verb in ("Load", "Unload", "Run")
-}
+UNSUPPORTED = {f"Tensorflow{kind}Model{verb}" for kind in ("", "Lite") for verb in ("Load", "Unload", "Run")}
 
 
 def no_engine(path: Path) -> NoReturn:
@@ -49,7 +49,9 @@ def service(loop: asyncio.Runner) -> Iterator[RpcService]:
         return Batcher(1, BatchLimits(), max_queue=1, max_queue_tokens=1, max_delay=0, observe=metrics.batch)
 
     batcher = loop.run(assemble())
-    yield RpcService(store, batcher, metrics, max_message=1000)
+    reader = ImageReader(ImageLimits(size=1000, pixels=1000, in_flight=1), 1)
+    yield RpcService(store, batcher, metrics, reader, (), max_message=1000)
+    reader.close()
     batcher.close()
     store.close()
 
@@ -72,12 +74,10 @@ def test_every_method_of_both_dialects_is_answered_or_says_what_is_missing(
     loop: asyncio.Runner, service: RpcService, scope: Scope
 ) -> None:
     """Every method that the .proto files declare is known; exactly those of other plugins are UNIMPLEMENTED, by name."""
-    session = scope.create(0)
     for descriptor in SERVICES:
         for declared in descriptor.methods:
             endpoint = service.endpoint(descriptor.full_name, declared.name)
-            fields = {"session_id": session.id} if declared.name == "ImageClassification" else {}
-            error = failure(loop, service, scope, endpoint, endpoint.method.request(**fields).SerializeToString())
+            error = failure(loop, service, scope, endpoint, endpoint.method.request().SerializeToString())
             assert isinstance(error, Unimplemented) == (declared.name in UNSUPPORTED), (declared.name, error)
             if isinstance(error, Unimplemented):
                 assert error.message.startswith(f"{declared.name}: this agent has no "), error.message
