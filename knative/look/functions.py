@@ -42,8 +42,8 @@ class ColdStart:
 class Revision:
     """One revision and its pods.
 
-    ``desired`` is None where the autoscaler's object is unreadable; ``actual`` then counts ready
-    pods.
+    ``desired`` is None where the autoscaler does not know it, or its object is unreadable;
+    ``actual`` counts ready pods where the autoscaler's figure is missing.
     """
 
     name: str
@@ -118,16 +118,21 @@ def _function(service: Json, revisions: list[Json], pods: dict[str, list[Json]],
 
 def _revision(obj: Json, traffic: list[tuple[str, int, str]], pods: list[Json], scaler: Json | None) -> Revision:
     scale = status_of(scaler) if scaler else {}
-    ready = sum(is_ready(pod) and not is_ending(pod) for pod in pods)
+    actual = _known(scale.get("actualScale"))
     return Revision(
         name=name_of(obj),
         ready=is_ready(obj),
         reason=_reason(obj),
         percent=sum(percent for name, percent, _ in traffic if name == name_of(obj)),
-        desired=scale.get("desiredScale"),
-        actual=scale.get("actualScale", ready) if scaler else ready,
+        desired=_known(scale.get("desiredScale")),
+        actual=sum(is_ready(pod) and not is_ending(pod) for pod in pods) if actual is None else actual,
         last_cold_start=last_cold_start(pods),
     )
+
+
+def _known(scale: int | None) -> int | None:
+    """A scale in a PodAutoscaler's status, where -1 stands for an unknown one."""
+    return None if scale is None or scale < 0 else scale
 
 
 def _reason(obj: Json) -> str:

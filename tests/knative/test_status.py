@@ -71,6 +71,21 @@ def test_with_few_rights(cluster: FakeCluster, config: Path) -> None:
     assert "unknown" in quickly("status", kubeconfig=config).stdout
 
 
+@pytest.mark.parametrize(
+    ("desired", "actual", "shown"), [(-1, 0, "0 (unknown)"), (0, -1, "1 (0)"), (-1, -1, "1 (unknown)"), (-1, None, "1 (unknown)")]
+)
+def test_an_unknown_scale(cluster: FakeCluster, config: Path, desired: int, actual: int | None, shown: str) -> None:
+    """A PodAutoscaler's -1 is no number of pods: what it wants is unknown then, and ready pods are counted."""
+    add_function(cluster)
+    (scaler,) = (stored for stored in cluster.objects.values() if stored["kind"] == "PodAutoscaler" and "f-00001" in str(stored))
+    scaler["status"] = {"desiredScale": desired} | ({} if actual is None else {"actualScale": actual})
+    plain = quickly("status", kubeconfig=config).stdout
+    assert f"f-00001    yes     90 %      {shown} " in plain
+    assert "-1" not in plain
+    report = json.loads(quickly("status", "--json", kubeconfig=config).stdout)
+    assert report["functions"][0]["revisions"][1]["desired"] == (None if desired < 0 else desired)
+
+
 def test_an_empty_namespace(config: Path) -> None:
     """The command says that nothing is deployed."""
     done = quickly("status", kubeconfig=config)
