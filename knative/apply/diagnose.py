@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from knative.apply.overrides import serving_container
+from knative.apply.reason import Reason, most_telling, once
 from knative.apply.states import complaints
-from knative.apply.why import Reason, crashed, newest, reasons
+from knative.apply.why import crashed, newest, reasons
 from knative.cluster.api import Cluster
 from knative.cluster.errors import Forbidden, KnativeError, one_line
 from knative.cluster.objects import (
@@ -48,10 +49,10 @@ class Diagnosis:
     def of(self, obj: Json) -> list[Reason]:
         """Why an object is not ready, as far as that can be read."""
         pods = self._read(lambda: self._pods(obj), _NONE)
-        reasons_of_pods = [reason for pod in pods[:_MAX_PODS] for reason in self._of_pod(pod)]
+        of_pods = [reason for pod in pods[:_MAX_PODS] for reason in self._of_pod(pod)]
         if kind_of(obj) == KNATIVE_SERVICE:
-            return reasons_of_pods + self._of_revision(obj)
-        return reasons_of_pods + complaints(obj) + self._not_created(obj, len(pods))
+            return once(most_telling([*of_pods, *self._of_revision(obj, has_pods=bool(pods))]))
+        return once([*of_pods, *complaints(obj), *self._not_created(obj, len(pods))])
 
     def _pods(self, obj: Json) -> list[Json]:
         if kind_of(obj) != KNATIVE_SERVICE:
@@ -67,7 +68,7 @@ class Diagnosis:
         logs = {container: self._last_lines(pod, container, previous) for container, previous in crashed(pod)}
         causes = [replace(reason, text=reason.text + logs.pop(reason.container, "")) for reason in causes]
         problem = self._problem(pod) if any(reason.kind == "probe" for reason in causes) else ""
-        return [*causes, Reason("probe", problem, name_of(pod))] if problem else causes
+        return [Reason("probe", problem, name_of(pod))] if problem else causes
 
     def _events(self, name: str) -> list[Json]:
         return self._read(lambda: self._cluster.find(EVENT, fields=f"involvedObject.name={name}"), _NONE)
@@ -92,10 +93,13 @@ class Diagnosis:
             return ""
         return one_line(f"the function says: {problem['detail']}") if isinstance(problem, dict) and problem.get("detail") else ""
 
-    def _of_revision(self, obj: Json) -> list[Reason]:
+    def _of_revision(self, obj: Json, *, has_pods: bool) -> list[Reason]:
+        """What Knative says, unless pods know better: that no node has room for them stays in the
+        conditions of the revision when one has.
+        """
         latest = status_of(obj).get("latestCreatedRevisionName")
         revision = self._read(lambda: self._cluster.get(REVISION, latest), None) if latest else None
-        return list(dict.fromkeys([*(complaints(revision) if revision else []), *complaints(obj)]))
+        return complaints(*([revision] if revision else []), obj, stale="Unschedulable" if has_pods else "")
 
     def _not_created(self, obj: Json, unready: int) -> list[Reason]:
         """Why pods are missing: an admission rule rejects them."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from knative.apply.diagnose import Diagnosis
+from knative.apply.reason import Reason
 from knative.apply.states import ROLLED_OUT, State, state_of
-from knative.apply.why import Reason
 from knative.cluster.api import Cluster
 from knative.cluster.errors import Unreachable
 from knative.cluster.objects import Json, kind_of, name_of, title

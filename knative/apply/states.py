@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from knative.apply.why import Reason
+from knative.apply.reason import Reason
 from knative.cluster.errors import one_line
 from knative.cluster.objects import (
     DAEMON_SET,
@@ -80,16 +80,34 @@ def _knative_service(obj: Json) -> State:
     return State(False, f"{latest} is {'being started' if ready.get('status') == 'Unknown' else 'not ready'}")
 
 
-def complaints(obj: Json) -> list[Reason]:
-    """The reasons in the conditions of a Knative object or a Deployment.
+def complaints(*objects: Json, stale: str = "") -> list[Reason]:
+    """The reasons in the conditions of Knative objects or a Deployment, the innermost object first.
 
-    An inactive revision, one without traffic, is healthy.
+    A condition that repeats the message of another one is left out, as is one with the reason
+    ``stale`` or with its message. An inactive revision, one without traffic, is healthy.
     """
-    if "knative.dev" not in kind_of(obj).group:
-        failed = condition(obj, "ReplicaFailure")
-        return [Reason("admission", one_line(failed.get("message", "")))] if failed.get("status") == "True" else []
-    by_message = {entry["message"]: entry for entry in reversed(conditions(obj)) if _is_unmet(entry)}  # Ready repeats another
-    return [Reason("knative", _summary(entry)) for entry in by_message.values()]
+    failed = [entry for obj in objects if (entry := condition(obj, "ReplicaFailure")).get("status") == "True"]
+    unmet = [entry for obj in objects if "knative.dev" in kind_of(obj).group for entry in conditions(obj) if _is_unmet(entry)]
+    shown: list[Json] = []
+    for entry in sorted(unmet, key=_outwards):
+        if not any(other["message"] in entry["message"] for other in shown):
+            shown.append(entry)
+    if len(shown) > 1:
+        shown = [entry for entry in shown if entry.get("reason") not in _CONSEQUENCES]
+    return [Reason("admission", one_line(entry.get("message", ""))) for entry in failed] + [
+        Reason("knative", _summary(entry)) for entry in shown if not stale or entry.get("reason") != stale
+    ]
+
+
+#: What a Knative Service says about its route when its revision has failed.
+_CONSEQUENCES = ("RevisionMissing",)
+
+
+def _outwards(entry: Json) -> tuple[bool, int, bool]:
+    """Orders conditions from causes to what repeats them: the outer object puts words around the
+    inner one's message.
+    """
+    return entry.get("reason") in _CONSEQUENCES, len(entry["message"]), entry["type"] == "Ready"
 
 
 def _is_unmet(entry: Json) -> bool:

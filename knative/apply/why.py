@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from knative.apply.reason import Reason, most_telling
 from knative.cluster.errors import counted, one_line
 from knative.cluster.objects import Json, condition, is_ending, is_ready, name_of, status_of
 
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable")
 _CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError")
-
-
-@dataclass(frozen=True)
-class Reason:
-    """One reason; ``kind``: image, scheduling, probe, crash, config, admission, knative or
-    starting.
-    """
-
-    kind: str
-    text: str
-    pod: str = ""
-    container: str = ""
-
-    def __str__(self) -> str:
-        place = "/".join(part for part in (self.pod, self.container) if part)
-        return f"{self.kind}: {f'{place}: ' if place else ''}{self.text}"
 
 
 def reasons(pod: Json, events: list[Json]) -> list[Reason]:
@@ -42,7 +26,7 @@ def reasons(pod: Json, events: list[Json]) -> list[Reason]:
     if scheduled.get("status") == "False":
         return [Reason("scheduling", one_line(scheduled.get("message", "no node has been found yet")), name_of(pod))]
     causes = [reason for status in _containers(pod) for reason in _of_container(pod, status, events)]
-    return _specific(causes) or [Reason("starting", _phase(pod, events), name_of(pod))]
+    return most_telling(causes) or [Reason("starting", _phase(pod, events), name_of(pod))]
 
 
 def crashed(pod: Json) -> list[tuple[str, bool]]:
@@ -58,11 +42,6 @@ def _containers(pod: Json) -> list[Json]:
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
-def _specific(causes: list[Reason]) -> list[Reason]:
-    """Without the containers that only wait for another one, unless all do."""
-    return [reason for reason in causes if reason.kind != "starting"] or causes
-
-
 def _of_container(pod: Json, status: Json, events: list[Json]) -> Iterator[Reason]:
     if status.get("ready"):
         return
@@ -75,9 +54,10 @@ def _of_container(pod: Json, status: Json, events: list[Json]) -> Iterator[Reaso
     elif waiting.get("reason") in _CONFIG:
         yield Reason("config", one_line(f"{waiting['reason']}: {waiting.get('message', 'no message')}"), name, container)
     elif ended:
-        yield Reason("crash", _crash(status, ended), name, container)
-        if unhealthy := newest(events, "Unhealthy"):
-            yield Reason("probe", unhealthy, name, container)
+        # The kubelet ends a container whose liveness or startup probe fails. That it is not ready is
+        # a consequence.
+        unhealthy = newest(events, "Unhealthy", containing="Liveness") or newest(events, "Unhealthy", containing="Startup")
+        yield Reason("crash", _crash(status, ended) + (f"; {unhealthy}" if unhealthy else ""), name, container)
     elif "running" in state:
         yield from _running(pod, status, events)
     elif waiting:

@@ -113,26 +113,90 @@ def test_it_says_why_the_agents_are_not_ready(cluster: FakeCluster, config: Path
     assert {reason["kind"] for reason in document["rollouts"][0]["reasons"]} == {"image", "scheduling", "crash"}
 
 
-def test_it_says_why_the_function_is_not_ready(cluster: FakeCluster, config: Path) -> None:
-    """The probe's event, the function's own words, Knative's conditions."""
-    unmet = {"status": "False", "reason": "RevisionMissing", "message": "Revision failed"}
+def unready_function(cluster: FakeCluster, reason: str, message: str) -> None:
+    """A function whose revision fails, with all the conditions that Knative then gives."""
+    failed = {"status": "False", "reason": reason, "message": message}
+    revision = [
+        {"type": "Active", "status": "Unknown", "reason": "Deploying"},
+        {"type": "Ready", **failed},
+        {"type": "ResourcesAvailable", **failed},
+    ]
+    cluster.add("serving.knative.dev/v1", "Revision", "vaccel-function-00001", status={"conditions": revision})
+    outer = {
+        "status": "False",
+        "reason": "RevisionFailed",
+        "message": f'Revision "vaccel-function-00001" failed with message: {message}.',
+    }
+    missing = {"reason": "RevisionMissing", "message": 'Configuration "vaccel-function" does not have any ready Revision.'}
     cluster.statuses["Service/vaccel-function"] = {
-        "latestCreatedRevisionName": "vaccel-function-00001", "conditions": [{"type": "Ready", **unmet}],
+        "latestCreatedRevisionName": "vaccel-function-00001",
+        "conditions": [
+            {"type": "ConfigurationsReady", **outer}, {"type": "Ready", **outer}, {"type": "RoutesReady", "status": "False", **missing},
+        ],
     }  # fmt: skip
-    late = {"status": "Unknown", "reason": "ProgressDeadlineExceeded", "message": "too late"}
-    cluster.add("serving.knative.dev/v1", "Revision", "vaccel-function-00001", status={"conditions": [{"type": "Ready", **late}]})
-    starting(
-        cluster, "f-1", {"containerStatuses": [{"name": "queue-proxy", "ready": False, "state": {"running": {}}}]}, function=True
-    )
+
+
+NOT_READY = "knative: not ready after 0.3 s: service.serving.knative.dev/vaccel-function is not ready (vaccel-function-00001 is not ready): "
+
+
+def test_the_function_says_why_it_is_not_ready(cluster: FakeCluster, config: Path) -> None:
+    """Its own words reach the user, though they come as 503 with Retry-After, and nothing that follows from them is added."""
+    unready_function(cluster, "ProgressDeadlineExceeded", "Initial scale was never achieved")
+    waiting = {"name": "queue-proxy", "ready": False, "state": {"running": {}}}
+    starting(cluster, "f-1", {"containerStatuses": [waiting]}, function=True)
     cluster.event("f-1", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
-    cluster.proxied["f-1", "/health/readiness"] = (503, json.dumps({"status": 503, "detail": "no agent: nothing listens"}))
+    no_agent = "no agent: tcp://vaccel-agent:8888: Name or service not known"
+    cluster.proxied["f-1", "/health/readiness"] = (503, json.dumps({"status": 503, "detail": no_agent}))
     done = knative("deploy", "function", *QUICK, kubeconfig=config)
     assert done.returncode == 1
-    error = done.stderr.splitlines()[-1]
-    assert "probe: f-1/queue-proxy: Readiness probe failed: HTTP probe failed with statuscode: 503" in error
-    assert "probe: f-1: the function says: no agent: nothing listens" in error
-    assert "knative: Ready: ProgressDeadlineExceeded: too late" in error
-    assert "knative: Ready: RevisionMissing: Revision failed" in error
+    assert done.stderr.splitlines()[-1] == f"{NOT_READY}probe: f-1: the function says: {no_agent}"
+    cluster.denied.add(("get", "pods/proxy"))
+    done = quickly("deploy", "function", *QUICK, kubeconfig=config)
+    event = "Readiness probe failed: HTTP probe failed with statuscode: 503"
+    assert done.stderr.splitlines()[-1] == f"{NOT_READY}probe: f-1/queue-proxy: {event}"
+
+
+FULL = "0/1 nodes are available: 1 Insufficient cpu"
+
+
+def test_one_cause_is_said_once(cluster: FakeCluster, config: Path) -> None:
+    """An image that cannot be pulled, as the pod has it; that there was no room for the pod is past, though the conditions still say so."""
+    unready_function(cluster, "Unschedulable", FULL)
+    pulling = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "f:2": ErrImagePull: f:2: not found'}}
+    statuses = [
+        {"name": "function", "image": "f:2", "ready": False, "restartCount": 0, "state": pulling},
+        {"name": "queue-proxy", "ready": False, "restartCount": 0, "state": {"running": {}}},
+    ]
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    starting(cluster, "f-1", {"conditions": [scheduled], "containerStatuses": statuses}, function=True)
+    starting(cluster, "f-2", {"conditions": [scheduled], "containerStatuses": statuses}, function=True)
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": FULL}
+    starting(cluster, "f-3", {"conditions": [unscheduled]}, function=True)
+    cluster.event("f-1", "FailedScheduling", FULL)
+    cluster.event("f-1", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
+    done = quickly("deploy", "function", "--json", *QUICK, kubeconfig=config)
+    says = "image: f-1/function and 1 more pod: ImagePullBackOff: Back-off pulling image "
+    assert done.stderr.splitlines()[-1] == f'{NOT_READY}{says}"f:2": ErrImagePull: f:2: not found'
+    (reason,) = json.loads(done.stdout)["rollouts"][0]["reasons"]
+    assert (reason["kind"], reason["pod"], reason["more_pods"]) == ("image", "f-1", 1)
+
+
+@pytest.mark.parametrize(
+    ("states", "says"),
+    [
+        ([], f"knative: ResourcesAvailable: Unschedulable: {FULL}"),
+        ([{"conditions": [{"type": "PodScheduled", "status": "False", "message": FULL}]}], f"scheduling: f-0: {FULL}"),
+        ([{"containerStatuses": [{"name": "function", "ready": False, "state": {"waiting": {"reason": "ContainerCreating"}}}]}],
+         "starting: f-0/function: ContainerCreating"),
+    ],
+)  # fmt: skip
+def test_a_pod_knows_better_than_conditions(cluster: FakeCluster, config: Path, states: list[Json], says: str) -> None:
+    """Knative's conditions are shown while there is no pod."""
+    unready_function(cluster, "Unschedulable", FULL)
+    for number, state in enumerate(states):
+        starting(cluster, f"f-{number}", state, function=True)
+    done = quickly("deploy", "function", *QUICK, kubeconfig=config)
+    assert done.stderr.splitlines()[-1] == f"{NOT_READY}{says}"
 
 
 def test_pods_that_are_refused_and_nodes_that_are_missing(cluster: FakeCluster, config: Path) -> None:
