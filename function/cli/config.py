@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from function.config import AGENT_ADDRESS, AGENT_ADDRESS_VARIABLES, DIALECT, DIALECT_CHOOSE, DIALECT_HELP, DIALECT_VARIABLES
-from vaccel_common.kinds import Choice, Flag, PathTo, Text
+from vaccel_common.kinds import Choice, Flag, Parsed, PathTo, Text
 from vaccel_common.number_kinds import Integer, seconds
 from vaccel_common.options import option, required
 from vaccel_rpc.addresses import DEFAULT, Address, parse
@@ -15,12 +16,24 @@ from vaccel_rpc.negotiation import DialectChoice
 
 OutputFormat = Literal["text", "jsonl"]
 
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)")
+
+
+def _local(text: str) -> Path:
+    """The path of a local file, also after vAccel's prefix ``file://``. Raises ``ValueError`` for another prefix."""
+    scheme = _SCHEME.match(text)
+    if scheme and scheme[0] != "file":
+        raise ValueError(f"{scheme[0]}:// is not downloaded; the path of a local file is needed, with or without file://")
+    return Path(text.removeprefix("file://"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
     """What is classified, by which model, and how the results are written; times in seconds."""
 
-    model: Path = required(PathTo(), flags=("-m", "--model"), help="The model file (.pt), or its tokenizer file.")
+    model: Path = required(
+        Parsed(_local, "PATH", "a path"), flags=("-m", "--model"), help="The model file (.pt), or its tokenizer file."
+    )
     vocab: Path | None = option(PathTo(), flags=("-v", "--vocab"), help="A BERT vocabulary, for a model without a tokenizer.")
     source: str = required(
         Text("FILE"), flags=("-f", "--file"),

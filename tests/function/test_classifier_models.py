@@ -94,3 +94,11 @@ def test_what_is_no_vocabulary_is_said(tmp_path: Path) -> None:
     path.write_text("tea\ncake\n")
     with pytest.raises(VocabError, match=r"\[PAD\], \[UNK\], \[CLS\], \[SEP\]"):
         read_vocab(path)
+
+
+def test_a_prefix_of_vaccels_before_the_model(agent: ServerProcess, texts: Path) -> None:
+    """`file://`, which upstream's warning asks for, is accepted; a URL is not downloaded, and exit code 2 says so."""
+    assert run(agent, "-m", f"file://{TWEETS}", "-f", str(texts)).returncode == 0
+    done = run(agent, "-m", "https://models.example/cnn_trace.pt", "-f", str(texts))
+    assert done.returncode == 2
+    assert "https:// is not downloaded; the path of a local file is needed" in done.stderr
