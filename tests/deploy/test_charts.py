@@ -37,6 +37,17 @@ def test_every_case_is_sound(chart: str, _: str, values: dict[str, Any]) -> None
     assert {problem for manifest in objects for problem in policy_problems(manifest)} == set()
 
 
+def test_the_program_of_helm_test_is_in_its_pod() -> None:
+    """It asks for less time than Helm waits, so that its reason is seen."""
+    with helm.Chart.load(charts.CHARTS / "vaccel-function") as loaded:
+        texts = loaded.render({}, name="vaccel-function")
+    (pod,) = (manifest for path, text in texts.items() if "/tests/" in path for manifest in read(text))
+    program, url, seconds = pod["spec"]["containers"][0]["args"]
+    assert program == (charts.CHARTS / "vaccel-function/files/classify.py").read_text()
+    assert url == "http://vaccel-function.default.svc"
+    assert float(seconds) < 300
+
+
 @pytest.mark.parametrize("name", charts.FILES)
 def test_the_plain_yaml_is_the_charts(name: str) -> None:
     """The committed manifests are what the charts render: `make manifests` has been run."""

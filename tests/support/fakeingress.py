@@ -33,22 +33,38 @@ class FakeKnativeService:
     def host(self) -> str:
         return f"{self.name}.{NAMESPACE}.example.com"
 
+    @property
+    def hosts(self) -> tuple[str, str]:
+        """Its names outside and inside the cluster."""
+        return self.host, f"{self.name}.{NAMESPACE}.svc"
+
 
 @dataclass
 class FakeIngress:
-    """``broken``: what goes wrong, one of the words that `_broken` and `Ingress` look for."""
+    """``broken``: what goes wrong, one of the words that `_broken` and `Ingress` look for.
+
+    ``unrouted``: how many requests are still answered 404, as an ingress does until it has the route of a new service.
+    """
 
     cluster: FakeCluster
     services: list[FakeKnativeService]
     broken: str = ""
+    unrouted: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
     hosts: list[str] = field(default_factory=list)
 
-    def serve(self, host: str, body: Any) -> Json | None:
-        """The answer to one request; None: the connection is dropped."""
-        service = next(candidate for candidate in self.services if candidate.host == host.partition(":")[0])
+    def route(self, host: str) -> FakeKnativeService | None:
+        """The service for a request's Host; None: the ingress knows none, or not yet."""
         with self.lock:
             self.hosts.append(host)
+            self.unrouted -= 1
+            if self.unrouted >= 0:
+                return None
+        return next((candidate for candidate in self.services if host.partition(":")[0] in candidate.hosts), None)
+
+    def serve(self, service: FakeKnativeService, body: Any) -> Json | None:
+        """The answer to one request; None: the connection is dropped."""
+        with self.lock:
             service.busy += 1
             cold = not self._pods(service)
             if cold:
@@ -127,7 +143,11 @@ def fake_ingress(cluster: FakeCluster, broken: str = "") -> Iterator[tuple[FakeI
     class Ingress(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            response = ingress.serve(self.headers["Host"], json.loads(body) if body else None)
+            service = ingress.route(self.headers["Host"])
+            if service is None:
+                self.send_error(404)
+                return
+            response = ingress.serve(service, json.loads(body) if body else None)
             if response is None:
                 self.connection.close()
                 return

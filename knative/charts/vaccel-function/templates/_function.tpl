@@ -85,14 +85,3 @@ volumeMounts:
   {{- end }}
 {{- end }}
 {{- end }}
-
-{{/* A Python program that sends two texts to the function and checks the response. */}}
-{{- define "vaccel.askFunction" -}}
-import json, sys, urllib.request
-body = json.dumps({"texts": ["What a lovely day", "Tea and cake at four"]}).encode()
-request = urllib.request.Request(sys.argv[1] + "/classify", body, {"Content-Type": "application/json"})
-with urllib.request.urlopen(request, timeout=120) as response:
-    result = json.load(response)
-print(result)
-assert len(result["predictions"]) == 2
-{{- end }}
