@@ -75,7 +75,8 @@ class Registrar:
             raise
         except RpcError as error:
             if file is None:
-                raise
+                message = f"{error.message} (registering {path}, whose file is not here to be uploaded)"
+                raise type(error)(message, errno=error.errno, retry_after=error.retry_after) from None
             refusal = f"{path} was refused: {_reason(error)}"
         return self._upload(client, session, file, deadline, refusal)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from export.tokenizer import write_tokenizer_file
 from tests.support.classifier import TEXTS, guide_forms, logged, run, unlike
 from tests.support.paths import TWEETS
 from tests.support.playedagent import Build, UpstreamAgent, played, three_logits
@@ -125,6 +126,17 @@ def test_an_agent_that_refuses_the_model_is_one_line(tmp_path: Path, small_file:
         done = run(agent.address, "-m", str(small_file), "-f", str(texts))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "the upload of small.pt was refused: INTERNAL: FFI error: 12" in done.stderr
+
+
+def test_a_tokenizer_file_cannot_be_run_by_an_upstream_agent(tmp_path: Path, texts: Path) -> None:
+    """The error says which model was asked for, and that its file is needed."""
+    tokenizer = tmp_path / "tweets.tokenizer"
+    write_tokenizer_file(TWEETS, tokenizer)
+    digest = (TWEETS.parent / "tweets.pt.sha256").read_text().split()[0]
+    with played(UpstreamAgent("0.7"), tmp_path) as agent:
+        done = run(agent.address, "-m", str(tokenizer), "-f", str(texts))
+    why = f"INTERNAL: FFI error: 22 (registering sha256:{digest}, whose file is not here to be uploaded)"
+    assert (done.returncode, done.stderr) == (1, f"vaccel-classifier: {why}\n")
 
 
 def test_an_agent_of_no_known_dialect_names_those_that_were_tried(tmp_path: Path, small_file: Path, texts: Path) -> None:

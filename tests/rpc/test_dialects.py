@@ -117,8 +117,9 @@ def test_a_fixed_dialect_is_the_only_one_tried(tmp_path: Path, build: Build, dia
 
 
 def test_an_agents_errors_are_its_own(tmp_path: Path) -> None:
-    """Without a file the refusal of the path is the error, with its errno."""
-    with played(UpstreamAgent(), tmp_path) as agent, pytest.raises(Internal, match=r"^FFI error: 22$") as raised:
+    """Without a file the refusal of the path is the error, with its errno, and says what could not be done about it."""
+    reason = rf"^FFI error: 22 \(registering {DIGEST}, whose file is not here to be uploaded\)$"
+    with played(UpstreamAgent(), tmp_path) as agent, pytest.raises(Internal, match=reason) as raised:
         RemoteModel(parse(agent.address), ModelSource(DIGEST)).connect(5)
     assert raised.value.errno == 22
 
