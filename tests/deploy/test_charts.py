@@ -103,6 +103,22 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("vaccel-agent", {"resources": {"request": {}}}, "/resources"),
     ("vaccel-agent", {"gpu": {"count": 0}}, "/gpu/count"),
     ("vaccel-agent", {"tolerations": {}}, "/tolerations"),
+    ("vaccel-agent", {"resourceClaims": [{"name": "gpu"}]}, "/resourceClaims/0"),
+    ("vaccel-agent", {"resourceClaims": [{"name": "gpu", "deviceClassName": "a", "templateName": "b"}]}, "/resourceClaims/0"),
+    ("vaccel-agent", {"resourceClaims": [{"name": "gpu", "templateName": "b", "count": 2}]}, "/resourceClaims/0"),
+    (
+        "vaccel-agent",
+        {"resourceClaims": [{"name": "gpu", "firstAvailable": [{"name": "a"}]}]},
+        "/resourceClaims/0/firstAvailable",
+    ),
+    (
+        "vaccel-agent",
+        {"resourceClaims": [{"name": "gpu", "deviceClassName": "a", "selectors": "b"}]},
+        "/resourceClaims/0/selectors",
+    ),
+    ("vaccel-agent", {"autoscaling": {"minReplicas": -1}}, "/autoscaling/minReplicas"),
+    ("vaccel-agent", {"safeToEvict": "false"}, "/safeToEvict"),
+    ("vaccel-agent", {"kubeVersion": "new"}, "/kubeVersion"),
     ("vaccel-client", {"rpcAddress": "vaccel-agent:8888"}, "/rpcAddress"),
     ("vaccel-client", {"kind": "CronJob"}, "/kind"),
     ("vaccel-client", {"tweets": {"source": "s3"}}, "/tweets/source"),
@@ -135,6 +151,15 @@ CANNOT: list[tuple[str, dict[str, Any], str]] = [
     ("vaccel-agent", {"models": {"source": "pvc"}}, "models.pvc"),
     ("vaccel-agent", {"models": {"source": "copy"}}, "models.copy.image"),
     ("vaccel-agent", {"metrics": {"monitor": "ServiceMonitor"}, "service": {"headless": False}}, "service.headless"),
+    ("vaccel-agent", {"safeToEvict": False}, "safeToEvict: cluster autoscalers do not look at a DaemonSet's pods"),
+    ("vaccel-agent", {"topologySpreadConstraints": [{"maxSkew": 1}]}, "topologySpreadConstraints: a DaemonSet"),
+    ("vaccel-agent", {"kind": "Deployment", "autoscaling": {"type": "hpa", "minReplicas": 0}}, "autoscaling.minReplicas: an HPA"),
+    (
+        "vaccel-agent",
+        {"kind": "Deployment", "autoscaling": {"type": "keda", "minReplicas": 5}},
+        "at most autoscaling.maxReplicas",
+    ),
+    ("vaccel-agent", {"gpu": {"enabled": True}, "resourceClaims": [{"name": "gpu", "deviceClassName": "a"}]}, "gpu.enabled: "),
     ("vaccel-client", {"tweets": {"source": "pvc"}}, "tweets.pvc"),
     ("vaccel-function", {"scale": {"min": 5, "max": 2}}, "at most scale.max"),
     ("vaccel-function", {"responseStartTimeoutSeconds": 400}, "at most timeoutSeconds"),
@@ -208,4 +233,18 @@ def test_an_install_says_what_to_do_next() -> None:
     for chart, says in (("vaccel-agent", "rollout status"), ("vaccel-client", "logs --follow"), ("vaccel-function", "curl")):
         with helm.Config(kubeconfig_content=charts.NO_CLUSTER) as config:
             release = config.install(charts.CHARTS / chart, chart, {}, namespace="default", dry_run="client")
+        assert says in release["notes"]
+
+
+def test_an_install_says_what_a_daemonset_does_not_do() -> None:
+    """It neither brings a node up nor keeps it; a Deployment from 0 on says that the first request waits."""
+    for values, says in (
+        ({}, "A DaemonSet neither brings a node up nor keeps it"),
+        (
+            {"kind": "Deployment", "autoscaling": {"type": "keda", "minReplicas": 0}},
+            "There is no agent while no request comes for 900 s",
+        ),
+    ):
+        with helm.Config(kubeconfig_content=charts.NO_CLUSTER) as config:
+            release = config.install(charts.CHARTS / "vaccel-agent", "agents", values, namespace="default", dry_run="client")
         assert says in release["notes"]

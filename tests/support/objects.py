@@ -34,8 +34,8 @@ def read(text: str) -> list[Object]:
     return [manifest for manifest in yaml.safe_load_all(text) if manifest]
 
 
-def schema_problems(manifest: Object) -> list[str]:
-    """What the API server's strict validation would refuse. Skips the test where a CRD is needed and not here."""
+def schema_problems(manifest: Object, version_of_cluster: str = VERSION) -> list[str]:
+    """What strict validation by the API server of that version would refuse. Skips the test where a CRD is needed and not here."""
     group, _, version = manifest["apiVersion"].rpartition("/")
     kind = f"{group}/{manifest['kind']}"
     if kind in _UNCHECKED:
@@ -44,9 +44,11 @@ def schema_problems(manifest: Object) -> list[str]:
         checker = jsonschema.Draft7Validator(_custom(kind, version))
         return [f"{error.json_path}: {error.message}" for error in checker.iter_errors(manifest)]
     try:
-        kubernetes_validate.validate(manifest, VERSION, strict=True)
+        kubernetes_validate.validate(manifest, version_of_cluster, strict=True)
     except kubernetes_validate.ValidationError as error:
         return [f"{error.path}: {error.message}"]
+    except kubernetes_validate.SchemaNotFoundError:
+        return [f"Kubernetes {version_of_cluster} has no {manifest['kind']} of {manifest['apiVersion']}"]
     return []
 
 

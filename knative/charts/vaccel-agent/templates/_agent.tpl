@@ -1,10 +1,72 @@
-{{/* Fails on invalid combinations of values. */}}
-{{- define "vaccel.check" -}}
-{{- if and (eq .Values.kind "DaemonSet") (ne .Values.autoscaling.type "none") }}
-{{- fail "autoscaling.type: a DaemonSet has one agent on each node and is not scaled; set kind: Deployment or autoscaling.type: none" }}
+{{- define "vaccel.trafficDistribution" -}}
+{{- if ne .Values.service.trafficDistribution "auto" -}}
+{{- .Values.service.trafficDistribution -}}
+{{- else -}}
+{{- ternary "PreferSameNode" "PreferClose" (eq (include "vaccel.has" (list . "1.34" "PreferSameTrafficDistribution")) "true") -}}
+{{- end -}}
 {{- end }}
-{{- if lt (int .Values.terminationGracePeriodSeconds) (add (int .Values.preStopSeconds) (int .Values.agent.graceSeconds)) }}
-{{- fail "terminationGracePeriodSeconds: must be at least preStopSeconds + agent.graceSeconds, or running calls are interrupted" }}
+
+{{/* The spec of a claim's template. Call with an entry of resourceClaims. */}}
+{{- define "vaccel.claimSpec" -}}
+devices:
+  requests:
+    - name: device
+      {{- if .firstAvailable }}
+      firstAvailable:
+        {{- range .firstAvailable }}
+        - name: {{ .name }}
+          {{- include "vaccel.deviceRequest" . | nindent 10 }}
+        {{- end }}
+      {{- else }}
+      exactly:
+        {{- include "vaccel.deviceRequest" . | nindent 8 }}
+      {{- end }}
+  {{- with .config }}
+  config:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{- define "vaccel.deviceRequest" -}}
+deviceClassName: {{ .deviceClassName }}
+allocationMode: ExactCount
+count: {{ .count | default 1 }}
+{{- with .selectors }}
+selectors:
+  {{- range . }}
+  - cel:
+      expression: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- with .capacity }}
+capacity:
+  requests:
+    {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end }}
+
+{{/* A template cannot be changed: another spec has another name. Call with (list $ claim). */}}
+{{- define "vaccel.claimTemplateName" -}}
+{{- $root := index . 0 }}{{ $claim := index . 1 -}}
+{{- if $claim.templateName -}}
+{{- $claim.templateName -}}
+{{- else -}}
+{{- printf "%s-%s-%s" (include "vaccel.fullname" $root | trunc 40) $claim.name (include "vaccel.claimSpec" $claim | sha256sum | trunc 8) -}}
+{{- end -}}
+{{- end }}
+
+{{/* Annotations by which Cluster Autoscaler and Karpenter leave a pod's node alone. */}}
+{{- define "vaccel.podAnnotations" -}}
+{{- $keep := dict "cluster-autoscaler.kubernetes.io/safe-to-evict" "false" "karpenter.sh/do-not-disrupt" "true" -}}
+{{- with mergeOverwrite (ternary (dict) $keep .Values.safeToEvict) .Values.podAnnotations }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "vaccel.topologySpread" -}}
+{{- $own := dict "labelSelector" (dict "matchLabels" (merge (dict "app.kubernetes.io/component" "agent") (include "vaccel.selectorLabels" . | fromYaml))) -}}
+{{- range .Values.topologySpreadConstraints }}
+- {{ toYaml (merge (deepCopy .) (deepCopy $own)) | nindent 2 | trim }}
 {{- end }}
 {{- end }}
 
@@ -55,6 +117,12 @@ requests:
   {{- toYaml .Values.resources.requests | nindent 2 }}
 limits:
   {{- toYaml $limits | nindent 2 }}
+{{- with .Values.resourceClaims }}
+claims:
+  {{- range . }}
+  - name: {{ .name }}
+  {{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "vaccel.tolerations" -}}
@@ -71,10 +139,11 @@ limits:
 {{- if .Values.updateStrategy -}}
 {{ toYaml .Values.updateStrategy }}
 {{- else -}}
+{{- $device := or .Values.gpu.enabled (not (empty .Values.resourceClaims)) -}}
 type: RollingUpdate
 rollingUpdate:
-  maxSurge: {{ ternary 0 1 .Values.gpu.enabled }}
-  maxUnavailable: {{ ternary 1 0 .Values.gpu.enabled }}
+  maxSurge: {{ ternary 0 1 $device }}
+  maxUnavailable: {{ ternary 1 0 $device }}
 {{- end }}
 {{- end }}
 

@@ -48,6 +48,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end }}
 
+{{/* The cluster's version; `kubeVersion` where Helm cannot ask the cluster. */}}
+{{- define "vaccel.kubeVersion" -}}
+{{- .Values.kubeVersion | default .Capabilities.KubeVersion.Version -}}
+{{- end }}
+
+{{/* "true" if the cluster has a feature: it is on by default since a version, or its gate is among `featureGates`.
+     Call with (list $ "1.35" "ImageVolume"). */}}
+{{- define "vaccel.has" -}}
+{{- $root := index . 0 -}}
+{{- if or (semverCompare (printf ">=%s.0-0" (index . 1)) (include "vaccel.kubeVersion" $root)) (has (index . 2) $root.Values.featureGates) -}}
+true
+{{- end -}}
+{{- end }}
+
 {{- define "vaccel.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
