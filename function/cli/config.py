@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from function.cli.vaccellog import LEVEL
 from function.config import AGENT_ADDRESS, AGENT_ADDRESS_VARIABLES, DIALECT, DIALECT_CHOOSE, DIALECT_HELP, DIALECT_VARIABLES
 from vaccel_common.kinds import Choice, Flag, Parsed, PathTo, Text
 from vaccel_common.number_kinds import Integer, seconds
@@ -56,7 +57,8 @@ class ClassifierConfig:
         choose="Use it where both start together, as in a Job with a sidecar.",
     )  # fmt: skip
     log_level: int = option(
-        Integer(1, 4), 1, variables=("VACCEL_LOG_LEVEL",), help="What is logged: 1 errors, 2 also warnings, 3 also events, 4 all.",
+        LEVEL, 1, variables=("VACCEL_LOG_LEVEL",),
+        help="What is logged: 0 nothing, 1 errors, 2 also warnings, 3 also events, 4 all; or none, error, warn, info, debug.",
         choose="3 names the agent, its dialect, and how the model got there.",
     )  # fmt: skip
     log_file: str | None = option(

@@ -10,18 +10,33 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from pathlib import Path
 from typing import TextIO
 
 import click
 from tqdm import tqdm
 
+from vaccel_common.kinds import Parsed
 from vaccel_common.log import escaped
 
-#: Numbers of ``VACCEL_LOG_LEVEL``: the higher, the more is logged.
-LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG}
+#: Levels of ``VACCEL_LOG_LEVEL``, libvaccel's numbers: the higher, the more is logged.
+_LEVELS = (logging.CRITICAL + 1, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
+_WORDS = ("none", "error", "warn", "info", "debug")
 _NAMES = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn"}
 #: Names that are streams, not files.
 _STREAMS = ("/dev/stderr", "/dev/stdout")
+
+
+def read_level(text: str) -> int:
+    """A level from 0 to 4 by its number or its word. Raises ``ValueError``."""
+    for level, word in enumerate(_WORDS):
+        if text in (str(level), word):
+            return level
+    raise ValueError(f"one of {', '.join(f'{level} ({word})' for level, word in enumerate(_WORDS))} is needed")
+
+
+#: The option of the level.
+LEVEL = Parsed(read_level, "LEVEL", "a number from 0 to 4, or its word")
 
 
 class VaccelFormatter(logging.Formatter):
@@ -45,27 +60,44 @@ class _LogStream(logging.StreamHandler[TextIO]):
 
 
 class _LogFile(logging.FileHandler):
-    """A file whose first failed write is told on standard error; the work goes on."""
+    """The file of each day: its name has the day's date and an ending, as upstream's.
+
+    The first failed write is told on standard error; the work goes on.
+    """
 
     _failed = False
+
+    def __init__(self, name: str) -> None:
+        self._stem = Path(name).absolute()
+        self._path = self._of_day(time.time())
+        super().__init__(self._path, encoding="utf-8")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if (path := self._of_day(record.created)) != self._path:
+                self.close()
+                self._path = self.baseFilename = path
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 as logging calls it
         if not self._failed:
             self._failed = True
             click.echo(f"note: {escaped(self.baseFilename)} cannot be written: {sys.exception()}", err=True)
 
+    def _of_day(self, at: float) -> str:
+        return f"{self._stem}-{time.strftime('%Y-%m-%d', time.localtime(at))}.log"
+
 
 def configure(level: int, file: str | None) -> None:
-    """Logs what ``level``, a key of `LEVELS`, includes: to standard error, or to the end of today's ``file``.
+    """Logs what ``level`` includes, from 0 (nothing) to 4: to standard error, or to the end of today's ``file``.
 
     As upstream does, the date and an ending are added to the file's name: ``mylog-2025-06-22.log``.
     ``/dev/stdout`` and ``/dev/stderr`` are these streams. Raises ``OSError`` where the file cannot
     be opened.
     """
-    handler: logging.Handler
-    if file is None or file in _STREAMS:
-        handler = _LogStream(sys.stdout if file == "/dev/stdout" else sys.stderr)
-    else:
-        handler = _LogFile(f"{file}-{time.strftime('%Y-%m-%d')}.log", encoding="utf-8")
+    to_stream = not file or file in _STREAMS
+    handler = _LogStream(sys.stdout if file == "/dev/stdout" else sys.stderr) if to_stream else _LogFile(str(file))
     handler.setFormatter(VaccelFormatter())
-    logging.basicConfig(level=LEVELS[level], handlers=[handler], force=True)
+    logging.basicConfig(level=_LEVELS[level], handlers=[handler], force=True)

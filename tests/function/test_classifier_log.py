@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.cli.results import as_text
-from function.cli.vaccellog import VaccelFormatter
+from function.cli.vaccellog import VaccelFormatter, configure, read_level
 from function.core.classifier import Prediction
 from function.core.options import Options
 from tests.support.classifier import LINE, logged, run
@@ -29,7 +29,7 @@ def today(folder: Path, name: str) -> Path:
 def test_the_level_is_upstreams_number(agent: ServerProcess, texts: Path) -> None:
     """Errors alone by default, events at 3, everything at 4; on standard error, before the guide's lines are printed."""
     options = ("-m", str(TWEETS), "-f", str(texts))
-    levels = [{level for level, _ in logged(run(agent, *options, env={"VACCEL_LOG_LEVEL": str(n)}).stderr)} for n in (1, 2, 3, 4)]
+    levels = [{level for level, _ in logged(run(agent, *options, env={"VACCEL_LOG_LEVEL": str(n)}).stderr)} for n in range(1, 5)]
     assert levels == [set(), set(), {"info"}, {"info", "debug"}]
     assert logged(run(agent, *options).stderr) == []
     done = run(agent, *options, env={"VACCEL_LOG_LEVEL": "3"})
@@ -69,6 +69,34 @@ def test_what_ends_the_work_is_also_in_a_log_file(texts: Path, tmp_path: Path) -
     assert (done.returncode, done.stderr.count("\n"), logged(done.stderr)) == (1, 1, [])
 
 
+def test_level_0_logs_no_error_either(texts: Path, tmp_path: Path) -> None:
+    """It is libvaccel's "none": the file stays empty; standard error has its line."""
+    env = {"VACCEL_LOG_FILE": str(tmp_path / "my"), "VACCEL_LOG_LEVEL": "0"}
+    done = run(f"unix://{tmp_path}/nobody.sock", "-m", str(TWEETS), "-f", str(texts), env=env)
+    assert (done.returncode, done.stderr.count("\n"), today(tmp_path, "my").read_text()) == (1, 1, "")
+
+
+@pytest.mark.parametrize("level", range(5))
+def test_a_level_has_a_number_and_a_word(level: int) -> None:
+    """The words are those that libvaccel's lines have."""
+    assert read_level(str(level)) == read_level(("none", "error", "warn", "info", "debug")[level]) == level
+
+
+def test_each_day_has_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is logged after midnight is in the next day's file."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    configure(1, str(tmp_path / "my"))
+    (handler,) = root.handlers
+    record = logging.LogRecord("name", logging.ERROR, "path", 1, "late", (), None)
+    for day in ("2025-06-22", "2025-06-23"):
+        record.created = time.mktime(time.strptime(day, "%Y-%m-%d"))
+        handler.handle(record)
+        assert (tmp_path / f"my-{day}.log").read_text() == f"{day.replace('-', '.')}-00:00:00.00 - <error> late\n"
+    handler.close()
+
+
 def test_waiting_for_an_agent_is_a_warning(texts: Path, tmp_path: Path) -> None:
     """At level 2 the log says once what is waited for, and how long."""
     options = ("-m", str(TWEETS), "-f", str(texts), "--wait", "0.5")
@@ -80,9 +108,8 @@ def test_waiting_for_an_agent_is_a_warning(texts: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "valid"),
     [
-        ("VACCEL_LOG_LEVEL", "0", "a whole number from 1 to 4 is needed"),
-        ("VACCEL_LOG_LEVEL", "5", "a whole number from 1 to 4 is needed"),
-        ("VACCEL_LOG_LEVEL", "loud", "a whole number from 1 to 4 is needed"),
+        ("VACCEL_LOG_LEVEL", "5", "one of 0 (none), 1 (error), 2 (warn), 3 (info), 4 (debug) is needed"),
+        ("VACCEL_LOG_LEVEL", "loud", "one of 0 (none), 1 (error), 2 (warn), 3 (info), 4 (debug) is needed"),
         ("VACCEL_PROFILING_ENABLED", "maybe", "0, 1"),
         ("VACCEL_RPC_DIALECT", "0.9", "'auto', '0.7', '0.8'"),
     ],
