@@ -57,12 +57,13 @@ class RpcService:
         self.draining = False
         self.active = 0
         runner = ModelRunner(batcher)
+        classifier = ImageOperations(store, runner, images, labels, profiled=profiled)
         self._handlers: Mapping[str, Handler] = {
             **sessions.HANDLERS,
             **ResourceOperations(store, metrics).handlers,
             **InferenceOperations(store, runner, profiled=profiled).handlers,
-            **ImageOperations(store, runner, images, labels, profiled=profiled).handlers,
-            **GenericOperations(max_message).handlers,
+            **classifier.handlers,
+            **GenericOperations(classifier, max_message).handlers,
             **unsupported.HANDLERS,
         }
 
@@ -157,7 +158,7 @@ def _span(endpoint: Endpoint, scope: Scope, metadata: Mapping[str, str]) -> cont
     From here on, log lines of a traced call have its trace id.
     """
     trace = tracing.received(metadata.get)
-    if tracing.on() and endpoint.operation == "run":
+    if tracing.on() and endpoint.operation in ("run", "classify_image"):
         return _run_span(endpoint, scope, trace)
     if trace:
         log.context.set(tracing.ids(tracing.NOTHING, trace))

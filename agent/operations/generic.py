@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from agent.calls import Handler, IncomingCall
+from agent.operations.images import ImageOperations, padded
 from vaccel_rpc.errors import InvalidArgument, Unimplemented
 
 _log = logging.getLogger("agent.ops.genop")
@@ -17,8 +18,8 @@ _log = logging.getLogger("agent.ops.genop")
 class GenericOperations:
     """Genop and GenopStream. ``max_message``: bytes of a message."""
 
-    def __init__(self, max_message: int) -> None:
-        self._max_message = max_message
+    def __init__(self, images: ImageOperations, max_message: int) -> None:
+        self._images, self._max_message = images, max_message
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -26,16 +27,38 @@ class GenericOperations:
         return {"genop": self.genop, "genop_stream": self.genop}
 
     async def genop(self, call: IncomingCall) -> Message:
-        """Genop and GenopStream: NOOP alone, which gives its write arguments back."""
+        """Genop and GenopStream: NOOP, which gives its write arguments back, and IMAGE_CLASSIFY."""
         call.session()
         number = _number(call)
         if number == call.dialect.noop:
             _log.info("session:%d NOOP", call.request.session_id)
             self._allocate(call)
             return call.reply("genop", write_args=call.request.write_args)
+        if number == call.dialect.classify_image:
+            self._allocate(call)
+            await self._classify_image(call)
+            return call.reply("genop", write_args=call.request.write_args)
         if number in call.dialect.exec:
             raise Unimplemented(f"operation {number} (EXEC): this agent never runs client code")
-        raise Unimplemented(f"operation {number}: this agent implements only NOOP ({call.dialect.noop})")
+        known = f"NOOP ({call.dialect.noop}) and IMAGE_CLASSIFY ({call.dialect.classify_image})"
+        raise Unimplemented(f"operation {number}: this agent implements only {known}")
+
+    async def _classify_image(self, call: IncomingCall) -> None:
+        """Writes the label into the first write argument, with zeros up to its size.
+
+        libvaccel's second write argument is the name of an output image; there is none.
+        """
+        read, write = call.request.read_args, call.request.write_args
+        if len(read) != 2 or not write:
+            raise InvalidArgument(
+                "image classification reads one argument after the operation's number, the image, and writes the label"
+                f" into its first write argument; the request has {len(read) - 1} and {len(write)}"
+            )
+        size = write[0].size or len(write[0].buf)
+        if size > self._max_message:
+            raise InvalidArgument(f"the first write argument has {size} bytes, more than the limit of {self._max_message}")
+        write[0].buf = padded(await self._images.label(call, read[1].buf), size)
+        write[0].size = size
 
     def _allocate(self, call: IncomingCall) -> None:
         """Gives the write arguments whose bytes were not sent along as many zeros as their size."""

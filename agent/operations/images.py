@@ -78,7 +78,8 @@ class ImageOperations:
             label = label_of(run.outputs, own, self._labels)
         if self._profiled:
             profiling.profile(session, began, run, "image_classification")
-        if tracing.on():
+        # A generic operation has no span of its own.
+        if call.span is not tracing.NOTHING:
             profiling.trace(call.span, run)
         return label.encode(errors="replace")
 

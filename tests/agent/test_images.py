@@ -14,6 +14,9 @@ import pytest
 from tests.support.clients import client, ids
 from tests.support.imagemodels import COLOURS, image_signature, label_by_torch, save_export, save_script
 from tests.support.paths import TWEETS
+from tests.support.peers import wire
+from tests.support.peers.dialects import SYNC_08
+from tests.support.peers.raw_ttrpc import RawClient
 from tests.support.pictures import declared_png, encoded, picture
 from tests.support.servers import ServerProcess, SpawnAgent
 from vaccel_common.imagespec import ImageSpec
@@ -93,6 +96,40 @@ def test_tags_fill_the_buffers_of_upstreams_clients(images: ServerProcess) -> No
     tags = calls._call("classify_image", 10, session_id=session, image=PICTURES[0]).tags
     assert len(tags) == 1024
     assert tags == label_by_torch(PICTURES[0]).encode().ljust(1024, b"\0")
+
+
+@pytest.mark.parametrize(("scheme", "version"), PATHS)
+def test_a_generic_operation_writes_the_label(images: ServerProcess, scheme: str, version: Version) -> None:
+    """IMAGE_CLASSIFY: the label as a C string in the first write argument, at its size; the others come back as they were."""
+    calls = client(images, scheme, version)
+    session = classifying(calls, "colours")
+    opcode = calls.opcode({"0.7": 2, "0.8": 3}[version])
+    label = label_by_torch(PICTURES[0]).encode()
+    for genop in (calls.genop, calls.genop_stream):
+        written = genop(session, [opcode, PICTURES[0]], [bytes(512), b"name\0"])
+        assert written == [label.ljust(512, b"\0"), b"name\0"]
+    assert calls.genop(session, [opcode, PICTURES[0]], [bytes(len(label) + 1)]) == [label + b"\0"]
+    with pytest.raises(InvalidArgument, match=rf"needs {len(label) + 1} bytes with its NUL; the write argument has {len(label)}"):
+        calls.genop(session, [opcode, PICTURES[0]], [bytes(len(label))])
+    with pytest.raises(InvalidArgument, match=r"reads one argument after the operation's number, the image, .* has 0 and 1"):
+        calls.genop(session, [opcode], [bytes(512)])
+    with pytest.raises(InvalidArgument, match="has 1 and 0"):
+        calls.genop(session, [opcode, PICTURES[0]])
+    with pytest.raises(InvalidArgument, match="the image is empty"):
+        calls.genop(session, [opcode, b""], [bytes(512)])
+
+
+def test_a_generic_operation_gives_back_what_was_not_sent_along(images: ServerProcess) -> None:
+    """A write argument without bytes (`Arg.unallocated`) comes back with the label, at the size that it asks for."""
+    with RawClient(images.addresses["unix"]) as calls:
+        session = wire.integer(wire.decode(calls.ok(SYNC_08.service, "CreateSession", b"")), 1)
+        calls.ok(SYNC_08.service, "RegisterResource", SYNC_08.register(session, paths=["colours"]))
+        args = [wire.message((2, size), (7, 1)) for size in (300, 20)]
+        request = SYNC_08.genop(session, SYNC_08.opcode(3), SYNC_08.arg(PICTURES[0]), write_args=args)
+        reply = wire.decode(calls.ok(SYNC_08.service, "Genop", request))
+    first, second = (wire.decode(arg) for arg in wire.blobs(reply, 1))
+    assert first == {1: [label_by_torch(PICTURES[0]).encode().ljust(300, b"\0")], 2: [300]}
+    assert second == {1: [bytes(20)], 2: [20]}
 
 
 def test_the_model_registered_last_counts(images: ServerProcess) -> None:

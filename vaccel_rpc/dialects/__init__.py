@@ -42,7 +42,8 @@ class Dialect:
     files, the number of outputs and an argument's type. ``blob_path``: field numbers of an uploaded
     file's bytes. ``blob_kind``: fields of an uploaded file that say how its bytes travel.
     ``new_resource``: the id that requests a new resource. ``opcode_size``, ``opcode_type``: bytes
-    and type of a Genop's first argument, the operation's number. ``noop``, ``exec``: such numbers.
+    and type of a Genop's first argument, the operation's number. ``noop``,
+    ``classify_image``, ``exec``: such numbers.
     """
 
     version: Version
@@ -59,6 +60,7 @@ class Dialect:
     new_resource: int
     opcode_size: int
     noop: int
+    classify_image: int
     exec: frozenset[int]
     opcode_type: int
     profile_reply: Callable[[Profile], Message]

@@ -52,6 +52,7 @@ DIALECT = Dialect(
     new_resource=-1,
     opcode_size=4,
     noop=0,
+    classify_image=2,
     exec=frozenset({7, 20}),
     opcode_type=_RAW,
     profile_reply=_profile_reply,

@@ -52,6 +52,7 @@ DIALECT = Dialect(
     new_resource=0,
     opcode_size=1,
     noop=0,
+    classify_image=3,
     exec=frozenset({1, 2}),
     opcode_type=genop_pb2.UINT8,
     profile_reply=_profile_reply,
