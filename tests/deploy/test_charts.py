@@ -151,7 +151,7 @@ CANNOT: list[tuple[str, dict[str, Any], str]] = [
     ("vaccel-agent", {"models": {"source": "pvc"}}, "models.pvc"),
     ("vaccel-agent", {"models": {"source": "copy"}}, "models.copy.image"),
     ("vaccel-agent", {"metrics": {"monitor": "ServiceMonitor"}, "service": {"headless": False}}, "service.headless"),
-    ("vaccel-agent", {"safeToEvict": False}, "safeToEvict: cluster autoscalers do not look at a DaemonSet's pods"),
+    ("vaccel-agent", {"safeToEvict": False}, "safeToEvict: Cluster Autoscaler ignores it"),
     ("vaccel-agent", {"topologySpreadConstraints": [{"maxSkew": 1}]}, "topologySpreadConstraints: a DaemonSet"),
     ("vaccel-agent", {"kind": "Deployment", "autoscaling": {"type": "hpa", "minReplicas": 0}}, "autoscaling.minReplicas: an HPA"),
     (

@@ -4,7 +4,7 @@
 {{- fail "autoscaling.type: a DaemonSet has one agent on each node and is not scaled; set kind: Deployment or autoscaling.type: none" }}
 {{- end }}
 {{- if and (eq .Values.kind "DaemonSet") (not .Values.safeToEvict) }}
-{{- fail "safeToEvict: cluster autoscalers do not look at a DaemonSet's pods and remove their node; set kind: Deployment, or safeToEvict: true" }}
+{{- fail "safeToEvict: Cluster Autoscaler ignores it on a DaemonSet's pods and removes their node; set kind: Deployment, or safeToEvict: true" }}
 {{- end }}
 {{- if and (eq .Values.kind "DaemonSet") .Values.topologySpreadConstraints }}
 {{- fail "topologySpreadConstraints: a DaemonSet has one agent on each node; set kind: Deployment, or leave it empty" }}
