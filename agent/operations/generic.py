@@ -11,8 +11,13 @@ from google.protobuf.message import Message
 from agent.calls import Handler, IncomingCall
 from agent.operations.images import ImageOperations, padded
 from vaccel_rpc.errors import InvalidArgument, Unimplemented
+from vaccel_rpc.wire import Parts, field_head
 
 _log = logging.getLogger("agent.ops.genop")
+
+#: Number of the write arguments in the reply.
+_WRITE_ARGS = 1
+_ZEROS = memoryview(bytes(1 << 20))
 
 
 class GenericOperations:
@@ -26,18 +31,17 @@ class GenericOperations:
         """By operation."""
         return {"genop": self.genop, "genop_stream": self.genop}
 
-    async def genop(self, call: IncomingCall) -> Message:
+    async def genop(self, call: IncomingCall) -> Message | Parts:
         """Genop and GenopStream: NOOP, which gives its write arguments back, and IMAGE_CLASSIFY."""
         call.session()
         number = _number(call)
         if number == call.dialect.noop:
             _log.info("session:%d NOOP", call.request.session_id)
-            self._allocate(call)
-            return call.reply("genop", write_args=call.request.write_args)
+            return _written(call, self._missing(call))
         if number == call.dialect.classify_image:
-            self._allocate(call)
+            missing = self._missing(call)
             await self._classify_image(call)
-            return call.reply("genop", write_args=call.request.write_args)
+            return _written(call, [0, *missing[1:]])
         if number in call.dialect.exec:
             raise Unimplemented(f"operation {number} (EXEC): this agent never runs client code")
         known = f"NOOP ({call.dialect.noop}) and IMAGE_CLASSIFY ({call.dialect.classify_image})"
@@ -60,18 +64,46 @@ class GenericOperations:
         write[0].buf = padded(await self._images.label(call, read[1].buf), size)
         write[0].size = size
 
-    def _allocate(self, call: IncomingCall) -> None:
-        """Gives the write arguments whose bytes were not sent along as many zeros as their size."""
-        args = [arg for arg in call.request.write_args if call.dialect.unallocated(arg)]
-        total = sum(arg.size for arg in args)
-        if total > self._max_message:
+    def _missing(self, call: IncomingCall) -> list[int]:
+        """How many bytes of each write argument were not sent along, and are to be given back."""
+        missing = []
+        for arg in call.request.write_args:
+            unallocated = call.dialect.unallocated(arg)
+            if unallocated and arg.buf:
+                raise InvalidArgument(f"a write argument is unallocated, and yet {len(arg.buf)} bytes were sent along")
+            missing.append(arg.size if unallocated else 0)
+        if sum(missing) > self._max_message:
             raise InvalidArgument(
-                f"the unallocated write arguments need {total} bytes, more than the limit of {self._max_message} (--max-message)"
+                f"the unallocated write arguments need {sum(missing)} bytes, more than the limit of {self._max_message}"
+                " (--max-message)"
             )
-        for arg in args:
-            _check_empty(arg)
-            arg.buf = bytes(arg.size)
+        return missing
+
+
+def _written(call: IncomingCall, missing: list[int]) -> Message | Parts:
+    """The reply with the write arguments, with zeros for bytes that are missing."""
+    args = call.request.write_args
+    for arg in args:
+        if call.dialect.unallocated(arg):
             arg.ClearField("unallocated")
+    if not any(missing):
+        return call.reply("genop", write_args=args)
+    parts: list[bytes | memoryview] = []
+    for arg, zeros in zip(args, missing, strict=True):
+        head = arg.SerializeToString() + (field_head(_buf_number(arg), zeros) if zeros else b"")
+        parts += [field_head(_WRITE_ARGS, len(head) + zeros), head, *_zeros(zeros)]
+    return parts
+
+
+def _buf_number(arg: Any) -> int:
+    number: int = arg.DESCRIPTOR.fields_by_name["buf"].number
+    return number
+
+
+def _zeros(size: int) -> list[memoryview]:
+    """So many zeros, which take no memory of their own."""
+    whole, rest = divmod(size, len(_ZEROS))
+    return [*[_ZEROS] * whole, _ZEROS[:rest]]
 
 
 def _number(call: IncomingCall) -> int:
@@ -82,8 +114,3 @@ def _number(call: IncomingCall) -> int:
     if not size <= len(first) <= 8:
         raise InvalidArgument(f"the operation's number has {len(first)} bytes; dialect {call.dialect.version} sends {size}")
     return int.from_bytes(first, "little")
-
-
-def _check_empty(arg: Any) -> None:
-    if arg.buf:
-        raise InvalidArgument(f"a write argument is unallocated, and yet {len(arg.buf)} bytes were sent along")
