@@ -114,7 +114,7 @@ class AgentConfig:
         choose="A megapixel takes 4 to 16 MB of memory.",
     )  # fmt: skip
     max_buffer: int = option(
-        Integer(1, None, MIB, "MiB"), 2048 * MIB, help="Memory for the requests of all clients together.",
+        Integer(1, None, MIB, "MiB"), 2048 * MIB, help="Memory for the requests of all clients, and for responses that they have not read.",
         choose="With the models it has to fit the container's memory limit.",
     )  # fmt: skip
     max_uploads: int = option(Integer(1, None, MIB, "MiB"), 8192 * MIB, help="Disk space for uploaded models.")

@@ -1,10 +1,10 @@
-"""A bound on the bytes that all requests together hold."""
+"""A bound on the bytes of messages that all connections together hold."""
 
 from __future__ import annotations
 
 
 class Budget:
-    """Bytes of requests that the whole agent holds."""
+    """Bytes of requests, and of responses that clients have not read, that the whole agent holds."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._held = limit, 0

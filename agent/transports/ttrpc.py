@@ -22,6 +22,7 @@ from agent.reassembly import GenopReassembler
 from agent.service import RpcService
 from agent.sessions import Sessions
 from agent.transports.budget import Budget
+from agent.transports.responses import ResponseWriter
 from vaccel_common.tracecontext import joined
 from vaccel_rpc import frames
 from vaccel_rpc.addresses import no_delay, quick_ack
@@ -63,8 +64,8 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._streams: dict[int, _ArgumentStream] = {}
         self._heard = time.monotonic()
-        self._blocked: float | None = None
         self._transport: asyncio.Transport
+        self._responses: ResponseWriter
         self._place: memoryview | None = None
         self._fd = -1
         self._tcp: socket.socket | None = None
@@ -75,6 +76,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         self._open.add(self)
         sock = transport.get_extra_info("socket")
         self._fd = sock.fileno()
+        self._responses = ResponseWriter(self._transport, self._fd, self._budget)
         self._tcp = sock if sock.family in (socket.AF_INET, socket.AF_INET6) else None
         with contextlib.suppress(OSError):
             no_delay(sock)
@@ -86,6 +88,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             task.cancel()
         self._budget.release(self._reader.held + sum(stream.held for stream in self._streams.values()))
         self._streams.clear()
+        self._responses.close()
         self._sessions.forget(self._scope)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 the frame reader knows better
@@ -115,7 +118,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         first is acknowledged. From a client on this machine the rest arrives within the system
         call; to wait for it in the event loop would cost half of a small call's time.
         """
-        if self._transport.is_closing() or self._blocked is not None:
+        if self._transport.is_closing() or self._responses.blocked is not None:
             return
         with contextlib.suppress(OSError):
             quick_ack(sock)
@@ -127,19 +130,20 @@ class TtrpcConnection(asyncio.BufferedProtocol):
 
         Until it does, no requests are read from it.
         """
-        self._blocked = time.monotonic()
+        self._responses.pause()
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """asyncio: the client reads its answers again."""
-        self._blocked = None
+        self._responses.resume()
         self._transport.resume_reading()
 
     def close_if_stalled(self) -> None:
         """Ends the connection if a frame is incomplete or responses are unread for too long."""
         before = time.monotonic() - _STALL_S
-        incomplete = self._reader.partial and self._heard < before and self._blocked is None
-        unread = self._blocked is not None and self._blocked < before
+        blocked = self._responses.blocked
+        incomplete = self._reader.partial and self._heard < before and blocked is None
+        unread = blocked is not None and blocked < before
         if incomplete or unread:
             _log.warning(
                 "Closing a connection: %s for %g s", "an incomplete frame" if incomplete else "unread responses", _STALL_S
@@ -260,32 +264,21 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             self._budget.release(held)
 
     def _fail(self, stream: int, endpoint: Endpoint | None, error: RpcError) -> None:
-        self._send(stream, [Response(status=error_status(endpoint, error)).SerializeToString()])
+        if not self._transport.is_closing():
+            response = Response(status=error_status(endpoint, error)).SerializeToString()
+            self._responses.write_small((frames.header(stream, frames.RESPONSE, 0, len(response)), response))
 
     def _send(self, stream: int, response: Parts) -> None:
         if self._transport.is_closing():
             return
         length = size(response)
         if length > self._max_message:
-            too_large = ResourceExhausted(f"the response of {length} bytes exceeds the limit (--max-message)")
-            response = [Response(status=error_status(None, too_large)).SerializeToString()]
-            length = size(response)
-        header = frames.header(stream, frames.RESPONSE, 0, length)
-        if length < LARGE:
-            self._transport.write(b"".join((header, *response)))
-            return
-        parts = [memoryview(part) for part in (header, *response) if len(part)]
-        if not self._transport.get_write_buffer_size():
-            parts = self._written(parts)
-        for part in parts:
-            self._transport.write(part)
-
-    def _written(self, parts: list[memoryview]) -> list[memoryview]:
-        """The parts that are left after one write."""
-        try:
-            return frames.unsent(parts, os.writev(self._fd, parts[: frames.MAX_PIECES]))
-        except OSError:
-            return parts  # asyncio gets the same error and handles it
+            self._fail(stream, None, ResourceExhausted(f"the response of {length} bytes exceeds the limit (--max-message)"))
+        elif not self._responses.write((frames.header(stream, frames.RESPONSE, 0, length), *response), length):
+            self._service.metrics.rejected("buffer")
+            self._fail(
+                stream, None, ResourceExhausted("the memory for unread responses is used up (--max-buffer)", retry_after=1)
+            )
 
 
 def _request_of(data: bytes | bytearray | memoryview) -> tuple[Request, bytes | memoryview]:

@@ -16,7 +16,8 @@ _log = logging.getLogger("agent")
 class TtrpcServer:
     """The open connections.
 
-    ``max_message``: bytes of a message; ``max_buffer``: of the requests of all connections.
+    ``max_message``: bytes of a message; ``max_buffer``: of the requests of all connections, and of
+    responses that their clients have not read.
     """
 
     def __init__(

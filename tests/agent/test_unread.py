@@ -1,0 +1,60 @@
+"""Responses that a client does not read: how much memory the agent keeps for them."""
+
+from __future__ import annotations
+
+import re
+from errno import EAGAIN
+from pathlib import Path
+
+from tests.support.peers import wire
+from tests.support.peers.dialects import SYNC_08, Steps
+from tests.support.peers.raw_ttrpc import OK, REQUEST, RESOURCE_EXHAUSTED, RawClient, frame, request
+from tests.support.servers import ServerProcess, SpawnAgent
+
+CALLS, MIB = 200, 1 << 20
+
+
+def memory(agent: ServerProcess, name: str) -> int:
+    """MiB of a process, as the kernel names them."""
+    status = Path(f"/proc/{agent.process.pid}/status").read_text()
+    return int(re.search(rf"{name}:\s+(\d+)", status)[1]) // 1024  # type: ignore[index]
+
+
+def test_unread_responses_are_bounded(spawn_agent: SpawnAgent) -> None:
+    """Small requests for large responses fill no more than --max-buffer; the rest get EAGAIN, and what was kept is given back."""
+    agent = spawn_agent("--max-message", "16", "--max-buffer", "64")
+    with RawClient(agent.addresses["unix"]) as deaf, RawClient(agent.addresses["unix"]) as other:
+        session = Steps(deaf.ok, SYNC_08).create_session()
+        write_arg = wire.message((2, 15 * MIB), (7, 1))
+        payload = SYNC_08.genop(session, SYNC_08.opcode(0), write_args=[write_arg])
+        before = memory(agent, "VmHWM")
+        # In one write, as an agent that has responses to send reads no further.
+        streams = [deaf.new_stream() for _ in range(CALLS)]
+        body = request(SYNC_08.service, "Genop", payload)
+        deaf.socket.sendall(b"".join(frame(stream, REQUEST, 0, body) for stream in streams))
+        assert Steps(other.ok, SYNC_08).create_session() > session
+        replies = [deaf.answer(stream) for stream in streams]
+        assert memory(agent, "VmHWM") - before < 64 + 4 * 16
+        answered = [reply for reply in replies if reply.code == OK]
+        assert 4 <= len(answered) < CALLS / 2
+        assert all(len(reply.payload) > 15 * MIB for reply in answered)
+        refused = [reply for reply in replies if reply.code == RESOURCE_EXHAUSTED]
+        assert len(answered) + len(refused) == CALLS
+        assert refused[0].message == "the memory for unread responses is used up (--max-buffer)"
+        assert refused[0].details[0][1] == wire.message((2, EAGAIN))
+        # Read, they count no longer.
+        for _ in range(8):
+            assert deaf.call(SYNC_08.service, "Genop", payload).code == OK
+
+
+def test_a_client_that_goes_away_leaves_nothing(spawn_agent: SpawnAgent) -> None:
+    """What it has not read is given back with its connection."""
+    agent = spawn_agent("--max-message", "16", "--max-buffer", "32")
+    for _ in range(6):
+        with RawClient(agent.addresses["unix"]) as client:
+            session = Steps(client.ok, SYNC_08).create_session()
+            payload = SYNC_08.genop(session, SYNC_08.opcode(0), write_args=[wire.message((2, 15 * MIB), (7, 1))])
+            assert client.call(SYNC_08.service, "Genop", payload).code == OK
+            client.start(SYNC_08.service, "Genop", payload)
+            client.start(SYNC_08.service, "Genop", payload)
+            client.next_answer()
