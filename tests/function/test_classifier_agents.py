@@ -100,6 +100,23 @@ def test_an_agent_without_a_profile_is_a_warning(tmp_path: Path, small_file: Pat
     assert logged(done.stderr)[-1] == ("warn", f"[prof] The agent gave no profile: UNIMPLEMENTED: {shown}")
 
 
+def test_an_agent_that_is_gone_at_the_end_gives_no_profile(tmp_path: Path, small_file: Path, texts: Path) -> None:
+    """A connection that ends after the last text is a warning; it is not made anew, for a new session has no profile."""
+    upstream = UpstreamAgent("0.8", three_logits)
+
+    def answer(stream: int, request: Request) -> bytes:
+        if request.method == "GetProfiler":
+            agent.hang_up()
+        return upstream(stream, request)
+
+    with played(answer, tmp_path) as agent:
+        done = run(agent.address, "-m", str(small_file), "-f", str(texts), "--profiling")
+    assert (done.returncode, len(agent.connections)) == (0, 1)
+    level, message = logged(done.stderr)[-1]
+    assert level == "warn"
+    assert message.startswith("[prof] The agent gave no profile: UNAVAILABLE: ")
+
+
 def test_an_agents_error_is_one_line(tmp_path: Path, small_file: Path, texts: Path) -> None:
     """A run that fails ends the work with the agent's reason; its line ends begin no lines."""
     upstream = UpstreamAgent("0.7", three_logits)
