@@ -28,6 +28,8 @@ VACCEL_MAX_DATA = 1 << 30
 _LARGE = 256 << 10
 #: From this size on, huge pages (2 MiB) are requested: what a page wastes is a small part of it.
 _HUGE = 8 << 20
+#: No TCP segment has more bytes.
+_SEGMENT = 64 << 10
 #: Pieces of one write; Linux accepts at most 1024 (IOV_MAX).
 MAX_PIECES = 512
 #: Bytes that are received at a time, at most; so many may be held before they are reserved.
@@ -105,6 +107,14 @@ class FrameReader:
     def partial(self) -> bool:
         """Whether a frame is incomplete."""
         return self._header is not None or bool(self._head)
+
+    @property
+    def few_missing(self) -> bool:
+        """Whether a frame is incomplete and lacks less than the largest TCP segment.
+
+        With Nagle's algorithm a sender holds so little back until all before it is acknowledged.
+        """
+        return bool(self._head) if self._header is None else self._missing < _SEGMENT
 
     def receive(self, data: bytes | memoryview) -> Iterator[Frame | RefusedFrame]:
         """The frames that ``data`` completes, in order.

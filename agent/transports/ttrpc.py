@@ -99,7 +99,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """asyncio: ``nbytes`` were received."""
         self._take(nbytes)
-        if self._tcp is not None and self._reader.partial:
+        if self._tcp is not None and self._reader.few_missing:
             self._hurry(self._tcp)
 
     def _take(self, nbytes: int) -> None:

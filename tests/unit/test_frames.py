@@ -43,6 +43,20 @@ def test_every_single_split_of_two_frames() -> None:
         assert len([*reader.receive(stream[:at]), *reader.receive(stream[at:])]) == 2
 
 
+def test_few_bytes_are_missing_in_a_header_and_near_the_end() -> None:
+    """What a peer may hold back until it is acknowledged: any part of a small frame, the last 64 KiB of a large one."""
+    small, large = encode(1, REQUEST, 0, b"hello"), encode(1, REQUEST, 0, bytes(1 << 20))
+    for frame, at, few in (
+        *((small, at, 0 < at < len(small)) for at in range(len(small) + 1)),
+        *((large, at, True) for at in (1, 9)),
+        *((large, at, False) for at in (10, 11, len(large) - (64 << 10))),
+        *((large, at, True) for at in (len(large) - (64 << 10) + 1, len(large) - 1)),
+    ):
+        reader = FrameReader(1 << 20)
+        list(reader.receive(frame[:at]))
+        assert reader.few_missing == few, at
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_give_frames_or_a_protocol_error(data: bytes) -> None:
     """Garbage never breaks the reader in another way."""

@@ -179,7 +179,7 @@ class TtrpcChannel:
             count = self._socket.recv_into(self._buffer if place is None else place, 0, self._flags(seconds))
             for frame in self._reader.receive(self._buffer[:count]) if place is None else self._reader.placed(count):
                 self._handoff.complete(frame.stream, frame)
-            if self._reader.partial:
+            if self._reader.few_missing:
                 quick_ack(self._socket)
             if not count:
                 self._fail("the agent closed the connection")
