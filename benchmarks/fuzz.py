@@ -31,6 +31,7 @@ from vaccel_common.commandline import options
 from vaccel_rpc.addresses import Address, no_delay, parse, ttrpc_socket
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.frames import encode
+from vaccel_rpc.proto.dialect07 import agent07_pb2
 from vaccel_rpc.proto.dialect08 import genop_pb2, resource_pb2, session_pb2, torch_pb2
 from vaccel_rpc.proto.ttrpc_pb2 import Request
 from vaccel_rpc.tensors import from_values, to_values
@@ -137,7 +138,27 @@ def _call(chance: random.Random) -> bytes:
                     session_id=number, read_args=[genop_pb2.Arg(buf=chance.randbytes(3), parts=chance.randrange(4))]
                 ),
             ),
+            (
+                "Genop",
+                genop_pb2.Request(
+                    session_id=number,
+                    read_args=[genop_pb2.Arg(buf=b"\0")],
+                    write_args=[genop_pb2.Arg(size=chance.choice([0, 9, 2**26, 2**32 - 1]), unallocated=True)],
+                ),
+            ),
             ("GenopStream", genop_pb2.Request(session_id=number)),
+            (
+                chance.choice(["Genop", "GenopStream"]),
+                agent07_pb2.GenopRequest(
+                    session_id=number, read_args=[agent07_pb2.Arg(argtype=9, buf=b"\0", parts=chance.randrange(4))]
+                ),
+            ),
+            (
+                "RegisterResource",
+                agent07_pb2.RegisterResourceRequest(
+                    session_id=number, files=[agent07_pb2.File(name="m", data=chance.randbytes(50))]
+                ),
+            ),
         ]
     )
     service = chance.choice(["vaccel.sync.agent.AgentService", "vaccel.asynchronous.agent.AgentService", "vaccel.AgentService"])

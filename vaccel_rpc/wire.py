@@ -15,6 +15,10 @@ Parts = Sequence[bytes | bytearray | memoryview]
 VARINT, BYTES = 0, 2
 _FIXED64, _FIXED32 = 1, 5
 
+#: Fields that `cut` goes through. Messages with large fields have a few; millions of small ones
+#: would keep an event loop busy for minutes.
+MAX_FIELDS = 1 << 16
+
 
 class WireError(ValueError):
     """The bytes are not a valid protobuf message."""
@@ -45,24 +49,27 @@ def cut(message: bytes | bytearray | memoryview, *path: int) -> tuple[bytes, lis
 
     ``cut(request, 3)`` takes out field 3; ``cut(register, 2, 3)`` takes field 3 out of every field
     2, with one view for each (empty where it has none). As in protobuf, the last of several
-    occurrences counts. Raises `WireError` where ``message`` is not valid.
+    occurrences counts. Raises `WireError` where ``message`` is not valid, or has more than
+    `MAX_FIELDS` fields.
     """
     view = memoryview(message)
-    rest, blobs = _cut(view, path)
+    rest, blobs = _cut(view, path, iter(range(MAX_FIELDS)))
     return b"".join(rest), blobs
 
 
-def _cut(view: memoryview, path: tuple[int, ...]) -> tuple[list[bytes | memoryview], list[memoryview]]:
+def _cut(view: memoryview, path: tuple[int, ...], left: Iterator[int]) -> tuple[list[bytes | memoryview], list[memoryview]]:
     number, deeper = path[0], path[1:]
     rest: list[bytes | memoryview] = []
     blobs: list[memoryview] = []
     for field, kind, start, inside, end in fields(view):
+        if next(left, None) is None:
+            raise WireError(f"more than {MAX_FIELDS} fields")
         if field != number or kind != BYTES:
             rest.append(view[start:end])
         elif not deeper:
             blobs = [view[inside:end]]
         else:
-            inner, values = _cut(view[inside:end], deeper)
+            inner, values = _cut(view[inside:end], deeper, left)
             rest += [field_head(field, size(inner)), *inner]
             blobs.append(values[-1] if values else view[:0])
     return rest, blobs

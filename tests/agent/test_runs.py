@@ -59,7 +59,8 @@ def test_batched_and_alone_and_both_kinds_of_file_agree(spawn_agent: SpawnAgent,
         assert worst < 1e-4
 
 
-def test_large_messages_are_not_held_several_times(spawn_agent: SpawnAgent) -> None:
+@pytest.mark.parametrize("version", ["0.8", "2025-07"])
+def test_large_messages_are_not_held_several_times(spawn_agent: SpawnAgent, version: Version) -> None:
     """An upload of 300 MB costs the agent less than 1.5 times that, and above --max-buffer it is refused, not held."""
     agent = spawn_agent("--max-buffer", "400")
 
@@ -67,7 +68,7 @@ def test_large_messages_are_not_held_several_times(spawn_agent: SpawnAgent) -> N
         return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{agent.process.pid}/status").read_text())[1]) // 1024  # type: ignore[index]
 
     before = peak()
-    calls = client(agent)
+    calls = client(agent, version=version)
     session = calls.create_session()
     with pytest.raises(InvalidArgument, match="not a model"):
         calls.register_bytes(session, bytes(300 << 20), timeout=60)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vaccel_rpc.proto.dialect08.resource_pb2 import Blob, RegisterRequest
 from vaccel_rpc.proto.ttrpc_pb2 import Request
-from vaccel_rpc.wire import WireError, cut, varint
+from vaccel_rpc.wire import MAX_FIELDS, WireError, cut, field_head, varint
 
 
 @given(st.binary(), st.text(max_size=20), st.integers(-(2**63), 2**63 - 1))
@@ -36,6 +36,16 @@ def test_any_bytes_are_cut_or_refused(data: bytes) -> None:
         cut(data, 2, 3)
     except WireError:
         pass
+
+
+@pytest.mark.parametrize("inner", [0, 1, MAX_FIELDS // 2, MAX_FIELDS - 1])
+def test_a_message_of_too_many_fields_is_refused(inner: int) -> None:
+    """At the limit it is cut, and with one field more refused, wherever the fields are."""
+    nested = field_head(2, 2 * inner) + b"\x20\x01" * inner
+    accepted = nested + b"\x20\x01" * (MAX_FIELDS - 1 - inner)
+    assert cut(accepted, 2, 3)[0] == accepted
+    with pytest.raises(WireError, match="more than 65536 fields"):
+        cut(accepted + b"\x20\x01", 2, 3)
 
 
 @pytest.mark.parametrize(("value", "encoded"), [(0, "00"), (127, "7f"), (128, "8001"), (2**64 - 1, "ffffffffffffffffff01")])
