@@ -1,4 +1,4 @@
-"""Model files: their sha256, the model that they are a variant of, and writing uploads."""
+"""Model files: their sha256, the model that they are a variant of, and their labels."""
 
 from __future__ import annotations
 
@@ -64,17 +64,6 @@ def check_digest(path: Path) -> None:
     expected = _beside(path)
     if expected and expected != _sha256_of(path):
         raise FailedPrecondition(f"{path.name} does not match {path.name}.sha256: the file or its digest is damaged")
-
-
-def write_upload(path: Path, data: memoryview, check: Callable[[Path], None]) -> None:
-    """Writes an upload. Raises what ``check`` raises, and leaves no file then."""
-    try:
-        with path.open("xb") as file:
-            file.write(data)
-        check(path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _beside(path: Path) -> str | None:

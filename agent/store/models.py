@@ -17,7 +17,7 @@ from typing import TypeVar, TypeVarTuple
 
 from agent.config import Uploads
 from agent.engines.contract import Program
-from agent.store.files import FileCache, check_digest, digest_of, variant_of, write_upload
+from agent.store.files import FileCache, check_digest, digest_of, variant_of
 from agent.store.folder import StoreFolder
 from agent.store.model import StoredModel
 from agent.store.uploads_folder import UploadsFolder
@@ -251,13 +251,7 @@ class Store:
                 retry_after=5,
                 reason="uploads",
             )
-        path = self._uploads.path / digest
-        writing = self._files.submit(write_upload, path, data, self._check_upload)
-        try:
-            await asyncio.wrap_future(writing)
-        except asyncio.CancelledError:
-            writing.add_done_callback(lambda _: path.unlink(missing_ok=True))
-            raise
+        path = await self._uploads.write(digest, data, self._check_upload, self._files)
         variant = await self._in_thread(variant_of, path)
         return self._add(
             StoredModel(digest, Path(name[-_MAX_NAME:]).stem or "model", path, uploaded=True, variant=variant, size=len(data))

@@ -6,12 +6,15 @@ that were killed.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 
 _log = logging.getLogger("agent.store")
@@ -33,10 +36,34 @@ class UploadsFolder:
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.path = made.rename(made.with_name(made.name.removeprefix(".")))
 
+    async def write(self, name: str, data: memoryview, check: Callable[[Path], None], threads: Executor) -> Path:
+        """Writes a new file by one of the ``threads``; its path.
+
+        Raises what ``check`` raises for the file, and leaves none then, nor where it is cancelled.
+        """
+        path = self.path / name
+        writing = threads.submit(_write, path, data, check)
+        try:
+            await asyncio.wrap_future(writing)
+        except asyncio.CancelledError:
+            writing.add_done_callback(lambda _: path.unlink(missing_ok=True))
+            raise
+        return path
+
     def close(self) -> None:
         """Removes the folder and the files in it."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._fd)
+
+
+def _write(path: Path, data: memoryview, check: Callable[[Path], None]) -> None:
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+        check(path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _remove_abandoned(parent: Path) -> None:

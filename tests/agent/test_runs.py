@@ -7,15 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
-from torch import nn
 
 from export.commands import main as export_commands
 from tests.support.clients import client, ids
 from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.smallmodel import write_small_model
-from tests.support.torchmodels import FIRST_SIGNATURE, First, saved
+from tests.support.torchmodels import FIRST_SIGNATURE, First, Greedy, saved
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
 from vaccel_rpc.client import TIMINGS, VaccelClient
@@ -95,11 +93,6 @@ def test_a_run_tells_its_times_to_who_asks(agent: ServerProcess, scheme: str, ve
     assert calls.start_run(session, model, ids(101, 2204, 102), 1, 20, {TIMINGS: "0"}).result().timings is None
     assert len(reply) < 40, "a message of one float32 [1, 3] and nothing else"
     calls.close()
-
-
-class Greedy(nn.Module):
-    def forward(self, size: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(int(size.item())).sum().reshape(1)
 
 
 def test_out_of_memory_is_resource_exhausted_and_the_agent_lives(agent: ServerProcess, tmp_path: Path) -> None:

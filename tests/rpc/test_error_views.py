@@ -16,19 +16,12 @@ from tests.support.peers import wire
 from tests.support.peers.dialects import LIB, OLD_07, SYNC_08, DialectNames, RawTensor, Steps, int64
 from tests.support.peers.raw_ttrpc import RawClient, RawReply
 from tests.support.servers import SpawnAgent
-from tests.support.torchmodels import Copies, Doubles, Refuses, Slow, saved
+from tests.support.torchmodels import Copies, Doubles, Greedy, Refuses, Slow, saved
 from vaccel_rpc.errors import from_code
 
 DIALECTS = {"0.8": SYNC_08, "0.7": OLD_07}
-#: More than any machine has: 4 EiB.
+#: Elements of 4 bytes, more than any machine has.
 TOO_MUCH = 1 << 60
-
-
-class Greedy(torch.nn.Module):
-    """int64 [1] -> float32 of as many elements as its value says."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.empty(int(x.item()))
 
 
 def errno_of(reply: RawReply) -> int | None:
