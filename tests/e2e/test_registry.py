@@ -13,7 +13,7 @@ import requests
 import yaml
 
 from loadkit.processes import free_port
-from scripts import charts
+from scripts import charts, modelimage
 from tests.support.objects import read
 from tests.support.optional import needs_program
 from tests.support.servers import ServerProcess
@@ -113,3 +113,28 @@ def test_what_is_not_there_is_an_error(pushed: str, registry: str, tmp_path: Pat
     (tmp_path / f"wrong-{__version__}.tgz").write_bytes(b"not a chart")
     with pytest.raises(helm.HelmError):
         helm.push(tmp_path / f"wrong-{__version__}.tgz", f"oci://{registry}/helm-charts", plain_http=True)
+
+
+@needs_program("skopeo", "skopeo")
+def test_models_go_through_a_registry_as_an_image(registry: str, tmp_path: Path) -> None:
+    """skopeo pushes what `scripts.modelimage` wrote, for both architectures; the registry has it under the digest that was printed."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/tea.pt").write_bytes(b"weights")
+    digest = modelimage.write_image(modelimage.models_in(tmp_path / "store"), f"{registry}/models/tea:1", tmp_path / "tea.tar")
+    (tmp_path / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+    command = [
+        "skopeo",
+        "--policy",
+        str(tmp_path / "policy.json"),
+        "copy",
+        "--all",
+        "--preserve-digests",
+        "--dest-tls-verify=false",
+    ]
+    command += [f"oci-archive:{tmp_path}/tea.tar", f"docker://{registry}/models/tea:1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    kind = {"Accept": "application/vnd.oci.image.index.v1+json"}
+    index = requests.get(f"http://{registry}/v2/models/tea/manifests/1", headers=kind, timeout=5)
+    assert index.headers["Docker-Content-Digest"] == digest
+    assert [each["platform"]["architecture"] for each in index.json()["manifests"]] == ["amd64", "arm64"]
