@@ -41,6 +41,8 @@ def apply(
 
 def _apply(cluster: Cluster, obj: Json, dry_run: bool) -> Applied:
     before = cluster.get(kind_of(obj), name_of(obj), obj["metadata"].get("namespace"))
+    if before and not dry_run:
+        cluster.adopt(before)
     after = cluster.apply(obj, dry_run=dry_run)
     if before is None:
         return Applied(title(obj), "created")

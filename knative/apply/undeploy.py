@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from knative.cluster.api import Cluster
-from knative.cluster.objects import MANAGER, Json, kind_of, managed_by, managers, name_of, title, uid_of
+from knative.cluster.objects import Json, is_applied, kind_of, managers, name_of, title, uid_of
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,16 @@ def remove(
     """Deletes the objects, the last one first, and reports each. Returns those that are being
     deleted, with their uids.
 
-    ``everything``: also those that another field manager has applied.
+    ``everything``: also those that neither `deploy` nor kubectl has applied.
     """
     deleted = []
     for obj in reversed(objects):
         existing = cluster.get(kind_of(obj), name_of(obj)) if cluster.has(kind_of(obj)) else None
         if existing is None:
             report(Removed(title(obj), "absent"))
-        elif not everything and not managed_by(existing):
+        elif not everything and not is_applied(existing):
             others = ", ".join(sorted(managers(existing))) or "an unknown manager"
-            report(Removed(title(obj), "kept", f"{MANAGER} has not applied it, {others} has: --all deletes it too"))
+            report(Removed(title(obj), "kept", f"{others} has applied it: --all deletes it too"))
         else:
             cluster.delete(kind_of(obj), name_of(obj), None, uid_of(existing))
             report(Removed(title(obj), "deleted"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from knative.cluster.errors import KnativeError, NotInstalled, Unreachable
-from knative.cluster.objects import MANAGER, POD, Json, ResourceKind, kind_of, name_of
+from knative.cluster.objects import MANAGER, POD, Json, ResourceKind, kind_of, name_of, renamed_managers
 from knative.cluster.refusals import ApiCall, message, refusal
 from knative.cluster.retries import body_of, from_pod, patiently
 
@@ -118,6 +118,23 @@ class Cluster:
         if applied is None:
             raise Unreachable(f"{self._server} does not know where to put {call.what} (404); try again")
         return applied
+
+    def adopt(self, obj: Json) -> None:
+        """Makes what version 0.2 of `deploy` has applied this version's."""
+        fields = renamed_managers(obj)
+        if fields is None:
+            return
+        resource = self.resource(kind_of(obj))
+        place = self._place(resource, obj["metadata"].get("namespace"))
+        patch = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": obj["metadata"]["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+        ]
+        json_patch = "application/json-patch+json"
+        self._call_api(
+            self._call("patch", resource, place, name_of(obj)),
+            lambda: resource.patch(body=patch, name=name_of(obj), namespace=place, content_type=json_patch, serializer=_plain),
+        )
 
     def delete(self, kind: ResourceKind, name: str, namespace: str | None, uid: str) -> None:
         """Deletes the object with this uid, after everything that it owns.

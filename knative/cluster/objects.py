@@ -10,8 +10,12 @@ from typing import Any
 
 Json = dict[str, Any]
 
-#: The field manager of `deploy`; `undeploy` deletes what it has applied.
-MANAGER = "vaccel-knative"
+#: The field manager of `deploy`, which is kubectl's: after it `kubectl apply --server-side` of the same
+#: files changes nothing, where another manager's would conflict with the defaults that Knative puts
+#: into containers. `undeploy` deletes what it has applied.
+MANAGER = "kubectl"
+#: The field manager of `deploy` in version 0.2.
+FORMER_MANAGER = "vaccel-knative"
 #: The label selector of the agents' pods.
 SELECTOR = "app.kubernetes.io/name=vaccel-agent"
 SERVING = "serving.knative.dev"
@@ -115,15 +119,27 @@ def moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
-def managed_by(obj: Json, manager: str = MANAGER) -> bool:
-    """Whether ``manager`` has applied the object."""
-    return manager in managers(obj)
+def is_applied(obj: Json) -> bool:
+    """Whether `deploy` or kubectl has applied the object."""
+    return not managers(obj).isdisjoint((MANAGER, FORMER_MANAGER))
 
 
 def managers(obj: Json) -> set[str]:
     """The field managers of an object, without those that only write its status."""
-    fields = obj["metadata"].get("managedFields") or []
-    return {str(field.get("manager")) for field in fields if field.get("subresource") != "status"}
+    return {str(entry.get("manager")) for entry in _managed_fields(obj) if entry.get("subresource") != "status"}
+
+
+def renamed_managers(obj: Json) -> list[Json] | None:
+    """The object's ``managedFields`` with what version 0.2 of `deploy` has applied as applied by this
+    one, so that fields that the files no longer have are removed; None where nothing has to change.
+    """
+    if FORMER_MANAGER not in managers(obj) or MANAGER in managers(obj):
+        return None
+    return [entry | ({"manager": MANAGER} if entry.get("manager") == FORMER_MANAGER else {}) for entry in _managed_fields(obj)]
+
+
+def _managed_fields(obj: Json) -> list[Json]:
+    return obj["metadata"].get("managedFields") or []
 
 
 def selector_text(labels: Json) -> str:

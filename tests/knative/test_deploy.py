@@ -44,7 +44,7 @@ def test_deploying_twice_changes_nothing(cluster: FakeCluster, config: Path) -> 
         "service.serving.knative.dev/vaccel-function"
     ]
     for _, _, query in (request for request in cluster.requests if request[0] == "PATCH"):
-        assert (query["fieldManager"], query["fieldValidation"], query["force"]) == ("vaccel-knative", "Strict", "true")
+        assert (query["fieldManager"], query["fieldValidation"], query["force"]) == ("kubectl", "Strict", "true")
     (function,) = (stored for stored in cluster.objects.values() if stored["metadata"]["name"] == "vaccel-function")
     assert "r.example" not in json.dumps(function)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,49 @@ KINDS: dict[tuple[str, str], list[tuple[str, str, bool]]] = {
     ("serving.knative.dev", "v1"): [("services", "Service", True), ("revisions", "Revision", True)],
     ("autoscaling.internal.knative.dev", "v1alpha1"): [("podautoscalers", "PodAutoscaler", True)],
 }  # fmt: skip
+
+
+def discovery(path: str, missing: set[str]) -> Json | None:
+    """What the cluster says about itself at a path: its version, its groups without the ``missing`` ones, their kinds.
+
+    Its OpenAPI document says no more than what kubectl looks for: that a PATCH of each kind may be validated by the server.
+    """
+    groups = [key for key in KINDS if key[0] not in missing]
+    if path == "/version":
+        return {"major": "1", "minor": "36", "gitVersion": "v1.36.0"}
+    if path == "/api":
+        return {"kind": "APIVersions", "versions": ["v1"]}
+    if path == "/apis":
+        named = [(group, {"groupVersion": f"{group}/{version}", "version": version}) for group, version in groups if group]
+        return {"kind": "APIGroupList", "groups": [{"name": n, "versions": [v], "preferredVersion": v} for n, v in named]}
+    if path == "/openapi/v3":
+        at = [f"apis/{group}/{version}" if group else f"api/{version}" for group, version in groups]
+        return {"paths": {name: {"serverRelativeURL": f"/openapi/v3/{name}?hash=1"} for name in at}}
+    for group, version in groups:
+        named_path = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        if path == named_path:
+            resources = [
+                {"name": p, "kind": k, "namespaced": n, "singularName": "", "verbs": ["get", "patch"]}
+                for p, k, n in KINDS[group, version]
+            ]
+            return {"kind": "APIResourceList", "groupVersion": f"{group}/{version}".strip("/"), "resources": resources}
+        if path == f"/openapi/v3{named_path}":
+            return {
+                "openapi": "3.0.0",
+                "info": {"title": "Kubernetes", "version": "v1.36.0"},
+                "paths": dict(_patches(group, version)),
+            }
+    return None
+
+
+def _patches(group: str, version: str) -> Iterator[tuple[str, Json]]:
+    parameters = [{"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}]
+    for plural, kind, _ in KINDS[group, version]:
+        described = {"group": group, "version": version, "kind": kind}
+        yield (
+            f"/{plural}/{{name}}",
+            {"patch": {"parameters": parameters, "responses": {}, "x-kubernetes-group-version-kind": described}},
+        )
 
 
 def default_status(manifest: Json) -> Json:

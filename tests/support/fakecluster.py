@@ -18,7 +18,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from tests.support.clusterkinds import KINDS, NAMESPACE, FakeResponse, Json, default_status, stamp, strict
+from tests.support.clusterkinds import KINDS, NAMESPACE, FakeResponse, Json, default_status, discovery, stamp, strict
+from tests.support.serverside import applied
 
 _PATH = re.compile(
     r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>[^/]+)(?:/namespaces/(?P<ns>[^/]+))?/(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?P<rest>/.*)?)?"
@@ -109,23 +110,7 @@ class FakeCluster:
                 if re.search(refusal[0], path):
                     self.refusals.remove(refusal)
                     raise refusal[1]
-            return self._discovery(path) or self._request(method, path, query, body)
-
-    def _discovery(self, path: str) -> Json | None:
-        groups = [key for key in KINDS if key[0] not in self.missing_groups]
-        if path == "/version":
-            return {"major": "1", "minor": "36", "gitVersion": "v1.36.0"}
-        if path == "/apis":
-            named = [(group, {"groupVersion": f"{group}/{version}", "version": version}) for group, version in groups if group]
-            return {"kind": "APIGroupList", "groups": [{"name": n, "versions": [v], "preferredVersion": v} for n, v in named]}
-        for group, version in groups:
-            if path == (f"/apis/{group}/{version}" if group else f"/api/{version}"):
-                resources = [
-                    {"name": p, "kind": k, "namespaced": n, "singularName": "", "verbs": ["get"]}
-                    for p, k, n in KINDS[group, version]
-                ]
-                return {"kind": "APIResourceList", "groupVersion": path, "resources": resources}
-        return None
+            return discovery(path, self.missing_groups) or self._request(method, path, query, body)
 
     def _request(self, method: str, path: str, query: dict[str, str], body: Any) -> Json | str:
         match = _PATH.fullmatch(path)
@@ -191,7 +176,10 @@ class FakeCluster:
         seen = {"observedGeneration": stored["metadata"]["generation"]}
         return {**stored, "status": {**seen, **stored.get("status", {}), **status}}
 
-    def _patch(self, key: tuple[str, str, str, str], query: dict[str, str], body: Json) -> Json:
+    def _patch(self, key: tuple[str, str, str, str], query: dict[str, str], body: Any) -> Json:
+        before = self.objects.get(key)
+        if isinstance(body, list):  # a JSON patch
+            return self._stored(key, before, _replaced(before or {}, body), query)
         title = f"{body['kind']}/{key[3]}"
         if title in self.forbidden_by_admission:
             raise FakeResponse(403, f'{key[1]} "{key[3]}" is forbidden: {self.forbidden_by_admission[title]}')
@@ -199,28 +187,23 @@ class FakeCluster:
             raise FakeResponse(404, f'namespaces "{key[2]}" not found')
         if query.get("fieldValidation") == "Strict":
             strict(body)
-        before = self.objects.get(key)
-        merged = self._merged(key, before, body, query["fieldManager"])
-        if before is not None and merged == before:
+        live = before
+        if live is None:
+            live = self.add(body["apiVersion"], body["kind"], key[3], namespace=key[2])
+            self.objects.pop(key)
+        merged = applied(live, body, query["fieldManager"], force=query.get("force") == "true")
+        return self._stored(key, before, merged, query)
+
+    def _stored(self, key: tuple[str, str, str, str], before: Json | None, after: Json, query: dict[str, str]) -> Json:
+        if before is not None and after == before:
             return self._shown(before)
         if before is not None and query.get("dryRun") != "All":
-            merged["metadata"]["resourceVersion"] = str(next(self._versions))
-        if before is not None and merged.get("spec") != before.get("spec"):
-            merged["metadata"]["generation"] += 1
+            after["metadata"]["resourceVersion"] = str(next(self._versions))
+        if before is not None and after.get("spec") != before.get("spec"):
+            after["metadata"]["generation"] += 1
         if query.get("dryRun") != "All":
-            self.objects[key] = merged
-        return self._shown(merged)
-
-    def _merged(self, key: tuple[str, str, str, str], before: Json | None, body: Json, manager: str) -> Json:
-        merged = copy.deepcopy(before) if before else self.add(body["apiVersion"], body["kind"], key[3], namespace=key[2])
-        if before is None:
-            self.objects.pop(key)
-        _merge(merged, copy.deepcopy(body))
-        merged.setdefault("spec", {}).setdefault("defaulted", True)  # the server's own doing
-        fields = merged["metadata"].setdefault("managedFields", [])
-        if manager not in {field["manager"] for field in fields}:
-            fields.append({"manager": manager, "operation": "Apply"})
-        return merged
+            self.objects[key] = after
+        return self._shown(after)
 
     def _delete(self, key: tuple[str, str, str, str], _: dict[str, str], body: Json) -> Json:
         stored = self.objects.get(key)
@@ -237,13 +220,18 @@ def _selector(text: str) -> dict[str, str | None]:
     return {part.partition("=")[0]: part.partition("=")[2] or None for part in text.split(",") if part}
 
 
-def _merge(target: Json, body: Json) -> None:
-    """A list is replaced as a whole."""
-    for key, value in body.items():
-        if isinstance(value, dict) and isinstance(target.get(key), dict):
-            _merge(target[key], value)
-        else:
-            target[key] = value
+def _replaced(obj: Json, operations: list[Json]) -> Json:
+    """The object after a JSON patch of the operations test and replace."""
+    result = copy.deepcopy(obj)
+    for operation in operations:
+        *parents, last = operation["path"].strip("/").split("/")
+        at = result
+        for name in parents:
+            at = at[name]
+        if operation["op"] == "test" and at.get(last) != operation["value"]:
+            raise FakeResponse(422, "the server rejected our request due to an error in our request")
+        at[last] = operation["value"]
+    return result
 
 
 def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
