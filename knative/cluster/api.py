@@ -41,7 +41,9 @@ class Cluster:
                 params.setdefault("_request_timeout", _TIMEOUT)
                 request = super().request
                 try:
-                    return patiently(lambda: request(method, path, body, **params), through_proxy="/proxy/" in path)
+                    return patiently(
+                        lambda: request(method, path, body, **params), client.ApiException, through_proxy="/proxy/" in path
+                    )
                 except dynamic.exceptions.ServiceUnavailableError as error:
                     # As itself the client's discovery would take it for a group without kinds.
                     raise dynamic.exceptions.DynamicApiError(error) from None

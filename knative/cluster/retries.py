@@ -18,18 +18,17 @@ _MAX_WAIT_S = 30.0  # of one call altogether
 _T = TypeVar("_T")
 
 
-def patiently(request: Callable[[], _T], *, through_proxy: bool) -> _T:
+def patiently(request: Callable[[], _T], refused: type[Exception], *, through_proxy: bool) -> _T:
     """What ``request`` returns or, once it has been tried often or long enough, its last error.
 
-    ``through_proxy``: the response may be a pod's; the Retry-After of a pod is no reason to wait.
+    ``refused``: the client's exception for an error response. ``through_proxy``: the response may
+    be a pod's, whose Retry-After is no reason to wait.
     """
-    from kubernetes.client import ApiException
-
     left = _MAX_WAIT_S
     for _ in range(_MAX_TRIES - 1):
         try:
             return request()
-        except ApiException as error:
+        except refused as error:
             delay = retry_after(error)
             if delay is None or delay > left or (through_proxy and from_pod(error)):
                 raise
