@@ -118,6 +118,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("vaccel-agent", {"autoscaling": {"minReplicas": -1}}, "/autoscaling/minReplicas"),
     ("vaccel-agent", {"safeToEvict": "false"}, "/safeToEvict"),
+    ("vaccel-agent", {"networkPolicy": {"monitoringCidrs": ["10.0.0.1"]}}, "/networkPolicy/monitoringCidrs/0"),
     ("vaccel-agent", {"kubeVersion": "new"}, "/kubeVersion"),
     ("vaccel-client", {"rpcAddress": "vaccel-agent:8888"}, "/rpcAddress"),
     ("vaccel-client", {"kind": "CronJob"}, "/kind"),

@@ -108,6 +108,15 @@ def test_an_older_cluster_gets_the_nearest_traffic_distribution() -> None:
         assert services[0]["spec"]["trafficDistribution"] == expected, version
 
 
+@pytest.mark.parametrize("chart", [name for name in charts.NAMES if name != "vaccel-agent"])
+def test_the_other_charts_fit_every_version(chart: str) -> None:
+    """Function, client and load test use nothing that 1.31 lacks, image volumes aside, which the case's cluster has enabled."""
+    for name, values in charts.cases(chart).items():
+        objects = [each for text in charts.render(chart, values, name=chart).values() for each in read(text)]
+        for version in VERSIONS:
+            assert problems(objects, version) == [], (name, version)
+
+
 def test_a_versions_schemas_refuse_what_it_lacks() -> None:
     """The matrix means something: the schemas of 1.33 have no ResourceClaimTemplate of resource.k8s.io/v1."""
     assert any("resource.k8s.io/v1" in problem for problem in problems(rendered(KINDS["dra"][0], "1.34"), "1.33"))
@@ -180,8 +189,12 @@ def test_no_agent_until_a_request_waits_for_one() -> None:
 
 def test_a_namespace_that_is_named_may_send_clients() -> None:
     """Its labelled pods run models over both ports, its other pods do not."""
-    values = {"grpc": {"enabled": True}, "networkPolicy": {"clientNamespaces": ["team-a"], "monitoringNamespaces": ["metrics"]}}
-    objects = rendered(values, "1.36")
+    opened = {
+        "clientNamespaces": ["team-a"],
+        "monitoringNamespaces": ["metrics"],
+        "monitoringCidrs": ["10.0.0.0/28", "fd00::/64"],
+    }
+    objects = rendered({"grpc": {"enabled": True}, "networkPolicy": opened}, "1.36")
     policies, metadata = [only(objects, "NetworkPolicy")], only(objects, "DaemonSet")["spec"]["template"]["metadata"]
     agent = NetworkPeer("default", metadata["labels"], {"rpc": 8888, "grpc": 8889, "metrics": 9090})
     client, other = NetworkPeer("team-a", {"vaccel.dev/client": "true"}), NetworkPeer("team-a", {"app": "shop"})
@@ -189,3 +202,13 @@ def test_a_namespace_that_is_named_may_send_clients() -> None:
     assert [admits(policies, other, agent, port) for port in (8888, 8889, 9090)] == [False, False, False]
     assert not admits(policies, NetworkPeer("team-b", client.labels), agent, 8888)
     assert [admits(policies, NetworkPeer(space), agent, 9090) for space in ("metrics", "monitoring")] == [True, False]
+    assert [admits(policies, NetworkPeer(address=where), agent, 9090) for where in ("10.0.0.3", "10.0.0.99")] == [True, False]
+    assert not admits(policies, NetworkPeer(address="10.0.0.3"), agent, 8888)
+
+
+def test_metrics_that_nobody_may_read() -> None:
+    """Without namespaces and addresses the port is closed, not open to all."""
+    closed = {"networkPolicy": {"monitoringNamespaces": []}}
+    policies = [only(rendered(closed, "1.36"), "NetworkPolicy")]
+    labels = only(rendered(closed, "1.36"), "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+    assert not admits(policies, NetworkPeer("monitoring"), NetworkPeer("default", labels, {"metrics": 9090}), 9090)
