@@ -208,7 +208,7 @@ def test_a_namespace_that_is_named_may_send_clients() -> None:
 
 def test_metrics_that_nobody_may_read() -> None:
     """Without namespaces and addresses the port is closed, not open to all."""
-    closed = {"networkPolicy": {"monitoringNamespaces": []}}
+    closed: Values = {"networkPolicy": {"monitoringNamespaces": []}}
     policies = [only(rendered(closed, "1.36"), "NetworkPolicy")]
     labels = only(rendered(closed, "1.36"), "DaemonSet")["spec"]["template"]["metadata"]["labels"]
     assert not admits(policies, NetworkPeer("monitoring"), NetworkPeer("default", labels, {"metrics": 9090}), 9090)
