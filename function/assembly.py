@@ -3,7 +3,6 @@ application."""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from vaccel_rpc.remote import RemoteModel
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+    from function.core.readiness import Readiness
     from function.server.application import Application
     from function.telemetry.access import Access
 
@@ -28,7 +28,7 @@ class Function:
     app: WSGIApplication
     access: Access
     remote: RemoteModel
-    draining: threading.Event
+    readiness: Readiness
 
     def asgi(self, config: FunctionConfig) -> Application:
         """The application for a server that speaks ASGI."""
@@ -37,12 +37,12 @@ class Function:
         return Application(self.app, ServerLimits(config.threads, config.max_body, config.max_buffer, config.read_timeout))
 
     def not_ready(self) -> str | None:
-        """Why it cannot answer now, or None."""
-        return _not_ready(self.remote, self.draining)
+        """Why it is not ready for requests, or None."""
+        return self.readiness.reason()
 
     def drain(self) -> None:
         """The function reports from now on that it is not ready."""
-        self.draining.set()
+        self.readiness.drain()
 
     def close(self) -> None:
         """Closes the connection to the agent and sends the spans that are left."""
@@ -58,19 +58,20 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     except tracing.TracingError as error:
         raise ConfigError(str(error)) from None
     source, model, file = describe(config.model, config.tokenizer)
-    remote = RemoteModel(config.address, source, tls=config.tls, dialect=config.dialect)
+    remote = RemoteModel(config.address, source, tls=config.tls, dialect=config.dialect, agent_wait=config.agent_wait)
     remote.start()
     # Imported only now, while the connection to the agent is being made.
     from function.core.classifier import Classifier
+    from function.core.readiness import Readiness
     from function.core.request import RequestLimits
-    from function.core.service import ClassifyService, CountedSemaphore
+    from function.core.service import ClassifyService, CountedSemaphore, without_agent
     from function.telemetry.access import Access
     from function.web.app import create_app
 
     phases.end("imports")
     classifier = Classifier.of_file(extras_of(file), remote)
     phases.end("tokenizer")
-    draining = threading.Event()
+    readiness = Readiness(lambda: without_agent(remote.agents()), config.ready_without_agent)
     service = ClassifyService(
         classifier=classifier,
         model=model,
@@ -78,8 +79,9 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
         timeout=config.timeout,
         requests=CountedSemaphore(config.threads),
         streams=CountedSemaphore(config.max_streams),
-        not_ready=lambda: _not_ready(remote, draining),
+        not_ready=readiness.reason,
         agents=remote.agents,
+        waits=remote.waits,
         phases=phases,
         log_texts=config.log_texts,
         cors_origins=config.cors_origins,
@@ -88,10 +90,4 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     access = Access(service)
     app = create_app(service, access)
     phases.end("routes")
-    return Function(app, access, remote, draining)
-
-
-def _not_ready(remote: RemoteModel, draining: threading.Event) -> str | None:
-    if draining.is_set():
-        return "shutting down"
-    return None if remote.ready else f"no agent: {remote.problem.message if remote.problem else 'connecting'}"
+    return Function(app, access, remote, readiness)

@@ -68,6 +68,16 @@ class FunctionConfig:
         seconds(maximum=_DAY_S), 20.0, variables=("REQUEST_TIMEOUT_S",), help="Seconds for the agent to answer one request.",
         choose="Keep it below Knative's timeoutSeconds, so that the client reads the reason.",
     )  # fmt: skip
+    agent_wait: float = option(
+        seconds(minimum=0, maximum=_DAY_S), 10.0, variables=("AGENT_WAIT_S",),
+        help="Seconds for which a request waits for an agent while none is connected; then it is answered 503.",
+        choose="Keep it longer than an agent takes to restart, and below REQUEST_TIMEOUT_S; 0 answers 503 at once.",
+    )  # fmt: skip
+    ready_without_agent: float = option(
+        seconds(minimum=0, maximum=_DAY_S), 15.0, variables=("READY_WITHOUT_AGENT_S",),
+        help="Seconds after the start after which the function is ready, even if no agent was reached.",
+        choose="Together with AGENT_WAIT_S, keep it below the time for which clients and the ingress wait.",
+    )  # fmt: skip
     max_texts: int = option(Integer(1, 100_000), 128, variables=("MAX_TEXTS",), help="Texts in one request.")
     max_text_chars: int = option(
         Integer(1, 10_000_000), 10_000, variables=("MAX_TEXT_CHARS",), help="Characters of one text.",

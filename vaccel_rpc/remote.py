@@ -6,11 +6,9 @@ several agents.
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vaccel_common import tracing
@@ -20,14 +18,17 @@ from vaccel_rpc.channels import Tls, connect
 from vaccel_rpc.client import TIMINGS, PendingResult, RunResult, VaccelClient, run_method
 from vaccel_rpc.dialects import Profile, Version
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
+from vaccel_rpc.history import AgentState, ConnectionHistory
+from vaccel_rpc.keeping import LinkKeeper, Waits
 from vaccel_rpc.negotiation import DialectChoice, open_session
 from vaccel_rpc.registering import ModelSource, Registrar, seconds_left
 from vaccel_rpc.tensors import Tensor
 
-_log = logging.getLogger("vaccel_rpc")
-
-#: Seconds between attempts to connect: doubled from the first value up to the second.
-_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.05, 2.0
+#: Seconds for an agent to register the model, an upload of a gigabyte included.
+_REGISTER_S = 300.0
+#: How often a run is sent before its error is the answer. A run that ends its agent must not end
+#: every agent that takes its place.
+_TRIES = 3
 
 #: Runs of one request that are in flight at a time, so that a request of thousands leaves room in
 #: the agent's queue.
@@ -43,6 +44,16 @@ class _Link:
     resource: int
     uploaded: bool
     registering_ns: int
+    how: str
+
+    @property
+    def closed(self) -> RpcError | None:
+        """Why the connection ended; None while it is open."""
+        return self.client.channel.closed
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self.client.close()
 
     def run_all(self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str]) -> list[RunResult]:
         """Runs all requests, at most `_IN_FLIGHT` at a time."""
@@ -61,8 +72,10 @@ class RemoteModel:
     """A model on the agent at ``address``. Thread-safe.
 
     It does not connect before `start`, `connect` or the first run. ``dialect``: which one to speak;
-    ``auto`` finds out which one the agent speaks, again for each connection. Each connection is
-    logged at info, with the dialect and whether the model was uploaded.
+    ``auto`` finds out which one the agent speaks, again for each connection. ``agent_wait``: the
+    seconds for which a run waits for an agent where there is none; None: until one attempt to
+    connect has ended. A log has a line for each connection, with the dialect and whether the model
+    was uploaded, and for its end.
     """
 
     def __init__(
@@ -73,28 +86,23 @@ class RemoteModel:
         connect_timeout: float = 5.0,
         tls: Tls | None = None,
         dialect: DialectChoice = "auto",
+        agent_wait: float | None = None,
     ) -> None:
         self._address, self._connect_timeout, self._tls, self._dialect = address, connect_timeout, tls, dialect
+        self._agent_wait = agent_wait
         self._registrar = Registrar(source)
         #: Service and method of a run, as the last agent has them.
         self._run_method: tuple[str, str] | None = None
-        self._link: _Link | None = None
-        self._connecting = threading.Lock()
-        self._problem: RpcError | None = None
-        self._failures = 0
-        self._lost = threading.Event()
-        self._ended = False
+        self._keeper = LinkKeeper(self._new_link, ConnectionHistory(str(address)))
 
     @property
     def ready(self) -> bool:
         """Whether it is connected, with a session and the model registered."""
-        link = self._link
-        return link is not None and link.client.channel.closed is None
+        return self._keeper.up
 
     @property
-    def problem(self) -> RpcError | None:
-        """The last reason why it is not ready."""
-        return None if self.ready else self._problem
+    def _link(self) -> _Link | None:
+        return self._keeper.link
 
     @property
     def session_id(self) -> int:
@@ -125,11 +133,11 @@ class RemoteModel:
         """Connects in the background, and reconnects whenever the connection is lost, until
         `close`.
         """
-        threading.Thread(target=self._keep_connected, name="agent connection", daemon=True).start()
+        self._keeper.start()
 
     def connect(self, timeout: float | None = None) -> None:
-        """Connects and registers the model, unless it is ready. Raises `RpcError`."""
-        self._linked(None if timeout is None else time.monotonic() + timeout)
+        """Connects and registers the model, unless it is ready: one attempt. Raises `RpcError`."""
+        self._keeper.get(None if timeout is None else time.monotonic() + timeout)
 
     def run(self, inputs: Sequence[Tensor], outputs: int, timeout: float | None = None) -> list[Tensor]:
         """One run; see `run_all`."""
@@ -144,9 +152,10 @@ class RemoteModel:
     ) -> list[RunResult]:
         """Runs the model on each request's inputs concurrently; the results are in order.
 
-        ``metadata``, such as a trace, is sent with each run. After a lost connection or session it
-        reconnects and tries once more. Raises the first failure: `Unavailable` where no agent took
-        the run, `DeadlineExceeded` after ``timeout`` seconds, or the agent's error.
+        ``metadata``, such as a trace, is sent with each run. Where the connection or the session is
+        lost, it waits for an agent again and sends everything again, three times at most. Raises
+        the first failure: `Unavailable` where no agent took the run, `DeadlineExceeded` after
+        ``timeout`` seconds, or the agent's error.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not tracing.on():
@@ -165,86 +174,47 @@ class RemoteModel:
             raise Unavailable("the connection was lost")
         return link.client.profile(link.session, timeout)
 
-    def agents(self) -> list[tuple[str, bool]]:
-        """Each agent's address, and whether it is reachable."""
-        return [(str(self._address), self.ready)]
+    def agents(self) -> list[AgentState]:
+        """The state of each agent that the address names."""
+        return [self._keeper.state]
+
+    def waits(self) -> Waits:
+        """How many runs wait for an agent now, and how many have ever had to."""
+        return self._keeper.waits
 
     def close(self) -> None:
         """Ends the connection and the background thread."""
-        self._ended = True
-        self._lost.set()
-        with self._connecting:
-            if self._link:
-                self._link.client.close()
+        self._keeper.close()
 
     def _run_all(
         self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str] | None
     ) -> list[RunResult]:
         metadata = {**(metadata or {}), TIMINGS: "1"}
-        link = self._linked(deadline)
-        try:
-            return link.run_all(requests, outputs, deadline, metadata)
-        except (NotFound, Unavailable) as error:
-            self._drop(link, error)
-        return self._linked(deadline).run_all(requests, outputs, deadline, metadata)
+        tries = 0
+        while True:
+            link = self._keeper.get(deadline, self._agent_wait)
+            tries += 1
+            try:
+                return link.run_all(requests, outputs, deadline, metadata)
+            except (NotFound, Unavailable) as error:
+                # A new session does not have it either: the agent has no such model.
+                if tries == _TRIES or (tries > 1 and isinstance(error, NotFound)):
+                    raise
+                self._keeper.drop(link, error)
 
-    def _drop(self, link: _Link, why: RpcError) -> None:
-        with self._connecting:
-            if self._link is link:
-                self._link, self._problem = None, why
-        self._lost.set()
-        link.client.close()
-
-    def _linked(self, deadline: float | None) -> _Link:
-        """The current link, or a new one. Callers that wait on a failed attempt share its error."""
-        if self._link and self.ready:
-            return self._link
-        failures = self._failures
-        if not self._connecting.acquire(timeout=-1 if deadline is None else seconds_left(deadline) or 0):
-            raise Unavailable(f"{self._address}: still connecting")
-        try:
-            if self._link and self.ready:
-                return self._link
-            if self._ended:
-                raise Unavailable("the connection was closed")
-            if self._problem and self._failures != failures:
-                raise self._problem
-            self._link = self._new_link(deadline)
-            return self._link
-        except RpcError as error:
-            self._link, self._problem, self._failures = None, error, self._failures + 1
-            raise
-        finally:
-            self._connecting.release()
-
-    def _new_link(self, deadline: float | None) -> _Link:
-        left = seconds_left(deadline)
-        timeout = self._connect_timeout if left is None else min(left, self._connect_timeout)
-        channel = connect(self._address, timeout, tls=self._tls, on_close=self._lost.set)
+    def _new_link(self, on_close: Callable[[], None]) -> _Link:
+        timeout = self._connect_timeout
+        channel = connect(self._address, timeout, tls=self._tls, on_close=on_close)
         try:
             client, session = open_session(channel, self._dialect, timeout)
             self._run_method = client.run_method
             began = time.monotonic_ns()
-            model = self._registrar.register(client, session, left)
+            model = self._registrar.register(client, session, _REGISTER_S)
             registering_ns = time.monotonic_ns() - began
         except BaseException as error:
             channel.close()
             if isinstance(error, DeadlineExceeded):
                 raise Unavailable(f"{self._address}: no reply while registering the model") from None
             raise
-        _log.info("%s: the agent speaks dialect %s; model %s", self._address, client.version, model.how)
-        return _Link(client, session, model.resource, model.uploaded, registering_ns)
-
-    def _keep_connected(self) -> None:
-        pause = _FIRST_PAUSE_S
-        while not self._ended:
-            self._lost.clear()
-            try:
-                self._linked(None)
-            except RpcError:
-                time.sleep(pause)
-                pause = min(2 * pause, _MAX_PAUSE_S)
-                continue
-            pause = _FIRST_PAUSE_S
-            if self.ready:
-                self._lost.wait()
+        how = f"the agent speaks dialect {client.version}; model {model.how}"
+        return _Link(client, session, model.resource, model.uploaded, registering_ns, how)

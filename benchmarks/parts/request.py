@@ -39,6 +39,7 @@ from loadkit.processes import ended, free_port, spawn, wait_for
 from vaccel_common import log
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.client import RunResult
+from vaccel_rpc.history import AgentState
 from vaccel_rpc.registering import ModelSource
 from vaccel_rpc.remote import RemoteModel
 
@@ -172,7 +173,7 @@ def _json(run: Run) -> Iterator[Record]:
 
 
 def _service(classifier: Classifier) -> ClassifyService:
-    agents = [("unix:///tmp/a.sock", True)]
+    agents = [AgentState("unix:///tmp/a.sock", reachable=True, since=0)]
     model: dict[str, str | None] = {"name": "tiny", "sha256": "0" * 64}
     return ClassifyService(
         classifier, model, _LIMITS, 20.0, CountedSemaphore(128), CountedSemaphore(32), lambda: None, lambda: agents, {}

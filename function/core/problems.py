@@ -47,7 +47,7 @@ def from_rpc(error: RpcError) -> Problem:
     if isinstance(error, ResourceExhausted) and not error.memory:
         return Problem(HTTPStatus.TOO_MANY_REQUESTS, f"the agent is busy: {error.message}", retry)
     if isinstance(error, Unavailable):
-        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no agent can be reached", retry)
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"no agent can be reached: {error.message}", retry)
     if isinstance(error, DeadlineExceeded):
         return Problem(HTTPStatus.GATEWAY_TIMEOUT, "the agent did not answer in time")
     return Problem(HTTPStatus.BAD_GATEWAY, f"the agent gave no result: {error.name}: {error.message}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from function.core.classifier import Classification, Classifier
 from function.core.request import ClassifyRequest, RequestLimits
+from vaccel_rpc.history import AgentState
+from vaccel_rpc.keeping import Waits
 
 
 class CountedSemaphore:
@@ -30,14 +32,20 @@ class CountedSemaphore:
         self._semaphore.release()
 
 
+def without_agent(agents: Iterable[AgentState]) -> str | None:
+    """Why none of the agents can be reached, or None where one can."""
+    reasons = [agent.reason for agent in agents]
+    return "; ".join(reason for reason in reasons if reason) if all(reasons) else None
+
+
 @dataclass(frozen=True)
 class ClassifyService:
     """What every way in needs.
 
     ``model``: its name and digest, shown in answers. ``timeout``: seconds for one request. ``requests``, ``streams``: the limits of
-    requests and of streams of lines that are open at the same time. ``not_ready()``: why the service cannot answer now, or None.
-    ``agents()``: each agent's address, and whether it can be reached. ``phases``: seconds of each phase of the start. ``source``: of
-    the events that it answers with.
+    requests and of streams of lines that are open at the same time. ``not_ready()``: why the service is not ready for requests, or
+    None. ``agents()``: the state of each agent. ``phases``: seconds of each phase of the start. ``source``: of the events that it
+    answers with. ``waits()``: how many requests wait for an agent, and how many have waited.
     """
 
     classifier: Classifier
@@ -47,11 +55,12 @@ class ClassifyService:
     requests: CountedSemaphore
     streams: CountedSemaphore
     not_ready: Callable[[], str | None]
-    agents: Callable[[], list[tuple[str, bool]]]
+    agents: Callable[[], list[AgentState]]
     phases: Mapping[str, float]
     log_texts: bool = False
     cors_origins: tuple[str, ...] = ()
     source: str = "/function"
+    waits: Callable[[], Waits] = Waits
 
     def classify(self, request: ClassifyRequest, metadata: Mapping[str, str] | None = None) -> Classification:
         """An item for each text, in order.

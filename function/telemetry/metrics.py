@@ -3,6 +3,7 @@ start."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from prometheus_client import (
@@ -14,6 +15,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from function.core.classifier import Classification, Prediction
@@ -42,11 +44,10 @@ class FunctionMetrics:
                               buckets=_SECONDS, registry=registry)  # fmt: skip
         gauges = {
             "function_requests_in_flight": ("Requests being answered", lambda: service.requests.held + service.streams.held),
-            "function_agents_known": ("Agents that the address names", lambda: len(service.agents())),
-            "function_agents_reachable": ("Agents that are connected", lambda: sum(up for _, up in service.agents())),
         }
         for name, (text, value) in gauges.items():
             Gauge(name, text, registry=registry).set_function(value)
+        registry.register(_AgentCollector(service))
         phases = Gauge("function_start_phase_seconds", "Seconds of the start, by phase", ("phase",), registry=registry)
         for phase, seconds in service.phases.items():
             phases.labels(phase).set(seconds)
@@ -68,3 +69,26 @@ class FunctionMetrics:
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""
         return generate_latest(self._registry)
+
+
+class _AgentCollector:
+    """The agents' state, and the requests that wait for one, as they are when they are asked for."""
+
+    def __init__(self, service: ClassifyService) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        """Called for each exposition."""
+        agents, waits = self._service.agents(), self._service.waits()
+        reachable = sum(agent.reachable for agent in agents)
+        yield GaugeMetricFamily("function_agents_known", "Agents that the address names", len(agents))
+        yield GaugeMetricFamily("function_agents_reachable", "Agents that are connected", reachable)
+        since = GaugeMetricFamily(
+            "function_agent_since_timestamp_seconds", "Since when an agent is in its state", labels=("agent", "state", "reason")
+        )
+        for agent in agents:
+            state = "reachable" if agent.reachable else "unreachable"
+            since.add_metric((agent.address, state, agent.problem.name if agent.problem else ""), agent.since)
+        yield since
+        yield GaugeMetricFamily("function_requests_waiting_for_agent", "Requests that wait for an agent", waits.now)
+        yield CounterMetricFamily("function_agent_waits", "Requests that have had to wait for an agent", waits.ever)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from function.core.problems import Problem
 from function.core.service import ClassifyService
 from function.web.http import Request, Response, Route, in_json
+from vaccel_rpc.history import AgentState
 
 
 def routes(service: ClassifyService) -> Iterator[Route]:
@@ -39,7 +41,7 @@ def about(service: ClassifyService) -> dict[str, Any]:
         "reason": reason,
         "model": service.model,
         "labels": service.classifier.labels,
-        "agents": [{"address": address, "reachable": reachable} for address, reachable in service.agents()],
+        "agents": [_agent(state) for state in service.agents()],
         "limits": {"texts": service.limits.texts, "chars": service.limits.chars, "body": service.limits.body},
         "links": {
             "classify": "/classify",
@@ -48,3 +50,8 @@ def about(service: ClassifyService) -> dict[str, Any]:
             "inference": f"/v2/models/{service.model['name']}",
         },
     }
+
+
+def _agent(state: AgentState) -> dict[str, Any]:
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(state.since))
+    return {"address": state.address, "reachable": state.reachable, "since": since, "reason": state.reason}

@@ -12,7 +12,7 @@ from function.core.openinference import HEAD_LENGTH, VERSION, metadata, read_req
 from function.core.options import Unusable
 from function.core.problems import Problem
 from function.core.request import Malformed
-from function.core.service import ClassifyService
+from function.core.service import ClassifyService, without_agent
 from function.web.body import metadata_of, read_body
 from function.web.http import Request, Response, Route, in_json
 
@@ -42,7 +42,7 @@ class _Inference:
         return in_json({"live": True})
 
     def ready(self, _: Request) -> Response:
-        return self._readiness({})
+        return self._readiness({}, self._service.not_ready())
 
     def model(self, _: Request, name: str, version: str | None = None) -> Response:
         self._check(name, version)
@@ -50,7 +50,8 @@ class _Inference:
 
     def model_ready(self, _: Request, name: str, version: str | None = None) -> Response:
         self._check(name, version)
-        return self._readiness({"name": name})
+        # A probe of the function is told to send requests, which wait for an agent; of the model, that there is none.
+        return self._readiness({"name": name}, self._service.not_ready() or self._without_agent())
 
     def infer(self, request: Request, name: str, version: str | None = None) -> Response:
         self._check(name, version)
@@ -71,7 +72,10 @@ class _Inference:
         if version not in (None, VERSION):
             raise Problem(HTTPStatus.NOT_FOUND, f"no version {version[:80]!r} of {name!r}; it is {VERSION!r}")
 
-    def _readiness(self, body: dict[str, Any]) -> Response:
-        reason = self._service.not_ready()
+    def _without_agent(self) -> str | None:
+        reason = without_agent(self._service.agents())
+        return f"no agent: {reason}" if reason else None
+
+    def _readiness(self, body: dict[str, Any], reason: str | None) -> Response:
         status = HTTPStatus.SERVICE_UNAVAILABLE if reason else HTTPStatus.OK
         return in_json({**body, "ready": reason is None, **({"error": reason} if reason else {})}, status)

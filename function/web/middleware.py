@@ -65,5 +65,5 @@ def _timing(seconds: float, done: Classification | None, service: ClassifyServic
         parts = {"tokenize": spent.tokenize, "queue": spent.queue, "forward": spent.forward, **parts}
     times = [f"{name};dur={1000 * value:.2f}" for name, value in parts.items()]
     if done:
-        times.insert(1, f'rpc;dur={1000 * done.spent.rpc:.2f};desc="{service.agents()[0][0]}"')
+        times.insert(1, f'rpc;dur={1000 * done.spent.rpc:.2f};desc="{service.agents()[0].address}"')
     return ", ".join(times)

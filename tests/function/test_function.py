@@ -20,7 +20,7 @@ from function.core.classifier import SCORES
 from tests.support.badrequests import BAD
 from tests.support.functions import LABELS, post, start, wait_until_ready
 from tests.support.paths import ROOT, TWEETS
-from tests.support.servers import ServerProcess, SpawnAgent, spawn
+from tests.support.servers import ServerProcess, spawn
 from vaccel_common.options import ConfigError
 
 #: What the fixture ``function`` sets for the tests of this module.
@@ -92,27 +92,6 @@ def test_other_routes_are_problems_too(function: ServerProcess, method: str, pat
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert status != 405 or "POST" in answer.headers["Allow"]
-
-
-def test_a_lost_agent_is_503_and_comes_back(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
-    """Not ready and 503 with Retry-After while the agent is away; ready by itself when it is there again."""
-    address = f"unix://{tmp_path}/a.sock"
-    server = start(tmp_path, address)
-    try:
-        assert requests.get(server.addresses["http"] + "/health/liveness", timeout=5).status_code == 200
-        answer = post(server, {"text": "hello"})
-        assert answer.status_code == 503
-        assert int(answer.headers["Retry-After"]) >= 1
-        for _ in range(2):
-            agent = spawn_agent("-a", address, "--models", str(TWEETS.parent), "--preload", "tweets")
-            wait_until_ready(server)
-            assert post(server, {"text": "hello"}).status_code == 200
-            agent.stop(signal.SIGKILL)
-            answer = post(server, {"text": "hello"})
-            assert answer.status_code == 503
-            assert requests.get(server.addresses["http"] + "/health/readiness", timeout=5).status_code == 503
-    finally:
-        assert server.stop() == 0
 
 
 def test_sigterm_lets_requests_finish(agent: ServerProcess, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from function.web.app import create_app
 from tests.support.paths import TWEETS
 from vaccel_common.modelfile import Extras
 from vaccel_rpc.client import RunResult
+from vaccel_rpc.history import AgentState
 from vaccel_rpc.tensors import Tensor, from_values, to_values
 
 #: Token ids of a run -> logits.
@@ -44,7 +45,7 @@ def service(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> ClassifyService:
     """A service of the shipped model that runs nothing; bodies of 4,000 bytes, 4 texts of 100 characters."""
     return ClassifyService(
         Classifier.of_file(extras(), LogitsRunner(logits)), {"name": "tweets", "sha256": None}, RequestLimits(4, 100, 4000), 1.0,
-        CountedSemaphore(4), CountedSemaphore(1), lambda: None, lambda: [("unix:///nowhere", True)], {},
+        CountedSemaphore(4), CountedSemaphore(1), lambda: None, lambda: [AgentState("unix:///nowhere", reachable=True, since=0)], {},
     )  # fmt: skip
 
 
