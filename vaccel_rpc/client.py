@@ -146,8 +146,11 @@ class VaccelClient:
         self._call("unregister", timeout, session_id=session, resource_id=resource)
 
     def sync(self, resource: int, timeout: float | None = None) -> bytes:
-        """The bytes that this client uploaded as ``resource``. Only in dialect 0.8."""
-        data: bytes = self._call("sync", timeout, resource_id=resource).blobs[0].data
+        """The bytes that this client uploaded as ``resource``. Dialect 0.7 has no such method."""
+        blobs = self._call("sync", timeout, resource_id=resource).blobs
+        if not blobs:
+            raise Internal("the agent's reply has no blob")
+        data: bytes = blobs[0].data
         return data
 
     def load(self, session: int, model: int, timeout: float | None = None) -> None:

@@ -173,6 +173,7 @@ def test_the_environment_that_is_given_is_all_that_is_read(monkeypatch: pytest.M
         ("REQUEST_TIMEOUT_S", "nan", "a number of seconds, greater than 0"),
         ("LOG_FORMAT", "xml", "one of text, json"),
         ("VACCEL_RPC_ADDRESS", "localhost", "no scheme"),
+        ("VACCEL_RPC_DIALECT", "0.9", "one of auto, 0.7, 0.8"),
         ("VACCEL_RPC_ADDRESS", "tcp://a:1,tcp://b:1", "one address"),
     ],
 )

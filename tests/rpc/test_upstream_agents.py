@@ -167,6 +167,15 @@ def test_the_answers_to_upstreams_clients_are_understood(tmp_path: Path, name: s
     assert by_method.get("SyncResource", []) == ([] if THEIRS[name] == "0.7" else [(WIRE / "affine.pt").read_bytes()])
 
 
+def test_a_synced_file_without_bytes_is_an_error(tmp_path: Path) -> None:
+    """An answer that holds no file is the agent's failure, not an exception of another kind."""
+    with played(lambda *_: Response().SerializeToString(), tmp_path) as agent:
+        client = VaccelClient(connect(parse(agent.address), 5))
+        with pytest.raises(Internal, match="no blob"):
+            client.sync(1, 5)
+        client.close()
+
+
 def test_an_answer_in_two_writes_is_not_delayed(tmp_path: Path) -> None:
     """Over TCP the second write of an answer does not wait for a delayed acknowledgement of the first (40 ms)."""
     message = Response(payload=b"x").SerializeToString()
