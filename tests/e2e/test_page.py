@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.support.functions import start
+from tests.support.functions import start, wait_until_ready
 from tests.support.optional import needs_program
 from tests.support.paths import MODELS
 from tests.support.servers import ServerProcess, SpawnAgent
@@ -69,6 +72,17 @@ def write(browser: webdriver.Chrome, words: str) -> None:
     field = browser.find_element(By.ID, "text")
     field.clear()
     field.send_keys(words)
+
+
+def look_again(browser: webdriver.Chrome) -> None:
+    """The page becomes visible again, as after another tab."""
+    browser.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def asked(browser: webdriver.Chrome) -> list[str]:
+    """The requests that the page has sent since this was last called."""
+    messages = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
+    return [message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"]
 
 
 def lines(browser: webdriver.Chrome, checked: bool) -> None:
@@ -151,21 +165,41 @@ def test_nothing_is_loaded_from_elsewhere(page: webdriver.Chrome, function: Serv
         assert f'"url":"{function.addresses["http"]}/' in message or '"url":"data:' in message
 
 
+def test_an_open_page_asks_for_nothing(page: webdriver.Chrome, function: ServerProcess) -> None:
+    """While nobody acts on it: it must not keep a pod alive. When it is looked at again, it asks once, in no line of the log."""
+    asked(page)
+    log = function.text
+    time.sleep(6)
+    assert asked(page) == []
+    look_again(page)
+    url = function.addresses["http"]
+    until(page, lambda: asked(page) == [f"{url}/page/state"])
+    assert function.text == log
+    metrics = requests.get(f"{url}/metrics", timeout=5).text
+    assert 'function_requests_total{code="200",route="/page/state"}' in metrics
+    assert 'function_requests_total{code="200",route="/"}' not in metrics
+
+
 def test_an_agent_that_is_away(browser: webdriver.Chrome, spawn_agent: SpawnAgent, tmp_path: Path) -> None:
-    """The page says so, shows the error of a request, and finds the agent by itself when it is there."""
-    server = start(tmp_path, f"unix://{tmp_path}/a.sock")
+    """The page says so, shows the error of a request, and notices the agent when it is looked at or used again."""
+    server = start(tmp_path, f"unix://{tmp_path}/a.sock", AGENT_WAIT_S="0")
     try:
         browser.get(server.addresses["http"] + "/")
         until(browser, lambda: text(browser, "ready").startswith("The agent cannot be reached"))
         write(browser, "good morning")
         browser.find_element(By.ID, "go").click()
-        until(browser, lambda: "no agent can be reached (try again in" in text(browser, "error"))
+        until(browser, lambda: "No such file or directory (try again in" in text(browser, "error"))
         agent = spawn_agent("-a", f"unix://{tmp_path}/a.sock", "--models", str(MODELS), "--preload", "tweets")
+        wait_until_ready(server)
+        look_again(browser)
         until(browser, lambda: text(browser, "ready") == "Ready")
+        agent.stop(signal.SIGKILL)
+        browser.find_element(By.ID, "go").click()
+        until(browser, lambda: text(browser, "ready").startswith("The agent cannot be reached"))
+        spawn_agent("-a", f"unix://{tmp_path}/a.sock", "--models", str(MODELS), "--preload", "tweets")
         browser.find_element(By.ID, "go").click()
         until(browser, lambda: text(browser, "label") == "neither")
-        agent.stop(signal.SIGKILL)
-        until(browser, lambda: text(browser, "ready").startswith("The agent cannot be reached"))
+        until(browser, lambda: text(browser, "ready") == "Ready")
     finally:
         browser.get("about:blank")
         browser.get_log("browser")

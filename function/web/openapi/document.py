@@ -75,6 +75,9 @@ def _classify() -> Json:
             "get": get("about", "What the service is and how it is; a page for a browser", about, 503),
             "post": post("classifyOrEvent", binary, {**bodies, **event}, {**answers, **event_answer}),
         },
+        "/page/state": {
+            "get": get("state", "What GET / says, for the page", {"application/json": about["application/json"]}, 503)
+        },
         "/page/{name}": {
             "parameters": [
                 {"name": "name", "in": "path", "required": True, "schema": {"enum": ["index.html", "page.js", "style.css"]}}

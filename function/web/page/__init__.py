@@ -23,10 +23,15 @@ def routes(service: ClassifyService) -> Iterator[Route]:
         response.vary.add("Accept")
         return response
 
+    def state(_: Request) -> Response:
+        # What `GET /` says, under a path of its own: an open page is not a request of the service.
+        return in_json(about(service))
+
     def asset(_: Request, name: str) -> Response:
         return _asset(name, _CACHE)
 
     yield "/", root, "GET"
+    yield "/page/state", state, "GET"
     yield "/page/<name>", asset, "GET"
 
 

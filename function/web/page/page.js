@@ -1,7 +1,6 @@
 "use strict";
 // What a user typed, and what the function answers, is only ever put in as text.
 const $ = (id) => document.getElementById(id);
-const REFRESH_MS = 4000;
 const state = { limits: { texts: 128 }, labels: [], rows: [], stop: null };
 
 function make(tag, text, className) {
@@ -17,18 +16,22 @@ function facts(list, pairs) {
 
 const percent = (score) => (score >= 0 && score <= 1 ? `${(100 * score).toFixed(1)} %` : score.toFixed(3));
 
+// Asked only when somebody looks at the page or uses it: an open page must not keep a pod alive.
 async function refresh() {
   if (document.hidden) return;
   try {
-    const answer = await fetch("./", { headers: { Accept: "application/json" } });
+    const answer = await fetch("page/state");
     const about = await answer.json();
+    if (!answer.ok) throw new Error(about.detail);
     Object.assign(state, { limits: about.limits, labels: about.labels });
-    $("dot").className = about.ready ? "up" : "down";
-    $("ready").textContent = about.ready ? "Ready" : `The agent cannot be reached: ${about.reason}`;
+    const up = about.agents.some((agent) => agent.reachable);
+    $("dot").className = up ? "up" : "down";
+    $("ready").textContent = up ? "Ready" : `The agent cannot be reached: ${about.agents[0].reason}`;
+    $("state").title = `As of ${new Date().toLocaleTimeString()}`;
     const digest = about.model.sha256 ? about.model.sha256.slice(0, 12) : "no digest";
     facts($("about"), [
       ["Model", `${about.model.name} (${digest})`],
-      ...about.agents.map((agent) => ["Agent", `${agent.address}, ${agent.reachable ? "reachable" : "away"}`]),
+      ...about.agents.map((agent) => ["Agent", `${agent.address}, ${agent.reachable ? "reachable" : "away"} since ${new Date(agent.since).toLocaleString()}`]),
       ["Version", about.version],
     ]);
   } catch {
@@ -157,8 +160,10 @@ async function submit(event) {
     const many = $("lines").checked && lines.length > 0;
     const more = many ? await classifyLines(lines, state.stop.signal) : await classifyOne(text, state.stop.signal);
     facts($("facts"), [["Time taken", `${(performance.now() - began).toFixed(0)} ms`], ...more]);
+    if ($("dot").className !== "up") refresh();
   } catch (error) {
     if (error.name !== "AbortError") {
+      refresh();
       $("error").textContent = error.message;
       $("error").hidden = false;
       $("result").hidden = state.rows.length === 0 || !$("lines").checked;
@@ -180,5 +185,4 @@ $("text").addEventListener("paste", () => setTimeout(() => {
   if ($("text").value.trim().split("\n").length > 1) $("lines").checked = true;
 }));
 document.addEventListener("visibilitychange", refresh);
-setInterval(refresh, REFRESH_MS);
 refresh();
