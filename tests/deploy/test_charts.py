@@ -165,6 +165,11 @@ CANNOT: list[tuple[str, dict[str, Any], str]] = [
     ("vaccel-function", {"scale": {"min": 5, "max": 2}}, "at most scale.max"),
     ("vaccel-function", {"responseStartTimeoutSeconds": 400}, "at most timeoutSeconds"),
     ("vaccel-function", {"model": {"source": "configMap"}}, "model.configMap"),
+    (
+        "vaccel-function",
+        {"kubeVersion": "1.34", "model": {"source": "imageVolume", "imageVolume": "r.example/t:1"}},
+        "model.source: imageVolume needs Kubernetes 1.35",
+    ),
 ]
 
 

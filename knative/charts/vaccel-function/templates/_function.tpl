@@ -6,6 +6,9 @@
 {{- if and .Values.scale.max (gt (int .Values.scale.min) (int .Values.scale.max)) }}
 {{- fail "scale.min: at most scale.max" }}
 {{- end }}
+{{- if and (eq .Values.model.source "imageVolume") (not (include "vaccel.has" (list . "1.35" "ImageVolume"))) }}
+{{- fail (printf "model.source: imageVolume needs Kubernetes 1.35, or the gate ImageVolume among featureGates, and this cluster has %s; use configMap or pvc" (include "vaccel.kubeVersion" .)) }}
+{{- end }}
 {{- end }}
 
 {{- define "vaccel.functionContainer" -}}
