@@ -35,6 +35,8 @@ BINARY = BINARY_HEAD + struct.pack("<I", len(TEXT)) + TEXT.encode()
 
 #: What parliament cannot serve: it has ``/`` alone, and health routes of its own.
 OTHER_PATHS = "parliament serves / alone"
+#: Bytes of a body that parliament's server refuses itself.
+MUCH_TOO_LARGE = 2 << 20
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ def test_the_contract(runtime: tuple[str, ServerProcess], case: RuntimeCase) -> 
     else:
         answer = requests.post(url, data=case.body, headers=case.headers, timeout=30)
     assert answer.status_code == case.status, answer.text
+    if name == "parliament" and len(case.body or b"") > MUCH_TOO_LARGE:
+        return  # waitress's own answer
     assert answer.headers.get("Content-Type", "").split(";")[0].startswith(case.kind)
     assert case.check(answer), answer.text
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import requests
@@ -35,15 +36,15 @@ def command_of(runtime: str, port: int) -> list[str]:
     return [sys.executable, "-m", "function"]
 
 
-def start(runtime: str, folder: Path, agent: str, **more: str) -> ServerProcess:
-    """Starts the function under a runtime, for the agent at that address; it is ready on return."""
+def start(runtime: str, folder: Path, agent: str, before: Sequence[str] = (), **more: str) -> ServerProcess:
+    """Starts the function under a runtime, for the agent at that address; it is ready on return. ``before`` goes before its command."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "VACCEL_RPC_ADDRESS": agent, "MAX_BODY": "100000"}
     env |= {"PORT": str(port), "HOST": "127.0.0.1", "LISTEN_ADDRESS": f"127.0.0.1:{port}", **more}
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command_of(runtime, port), cwd=ROOT, env=env, stdout=log, stderr=log)
+        process = subprocess.Popen([*before, *command_of(runtime, port)], cwd=ROOT, env=env, stdout=log, stderr=log)
     server = ServerProcess(process, folder / "log", {"http": f"http://127.0.0.1:{port}"})
     end = time.monotonic() + 30
     while not ready(server):
