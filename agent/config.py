@@ -110,8 +110,8 @@ class AgentConfig:
     )  # fmt: skip
     max_image: int = option(Integer(1, _MAX_MESSAGE_MIB, MIB, "MiB"), 16 * MIB, help="The largest image to classify.")
     max_image_pixels: int = option(
-        Integer(1, 1000, MEGAPIXEL, "MEGAPIXELS"), 32 * MEGAPIXEL, help="Pixels of an image, and of all that are decoded at the same time.",
-        choose="A megapixel takes 4 to 16 MB of memory.",
+        Integer(1, 1000, MEGAPIXEL, "MEGAPIXELS"), 24 * MEGAPIXEL, help="The pixels of an image.",
+        choose="Decoding takes up to 30 MB of memory for each megapixel, for all clients together.",
     )  # fmt: skip
     max_buffer: int = option(
         Integer(1, None, MIB, "MiB"), 2048 * MIB, help="Memory for the requests of all clients, and for responses that they have not read.",

@@ -19,7 +19,7 @@ from vaccel_rpc.errors import InvalidArgument, ResourceExhausted
 
 #: What a refusal says would be right.
 ACCEPTED = "JPEG and PNG are accepted"
-#: Formats by the bytes with which a file begins; None: any byte.
+#: Formats by the bytes with which a file begins.
 _KINDS: tuple[tuple[str, bytes], ...] = (
     ("JPEG", b"\xff\xd8\xff"),
     ("PNG", b"\x89PNG\r\n\x1a\n"),
@@ -41,8 +41,7 @@ _MAX_TEXT = 4 << 20
 # Limits of the agent's own take the place of Pillow's, which are settings of its modules.
 Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_MEMORY = _MAX_TEXT
-# What Pillow says about a file is part of the answer, or of no interest: nothing of a client's
-# image goes into the log.
+# Nothing of a client's image goes into the log.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.WARNING)
 
@@ -76,7 +75,7 @@ def open_image(data: bytes, limits: ImageLimits) -> Image.Image:
     check_size(data, limits)
     kind = _kind(data)
     if kind not in ("JPEG", "PNG"):
-        raise InvalidArgument(f"the image is {f'a {kind} file' if kind else 'not in a known format'}; {ACCEPTED}")
+        raise InvalidArgument(f"the image's format is {kind or 'not known'}; {ACCEPTED}")
     _check_head(kind, data)
     try:
         image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))

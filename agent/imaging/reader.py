@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+
+from PIL import Image
 
 from agent.imaging.decoding import ImageLimits, check_size, decode, open_image
 from agent.imaging.preprocessing import to_tensor
@@ -17,16 +16,17 @@ from vaccel_rpc.tensors import Tensor
 
 
 class ImageReader:
-    """Reads images, at most ``threads`` at the same time.
+    """Reads images, in ``threads`` threads and in one more for large images.
 
-    The images that are being decoded have together at most ``limits.pixels`` pixels, each of which
-    takes 4 to 16 bytes.
+    An image is large if it has more than its share of ``limits.pixels``, which the threads divide
+    among them. So those in memory have together at most twice as many pixels as the limit. The C
+    library keeps what a thread has freed, which is why a common count of pixels would not do.
     """
 
     def __init__(self, limits: ImageLimits, threads: int) -> None:
         self.limits = limits
-        self._pixels = PixelBudget(limits.pixels)
-        self._pool = ThreadPoolExecutor(threads, "images")
+        self._share = limits.pixels // threads
+        self._pool, self._large = ThreadPoolExecutor(threads, "images"), ThreadPoolExecutor(1, "large images")
 
     def check(self, data: bytes) -> None:
         """Raises `InvalidArgument` where the number of bytes alone is wrong."""
@@ -38,44 +38,24 @@ class ImageReader:
         ``deadline``: monotonic seconds, after which the image is not decoded any more. Raises
         `InvalidArgument`, saying what is wrong with the image.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, data, spec, deadline)
+        loop = asyncio.get_running_loop()
+        result = await loop.run_in_executor(self._pool, self._read, data, spec, deadline)
+        if isinstance(result, Tensor):
+            return result
+        return await loop.run_in_executor(self._large, _tensor, result, spec, deadline)
 
     def close(self) -> None:
         """Drops what is waiting."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._large):
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, data: bytes, spec: ImageSpec, deadline: float | None) -> Tensor:
+    def _read(self, data: bytes, spec: ImageSpec, deadline: float | None) -> Tensor | Image.Image:
+        """The input; of a large image the image, of which only the header has been read."""
         image = open_image(data, self.limits)
-        with self._pixels.hold(image.width * image.height):
-            if deadline is not None and deadline <= time.monotonic():
-                raise DeadlineExceeded("the deadline passed before the image was decoded")
-            try:
-                return to_tensor(decode(image), spec)
-            finally:
-                image.close()
+        return _tensor(image, spec, deadline) if image.width * image.height <= self._share else image
 
 
-class PixelBudget:
-    """Pixels that may be in memory at the same time, first come, first served."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._held = limit, 0
-        self._changed = threading.Condition()
-        self._turn = threading.Lock()
-
-    @contextmanager
-    def hold(self, count: int) -> Iterator[None]:
-        """Waits until ``count`` pixels are free, and holds them in the context.
-
-        ``count`` must not exceed the limit.
-        """
-        # Whoever waits keeps its turn, so that small images do not overtake a large one for ever.
-        with self._turn, self._changed:
-            self._changed.wait_for(lambda: self._held + count <= self._limit)
-            self._held += count
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._held -= count
-                self._changed.notify()
+def _tensor(image: Image.Image, spec: ImageSpec, deadline: float | None) -> Tensor:
+    if deadline is not None and deadline <= time.monotonic():
+        raise DeadlineExceeded("the deadline passed before the image was decoded")
+    return to_tensor(decode(image), spec)

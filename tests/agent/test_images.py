@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.support.clients import client, ids
 from tests.support.imagemodels import COLOURS, image_signature, label_by_torch, save_export, save_script
@@ -166,7 +167,7 @@ def test_a_wrong_image_is_refused_and_the_next_is_answered(images: ServerProcess
     session = classifying(calls, "colours")
     for data, says in (
         (b"", "the image is empty"),
-        (b"GIF89a;", "a GIF file; JPEG and PNG are accepted"),
+        (b"GIF89a;", "format is GIF; JPEG and PNG are accepted"),
         (PICTURES[0][:700], "the PNG image is incomplete"),
         (declared_png(50_000, 50_000), "50000 x 50000 pixels"),
         (bytes((16 << 20) + 1), "--max-image"),
@@ -238,6 +239,28 @@ def test_the_deadline_holds(images: ServerProcess) -> None:
     with pytest.raises(DeadlineExceeded):
         calls.classify_image(session, PICTURES[0], timeout=0.001)
     assert calls.classify_image(session, PICTURES[0]) == label_by_torch(PICTURES[0])
+
+
+def test_large_images_at_once_share_the_memory(spawn_agent: SpawnAgent, models: Path) -> None:
+    """16 images of 4 megapixels, 8 bytes a pixel, and 8 threads: they are decoded one after another, and the agent goes on."""
+    agent = spawn_agent("--models", str(models), "--threads", "8", "--max-image-pixels", "4", "-a", f"unix://{models}/large.sock")
+    large = encoded(Image.new("RGBA", (2000, 2000), (200, 30, 30, 255)), compress_level=1)
+    calls = client(agent)
+    session = classifying(calls, "colours")
+    label = calls.classify_image(session, encoded(Image.new("RGB", (90, 70), (200, 30, 30))))
+
+    def peak() -> int:
+        status = Path(f"/proc/{agent.process.pid}/status").read_text()
+        match = re.search(r"VmHWM:\s+(\d+)", status)
+        assert match
+        return int(match[1]) // 1024
+
+    before = peak()
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(lambda _: calls.classify_image(session, large, 60), range(16))) == {label}
+    assert peak() - before < 100, "eight at once would be 256 MB"
+    with pytest.raises(InvalidArgument, match="2001 x 2000 pixels, more than the limit of 4000000"):
+        calls.classify_image(session, encoded(Image.new("L", (2001, 2000))))
 
 
 def test_the_profile_has_the_classification(images: ServerProcess) -> None:

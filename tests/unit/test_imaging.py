@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from PIL import Image
 
 from agent.imaging.decoding import ImageLimits
 from agent.imaging.labels import best_class, label_of, read_labels
-from agent.imaging.reader import ImageReader, PixelBudget
+from agent.imaging.reader import ImageReader
 from tests.support.pictures import Pixels, declared_png, encoded, picture, png_chunk, reference
 from vaccel_common.imagespec import ImageSpec
 from vaccel_rpc.errors import DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument
@@ -119,13 +118,13 @@ def scans(count: int) -> bytes:
     ("data", "says"),
     [
         (b"", r"the image is empty; JPEG and PNG are accepted"),
-        (b"just some text", r"the image is not in a known format; JPEG and PNG are accepted"),
-        (PNG[:5], "not in a known format"),
-        (encoded(picture(3), "GIF"), "the image is a GIF file; JPEG and PNG are accepted"),
-        (encoded(picture(3), "WEBP"), "the image is a WebP file"),
-        (encoded(picture(3), "TIFF"), "the image is a TIFF file"),
-        (encoded(picture(3), "BMP"), "the image is a BMP file"),
-        (b"\0\0\0\x1cftypavif", "the image is a HEIF or AVIF file"),
+        (b"just some text", r"the image's format is not known; JPEG and PNG are accepted"),
+        (PNG[:5], "format is not known"),
+        (encoded(picture(3), "GIF"), "the image's format is GIF; JPEG and PNG are accepted"),
+        (encoded(picture(3), "WEBP"), "the image's format is WebP"),
+        (encoded(picture(3), "TIFF"), "the image's format is TIFF"),
+        (encoded(picture(3), "BMP"), "the image's format is BMP"),
+        (b"\0\0\0\x1cftypavif", "the image's format is HEIF or AVIF"),
         (PNG[:40], "the PNG image is incomplete or damaged: its header cannot be read"),
         (JPEG[:40], "the JPEG image is incomplete or damaged: its header cannot be read"),
         (PNG[: len(PNG) // 2], "the PNG image is incomplete: it ends before its last pixels"),
@@ -199,29 +198,6 @@ def test_an_image_past_its_deadline_is_not_decoded(reader: ImageReader) -> None:
     """Its client has its answer already."""
     with pytest.raises(DeadlineExceeded):
         read(reader, PNG, deadline=time.monotonic() - 1)
-
-
-def test_images_wait_until_pixels_are_free() -> None:
-    """Those in memory never exceed the limit, and a large one is not overtaken for ever."""
-    budget, order = PixelBudget(10), []
-    inside = threading.Event()
-
-    def hold(count: int, seconds: float) -> None:
-        with budget.hold(count):
-            order.append(count)
-            inside.set()
-            time.sleep(seconds)
-
-    threads = [threading.Thread(target=hold, args=(count, 0.2 if count == 6 else 0)) for count in (6, 10, 1)]
-    threads[0].start()
-    assert inside.wait(5)
-    for thread in threads[1:]:
-        thread.start()
-        time.sleep(0.05)
-    assert order == [6]
-    for thread in threads:
-        thread.join(5)
-    assert order == [6, 10, 1]
 
 
 def test_labels_are_lines(tmp_path: Path) -> None:
