@@ -14,6 +14,8 @@ from knative.cluster.objects import Json, title
 _FOLDER = Path(__file__).parent.parent / "manifests"
 #: What can be deployed by name -> its file.
 PARTS = {"agent": _FOLDER / "daemonset-agent.yaml", "function": _FOLDER / "service.yaml"}
+#: The hello-world that `verify` compares cold starts with.
+BASELINE = _FOLDER / "hello.yaml"
 #: Kinds that are applied first, whatever their file.
 _FIRST = ("Namespace", "PriorityClass", "ServiceAccount", "ConfigMap", "Secret")
 

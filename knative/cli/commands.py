@@ -1,4 +1,4 @@
-"""The four commands, between the options and the packages that do the work. Each fills the
+"""deploy, status and undeploy, between the options and the packages that do the work. Each fills the
 session's document.
 
 They raise `KnativeError`, and `ConfigError` for options that do not fit what is deployed.
@@ -17,14 +17,9 @@ from knative.apply import undeploy as removing
 from knative.apply.overrides import Overrides
 from knative.cli.config import DeployConfig, FilesConfig, StatusConfig, UndeployConfig, WaitConfig
 from knative.cli.session import CommandSession
-from knative.cluster.api import Cluster
 from knative.cluster.errors import KnativeError, Unfinished
-from knative.cluster.objects import KNATIVE_SERVICE, POD, Json, condition, status_of, title
+from knative.cluster.objects import Json, title
 from knative.look import status as looking
-from knative.verify import run as verifying
-from knative.verify.check import Check, VerifyPlan
-from knative.verify.config import VerifyConfig
-from knative.verify.ingress import HttpTarget, address_of
 from vaccel_common.options import ConfigError
 
 
@@ -101,57 +96,3 @@ def undeploy(session: CommandSession, files: FilesConfig, config: UndeployConfig
     session.document["gone"] = not left
     if left:
         raise Unfinished(f"still there after {wait.timeout:g} s: {', '.join(left)}; see their finalizers: kubectl get -o yaml")
-
-
-def verify(session: CommandSession, config: VerifyConfig) -> None:
-    """Runs every check and reports each as soon as it is done."""
-    cluster, absent = _reachable(session, config.url)
-    plan = _plan(config.url or _own_url(session, config.service), config)
-    session.document |= {"url": plan.target.url, "passed": None, "checks": []}
-    checks = []
-    for check in verifying.verify(plan, cluster, absent, session.output.note):
-        checks.append(check)
-        session.document["checks"].append(vars(check))
-        session.output.line(f"{check.result} {check.name}: {check.detail}")
-    _conclude(session, checks)
-
-
-def _conclude(session: CommandSession, checks: Sequence[Check]) -> None:
-    failed = [check.name for check in checks if check.result == "failed"]
-    session.document["passed"] = not failed
-    if failed:
-        raise Unfinished(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
-
-
-def _reachable(session: CommandSession, url: str | None) -> tuple[Cluster | None, str]:
-    """The cluster; or, where a URL is enough to continue, why it cannot be observed."""
-    try:
-        session.cluster.resource(KNATIVE_SERVICE)
-        session.cluster.find(KNATIVE_SERVICE)
-        session.cluster.find(POD, labels="app.kubernetes.io/name=none")
-    except KnativeError as error:
-        if url and not session.chosen:
-            return None, str(error)
-        raise
-    return session.cluster, ""
-
-
-def _own_url(session: CommandSession, service: str) -> str:
-    obj = session.cluster.get(KNATIVE_SERVICE, service)
-    if obj is None:
-        raise KnativeError(
-            f"there is no Knative Service {service} in namespace {session.cluster.namespace}: deploy it, or give --url"
-        )
-    url = status_of(obj).get("url")
-    if not url:
-        why = condition(obj, "Ready").get("message") or "Knative has not processed it yet"
-        raise KnativeError(f"the Knative Service {service} has no URL yet: {why}")
-    return str(url)
-
-
-def _plan(url: str, config: VerifyConfig) -> VerifyPlan:
-    def target(url: str) -> HttpTarget:
-        address = address_of(url, config.ingress, config.resolve)
-        return HttpTarget(url, address, str(config.ca) if config.ca else None, config.request_timeout)
-
-    return VerifyPlan(target(url), target(config.baseline_url) if config.baseline_url else None, config)

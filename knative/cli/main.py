@@ -1,6 +1,7 @@
 """The click commands of ``python -m knative``.
 
-Their options come from the settings classes of `COMMANDS`, their work is in `knative.cli.commands`.
+Their options come from the settings classes of `COMMANDS`, their work is in `knative.cli.commands` and
+`knative.cli.verification`.
 """
 
 from __future__ import annotations
@@ -87,9 +88,9 @@ def verify(**values: Any) -> None:
     from zero lose no request, and that the agents stay warm. Without a cluster, with a --url alone,
     the checks that need one are skipped. Exit code 1 if a check fails.
     """
-    from knative.cli import commands
+    from knative.cli import verification
 
-    _run(commands.verify, "verify", values)
+    _run(verification.verify, "verify", values)
 
 
 @main.command()

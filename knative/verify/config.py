@@ -8,7 +8,7 @@ from pathlib import Path
 from knative.cluster.objects import SELECTOR
 from knative.verify.hosts import HOST, RESOLVE, URL
 from loadkit.texts import LABELS, TEXTS
-from vaccel_common.kinds import Many, Parsed, PathTo, Text
+from vaccel_common.kinds import Flag, Many, Parsed, PathTo, Text
 from vaccel_common.number_kinds import Integer, Number, seconds
 from vaccel_common.options import ConfigError, option
 
@@ -41,17 +41,26 @@ class VerifyConfig:
         shown="the CAs that Python's ssl trusts",
     )
     service: str = option(Text("NAME"), "vaccel-function", help="The function's Knative Service, whose pods are counted.")
+    baseline: bool = option(
+        Flag(),
+        False,
+        help="Compare cold starts with the hello-world of knative/manifests/hello.yaml, which is deployed for that time.",
+        choose="The platform's share of a cold start is then known, and the figure can be compared with other clusters'.",
+    )
+    baseline_image: str | None = option(
+        Text("IMAGE"), help="The image of that hello-world.", choose="vaccel-hello in your registry.", shown="as in the file"
+    )
     baseline_url: str | None = option(
         URL,
-        help="The URL of a hello-world Knative Service in the namespace, to compare cold starts with.",
-        choose="The platform's share of a cold start is then known.",
+        help="The URL of another Knative Service in the namespace, to compare cold starts with.",
+        choose="For a baseline of your own.",
         shown="no comparison",
     )
     max_extra_s: float | None = option(
         Number(placeholder="SECONDS"),
         help="How much longer than the baseline's the median cold start may take.",
         shown="the difference is only reported",
-        choose="What users notice: 0.3 is a good start. Needs --baseline-url.",
+        choose="What users notice: 0.3 is a good start. Needs --baseline or --baseline-url.",
     )
     cold_starts: int = option(
         Integer(0), 3, help="Rounds of scaling to zero and then one request.", choose="More give a steadier median."
@@ -88,6 +97,12 @@ class VerifyConfig:
         help="The labels that answers must have.",
         choose="Those of a model of your own, in any order.",
     )
+    junit: Path | None = option(
+        PathTo(),
+        help="Also write the checks to FILE as JUnit's XML.",
+        choose="For a pipeline that shows test reports; --json has the figures too.",
+        shown="no file",
+    )
     agent_selector: str = option(Text("LABELS"), SELECTOR, help="The label selector of the agents' pods.")
     poll_s: float = option(
         seconds(),
@@ -98,5 +113,9 @@ class VerifyConfig:
 
     def __post_init__(self) -> None:
         """Raises `ConfigError` for a combination that cannot be checked."""
-        if self.max_extra_s is not None and not self.baseline_url:
-            raise ConfigError("--max-extra-s needs --baseline-url")
+        if self.baseline and self.baseline_url:
+            raise ConfigError("give --baseline or --baseline-url, not both")
+        if self.baseline_image and not self.baseline:
+            raise ConfigError("--baseline-image needs --baseline")
+        if self.max_extra_s is not None and not (self.baseline or self.baseline_url):
+            raise ConfigError("--max-extra-s needs --baseline or --baseline-url")

@@ -60,7 +60,13 @@ class FakeIngress:
             self.unrouted -= 1
             if self.unrouted >= 0:
                 return None
-        return next((candidate for candidate in self.services if host.partition(":")[0] in candidate.hosts), None)
+        return next(
+            (candidate for candidate in self.services if host.partition(":")[0] in candidate.hosts and self._exists(candidate)),
+            None,
+        )
+
+    def _exists(self, service: FakeKnativeService) -> bool:
+        return ("serving.knative.dev", "services", NAMESPACE, service.name) in self.cluster.objects
 
     def serve(self, service: FakeKnativeService, body: Any) -> Json | None:
         """The answer to one request; None: the connection is dropped."""
@@ -129,9 +135,13 @@ class FakeIngress:
 
 @contextmanager
 def fake_ingress(cluster: FakeCluster, broken: str = "") -> Iterator[tuple[FakeIngress, str]]:
-    """The ingress and its ``host:port``; its services are in the cluster."""
-    services = [FakeKnativeService("vaccel-function", 0.15), FakeKnativeService("hello", 0.05)]
-    for service in services:
+    """The ingress and its ``host:port``; the function and a hello-world are in the cluster, and vaccel-hello may be deployed."""
+    services = [
+        FakeKnativeService("vaccel-function", 0.15),
+        FakeKnativeService("hello", 0.05),
+        FakeKnativeService("vaccel-hello", 0.05),
+    ]
+    for service in services[:2]:
         spec = {
             "template": {"metadata": {"annotations": {"autoscaling.knative.dev/min-scale": "1" if broken == "kept" else "0"}}}
         }

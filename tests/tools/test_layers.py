@@ -114,7 +114,7 @@ BELOW = {
     "knative/verify/": ("knative.apply", "knative.cli", "click"),
     **dict.fromkeys(
         [
-            *(f"knative/apply/{name}.py" for name in ("manifests", "overrides", "states", "why")),
+            *(f"knative/apply/{name}.py" for name in ("manifests", "overrides", "reason", "states", "why")),
             *("knative/cluster/objects.py", "knative/cluster/refusals.py", "knative/verify/answers.py", "knative/verify/warm.py"),
         ],
         ("knative.cluster.api", "knative.cluster.connect", "knative.verify.ingress", "urllib3", "socket"),
