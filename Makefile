@@ -21,7 +21,7 @@ run: .venv/installed-agent ## start an agent and the function on this machine; P
 test: .venv/installed-dev .venv-func/installed .venv-parliament/installed .venv-loadtest/installed ## run every test that needs no Debian package
 	.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m "not e2e and not helm and not containers"
 
-e2e: .venv/installed-dev .venv/installed-charts ## run the tests with a browser, schemathesis, Prometheus, a registry (Debian: chromium chromium-driver prometheus docker-registry)
+e2e: .venv/installed-dev .venv/installed-charts ## run the tests with a browser, schemathesis, Prometheus, a registry (Debian: chromium chromium-driver prometheus docker-registry skopeo)
 	.venv/bin/python -m pytest -m e2e tests/e2e
 
 lint: .venv/installed-dev ## run ruff and mypy

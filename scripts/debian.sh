@@ -4,12 +4,12 @@
 set -euo pipefail
 
 declare -A programs=(
-  [peers]="go curl" [browser]="chromium chromedriver" [prometheus]="promtool" [registry]="docker-registry"
+  [peers]="go curl" [browser]="chromium chromedriver" [prometheus]="promtool" [registry]="docker-registry skopeo"
   [images]="buildah runc debootstrap" [containers]="podman buildah skopeo runc catatonit aardvark-dns debootstrap"
 )
 declare -A packages=(
   [peers]="golang-go golang-github-containerd-ttrpc-dev curl" [browser]="chromium chromium-driver fonts-dejavu-core"
-  [prometheus]="prometheus" [registry]="docker-registry" [images]="buildah runc debootstrap"
+  [prometheus]="prometheus" [registry]="docker-registry skopeo" [images]="buildah runc debootstrap"
   [containers]="podman buildah skopeo runc catatonit containernetworking-plugins netavark aardvark-dns debootstrap"
 )
 
