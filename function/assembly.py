@@ -3,6 +3,7 @@ application."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
     from function.core.readiness import Readiness
     from function.server.application import Application
+    from function.server.exporter import MetricsExporter
     from function.telemetry.access import Access
+
+
+_log = logging.getLogger("function")
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Function:
     access: Access
     remote: RemoteModel
     readiness: Readiness
+    exporter: MetricsExporter | None = None
 
     def asgi(self, config: FunctionConfig) -> Application:
         """The application for a server that speaks ASGI."""
@@ -47,6 +53,8 @@ class Function:
     def close(self) -> None:
         """Closes the connection to the agent and sends the spans that are left."""
         self.remote.close()
+        if self.exporter:
+            self.exporter.close()
         tracing.shutdown()
 
 
@@ -86,8 +94,24 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
         log_texts=config.log_texts,
         cors_origins=config.cors_origins,
         source=config.event_source,
+        metrics=config.metrics_port is None,
     )
     access = Access(service)
     app = create_app(service, access)
     phases.end("routes")
-    return Function(app, access, remote, readiness)
+    return Function(app, access, remote, readiness, _exporter(config, access))
+
+
+def _exporter(config: FunctionConfig, access: Access) -> MetricsExporter | None:
+    if config.metrics_port is None:
+        return None
+    from function.server.exporter import MetricsExporter
+
+    try:
+        exporter = MetricsExporter(config.host, config.metrics_port, access.exposition)
+    except OSError as error:
+        raise ConfigError(
+            f"METRICS_PORT={config.metrics_port}: cannot listen on {config.host}: {error.strerror or error}"
+        ) from None
+    _log.info("Metrics on http://%s:%d/metrics", *exporter.address)
+    return exporter

@@ -10,7 +10,7 @@ from function.load import only_model
 from vaccel_common import log
 from vaccel_common.kinds import Choice, Flag, Many, Parsed, PathTo, Text
 from vaccel_common.number_kinds import Integer, seconds
-from vaccel_common.options import from_variables, option
+from vaccel_common.options import ConfigError, from_variables, option
 from vaccel_rpc.addresses import DEFAULT, Address, parse, parse_agent
 from vaccel_rpc.channels import Tls
 from vaccel_rpc.negotiation import CHOICES, DialectChoice
@@ -60,6 +60,11 @@ class FunctionConfig:
     )
     port: int = option(Integer(0, 65535), 8080, variables=("PORT",), help="The TCP port to listen on; 0 is any free one.")
     host: str = option(Text(), "0.0.0.0", variables=("HOST",), help="The address to listen on.")
+    metrics_port: int | None = option(
+        Integer(0, 65535), variables=("METRICS_PORT",), shown="PORT, as GET /metrics",
+        help="A TCP port of its own for GET /metrics, which PORT then lacks; 0 is any free one.",
+        choose="Set it where PORT is public. Not 9090 or 9091 on Knative, whose queue-proxy has them.",
+    )  # fmt: skip
     threads: int = option(
         Integer(1, 1024), 128, variables=("THREADS",), help="Requests answered at the same time; more are answered 503.",
         choose="Keep it above Knative's containerConcurrency; each takes a thread while it waits for the agent.",
@@ -142,6 +147,8 @@ class FunctionConfig:
 def from_env(env: Mapping[str, str]) -> FunctionConfig:
     """The settings in ``env``, and in nothing else. Raises `ConfigError`."""
     config = FunctionConfig(**from_variables(FunctionConfig, env))
+    if config.metrics_port and config.metrics_port == config.port:
+        raise ConfigError(f"METRICS_PORT={config.metrics_port}: it must differ from PORT")
     if not config.model and config.tokenizer is None:
         config = replace(config, model=only_model())
     return config if config.event_source else replace(config, event_source="/" + env.get("K_SERVICE", "function"))

@@ -45,7 +45,8 @@ class ClassifyService:
     ``model``: its name and digest, shown in answers. ``timeout``: seconds for one request. ``requests``, ``streams``: the limits of
     requests and of streams of lines that are open at the same time. ``not_ready()``: why the service is not ready for requests, or
     None. ``agents()``: the state of each agent. ``phases``: seconds of each phase of the start. ``source``: of the events that it
-    answers with. ``waits()``: how many requests wait for an agent, and how many have waited.
+    answers with. ``waits()``: how many requests wait for an agent, and how many have waited. ``metrics``: whether its routes include
+    that of the metrics.
     """
 
     classifier: Classifier
@@ -61,6 +62,7 @@ class ClassifyService:
     cors_origins: tuple[str, ...] = ()
     source: str = "/function"
     waits: Callable[[], Waits] = Waits
+    metrics: bool = True
 
     def classify(self, request: ClassifyRequest, metadata: Mapping[str, str] | None = None) -> Classification:
         """An item for each text, in order.

@@ -64,6 +64,12 @@ class Access:
                 self.__dict__["metrics"] = FunctionMetrics(self._service)
             return self.__dict__["metrics"]  # type: ignore[no-any-return]
 
+    def exposition(self) -> tuple[str, bytes]:
+        """The metrics for Prometheus: media type and text."""
+        from function.telemetry.metrics import CONTENT_TYPE
+
+        return CONTENT_TYPE, self.metrics.exposition()
+
     def record(self, entry: Entry) -> None:
         """Counts and logs a request that has been answered."""
         self.metrics.request(_counted_as(entry), entry.status, entry.seconds)

@@ -46,7 +46,7 @@ def about(service: ClassifyService) -> dict[str, Any]:
         "links": {
             "classify": "/classify",
             "openapi": "/openapi.json",
-            "metrics": "/metrics",
+            **({"metrics": "/metrics"} if service.metrics else {}),
             "inference": f"/v2/models/{service.model['name']}",
         },
     }

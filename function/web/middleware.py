@@ -21,14 +21,14 @@ class Middleware:
         self._service, self._access = service, access
 
     def routes(self) -> Iterator[Route]:
-        """The route of the metrics."""
+        """The route of the metrics, unless they have a port of their own."""
 
-        def exposition(_: Request) -> Response:
-            from function.telemetry.metrics import CONTENT_TYPE
+        def metrics(_: Request) -> Response:
+            kind, body = self._access.exposition()
+            return Response(body, content_type=kind)
 
-            return Response(self._access.metrics.exposition(), content_type=CONTENT_TYPE)
-
-        yield "/metrics", exposition, "GET"
+        if self._service.metrics:
+            yield "/metrics", metrics, "GET"
 
     def begin(self, request: Request) -> None:
         """Called before a request is answered."""

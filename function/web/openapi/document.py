@@ -19,7 +19,7 @@ def document(service: ClassifyService) -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Classifies texts by a model that an agent runs. Every answer carries X-Request-Id and Server-Timing.",
         },
-        "paths": {**_classify(), **_watch(), **inference.paths(service)},
+        "paths": {**_classify(), **_watch(service), **inference.paths(service)},
         "components": {"schemas": schemas(service), "headers": headers(), "responses": responses()},
     }
 
@@ -87,11 +87,12 @@ def _classify() -> Json:
     }
 
 
-def _watch() -> Json:
+def _watch(service: ClassifyService) -> Json:
     state = json_content({"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}})
+    metrics = {"/metrics": {"get": get("metrics", "Prometheus metrics", {"text/plain": {"schema": {"type": "string"}}})}}
     return {
         "/health/liveness": {"get": get("liveness", "The process serves", state)},
-        "/health/readiness": {"get": get("readiness", "An agent can be reached", state, 503)},
-        "/metrics": {"get": get("metrics", "Prometheus metrics", {"text/plain": {"schema": {"type": "string"}}})},
+        "/health/readiness": {"get": get("readiness", "Whether to send requests", state, 503)},
+        **(metrics if service.metrics else {}),
         "/openapi.json": {"get": get("openapi", "This document", json_content({"type": "object"}), 503)},
     }

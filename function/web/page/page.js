@@ -27,6 +27,7 @@ async function refresh() {
     const up = about.agents.some((agent) => agent.reachable);
     $("dot").className = up ? "up" : "down";
     $("ready").textContent = up ? "Ready" : `The agent cannot be reached: ${about.agents[0].reason}`;
+    $("metrics").hidden = !about.links.metrics;
     $("state").title = `As of ${new Date().toLocaleTimeString()}`;
     const digest = about.model.sha256 ? about.model.sha256.slice(0, 12) : "no digest";
     facts($("about"), [
