@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.support.clients import client, ids
+from tests.support.collector import collecting_spans, values
 from tests.support.imagemodels import COLOURS, image_signature, label_by_torch, save_export, save_script
 from tests.support.paths import TWEETS
 from tests.support.peers import wire
@@ -273,3 +274,17 @@ def test_the_profile_has_the_classification(images: ServerProcess) -> None:
     ((forward, seconds),) = next(samples for name, samples in profile.items() if name.endswith("forward"))
     assert start < forward
     assert forward + seconds <= start + duration
+
+
+def test_a_classification_has_a_span(spawn_agent: SpawnAgent, models: Path) -> None:
+    """As a run has, with the batch's regions below it; a generic operation has none."""
+    with collecting_spans() as collector:
+        agent = spawn_agent("--models", str(models), env=collector.env)
+        calls = client(agent)
+        session = classifying(calls, "colours")
+        calls.classify_image(session, PICTURES[0])
+        calls.genop(session, [calls.opcode(3), PICTURES[0]], [bytes(512)])
+        assert agent.stop() == 0
+        span = collector.one("vaccel-rpc-agent: vaccel.sync.agent.AgentService/ImageClassification")
+        assert values(span.attributes)["vaccel.batch.rows"] == 1
+        assert collector.one("vaccel-rpc-agent: forward").parent_span_id == span.span_id
