@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from knative.cluster.objects import Json, containers, is_function
@@ -16,7 +16,9 @@ from vaccel_rpc.addresses import parse_agent
 
 _AGENT = "vaccel-agent"
 _AGENT_KINDS = ("DaemonSet", "Deployment", "StatefulSet")
-_SCALE = {"min_scale": "autoscaling.knative.dev/min-scale", "max_scale": "autoscaling.knative.dev/max-scale"}
+#: Option -> the function's variable, or its revision's annotation.
+_VARIABLES = {"address": "VACCEL_RPC_ADDRESS", "model": "MODEL"}
+_ANNOTATIONS = {"min_scale": "autoscaling.knative.dev/min-scale", "max_scale": "autoscaling.knative.dev/max-scale"}
 
 
 def _address(text: str) -> str:
@@ -77,18 +79,15 @@ def changed(objects: Iterable[Json], overrides: Overrides) -> list[Json]:
     Raises `ConfigError` for an override that fits none of them.
     """
     copies = copy.deepcopy(list(objects))
-    functions = [obj for obj in copies if is_function(obj)]
-    agents = [obj for obj in copies if _has_agent(obj)]
-    for field in fields(overrides):
-        value = getattr(overrides, field.name)
+    for name, value in vars(overrides).items():
         if value is None:
             continue
-        targets = agents if field.name == "agent_image" else functions
+        what = "agent" if name == "agent_image" else "function"
+        targets = [obj for obj in copies if (_has_agent(obj) if what == "agent" else is_function(obj))]
         if not targets:
-            what = "agent" if targets is agents else "function"
-            raise ConfigError(f"--{field.name.replace('_', '-')}: this command deploys no {what}")
+            raise ConfigError(f"--{name.replace('_', '-')}: this command deploys no {what}")
         for target in targets:
-            _CHANGES[field.name](target["spec"]["template"], value)
+            _change(target["spec"]["template"], name, value)
     return copies
 
 
@@ -97,28 +96,17 @@ def _has_agent(obj: Json) -> bool:
     return obj["kind"] in _AGENT_KINDS or (is_function(obj) and _sidecar(obj["spec"]["template"]["spec"]) is not None)
 
 
-def _image(template: Json, value: str) -> None:
-    serving_container(template["spec"])["image"] = value
-
-
-def _agent_image(template: Json, value: str) -> None:
-    (_sidecar(template["spec"]) or serving_container(template["spec"]))["image"] = value
-
-
-def _set_variable(name: str) -> Callable[[Json, Any], None]:
-    def change(template: Json, value: str) -> None:
-        container = serving_container(template["spec"])
-        others = [variable for variable in container.get("env") or [] if variable.get("name") != name]
-        container["env"] = [*others, {"name": name, "value": value}]
-
-    return change
-
-
-def _scale(name: str) -> Callable[[Json, Any], None]:
-    def change(template: Json, value: int) -> None:
-        template.setdefault("metadata", {}).setdefault("annotations", {})[_SCALE[name]] = str(value)
-
-    return change
+def _change(template: Json, name: str, value: Any) -> None:
+    container = serving_container(template["spec"])
+    if name == "image":
+        container["image"] = value
+    elif name == "agent_image":
+        (_sidecar(template["spec"]) or container)["image"] = value
+    elif name in _VARIABLES:
+        others = [variable for variable in container.get("env") or [] if variable.get("name") != _VARIABLES[name]]
+        container["env"] = [*others, {"name": _VARIABLES[name], "value": value}]
+    else:
+        template.setdefault("metadata", {}).setdefault("annotations", {})[_ANNOTATIONS[name]] = str(value)
 
 
 def serving_container(pod_spec: Json) -> Json:
@@ -129,13 +117,3 @@ def serving_container(pod_spec: Json) -> Json:
 
 def _sidecar(pod_spec: Json) -> Json | None:
     return next((container for container in containers(pod_spec) if container.get("name") == _AGENT), None)
-
-
-_CHANGES: dict[str, Callable[[Json, Any], None]] = {
-    "image": _image,
-    "agent_image": _agent_image,
-    "address": _set_variable("VACCEL_RPC_ADDRESS"),
-    "model": _set_variable("MODEL"),
-    "min_scale": _scale("min_scale"),
-    "max_scale": _scale("max_scale"),
-}

@@ -1,4 +1,1 @@
-"""The command line: options, the session of one command, and its output as tables, lines or JSON.
-
-Only ``output`` knows rich.
-"""
+"""The command line: options, the session of one command, and its output as tables, lines or JSON."""

@@ -47,8 +47,8 @@ def deploy(
 
 
 def _roll_out(session: CommandSession, objects: Sequence[Json], wait: WaitConfig) -> None:
-    with session.output.progress() as watcher:
-        rollouts, unread = rollout.wait(session.cluster, objects, timeout=wait.timeout, poll=wait.poll_s, watcher=watcher)
+    watcher = session.output.progress()
+    rollouts, unread = rollout.wait(session.cluster, objects, timeout=wait.timeout, poll=wait.poll_s, watcher=watcher)
     late = [each for each in rollouts if not each.state.ready]
     session.document |= {"ready": not late, "rollouts": [each.shown() for each in rollouts], "unread": unread}
     for each in rollouts:

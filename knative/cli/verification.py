@@ -74,8 +74,8 @@ def _baseline(session: CommandSession, config: VerifyConfig) -> Iterator[str]:
         cluster, objects, dry_run=False, explain=output.explain, report=lambda each: output.note(f"{each.result} {each.name}")
     )
     try:
-        with output.progress() as watcher:
-            (state,), _ = rollout.wait(cluster, objects, timeout=config.idle_timeout, poll=config.poll_s, watcher=watcher)
+        watcher = output.progress()
+        (state,), _ = rollout.wait(cluster, objects, timeout=config.idle_timeout, poll=config.poll_s, watcher=watcher)
         if not state.state.ready:
             raise Unfinished(f"the baseline cannot be measured: {state.complaint}")
         yield _own_url(session, name_of(hello))

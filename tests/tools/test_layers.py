@@ -62,7 +62,6 @@ ONLY = {
     "transformers": ("export/", "training/"),
     "tokenizers": ("function/core/tokens.py", "function/cli/vocab.py", "export/", "training/"),
     "kubernetes": ("knative/cluster/api.py", "knative/cluster/connect.py"),
-    "rich": ("knative/cli/output.py",),
     "urllib3": ("knative/cluster/api.py", "knative/cluster/connect.py", "knative/verify/ingress.py"),
 }
 #: A package, or a file of one -> what it may not import: a request goes in one direction.
