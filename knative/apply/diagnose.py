@@ -82,16 +82,33 @@ class Diagnosis:
         """The function's own response to the readiness probe, since the probe's event has the
         status alone.
         """
-        if not label(pod, SERVICE_LABEL):
-            return ""
+        detail = self._asked(pod, "/health/readiness").get("detail") if label(pod, SERVICE_LABEL) else None
+        return one_line(f"the function says: {detail}") if detail else ""
+
+    def without_agent(self, obj: Json) -> list[Reason]:
+        """That a ready function reaches no agent: it is ready all the same after a while, so that
+        requests get the reason.
+        """
+        if kind_of(obj) != KNATIVE_SERVICE:
+            return []
+        pods = self._read(lambda: self._cluster.find(POD, labels=f"{SERVICE_LABEL}={name_of(obj)}"), _NONE)
+        for pod in pods:
+            listed = self._asked(pod, "/").get("agents") if is_ready(pod) and not is_ending(pod) else None
+            agents = [agent for agent in listed if isinstance(agent, dict)] if isinstance(listed, list) else []
+            if agents and not any(agent.get("reachable") for agent in agents):
+                reasons = (f"{agent.get('address')}: {agent.get('reason')}" for agent in agents)
+                return [Reason("agent", one_line(f"ready, but no agent: {'; '.join(reasons)}"), name_of(pod))]
+        return []
+
+    def _asked(self, pod: Json, path: str) -> Json:
+        """What a function's pod answers; empty where that is not a JSON object."""
         ports = serving_container(pod["spec"]).get("ports") or [{}]
         port = int(ports[0].get("containerPort", 8080))
-        answer = self._read(lambda: self._cluster.through(name_of(pod), port, "/health/readiness"), "")
         try:
-            problem: Any = json.loads(answer)
+            answer: Any = json.loads(self._read(lambda: self._cluster.through(name_of(pod), port, path), ""))
         except ValueError:
-            return ""
-        return one_line(f"the function says: {problem['detail']}") if isinstance(problem, dict) and problem.get("detail") else ""
+            return {}
+        return answer if isinstance(answer, dict) else {}
 
     def _of_revision(self, obj: Json, *, has_pods: bool) -> list[Reason]:
         """What Knative says, unless pods know better: that no node has room for them stays in the

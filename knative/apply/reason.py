@@ -11,13 +11,13 @@ from knative.cluster.errors import counted
 
 #: Kinds of reasons, the most telling ones first: a container that has failed is not ready and makes
 #: its revision fail, and a pod without a node has no containers yet.
-_RANKS = (("image", "config", "crash", "admission"), ("probe",), ("scheduling",), ("knative",), ("starting",))
+_RANKS = (("image", "config", "crash", "admission"), ("probe", "agent"), ("scheduling",), ("knative",), ("starting",))
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason; ``kind``: image, scheduling, probe, crash, config, admission, knative or
-    starting; ``more_pods``: how many other pods have the same.
+    """One reason; ``kind``: image, scheduling, probe, agent, crash, config, admission, knative
+    or starting; ``more_pods``: how many other pods have the same.
     """
 
     kind: str

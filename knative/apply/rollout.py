@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from knative.apply.diagnose import Diagnosis
 from knative.apply.reason import Reason
@@ -16,7 +16,7 @@ from knative.cluster.objects import Json, kind_of, name_of, title
 
 @dataclass(frozen=True)
 class Rollout:
-    """How far one object is, and the ``reasons`` why it is not ready."""
+    """How far one object is, and the ``reasons`` why it is not ready, or of little use though it is."""
 
     name: str
     state: State
@@ -54,8 +54,11 @@ def wait(
     while True:
         rollouts = [_look(cluster, obj, diagnosis) for obj in objects]
         watcher(rollouts)
-        hopeless = any(rollout.state.hopeless for rollout in rollouts)
-        if hopeless or all(rollout.state.ready for rollout in rollouts) or time.monotonic() >= end:
+        if all(rollout.state.ready for rollout in rollouts):
+            rollouts = [replace(each, reasons=diagnosis.without_agent(obj)) for each, obj in zip(rollouts, objects, strict=True)]
+            watcher(rollouts)
+            return rollouts, diagnosis.unread
+        if any(rollout.state.hopeless for rollout in rollouts) or time.monotonic() >= end:
             return rollouts, diagnosis.unread
         time.sleep(poll)
 

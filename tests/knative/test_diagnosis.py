@@ -111,6 +111,20 @@ def test_the_function_says_why_it_is_not_ready(cluster: FakeCluster, config: Pat
     assert done.stderr.splitlines()[-1] == f"{NOT_READY}probe: f-1/queue-proxy: {event}"
 
 
+@pytest.mark.parametrize(("reachable", "note"), [(False, True), (True, False)])
+def test_a_function_that_is_ready_without_an_agent(cluster: FakeCluster, config: Path, reachable: bool, note: bool) -> None:
+    """It is ready after a while all the same: that is a note with the function's own reason, and no failure."""
+    starting(cluster, "f-1", {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}, function=True)
+    agent = {"address": "tcp://vaccel-agent:8888", "reachable": reachable, "reason": None if reachable else "Connection refused"}
+    cluster.proxied["f-1", "/"] = (200, json.dumps({"ready": True, "agents": [agent]}))
+    done = quickly("deploy", "function", "--json", *QUICK, kubeconfig=config)
+    assert done.returncode == 0, done.stderr
+    says = "agent: f-1: ready, but no agent: tcp://vaccel-agent:8888: Connection refused"
+    assert (f"service.serving.knative.dev/vaccel-function: {says}\n" in done.stderr) is note
+    kinds = [reason["kind"] for reason in json.loads(done.stdout)["rollouts"][0]["reasons"]]
+    assert kinds == (["agent"] if note else [])
+
+
 FULL = "0/1 nodes are available: 1 Insufficient cpu"
 
 
