@@ -188,6 +188,8 @@ class Scope:
         """Registers a resource with one more session."""
         if len(session.resources) >= _MAX_RESOURCES:
             raise ResourceExhausted(f"session {session.id} has {_MAX_RESOURCES} resources, the limit")
+        # Registered once more, it becomes the last one.
+        session.resources.pop(resource.id, None)
         session.resources[resource.id] = resource
         resource.sessions.add(session.id)
         _resource_log.info("Registering resource %d with session %d", resource.id, session.id)

@@ -29,8 +29,8 @@ _KINDS: tuple[tuple[str, bytes], ...] = (
     ("BMP", b"BM"),
     ("ICO", b"\0\0\1\0"),
 )
-#: The same at other offsets.
-_LATER_KINDS = (("WebP", 8, b"WEBP"), ("HEIF or AVIF", 4, b"ftyp"))
+#: The same by bytes that come after a length.
+_LATER, _LATER_KINDS = 8, (("WebP", b"WEBP"), ("AVIF", b"avif"), ("HEIF", b"heic"), ("HEIF", b"mif1"))
 #: Scans of a JPEG. Each takes a pass over all pixels, however few bytes it has; encoders write up
 #: to a dozen.
 _MAX_SCANS = 100
@@ -114,7 +114,7 @@ def decode(image: Image.Image) -> Image.Image:
 def _kind(data: bytes) -> str | None:
     """The format by the file's first bytes; None for any other."""
     by_start = next((kind for kind, start in _KINDS if data.startswith(start)), None)
-    return by_start or next((kind for kind, at, magic in _LATER_KINDS if data.startswith(magic, at)), None)
+    return by_start or next((kind for kind, brand in _LATER_KINDS if data.startswith(brand, _LATER)), None)
 
 
 def _check_head(kind: str, data: bytes) -> None:

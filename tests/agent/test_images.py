@@ -137,11 +137,16 @@ def test_a_generic_operation_gives_back_what_was_not_sent_along(images: ServerPr
 def test_the_model_registered_last_counts(images: ServerProcess) -> None:
     """Also after it is unregistered: then it is the one before."""
     calls = client(images)
-    session = classifying(calls, "tweets", "colours")
+    session = classifying(calls, "tweets")
+    first = calls.register_path(session, "colours")
     last = calls.register_path(session, "reversed")
     label = label_by_torch(PICTURES[0])
     opposite = COLOURS[-1 - COLOURS.index(label)]
     assert opposite != label
+    assert calls.classify_image(session, PICTURES[0]) == opposite
+    calls.register_again(session, first)
+    assert calls.classify_image(session, PICTURES[0]) == label
+    calls.register_again(session, last)
     assert calls.classify_image(session, PICTURES[0]) == opposite
     calls.unregister(session, last)
     assert calls.classify_image(session, PICTURES[0]) == label

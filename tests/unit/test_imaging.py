@@ -124,7 +124,7 @@ def scans(count: int) -> bytes:
         (encoded(picture(3), "WEBP"), "the image's format is WebP"),
         (encoded(picture(3), "TIFF"), "the image's format is TIFF"),
         (encoded(picture(3), "BMP"), "the image's format is BMP"),
-        (b"\0\0\0\x1cftypavif", "the image's format is HEIF or AVIF"),
+        (b"\0\0\0\x1cftypavif", "the image's format is AVIF"),
         (PNG[:40], "the PNG image is incomplete or damaged: its header cannot be read"),
         (JPEG[:40], "the JPEG image is incomplete or damaged: its header cannot be read"),
         (PNG[: len(PNG) // 2], "the PNG image is incomplete: it ends before its last pixels"),
