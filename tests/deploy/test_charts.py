@@ -130,6 +130,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("vaccel-function", {"model": {"name": "sha256:abc"}}, "/model/name"),
     ("vaccel-function", {"traffic": [{"revision": "x"}]}, "/traffic/0"),
     ("vaccel-function", {"sidecar": True}, "/sidecar"),
+    ("vaccel-function", {"metrics": {"port": 9090}}, "/metrics/port"),
+    ("vaccel-function", {"metrics": {"monitor": "ServiceMonitor"}}, "/metrics/monitor"),
     ("vaccel-loadtest", {"shape": "waves"}, "/shape"),
     ("vaccel-loadtest", {"userClasses": ["Nobody"]}, "/userClasses/0"),
     ("vaccel-loadtest", {"limits": {"maxFailRatio": 2}}, "/limits/maxFailRatio"),
@@ -254,3 +256,24 @@ def test_an_install_says_what_a_daemonset_does_not_do() -> None:
         with helm.Config(kubeconfig_content=charts.NO_CLUSTER) as config:
             release = config.install(charts.CHARTS / "vaccel-agent", "agents", values, namespace="default", dry_run="client")
         assert says in release["notes"]
+
+
+def test_a_functions_metrics_are_scraped_where_no_ingress_leads() -> None:
+    """The monitor finds the pod by the one port that Knative names, and asks the port of METRICS_PORT, over IPv6 too."""
+    objects = rendered("vaccel-function", {"metrics": {"monitor": "PodMonitor", "port": 9500}})
+    service, monitor = (next(each for each in objects if each["kind"] == kind) for kind in ("Service", "PodMonitor"))
+    template = service["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert {"name": "METRICS_PORT", "value": "9500"} in container["env"]
+    assert [port["containerPort"] for port in container["ports"]] == [8080]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] == "user-port"
+    for address, expected in (("10.0.0.7", "10.0.0.7:9500"), ("fd00::7", "[fd00::7]:9500")):
+        # Prometheus anchors the expression, and leaves the label as it is where it does not match.
+        targets = [
+            re.sub(rule["regex"], rule["replacement"].replace("$1", r"\1"), address)
+            for rule in endpoint["relabelings"]
+            if re.fullmatch(rule["regex"], address)
+        ]
+        assert targets == [expected]

@@ -33,6 +33,9 @@ env:
   - name: THREADS
     value: {{ .Values.containerConcurrency | quote }}
   {{- end }}
+  # A port of its own, since the ingress leads to every path of the other.
+  - name: METRICS_PORT
+    value: {{ .Values.metrics.port | quote }}
   - name: REQUEST_TIMEOUT_S
     value: {{ .Values.function.requestTimeoutSeconds | quote }}
   - name: LOG_FORMAT
