@@ -48,10 +48,11 @@ def classified(url: str) -> dict[str, Any]:
 def test_the_function_waits_for_the_name_and_outlives_the_agent(bench: Bench) -> None:
     """Before the agent's name exists the function is not ready and says which name; then, without a restart, it is.
 
-    The function reconnects to an agent that is killed and started again.
+    The function reconnects to an agent that is killed and started again, and is ready meanwhile.
     """
     network = bench.network()
-    function = bench.run(FUNCTION, options=(f"--network={network}",), env={"VACCEL_RPC_ADDRESS": ADDRESS})
+    env = {"VACCEL_RPC_ADDRESS": ADDRESS, "AGENT_WAIT_S": "1"}
+    function = bench.run(FUNCTION, options=(f"--network={network}",), env=env)
     url = f"http://{function.ip}:8080"
     assert answers(f"{url}/health/liveness").json() == {"status": "alive"}
     reason = answers(f"{url}/health/readiness", 503).json()["detail"]
@@ -65,10 +66,11 @@ def test_the_function_waits_for_the_name_and_outlives_the_agent(bench: Bench) ->
     assert classified(url)["label"] == "neither"
     agent.signal("KILL")
     assert agent.wait(10) == 137
-    answers(f"{url}/health/readiness", 503)
+    answers(f"{url}/v2/models/tweets/ready", 503)
+    answers(f"{url}/health/readiness")
     bench.remove(agent)
     start_agent(bench, network).wait_for("agent ready")
-    answers(f"{url}/health/readiness")
+    answers(f"{url}/v2/models/tweets/ready")
     assert classified(url)["label"] == "neither"
     assert function.state["StartedAt"] == began
 

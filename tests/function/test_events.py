@@ -209,7 +209,7 @@ def test_what_will_never_succeed_is_4xx(
 
 def test_what_may_succeed_later_is_503(tmp_path: Path) -> None:
     """An agent that is away is worth another delivery."""
-    server = start(tmp_path, f"unix://{tmp_path}/none.sock")
+    server = start(tmp_path, f"unix://{tmp_path}/none.sock", AGENT_WAIT_S="0")
     try:
         answer = send(server, BINARY, json.dumps({"text": "good morning"}))
         assert answer.status_code == 503
