@@ -50,6 +50,7 @@ DEPLOYMENT = ResourceKind("apps/v1", "Deployment")
 KNATIVE_SERVICE = ResourceKind(f"{SERVING}/v1", "Service")
 REVISION = ResourceKind(f"{SERVING}/v1", "Revision")
 POD_AUTOSCALER = ResourceKind("autoscaling.internal.knative.dev/v1alpha1", "PodAutoscaler")
+SERVERLESS_SERVICE = ResourceKind("networking.internal.knative.dev/v1alpha1", "ServerlessService")
 
 
 def kind_of(obj: Json) -> ResourceKind:

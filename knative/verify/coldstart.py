@@ -76,7 +76,7 @@ def _to_zero(plan: VerifyPlan, scale: Scale) -> Check:
 
 
 def _left(scale: Scale) -> str:
-    return f"{counted(len(scale.pods()), 'pod')} left after {scale.limit:g} s; see --idle-timeout, and the pods' other callers"
+    return f"{scale.left()} left after {scale.limit:g} s; see --idle-timeout, and the pods' other callers"
 
 
 def _round(plan: VerifyPlan, scale: Scale, name: str, times: ColdStartTimes) -> Check:

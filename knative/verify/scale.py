@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from knative.cluster.api import Cluster
-from knative.cluster.errors import counted
-from knative.cluster.objects import KNATIVE_SERVICE, POD, SERVICE_LABEL, Json, name_of, status_of
+from knative.cluster.errors import KnativeError, counted
+from knative.cluster.objects import KNATIVE_SERVICE, POD, SERVERLESS_SERVICE, SERVICE_LABEL, Json, is_ending, name_of, status_of
 
 _MIN_SCALE = ("autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/minScale")
 
@@ -29,19 +29,46 @@ class Scale:
     note: Callable[[str], None]
 
     def pods(self) -> list[Json]:
-        """Every pod that exists, including those that are terminating."""
-        return self.cluster.find(POD, labels=f"{SERVICE_LABEL}={self.service}")
+        """Every pod that is not terminating."""
+        return [pod for pod in self._all_pods() if not is_ending(pod)]
+
+    def left(self) -> str:
+        """What keeps the service from being at zero, in words; empty where it is.
+
+        It is at zero once no pod is left that is not terminating and the activator is in the
+        requests' path, by the mode of its ServerlessServices. Where these cannot be read, terminating
+        pods count too: Knative drains them for half a minute.
+        """
+        modes = self._modes()
+        pods = self._all_pods() if modes is None else self.pods()
+        if pods:
+            return counted(len(pods), "pod")
+        return "" if modes is None or modes <= {"Proxy"} else "a route past the activator"
+
+    def _all_pods(self) -> list[Json]:
+        return self.cluster.find(POD, labels=self._selector)
+
+    def _modes(self) -> set[str] | None:
+        try:
+            services = self.cluster.find(SERVERLESS_SERVICE, labels=self._selector)
+        except KnativeError:
+            return None
+        return {str(service["spec"].get("mode")) for service in services} or None
+
+    @property
+    def _selector(self) -> str:
+        return f"{SERVICE_LABEL}={self.service}"
 
     def until_none(self) -> float | None:
-        """Waits until no pod exists; the seconds that took, or None where some were left at the
-        limit.
+        """Waits until the service is at zero; the seconds that took, or None where it was not at
+        the limit.
         """
-        began, reported = time.monotonic(), 0
-        while left := len(self.pods()):
+        began, reported = time.monotonic(), ""
+        while left := self.left():
             if time.monotonic() - began > self.limit:
                 return None
             if left != reported:
-                self.note(f"waiting until {self.service} scales to zero: {counted(left, 'pod')} left")
+                self.note(f"waiting until {self.service} scales to zero: {left} left")
             reported = left
             time.sleep(self.poll)
         return time.monotonic() - began

@@ -14,15 +14,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from knative.look.agents import AgentFacts, AgentPod, LoadedModel
-from knative.verify.answers import difference, fault_of_many, fault_of_one
-from knative.verify.ingress import HttpTarget, address_of
-from knative.verify.warm import changes, unknown
 from tests.support.clustercommand import knative, quickly
 from tests.support.clusterkinds import NAMESPACE
 from tests.support.clusterobjects import add_agent
 from tests.support.fakecluster import FakeCluster
-from tests.support.fakeingress import MODEL, SCORES, fake_ingress
+from tests.support.fakeingress import SCORES, fake_ingress
 from tests.support.functions import start, wait_until_ready
 from tests.support.paths import ROOT
 from tests.support.servers import ServerProcess
@@ -88,6 +84,7 @@ def test_a_good_function_passes(cluster: FakeCluster, config: Path) -> None:
         ("moody", "answers the same again", "the scores differ by 0.0100"),
         ("kept", "scales to zero", "its min-scale is 1"),
         ("awake", "scales to zero", "1 pod left after 0.5 s"),
+        ("past", "scales to zero", "a route past the activator left after 0.5 s"),
         ("lost", "cold start 1 of 2", "the connection was lost"),
         ("lost", "4 requests at once from zero", "4 failed"),
         ("elsewhere", "cold start 1 of 2", "no pod of vaccel-function was started"),
@@ -99,13 +96,29 @@ def test_a_good_function_passes(cluster: FakeCluster, config: Path) -> None:
 def test_what_is_wrong_is_found(cluster: FakeCluster, config: Path, broken: str, name: str, says: str) -> None:
     """The check that is for it fails and says what it saw."""
     with fake_ingress(cluster, broken) as (_, address):
-        limit = ("--idle-timeout", "0.5") if broken == "awake" else ()
+        limit = ("--idle-timeout", "0.5") if broken in ("awake", "past") else ()
         done = quickly("verify", "--ingress", address, *QUICK, *limit, kubeconfig=config)
     assert done.returncode == 1, done.stdout
     assert json.loads(done.stdout)["passed"] is False
     check = checks(done.stdout)[name]
     assert check["result"] == "failed", check
     assert says in check["detail"]
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_pod_that_drains(cluster: FakeCluster, config: Path, readable: bool) -> None:
+    """Knative drains a pod for half a minute: it is not waited for where the activator is known to take the requests."""
+    if not readable:
+        cluster.denied = {("list", "serverlessservices.networking.internal.knative.dev")}
+    with fake_ingress(cluster) as (ingress, address):
+        ingress.draining = 1_000_000
+        done = quickly("verify", "--ingress", address, *QUICK, "--idle-timeout", "0.5", kubeconfig=config)
+    results = checks(done.stdout)
+    if readable:
+        assert done.returncode == 0, done.stdout
+        assert results["cold start 2 of 2"]["result"] == "passed"
+    else:
+        assert "1 pod left after 0.5 s" in results["scales to zero"]["detail"]
 
 
 def test_a_broken_function_ends_a_process_with_1(cluster: FakeCluster, config: Path) -> None:
@@ -199,95 +212,3 @@ def test_addresses_that_lead_nowhere(cluster: FakeCluster, config: Path) -> None
         "no Knative Service in namespace tweets has the URL http://other.example.com"
         in checks(done.stdout)["cold start against the baseline"]["detail"]
     )
-
-
-def test_where_to_connect() -> None:
-    """--resolve for its host and port, else --ingress, else the URL's own."""
-    url, resolve = "https://f.example.com", [("f.example.com", 443, "192.0.2.1"), ("g.example.com", 80, "192.0.2.2")]
-    assert address_of(url, None, resolve) == ("192.0.2.1", 443)
-    assert address_of("http://g.example.com/x", ("192.0.2.9", None), resolve) == ("192.0.2.2", 80)
-    assert address_of("http://h.example.com", ("192.0.2.9", None), resolve) == ("192.0.2.9", 80)
-    assert address_of("http://h.example.com", ("192.0.2.9", 8080), []) == ("192.0.2.9", 8080)
-    assert address_of(url, None, []) is None
-    assert (HttpTarget(url).host, HttpTarget(url).port) == ("f.example.com", 443)
-
-
-GOOD = {"label": "neither", "score": 0.95, "scores": SCORES, "model": MODEL}
-
-
-@pytest.mark.parametrize(
-    ("changed", "says"),
-    [
-        ({}, None),
-        ({"scores": {**SCORES, "neither": "much"}}, "not between 0 and 1"),
-        ({"scores": {**SCORES, "neither": 1.95}}, "not between 0 and 1"),
-        ({"scores": {**SCORES, "neither": True}}, "not between 0 and 1"),
-        ({"scores": {}}, "the scores' labels are not the model's: none"),
-        ({"label": "hate-speech", "score": 0.01}, "not the one with the best score"),
-        ({"score": 0.5}, "the score is not the best one"),
-        ({"model": None}, "does not name its model"),
-    ],
-)
-def test_answers_are_judged(changed: Json, says: str | None) -> None:
-    """Labels, probabilities, the best label and the model are checked."""
-    wrong = fault_of_one({**GOOD, **changed}, LABELS)
-    assert wrong is None if says is None else says in str(wrong)
-    assert fault_of_one([], LABELS) == "the prediction is not a JSON object"
-    assert fault_of_one({**GOOD, "scores": {**SCORES, "neither": float("nan")}}, LABELS) == "a score is not between 0 and 1"
-
-
-def test_several_answers_are_judged() -> None:
-    """The text that is wrong is numbered."""
-    prediction = {key: GOOD[key] for key in ("label", "score", "scores")}
-    assert fault_of_many({"predictions": [prediction, prediction], "model": MODEL}, 2, LABELS) is None
-    assert (
-        fault_of_many({"predictions": [prediction, {**prediction, "score": 0}], "model": MODEL}, 2, LABELS)
-        == "text 2: the score is not the best one: 0, not 0.95"
-    )
-    assert fault_of_many(None, 2, LABELS) == "the answer has no list of predictions"
-    assert difference(GOOD, {**GOOD, "label": "hate-speech"}) == "the label was neither, then hate-speech"
-    assert difference(GOOD, GOOD) is None
-
-
-def agent(**changes: Any) -> AgentPod:
-    facts = AgentFacts(
-        changes.pop("models", (LoadedModel("tweets", "sha256:ab", 1),)), changes.pop("started", 5.0), source="metrics"
-    )
-    return AgentPod(
-        **{
-            "pod": "a",
-            "uid": "u",
-            "node": "n",
-            "container": "c",
-            "image": "i",
-            "ready": True,
-            "restarts": 0,
-            "created": None,
-            "facts": facts,
-            **changes,
-        }
-    )
-
-
-@pytest.mark.parametrize(
-    ("after", "says"),
-    [
-        ([agent()], []),
-        ([agent(), agent(uid="new")], []),
-        ([], ["a is gone"]),
-        ([agent(container="d", restarts=1)], ["a was restarted (0 restarts before, 1 after)"]),
-        ([agent(started=9.0)], ["a has another process"]),
-        ([agent(ready=False)], ["a is not ready"]),
-        ([agent(models=())], ["a has no model loaded", "a has unloaded tweets"]),
-        (
-            [agent(models=(LoadedModel("tweets", "sha256:ab", 1), LoadedModel("other", "sha256:cd", 1)))],
-            ["a has loaded other since"],
-        ),
-        ([agent(models=(LoadedModel("tweets", "sha256:ab", 3),))], ["a had loaded tweets 1 time, now 3 times"]),
-        ([agent(models=None)], []),
-    ],
-)
-def test_agents_are_compared(after: list[AgentPod], says: list[str]) -> None:
-    """Pod, container, process, models; what could not be read is unknown, and no change."""
-    assert changes([agent()], after) == says
-    assert unknown([agent()], after) == ([] if after and after[0].facts.models is not None else ["a"])

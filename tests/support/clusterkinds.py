@@ -25,6 +25,7 @@ KINDS: dict[tuple[str, str], list[tuple[str, str, bool]]] = {
     ("networking.k8s.io", "v1"): [("networkpolicies", "NetworkPolicy", True)],
     ("serving.knative.dev", "v1"): [("services", "Service", True), ("revisions", "Revision", True)],
     ("autoscaling.internal.knative.dev", "v1alpha1"): [("podautoscalers", "PodAutoscaler", True)],
+    ("networking.internal.knative.dev", "v1alpha1"): [("serverlessservices", "ServerlessService", True)],
 }  # fmt: skip
 
 

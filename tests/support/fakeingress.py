@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.support.clusterkinds import NAMESPACE, ready
+from tests.support.clusterkinds import NAMESPACE, ready, stamp
 from tests.support.fakecluster import FakeCluster
 
 Json = dict[str, Any]
@@ -21,7 +22,7 @@ MODEL = {"name": "tweets", "sha256": "ab" * 32}
 
 @dataclass
 class FakeKnativeService:
-    """A Knative Service. Its first request starts a pod, which takes ``start`` seconds; looked at thrice in idleness it is gone."""
+    """A Knative Service. Its first request starts a pod, which takes ``start`` seconds; looked at six times in idleness it is gone."""
 
     name: str
     start: float
@@ -43,12 +44,14 @@ class FakeKnativeService:
 class FakeIngress:
     """``broken``: what goes wrong, one of the words that `_broken` and `Ingress` look for.
 
-    ``unrouted``: how many requests are still answered 404, as an ingress does until it has the route of a new service.
+    ``draining``: how many looks at a pod that ends there are until it is gone. ``unrouted``: how many requests are still answered
+    404, as an ingress does until it has the route of a new service.
     """
 
     cluster: FakeCluster
     services: list[FakeKnativeService]
     broken: str = ""
+    draining: int = 2
     unrouted: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
     hosts: list[str] = field(default_factory=list)
@@ -85,6 +88,7 @@ class FakeIngress:
 
     def _start(self, service: FakeKnativeService) -> None:
         service.starts += 1
+        self._lead(service, "Serve")
         if self.broken != "elsewhere":
             labels = {"serving.knative.dev/service": service.name}
             self.cluster.add(
@@ -120,17 +124,39 @@ class FakeIngress:
         texts = body["texts"][1:] if self.broken == "few" else body["texts"]
         return {"predictions": [prediction for _ in texts], "model": MODEL}
 
-    def _pods(self, service: FakeKnativeService) -> list[str]:
-        return [name for _, plural, _, name in self.cluster.objects if plural == "pods" and name.startswith(f"{service.name}-")]
+    def _pods(self, service: FakeKnativeService) -> list[Json]:
+        """The pods that take requests."""
+        return [pod for pod in self._existing(service) if "deletionTimestamp" not in pod["metadata"]]
+
+    def _existing(self, service: FakeKnativeService) -> list[Json]:
+        return [
+            pod
+            for (_, plural, _, name), pod in self.cluster.objects.items()
+            if plural == "pods" and name.startswith(f"{service.name}-")
+        ]
+
+    def _lead(self, service: FakeKnativeService, mode: str) -> None:
+        """Leads requests to the activator (Proxy), or past it (Serve)."""
+        labels = {"serving.knative.dev/service": service.name}
+        name = f"{service.name}-00001"
+        self.cluster.add(
+            "networking.internal.knative.dev/v1alpha1", "ServerlessService", name, labels=labels, spec={"mode": mode}
+        )
 
     def tick(self) -> None:
-        """Scales to zero what is idle."""
+        """Scales to zero what is idle: first the activator takes the requests, then a pod drains, then it is gone."""
         with self.lock:
             for service in self.services:
+                for pod in self._existing(service):
+                    pod["looks"] = pod.get("looks", 0) + ("deletionTimestamp" in pod["metadata"])
+                    if pod["looks"] > self.draining:
+                        self.cluster.remove("pods", pod["metadata"]["name"])
                 service.looks += 1
-                if self.broken != "awake" and not service.busy and service.looks > 2:
-                    for name in self._pods(service):
-                        self.cluster.remove("pods", name)
+                if self.broken != "awake" and not service.busy and service.looks > 5:
+                    if self.broken != "past":
+                        self._lead(service, "Proxy")
+                    for pod in self._pods(service):
+                        pod["metadata"]["deletionTimestamp"] = stamp(datetime.now(UTC))
 
 
 @contextmanager
