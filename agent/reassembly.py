@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from agent.endpoints import Buffer, Endpoint, decode, spoken
 from agent.sessions import Scope
 from vaccel_rpc.errors import InvalidArgument
+
+
+@dataclass
+class _Argument:
+    """An argument as far as it has arrived.
+
+    ``first``: the message of its first part; ``data``: the bytes of all parts. They are not joined
+    in the message: it would keep every intermediate result.
+    """
+
+    first: Any
+    part_no: int
+    data: bytearray
 
 
 class GenopReassembler:
@@ -16,7 +30,9 @@ class GenopReassembler:
         self._endpoint, self._told, self._limit = endpoint, scope.spoken, limit
         #: Requests before the first that tells the call's dialect. Joined, they are one message.
         self._untold = bytearray()
-        self._request: Any = None
+        self._session = 0
+        self._read: list[_Argument] = []
+        self._write: list[_Argument] = []
         self._held = 0
 
     def add(self, payload: Buffer) -> None:
@@ -38,39 +54,50 @@ class GenopReassembler:
         """
         endpoint = spoken(self._endpoint, self._told, b"") or self._endpoint
         self._decode_untold(endpoint)
-        for i, arg in enumerate(self._request.read_args):
+        request = endpoint.method.request(session_id=self._session)
+        _join(self._read, request.read_args)
+        _join(self._write, request.write_args)
+        for i, arg in enumerate(request.read_args):
             _check_complete(arg, f"read_args[{i}]")
-        for i, arg in enumerate(self._request.write_args):
+        for i, arg in enumerate(request.write_args):
             _check_complete(arg, f"write_args[{i}]", unallocated=endpoint.dialect.unallocated(arg))
-        return endpoint, self._request
+        return endpoint, request
 
     def _decode_untold(self, endpoint: Endpoint) -> None:
-        if self._request is None:
-            self._request = endpoint.method.request()
         untold, self._untold = self._untold, bytearray()
         if untold:
             self._decode(endpoint, untold)
 
     def _decode(self, endpoint: Endpoint, payload: Buffer) -> None:
         part, _ = decode(endpoint, payload)
-        self._request.session_id = part.session_id or self._request.session_id
+        self._session = part.session_id or self._session
         for arg in part.read_args:
-            _append(self._request.read_args, arg, "read_args")
+            _append(self._read, arg, "read_args")
         for arg in part.write_args:
-            _append(self._request.write_args, arg, "write_args")
+            _append(self._write, arg, "write_args")
 
 
-def _append(args: Any, arg: Any, field: str) -> None:
+def _append(args: list[_Argument], arg: Any, field: str) -> None:
     last = args[-1] if args else None
-    if last is not None and last.parts and last.part_no < last.parts:
-        if arg.part_no != last.part_no + 1 or arg.parts != last.parts:
-            raise InvalidArgument(f"{field}: part {arg.part_no} of {arg.parts} came after part {last.part_no} of {last.parts}")
-        last.buf += arg.buf
+    if last is not None and last.part_no < last.first.parts:
+        if arg.part_no != last.part_no + 1 or arg.parts != last.first.parts:
+            raise InvalidArgument(
+                f"{field}: part {arg.part_no} of {arg.parts} came after part {last.part_no} of {last.first.parts}"
+            )
+        last.data += arg.buf
         last.part_no = arg.part_no
     elif arg.parts and arg.part_no != 1:
         raise InvalidArgument(f"{field}: the first part is number {arg.part_no}, not 1")
     else:
-        args.append(arg)
+        args.append(_Argument(arg, arg.part_no, bytearray(arg.buf)))
+
+
+def _join(args: list[_Argument], into: Any) -> None:
+    for arg in args:
+        message = into.add()
+        message.CopyFrom(arg.first)
+        if message.part_no != arg.part_no:
+            message.part_no, message.buf = arg.part_no, bytes(arg.data)
 
 
 def _check_complete(arg: Any, where: str, *, unallocated: bool = False) -> None:

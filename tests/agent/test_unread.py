@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from errno import EAGAIN
-from pathlib import Path
 
 from tests.support.peers import wire
 from tests.support.peers.dialects import SYNC_08, Steps
 from tests.support.peers.raw_ttrpc import OK, REQUEST, RESOURCE_EXHAUSTED, RawClient, frame, request
-from tests.support.servers import ServerProcess, SpawnAgent
+from tests.support.servers import SpawnAgent
 
 CALLS, MIB = 200, 1 << 20
-
-
-def memory(agent: ServerProcess, name: str) -> int:
-    """MiB of a process, as the kernel names them."""
-    status = Path(f"/proc/{agent.process.pid}/status").read_text()
-    return int(re.search(rf"{name}:\s+(\d+)", status)[1]) // 1024  # type: ignore[index]
 
 
 def test_unread_responses_are_bounded(spawn_agent: SpawnAgent) -> None:
@@ -27,14 +19,14 @@ def test_unread_responses_are_bounded(spawn_agent: SpawnAgent) -> None:
         session = Steps(deaf.ok, SYNC_08).create_session()
         write_arg = wire.message((2, 15 * MIB), (7, 1))
         payload = SYNC_08.genop(session, SYNC_08.opcode(0), write_args=[write_arg])
-        before = memory(agent, "VmHWM")
+        before = agent.peak_memory_mib
         # In one write, as an agent that has responses to send reads no further.
         streams = [deaf.new_stream() for _ in range(CALLS)]
         body = request(SYNC_08.service, "Genop", payload)
         deaf.socket.sendall(b"".join(frame(stream, REQUEST, 0, body) for stream in streams))
         assert Steps(other.ok, SYNC_08).create_session() > session
         replies = [deaf.answer(stream) for stream in streams]
-        assert memory(agent, "VmHWM") - before < 64 + 4 * 16
+        assert agent.peak_memory_mib - before < 64 + 4 * 16
         answered = [reply for reply in replies if reply.code == OK]
         assert 4 <= len(answered) < CALLS / 2
         assert all(len(reply.payload) > 15 * MIB for reply in answered)

@@ -66,3 +66,18 @@ def test_unallocated_sizes_are_limited_together(spawn_agent: SpawnAgent, args: l
         reply = client.call(SYNC_08.service, "Genop", SYNC_08.genop(session, SYNC_08.opcode(0), write_args=write_args))
         assert (reply.code, says in reply.message) == (INVALID_ARGUMENT, True), reply
         assert given_back(client.call(SYNC_08.service, "Genop", SYNC_08.genop(session, SYNC_08.opcode(0)))) == []
+
+
+def test_a_stream_of_many_parts_takes_the_memory_of_its_bytes(spawn_agent: SpawnAgent) -> None:
+    """2 MiB in parts of 1 KiB, given back whole: intermediate results would be a thousand times as much."""
+    agent = spawn_agent()
+    data, part = bytes(range(256)) * (2 << 12), 1 << 10
+    pieces = [data[start : start + part] for start in range(0, len(data), part)]
+    args = [ASYNC_08.arg(piece, size=len(data), parts=len(pieces), part=i) for i, piece in enumerate(pieces, 1)]
+    with RawClient(agent.addresses["unix"]) as client:
+        session = session_of(client)
+        before = agent.peak_memory_mib
+        messages = [ASYNC_08.genop(session, ASYNC_08.opcode(0)), *(ASYNC_08.genop(session, write_args=[arg]) for arg in args)]
+        (written,) = given_back(client.stream_call(ASYNC_08.service, "GenopStream", messages))
+    assert (written[BUF], written[PART_NO]) == ([data], [len(pieces)])
+    assert agent.peak_memory_mib - before < 100

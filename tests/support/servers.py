@@ -29,6 +29,12 @@ class ServerProcess:
         """What it has logged so far."""
         return self.log.read_text(errors="replace")
 
+    @property
+    def peak_memory_mib(self) -> int:
+        """The most memory that it has had resident, in MiB. Source: proc(5), VmHWM."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
     def wait_for(self, pattern: str, seconds: float = 60) -> re.Match[str]:
         """The first match of ``pattern`` in the log; fails with the log when the process ends or time is up."""
         end = time.monotonic() + seconds
