@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import re
 import struct
 import warnings
 from dataclasses import dataclass
@@ -34,7 +35,11 @@ _LATER, _LATER_KINDS = 8, (("WebP", b"WEBP"), ("AVIF", b"avif"), ("HEIF", b"heic
 #: Scans of a JPEG. Each takes a pass over all pixels, however few bytes it has; encoders write up
 #: to a dozen.
 _MAX_SCANS = 100
-_START_OF_SCAN = b"\xff\xda"
+#: Segments of a JPEG, scans included; a large colour profile has 255.
+_MAX_SEGMENTS = 10_000
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+#: A marker that begins a segment: not a stuffed byte, a restart or padding. Source: ITU-T T.81, B.1.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 #: Bytes of all texts in a PNG, decompressed.
 _MAX_TEXT = 4 << 20
 
@@ -122,8 +127,25 @@ def _check_head(kind: str, data: bytes) -> None:
         width, height = struct.unpack(">II", data[16:24])
         if not width or not height:
             raise InvalidArgument(f"the PNG image has no pixels: {width} x {height}")
-    if kind == "JPEG" and data.count(_START_OF_SCAN) > _MAX_SCANS:
-        raise InvalidArgument(f"the JPEG image has more than {_MAX_SCANS} scans")
+    if kind == "JPEG":
+        _check_scans(data)
+
+
+def _check_scans(data: bytes) -> None:
+    """Raises `InvalidArgument` for a JPEG of too many scans or segments.
+
+    Only its own segments count, not what is in or after them: previews, a video of the moment.
+    """
+    at, scans = 2, 0
+    for _ in range(_MAX_SEGMENTS):
+        marker = _MARKER.search(data, at)
+        if marker is None or data[marker.end() - 1] == _END_OF_IMAGE:
+            return
+        scans += data[marker.end() - 1] == _START_OF_SCAN
+        if scans > _MAX_SCANS:
+            raise InvalidArgument(f"the JPEG image has more than {_MAX_SCANS} scans")
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    raise InvalidArgument(f"the JPEG image has more than {_MAX_SEGMENTS} segments")
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -139,13 +139,24 @@ def scans(count: int) -> bytes:
         (encoded(Image.new("RGB", (600, 501)), "JPEG"), "600 x 501 pixels, more than the limit of 300000"),
         (bytes(300_001), r"the image has 300001 bytes, more than the limit of 300000 \(--max-image\)"),
         (scans(100), "the JPEG image has more than 100 scans"),
+        (JPEG[:2] + b"\xff\xfe\0\x02" * 10_000 + JPEG[2:], "the JPEG image has more than 10000 segments"),
     ],
-    ids=range(22),
+    ids=range(23),
 )
 def test_a_wrong_image_is_refused_with_the_reason(reader: ImageReader, data: bytes, says: str) -> None:
     """In plain words, and with what would be right."""
     with pytest.raises(InvalidArgument, match=says):
         read(reader, data)
+
+
+def test_only_scans_of_the_picture_itself_count(reader: ImageReader) -> None:
+    """Phones put previews into a JPEG's segments and a video behind its end, which may have any bytes."""
+    markers = b"\xff\xda\0\x08" * 200
+    comment = b"\xff\xfe" + (len(markers) + 2).to_bytes(2, "big") + markers
+    expected = read(reader, JPEG)
+    assert bytes(read(reader, JPEG[:2] + comment + JPEG[2:] + markers).data) == bytes(expected.data)
+    with pytest.raises(InvalidArgument, match="more than 100 scans"):
+        read(reader, JPEG[:2] + b"\xff\x01" + scans(100)[2:])
 
 
 def test_the_largest_image_is_read(reader: ImageReader) -> None:
