@@ -45,6 +45,7 @@ class ResourceKind:
 POD = ResourceKind("v1", "Pod")
 EVENT = ResourceKind("v1", "Event")
 NAMESPACE = ResourceKind("v1", "Namespace")
+NODE = ResourceKind("v1", "Node")
 DAEMON_SET = ResourceKind("apps/v1", "DaemonSet")
 DEPLOYMENT = ResourceKind("apps/v1", "Deployment")
 KNATIVE_SERVICE = ResourceKind(f"{SERVING}/v1", "Service")

@@ -58,6 +58,7 @@ class AgentPod:
     restarts: int
     created: datetime | None
     facts: AgentFacts
+    of_daemon_set: bool = False
 
     @property
     def warm(self) -> bool | None:
@@ -88,6 +89,7 @@ def _agent(cluster: Cluster, pod: Json) -> AgentPod:
         facts=_facts(cluster, name_of(pod), spec)
         if "running" in status.get("state", {})
         else AgentFacts(None, note="it is not running"),
+        of_daemon_set=any(owner.get("kind") == "DaemonSet" for owner in pod["metadata"].get("ownerReferences") or []),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from knative.cluster.api import Cluster
 from knative.cluster.objects import KNATIVE_SERVICE, Json
+from knative.look import nodes
 from knative.look.agents import AgentPod, agents
 from knative.look.functions import KnativeFunction, Revision, functions
 
@@ -17,7 +18,9 @@ REVISION_COLUMNS = ("revision", "ready", "traffic", "scale (desired)", "last col
 
 @dataclass(frozen=True)
 class Status:
-    """The agents and functions of a namespace; ``notes``: what could not be read, and why."""
+    """The agents and functions of a namespace; ``notes``: what could not be read, and why, and what
+    may go wrong.
+    """
 
     namespace: str
     agents: list[AgentPod]
@@ -30,6 +33,7 @@ def read(cluster: Cluster, selector: str) -> Status:
     notes: list[str] = []
     pods = agents(cluster, selector)
     notes += [f"{agent.pod}: {agent.facts.note}" for agent in pods if agent.facts.note]
+    notes += nodes.risks(cluster, pods)
     if cluster.has(KNATIVE_SERVICE):
         return Status(cluster.namespace, pods, functions(cluster, notes), notes)
     notes.append("Knative Serving is not installed in this cluster: there are no functions")

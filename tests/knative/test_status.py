@@ -86,6 +86,23 @@ def test_an_unknown_scale(cluster: FakeCluster, config: Path, desired: int, actu
     assert report["functions"][0]["revisions"][1]["desired"] == (None if desired < 0 else desired)
 
 
+def test_nodes_that_an_autoscaler_may_take(cluster: FakeCluster, config: Path) -> None:
+    """A pool's nodes under a DaemonSet's agents are named, but for those that are kept; a Deployment's agents hold theirs."""
+    pools = {"node1": "gpu", "node2": "gpu", "node3": "", "node4": "gpu", "node5": "spot"}
+    for number, (name, pool) in enumerate(pools.items(), 1):
+        node = cluster.add("v1", "Node", name, labels={"karpenter.sh/nodepool": pool} if pool else {})
+        node["metadata"]["annotations"] = {"karpenter.sh/do-not-disrupt": "true"} if name == "node4" else {}
+        kind = "ReplicaSet" if name == "node5" else "DaemonSet"
+        add_agent(cluster, f"a-{number}", name)["metadata"]["ownerReferences"] = [{"kind": kind, "name": "vaccel-agent"}]
+    says = "the DaemonSet's agents on node1, node2 do not keep their nodes: if the node pool gpu scales"
+    done = quickly("status", kubeconfig=config)
+    assert says in done.stderr
+    assert "spot" not in done.stderr
+    assert done.stderr.count("keep their nodes") == 1
+    cluster.denied = {("get", "nodes")}
+    assert quickly("status", kubeconfig=config).stderr == ""
+
+
 def test_an_empty_namespace(config: Path) -> None:
     """The command says that nothing is deployed."""
     done = quickly("status", kubeconfig=config)

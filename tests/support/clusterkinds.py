@@ -19,7 +19,7 @@ NAMESPACE = "tweets"
 KINDS: dict[tuple[str, str], list[tuple[str, str, bool]]] = {
     ("", "v1"): [
         ("pods", "Pod", True), ("services", "Service", True), ("serviceaccounts", "ServiceAccount", True), ("events", "Event", True),
-        ("namespaces", "Namespace", False),
+        ("namespaces", "Namespace", False), ("nodes", "Node", False),
     ],
     ("apps", "v1"): [("daemonsets", "DaemonSet", True), ("deployments", "Deployment", True)],
     ("networking.k8s.io", "v1"): [("networkpolicies", "NetworkPolicy", True)],
