@@ -13,7 +13,7 @@ from vaccel_rpc.dialects import Profile, Version, dialect
 from vaccel_rpc.errors import Internal, Unimplemented
 from vaccel_rpc.tensorfields import IN_TENSORS, OUT_TENSORS, decode, encode
 from vaccel_rpc.tensors import Tensor, dtype_name
-from vaccel_rpc.wire import Parts, WireError, field_head
+from vaccel_rpc.wire import Parts, WireError, nested
 
 _MODEL = 2
 #: Bytes of an argument in one message of a GenopStream.
@@ -133,9 +133,9 @@ class VaccelClient:
         method = self._dialect.methods["register"]
         outer, inner = self._dialect.blob_path
         fields = self._dialect.blob(name=name, size=len(data), **self._dialect.blob_kind)
-        blob = fields.SerializeToString() + field_head(inner, len(data))
         head = method.request(**self._resource(session)).SerializeToString()
-        return self._registered(self._send("register", timeout, [head + field_head(outer, len(blob) + len(data)) + blob, data]))
+        blob = nested(outer, fields.SerializeToString(), inner, data)
+        return self._registered(self._send("register", timeout, [head, *blob]))
 
     def register_again(self, session: int, resource: int, timeout: float | None = None) -> None:
         """Registers a resource of this connection with one more session."""

@@ -39,6 +39,14 @@ def field_head(number: int, length: int) -> bytes:
     return varint(number << 3 | BYTES) + varint(length)
 
 
+def nested(outer: int, fields: bytes, inner: int, data: bytes | memoryview) -> list[bytes | memoryview]:
+    """The field ``outer``, a message that has the encoded ``fields`` and, in its field ``inner``,
+    ``data``, which is not copied.
+    """
+    head = fields + field_head(inner, len(data))
+    return [field_head(outer, len(head) + len(data)) + head, data]
+
+
 def size(parts: Parts) -> int:
     """Bytes of all parts together."""
     return sum(len(part) for part in parts)

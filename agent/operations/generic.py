@@ -9,9 +9,9 @@ from typing import Any
 from google.protobuf.message import Message
 
 from agent.calls import Handler, IncomingCall
-from agent.operations.images import ImageOperations, padded
+from agent.operations.images import ImageOperations
 from vaccel_rpc.errors import InvalidArgument, Unimplemented
-from vaccel_rpc.wire import Parts, field_head
+from vaccel_rpc.wire import Parts, field_head, size
 
 _log = logging.getLogger("agent.ops.genop")
 
@@ -40,15 +40,14 @@ class GenericOperations:
             return _written(call, self._missing(call))
         if number == call.dialect.classify_image:
             missing = self._missing(call)
-            await self._classify_image(call)
-            return _written(call, [0, *missing[1:]])
+            return _written(call, [await self._classify_image(call), *missing[1:]])
         if number in call.dialect.exec:
             raise Unimplemented(f"operation {number} (EXEC): this agent never runs client code")
         known = f"NOOP ({call.dialect.noop}) and IMAGE_CLASSIFY ({call.dialect.classify_image})"
         raise Unimplemented(f"operation {number}: this agent implements only {known}")
 
-    async def _classify_image(self, call: IncomingCall) -> None:
-        """Writes the label into the first write argument, with zeros up to its size.
+    async def _classify_image(self, call: IncomingCall) -> int:
+        """Writes the label into the first write argument; the number of zeros up to its size.
 
         libvaccel's second write argument is the name of an output image; there is none.
         """
@@ -58,11 +57,14 @@ class GenericOperations:
                 "image classification reads one argument after the operation's number, the image, and writes the label"
                 f" into its first write argument; the request has {len(read) - 1} and {len(write)}"
             )
-        size = write[0].size or len(write[0].buf)
-        if size > self._max_message:
-            raise InvalidArgument(f"the first write argument has {size} bytes, more than the limit of {self._max_message}")
-        write[0].buf = padded(await self._images.label(call, read[1].buf), size)
-        write[0].size = size
+        room = write[0].size or len(write[0].buf)
+        if room > self._max_message:
+            raise InvalidArgument(f"the first write argument has {room} bytes, more than the limit of {self._max_message}")
+        label = await self._images.label(call, read[1].buf)
+        if len(label) >= room:
+            raise InvalidArgument(f"the label needs {len(label) + 1} bytes with its NUL; the write argument has {room}")
+        write[0].buf, write[0].size = label, room
+        return room - len(label)
 
     def _missing(self, call: IncomingCall) -> list[int]:
         """How many bytes of each write argument were not sent along, and are to be given back."""
@@ -81,7 +83,7 @@ class GenericOperations:
 
 
 def _written(call: IncomingCall, missing: list[int]) -> Message | Parts:
-    """The reply with the write arguments, with zeros for bytes that are missing."""
+    """The reply with the write arguments, and zeros after their bytes for those that are missing."""
     args = call.request.write_args
     for arg in args:
         if call.dialect.unallocated(arg):
@@ -90,8 +92,10 @@ def _written(call: IncomingCall, missing: list[int]) -> Message | Parts:
         return call.reply("genop", write_args=args)
     parts: list[bytes | memoryview] = []
     for arg, zeros in zip(args, missing, strict=True):
-        head = arg.SerializeToString() + (field_head(_buf_number(arg), zeros) if zeros else b"")
-        parts += [field_head(_WRITE_ARGS, len(head) + zeros), head, *_zeros(zeros)]
+        data = [arg.buf, *_zeros(zeros)]
+        arg.ClearField("buf")
+        head = arg.SerializeToString() + (field_head(_buf_number(arg), size(data)) if any(data) else b"")
+        parts += [field_head(_WRITE_ARGS, len(head) + size(data)), head, *data]
     return parts
 
 

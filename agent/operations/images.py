@@ -54,7 +54,7 @@ class ImageOperations:
             raise FailedPrecondition(
                 f"the label has {len(label)} bytes; vAccel's image classification has room for {TAGS_SIZE - 1}"
             )
-        return call.reply("classify_image", tags=padded(label, TAGS_SIZE))
+        return call.reply("classify_image", tags=label.ljust(TAGS_SIZE, b"\0"))
 
     async def label(self, call: IncomingCall, image: bytes) -> bytes:
         """The label of an image, in UTF-8, by the model that was registered last with the session.
@@ -82,13 +82,6 @@ class ImageOperations:
         if call.span is not tracing.NOTHING:
             profiling.trace(call.span, run)
         return label.encode(errors="replace")
-
-
-def padded(label: bytes, size: int) -> bytes:
-    """A label as a C string in ``size`` bytes. Raises `InvalidArgument` where it does not fit."""
-    if len(label) >= size:
-        raise InvalidArgument(f"the label needs {len(label) + 1} bytes with its NUL; the write argument has {size}")
-    return label.ljust(size, b"\0")
 
 
 def _last_resource(session: RpcSession) -> Resource:

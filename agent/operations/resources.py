@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from google.protobuf.message import Message
@@ -11,9 +12,12 @@ from agent.metrics import AgentMetrics
 from agent.store.model import StoredModel
 from agent.store.models import Store
 from vaccel_rpc.errors import InvalidArgument, PermissionDenied, RpcError
+from vaccel_rpc.wire import Parts, nested
 
 #: ``resource_type`` of a shared library.
 _LIB = 0
+#: Number of the files in SyncResource's reply.
+_BLOBS = 1
 
 
 class ResourceOperations:
@@ -21,6 +25,8 @@ class ResourceOperations:
 
     def __init__(self, store: Store, metrics: AgentMetrics) -> None:
         self._store, self._metrics = store, metrics
+        # A few bytes ask for a gigabyte, which counts against --max-buffer only once it is sent.
+        self._reading = asyncio.Lock()
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -49,13 +55,15 @@ class ResourceOperations:
         call.scope.unregister(call.session(), call.request.resource_id)
         return call.reply("unregister")
 
-    async def sync(self, call: IncomingCall) -> Message:
-        """SyncResource: gives a client back what it uploaded."""
+    async def sync(self, call: IncomingCall) -> Parts:
+        """SyncResource: gives a client back what it uploaded. One file is read at a time."""
         resource = call.scope.resource(call.request.resource_id)
         if resource.sent is None:
             raise PermissionDenied("a client can read back only the bytes that it sent; this resource was registered by a path")
-        data = await self._store.data(resource.sent)
-        return call.reply("sync", blobs=[call.dialect.blob(name=resource.model.name, data=data, size=len(data))])
+        async with self._reading:
+            data = await self._store.data(resource.sent)
+        fields = call.dialect.blob(name=resource.model.name, size=len(data)).SerializeToString()
+        return nested(_BLOBS, fields, call.dialect.blob_path[-1], data)
 
     async def _model(self, call: IncomingCall) -> tuple[StoredModel, str | None]:
         """The model, of which the caller holds a reference, and the sha256 of the bytes sent."""

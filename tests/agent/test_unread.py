@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from errno import EAGAIN
+from pathlib import Path
+
+import torch
 
 from tests.support.peers import wire
 from tests.support.peers.dialects import SYNC_08, Steps
 from tests.support.peers.raw_ttrpc import OK, REQUEST, RESOURCE_EXHAUSTED, RawClient, frame, request
 from tests.support.servers import SpawnAgent
+from tests.support.torchmodels import saved
 
 CALLS, MIB = 200, 1 << 20
 
@@ -37,6 +41,35 @@ def test_unread_responses_are_bounded(spawn_agent: SpawnAgent) -> None:
         # Read, they count no longer.
         for _ in range(8):
             assert deaf.call(SYNC_08.service, "Genop", payload).code == OK
+
+
+class Large(torch.nn.Module):
+    """Any dtype -> the same; its file has 30 MiB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = torch.zeros(30 * MIB, dtype=torch.uint8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.weights[:1]
+
+
+def test_files_are_read_back_one_at_a_time(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """20 requests of a few bytes for 30 MiB each: two files are kept unread, and one is read meanwhile."""
+    data = saved(Large(), tmp_path / "large.pt")
+    agent = spawn_agent("--max-buffer", "64")
+    with RawClient(agent.addresses["unix"]) as deaf:
+        steps = Steps(deaf.ok, SYNC_08)
+        model = steps.register_bytes(steps.create_session(), data)
+        before = agent.peak_memory_mib
+        body = request(SYNC_08.service, "SyncResource", wire.message((1, model)))
+        streams = [deaf.new_stream() for _ in range(20)]
+        deaf.socket.sendall(b"".join(frame(stream, REQUEST, 0, body) for stream in streams))
+        replies = [deaf.answer(stream) for stream in streams]
+    assert agent.peak_memory_mib - before < 300, "all at once would be 600"
+    answered = [reply for reply in replies if reply.code == OK]
+    assert 1 <= len(answered) < 20
+    assert all(data in reply.payload for reply in answered)
 
 
 def test_a_client_that_goes_away_leaves_nothing(spawn_agent: SpawnAgent) -> None:
