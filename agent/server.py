@@ -224,7 +224,10 @@ class Agent:
 
 def serve(config: AgentConfig) -> None:
     """Runs an agent until a signal ends it. Raises `StartError`."""
-    agent = Agent(config)
+    try:
+        agent = Agent(config)
+    except OSError as error:
+        raise StartError(f"there is no directory for uploads (TMPDIR): {error.strerror}") from None
     asyncio.run(agent.run())
     if agent.busy:
         logging.shutdown()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from vaccel_common.modelfile import ModelFileError, VariantOf, digest_beside, read_extras
-from vaccel_rpc.errors import FailedPrecondition
+from vaccel_rpc.errors import FailedPrecondition, NotFound
+
+_log = logging.getLogger("agent.store")
 
 _State = tuple[int, int, int]
 
@@ -32,7 +35,34 @@ class FileCache(Generic[T]):
         return cached[1]
 
 
-def digest_of(path: Path) -> str:
+class Digests:
+    """The sha256 of model files, as the file beside each says, or its content."""
+
+    def __init__(self) -> None:
+        self._cache = FileCache(_digest_of)
+        self._left_out: set[Path] = set()
+
+    def of(self, path: Path) -> str:
+        """The file's sha256. Raises `NotFound` where it cannot be read, and `FailedPrecondition`."""
+        try:
+            return self._cache.of(path)
+        except OSError as error:
+            raise NotFound(f"{path.name} cannot be read: {error.strerror}") from None
+
+    def find(self, digest: str, paths: Iterable[Path]) -> Path | None:
+        """The first file with that sha256. One that has none hides no other, and is logged once."""
+        for path in paths:
+            try:
+                if self.of(path) == digest:
+                    return path
+            except (NotFound, FailedPrecondition) as error:
+                if path not in self._left_out:
+                    self._left_out.add(path)
+                    _log.warning("The store's file %s is left out: %s", path.name, error.message)
+        return None
+
+
+def _digest_of(path: Path) -> str:
     """The file's sha256: from the ``.sha256`` file beside it, else computed.
 
     Raises `FailedPrecondition` where the file beside it has no sha256.

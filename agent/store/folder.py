@@ -5,6 +5,7 @@ A path never leads out of it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -34,12 +35,13 @@ class StoreFolder:
         """The names that its files may have."""
         return ", ".join(f"NAME{suffix}" for suffix in self._suffixes())
 
-    def names(self) -> list[str]:
-        """Its files, without links that lead out of it."""
-        if self._folder is None:
+    def files(self) -> list[Path]:
+        """Its files by name, without links that lead out of it or nowhere."""
+        folder = self._folder
+        if folder is None:
             return []
-        paths = [path for path in self._folder.iterdir() if path.suffix in self._suffixes()]
-        return sorted(path.name for path in paths if path.resolve().is_relative_to(self._folder))
+        paths = sorted(path for path in folder.iterdir() if path.suffix in self._suffixes())
+        return [path for path in paths if path.is_file() and _leads_into(path, folder)]
 
     def resolve(self, path: str) -> Path:
         """The file that a client's path means.
@@ -67,18 +69,24 @@ class StoreFolder:
         """The file in ``folder`` that ``name`` means. Raises ``outside``, ``OSError``."""
         for base in (folder, *self._bases):
             for candidate in self._candidates(base / name):
-                inside = candidate.resolve().is_relative_to(folder)
+                inside = _leads_into(candidate, folder)
                 if not inside and base == folder:
                     raise outside
                 if inside and candidate.is_file():
                     return candidate
-        if not (folder / name).parent.resolve().is_relative_to(folder):
+        if not _leads_into((folder / name).parent, folder):
             raise outside
         return None
 
     def _candidates(self, target: Path) -> list[Path]:
         suffixes = self._suffixes()
         return [target] if target.suffix in suffixes else [target.with_name(target.name + suffix) for suffix in suffixes]
+
+
+def _leads_into(path: Path, folder: Path) -> bool:
+    """Whether the path is in ``folder``, which has no links. A loop of links leads where it begins."""
+    # Not Path.resolve, which raises RuntimeError for a loop.
+    return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def _short(path: str) -> str:

@@ -17,7 +17,7 @@ from typing import TypeVar, TypeVarTuple
 
 from agent.config import Uploads
 from agent.engines.contract import Program
-from agent.store.files import FileCache, check_digest, digest_of, variant_of
+from agent.store.files import Digests, FileCache, check_digest, variant_of
 from agent.store.folder import StoreFolder
 from agent.store.model import StoredModel
 from agent.store.uploads_folder import UploadsFolder
@@ -63,7 +63,7 @@ class Store:
         self._load, self._check_upload, self._on_load = load, check_upload, on_load
         self._max_models, self._max_uploads = max_models, max_uploads
         self._models: dict[str, StoredModel] = {}
-        self._digests, self._variants = FileCache(digest_of), FileCache(variant_of)
+        self._digests, self._variants = Digests(), FileCache(variant_of)
         self._uploads = UploadsFolder()
         self._uploading = asyncio.Lock()
         self._files = ThreadPoolExecutor(2, "files")
@@ -179,7 +179,7 @@ class Store:
             self.release(model)
 
     def _originals(self) -> list[str]:
-        return [name for name in self._folder.names() if self._variants.of(self._folder.resolve(name)) is None]
+        return [path.name for path in self._folder.files() if self._variants.of(path) is None]
 
     async def _in_place_of(self, model: StoredModel) -> StoredModel:
         """The variant that is to run in the model's place, or the model itself.
@@ -198,8 +198,7 @@ class Store:
                 self.release(model)
 
     def _chosen(self, choose: Choose, digest: str) -> Path | None:
-        paths = [self._folder.resolve(name) for name in self._folder.names()]
-        return choose(digest, [(path, variant) for path in paths if (variant := self._variants.of(path))])
+        return choose(digest, [(path, variant) for path in self._folder.files() if (variant := self._variants.of(path))])
 
     async def _by_file(self, path: Path) -> StoredModel:
         digest = await self._in_thread(self._digests.of, path)
@@ -228,11 +227,8 @@ class Store:
 
     async def _in_store(self, digest: str) -> StoredModel | None:
         """The model of the store with that content."""
-        for name in self._folder.names():
-            path = self._folder.resolve(name)
-            if await self._in_thread(self._digests.of, path) == digest:
-                return await self._add_file(digest, path)
-        return None
+        path = await self._in_thread(self._digests.find, digest, self._folder.files())
+        return await self._add_file(digest, path) if path else None
 
     def _add(self, model: StoredModel) -> StoredModel:
         before = self._models.get(model.digest)

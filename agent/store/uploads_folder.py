@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -19,13 +21,16 @@ from pathlib import Path
 
 _log = logging.getLogger("agent.store")
 
-_PREFIX = "vaccel-agent-"
+_PREFIX = "vaccel-uploads-"
+#: Names of its files. A folder with any other file is not an agent's.
+_FILE = re.compile(r"[0-9a-f]{64}-\d+")
 
 
 class UploadsFolder:
     """A new folder in the directory for temporary files, which only this user can enter.
 
-    The kernel holds its lock for as long as the process lives, however it ends.
+    The kernel holds its lock for as long as the process lives, however it ends. Raises ``OSError``
+    where there is no directory for temporary files.
     """
 
     def __init__(self) -> None:
@@ -35,13 +40,15 @@ class UploadsFolder:
         self._fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.path = made.rename(made.with_name(made.name.removeprefix(".")))
+        self._numbers = itertools.count(1)
 
-    async def write(self, name: str, data: memoryview, check: Callable[[Path], None], threads: Executor) -> Path:
-        """Writes a new file by one of the ``threads``; its path.
+    async def write(self, digest: str, data: memoryview, check: Callable[[Path], None], threads: Executor) -> Path:
+        """Writes a new file by one of the ``threads``; its path. ``digest``: sha256 of ``data``.
 
         Raises what ``check`` raises for the file, and leaves none then, nor where it is cancelled.
         """
-        path = self.path / name
+        # A client whose call was cancelled may send the same bytes while the first are written.
+        path = self.path / f"{digest}-{next(self._numbers)}"
         writing = threads.submit(_write, path, data, check)
         try:
             await asyncio.wrap_future(writing)
@@ -70,8 +77,10 @@ def _remove_abandoned(parent: Path) -> None:
     for path in parent.glob(f"{_PREFIX}*"):
         # Another agent may remove it at the same time.
         with contextlib.suppress(OSError):
-            if _is_abandoned(path):
-                shutil.rmtree(path, ignore_errors=True)
+            if _is_abandoned(path) and all(_FILE.fullmatch(file.name) for file in path.iterdir()):
+                for file in path.iterdir():
+                    file.unlink()
+                path.rmdir()
                 _log.info("Removed the uploads of an agent that was killed: %s", path)
 
 

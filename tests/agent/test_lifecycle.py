@@ -10,12 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from agent.config import AgentConfig
+from agent.server import StartError, serve
 from tests.support.clients import client, ids
 from tests.support.optional import require
 from tests.support.paths import MODELS, ROOT
@@ -178,3 +180,15 @@ def test_as_process_one_it_reaps_and_ends(tmp_path: Path) -> None:
                 (tmp_path / "fifo").write_text("end\n")
         os.kill(int(inner), signal.SIGTERM)
         assert process.wait(15) == 0
+
+
+def test_an_agent_without_a_directory_for_uploads_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose file system is read-only: one line says what is missing."""
+
+    def none(**_: str) -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", none)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/nowhere")
+    with pytest.raises(StartError, match=r"no directory for uploads \(TMPDIR\): No usable temporary directory"):
+        serve(AgentConfig())

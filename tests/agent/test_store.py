@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import signal
+import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
 from agent.store.folder import StoreFolder
+from agent.store.uploads_folder import UploadsFolder
 from tests.support.clients import client
 from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.torchmodels import First, Twice, saved
@@ -100,12 +105,16 @@ def test_uploads_of_a_killed_agent_are_removed(spawn_agent: SpawnAgent, tmp_path
     """By the next agent on the machine; those of one that lives are not, and what is no agent's stays."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    (temporary / "vaccel-agent-notes").write_text("not a folder")
+    kept = {"vaccel-uploads-notes", "vaccel-uploads-mine", "vaccel-agent-mine"}
+    (temporary / "vaccel-uploads-notes").write_text("not a folder")
+    for folder in ("vaccel-uploads-mine", "vaccel-agent-mine"):
+        (temporary / folder).mkdir()
+        (temporary / folder / "thesis.txt").write_text("somebody's work")
     env = {"TMPDIR": str(temporary)}
     data = saved(Twice(), tmp_path / "double.pt")
 
     def files() -> int:
-        return len([path for path in temporary.rglob("*") if path.name == hashlib.sha256(data).hexdigest()])
+        return len([path for path in temporary.rglob("*") if path.name.startswith(hashlib.sha256(data).hexdigest())])
 
     killed, living = spawn_agent(env=env), spawn_agent(env=env)
     for agent in (killed, living):
@@ -120,7 +129,55 @@ def test_uploads_of_a_killed_agent_are_removed(spawn_agent: SpawnAgent, tmp_path
     assert calls.register_bytes(calls.create_session(), data) > 0
     living.stop()
     after.stop()
-    assert [path.name for path in temporary.iterdir()] == ["vaccel-agent-notes"]
+    assert {path.name for path in temporary.iterdir()} == kept
+    assert len([*temporary.rglob("thesis.txt")]) == 2
+
+
+def test_a_file_is_uploaded_again_while_the_first_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a deadline: the first is written to its end and removed, and the second stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    uploads, threads = UploadsFolder(), ThreadPoolExecutor(2)
+    writing, go_on = threading.Event(), threading.Event()
+
+    def check(_: Path) -> None:
+        writing.set()
+        go_on.wait(10)
+
+    async def twice() -> Path:
+        first = asyncio.create_task(uploads.write("0" * 64, memoryview(b"model"), check, threads))
+        await asyncio.to_thread(writing.wait, 10)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        return await uploads.write("0" * 64, memoryview(b"model"), lambda _: None, threads)
+
+    second = asyncio.run(twice())
+    go_on.set()
+    threads.shutdown()
+    assert [*uploads.path.iterdir()] == [second]
+    assert second.read_bytes() == b"model"
+    uploads.close()
+
+
+def test_what_cannot_be_read_in_the_store_hides_no_other_model(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """Links in a loop and to nowhere, a folder named like a model, and a digest that is none; the log names it once."""
+    data = saved(Twice(), tmp_path / "double.pt")
+    (tmp_path / "a-loop.pt").symlink_to("a-loop.pt")
+    (tmp_path / "a-gone.pt").symlink_to("nowhere.pt")
+    (tmp_path / "a-folder.pt").mkdir()
+    (tmp_path / "a-bad.pt").write_bytes(data + b"1")
+    (tmp_path / "a-bad.pt.sha256").write_text("not a digest")
+    agent = spawn_agent("--models", str(tmp_path))
+    calls = client(agent)
+    session = calls.create_session()
+    for _ in range(2):
+        assert calls.register_path(session, f"sha256:{hashlib.sha256(data).hexdigest()}") > 0
+    for name in ("a-loop", "a-gone", "a-folder", f"sha256:{'0' * 64}"):
+        with pytest.raises(NotFound):
+            calls.register_path(session, name)
+    with pytest.raises(FailedPrecondition, match=r"a-bad\.pt\.sha256"):
+        calls.register_path(session, "a-bad")
+    assert agent.text.count("The store's file a-bad.pt is left out") == 1
 
 
 def test_upload_policies(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
@@ -176,7 +233,7 @@ def test_the_same_content_is_loaded_once_and_uploads_vanish(spawn_agent: SpawnAg
         assert calls.sync(model) == data
     (folder,) = private.iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert [path.name for path in folder.iterdir()] == [hashlib.sha256(data).hexdigest()]
+    assert [path.name for path in folder.iterdir()] == [f"{hashlib.sha256(data).hexdigest()}-1"]
     for calls in clients:
         calls.close()
     end = time.monotonic() + 5
