@@ -35,8 +35,10 @@ class HttpResponse:
             return None
 
     def summary(self) -> str:
-        """Status and the beginning of the body, for a message."""
-        return f"{self.status} {self.body[:_QUOTED].decode(errors='replace')}".strip()
+        """Status and reason, for a message: a problem's own detail, or the beginning of the body."""
+        problem = self.json()
+        detail = problem.get("detail") if isinstance(problem, dict) else None
+        return f"{self.status} {str(detail or self.body.decode(errors='replace'))[:_QUOTED]}".strip()
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ def test_a_good_function_passes(cluster: FakeCluster, config: Path) -> None:
         ),
         ("sum", "answers one text", "the scores do not sum to 1: 0.55"),
         ("error", "answers one text", "the response was 500"),
+        ("alone", "answers one text", "the response was 503 no agent can be reached: tcp://vaccel-agent:8888"),
+        ("held", "answers one text", "the response was 504 activator request timeout"),
         ("few", "answers many texts", "the answer has 2 predictions for 3 texts"),
         ("moody", "answers the same again", "the scores differ by 0.0100"),
         ("kept", "scales to zero", "its min-scale is 1"),

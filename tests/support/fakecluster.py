@@ -26,6 +26,10 @@ _PATH = re.compile(
 )
 
 
+#: Type of a patch's body -> its media type.
+PATCHES: dict[type, str] = {list: "application/json-patch+json", dict: "application/apply-patch+yaml"}
+
+
 class FakeCluster:
     """One API server. Its fields are the script: change them before or while something asks.
 
@@ -243,9 +247,10 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             try:
-                response = cluster.answer(
-                    self.command, parts.path, dict(parse_qsl(parts.query)), json.loads(text) if text else None
-                )
+                body = json.loads(text) if text else None
+                if self.command == "PATCH" and self.headers["Content-Type"] != PATCHES[type(body)]:
+                    raise FakeResponse(415, f"the body of the request was in an unknown format - {self.headers['Content-Type']}")
+                response = cluster.answer(self.command, parts.path, dict(parse_qsl(parts.query)), body)
                 self._send(200, response if isinstance(response, str) else json.dumps(response), isinstance(response, dict), {})
             except FakeResponse as answer:
                 self._send(answer.code, answer.body, not answer.raw, answer.headers)

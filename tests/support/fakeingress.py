@@ -17,6 +17,14 @@ from tests.support.fakecluster import FakeCluster
 
 Json = dict[str, Any]
 SCORES = {"hate-speech": 0.01, "offensive-language": 0.04, "neither": 0.95}
+#: What is broken -> status, headers and body of the response to a classification: the server's own failure, the function's
+#: where it reaches no agent, the activator's where no pod became ready in time.
+_FAILURES: dict[str, tuple[int, dict[str, str], str]] = {
+    "error": (500, {}, "Internal Server Error"),
+    "alone": (503, {"Retry-After": "1", "Content-Type": "application/problem+json"},
+              json.dumps({"title": "Service Unavailable", "status": 503, "detail": "no agent can be reached: tcp://vaccel-agent:8888"})),
+    "held": (504, {}, "activator request timeout\n"),
+}  # fmt: skip
 MODEL = {"name": "tweets", "sha256": "ab" * 32}
 
 
@@ -187,9 +195,12 @@ def fake_ingress(cluster: FakeCluster, broken: str = "") -> Iterator[tuple[FakeI
             if response is None:
                 self.connection.close()
                 return
-            self.send_response(500 if ingress.broken == "error" and body else 200)
+            code, headers, text = _FAILURES.get(ingress.broken if body else "", (200, {}, json.dumps(response)))
+            self.send_response(code)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(json.dumps(response).encode())
+            self.wfile.write(text.encode())
 
         do_GET = do_POST  # noqa: N815 the server's name
 
