@@ -94,9 +94,9 @@ def parse_signature(text: str | bytes) -> Signature:
             raise ModelFileError('signature.json: "format" must be 1')
         if data.get("problem_type") not in PROBLEM_TYPES:
             raise ModelFileError(f'signature.json: "problem_type" must be one of {", ".join(PROBLEM_TYPES)}')
-        inputs = tuple(_spec(spec) for spec in data["inputs"])
+        name, inputs = str(data["name"]), tuple(_spec(spec) for spec in data["inputs"])
         return Signature(
-            name=str(data["name"]),
+            name=name,
             problem_type=data["problem_type"],
             max_length=None if data.get("max_length") is None else int(data["max_length"]),
             inputs=inputs,
