@@ -223,7 +223,7 @@ def test_idle_connections_end(function: ServerProcess) -> None:
 
 def test_past_the_limit_is_503_at_once_and_health_is_answered(function: ServerProcess) -> None:
     """Eight requests run; a ninth is refused with a 503; probes and metrics are always answered."""
-    texts = {"texts": ["tea " * 120] * 32}
+    texts = {"texts": ["tea " * 120] * 12}
     with ThreadPoolExecutor(16) as pool:
         busy = [pool.submit(post, function, texts) for _ in range(16)]
         assert requests.get(function.addresses["http"] + "/health/liveness", timeout=20).status_code == 200
