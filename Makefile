@@ -19,7 +19,7 @@ run: .venv/installed-agent ## start an agent and the function on this machine; P
 	@PORT=$(PORT) .venv/bin/python -m scripts.demo
 
 test: .venv/installed-dev .venv-func/installed .venv-parliament/installed .venv-loadtest/installed ## run every test that needs no Debian package
-	.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m "not e2e and not helm and not containers"
+	.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m "not e2e and not helm and not containers and not models"
 
 e2e: .venv/installed-dev .venv/installed-charts ## run the tests with a browser, schemathesis, Prometheus, a registry (Debian: chromium chromium-driver prometheus docker-registry skopeo)
 	.venv/bin/python -m pytest -m e2e tests/e2e
@@ -49,6 +49,9 @@ fuzz: .venv/installed-dev ## fuzz the agent while a client checks its answers (1
 loadtest: .venv-loadtest/installed ## run every user class of loadtests/ against make run for 20 s; PORT=8080
 	.venv-loadtest/bin/locust -f loadtests/locustfile.py --headless --only-summary --host http://127.0.0.1:$(PORT) \
 	  -u 20 -r 20 -t 20s --shape steady --stop-timeout 15
+
+models-check: .venv/installed-dev ## export small classifiers of every family in both forms, and compare each with transformers' pipeline
+	.venv/bin/python -m pytest -m models tests/tools/test_export_families.py
 
 variants: .venv/installed-export ## write the int8 and bf16 variants of models/tweets.pt, for --precision
 	.venv/bin/python -m models.variants int8 models/tweets.pt

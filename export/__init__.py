@@ -1,6 +1,6 @@
 """Tools that put a classifier into one model file, and that make faster variants of it.
 
 All but `tokenizer` need the dependency group ``export`` (``make install-export``). May import
-``training`` (the network that variants are made from) and ``vaccel_common``; nothing that serves
-imports this package.
+``training`` (the network that variants are made from), and what serves (``agent``, ``function``),
+through which every file that is written is checked; nothing that serves imports this package.
 """

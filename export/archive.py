@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from export.tokenizer import write_digest
 from vaccel_common.modelfile import parse_signature
+
+_EXAMPLE = "the tea was cold and the train was late"
+#: Input name -> what of an encoding it holds, as the function has it.
+SOURCES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 
 
 def classifier_signature(name: str, problem_type: str, max_length: int, classes: int, *, inputs: Sequence[str], pad: int) -> str:
@@ -36,13 +41,35 @@ def extra_files(tokenizer: bytes, labels: Sequence[str], signature: str) -> dict
     return {"tokenizer.json": tokenizer.decode(), "labels.json": json.dumps(list(labels)), "signature.json": signature}
 
 
-def example_inputs(signature: str) -> tuple[Tensor, ...]:
-    """Inputs to trace a program with: two texts of different lengths, [2, 16] each."""
-    specs = parse_signature(signature).inputs
-    ids = torch.arange(2 * 16).reshape(2, 16) % 7
-    mask = torch.ones(2, 16, dtype=torch.int64)
-    mask[1, 9:] = 0
-    return tuple(ids if i == 0 else (mask if "mask" in spec.name else torch.zeros_like(ids)) for i, spec in enumerate(specs))
+def example_inputs(extras: dict[str, str]) -> tuple[Tensor, ...]:
+    """Inputs to trace a program with: two texts of different lengths, the shorter one padded.
+
+    They are texts as the tokenizer encodes them, since some models look for its special tokens.
+    """
+    specs = parse_signature(extras["signature.json"]).inputs
+    texts = [_EXAMPLE, _EXAMPLE[: len(_EXAMPLE) // 2]]
+    first, second = Tokenizer.from_str(extras["tokenizer.json"]).encode_batch(texts)
+    inputs = []
+    for spec in specs:
+        long, short = (getattr(encoding, SOURCES.get(spec.name, "type_ids")) for encoding in (first, second))
+        inputs.append(torch.tensor([long, [*short, *[int(spec.pad)] * (len(long) - len(short))]]))
+    return tuple(inputs)
+
+
+def traced(module: nn.Module, extras: dict[str, str]) -> Any:
+    """``module`` as TorchScript, traced in float32 unless it is TorchScript already."""
+    module = module.eval()
+    if isinstance(module, torch.jit.ScriptModule):
+        return module
+    with torch.inference_mode():
+        return torch.jit.trace(module, example_inputs(extras), check_trace=False)
+
+
+def save_torchscript(module: Any, path: Path, extras: dict[str, str]) -> None:
+    """Saves a TorchScript module with its extra files, and without the builder's paths."""
+    torch.jit.save(module, str(path), _extra_files=extras)
+    # ``*.debug_pkl`` is 1 % of the size, and has the builder's paths.
+    _rewrite(path, lambda name: name.endswith(".debug_pkl"), {})
 
 
 def write_torchscript(module: nn.Module, path: Path, extras: dict[str, str], *, half: bool) -> str:
@@ -51,34 +78,35 @@ def write_torchscript(module: nn.Module, path: Path, extras: dict[str, str], *, 
     ``half`` stores the weights in half precision. The trace is always made in float32, so
     ``torch.jit.load(path).float()`` computes in float32 in either case.
     """
-    module = module.eval()
-    if not isinstance(module, torch.jit.ScriptModule):
-        with torch.inference_mode():
-            module = torch.jit.trace(module, example_inputs(extras["signature.json"]), check_trace=False)
-    if half:
-        module = module.half()
-    torch.jit.save(module, str(path), _extra_files=extras)
-    _drop_debug_files(path)
+    program = traced(module, extras)
+    save_torchscript(program.half() if half else program, path, extras)
     return write_digest(path)
 
 
-def _drop_debug_files(path: Path) -> None:
-    """Removes ``*.debug_pkl`` from an archive: 1 % of its size, and the builder's paths."""
+def add_entry(path: Path, name: str, content: str) -> None:
+    """Adds an extra file to a ``.pt`` or ``.pt2`` archive."""
+    _rewrite(path, lambda _: False, {f"extra/{name}": content.encode()})
+
+
+def _rewrite(path: Path, is_dropped: Callable[[str], bool], added: dict[str, bytes]) -> None:
+    """Writes an archive anew, without some records and with others."""
     bare = path.with_name(path.name + ".bare")
     # This writer keeps the alignment that lets torch map the weights into memory.
     writer = torch._C.PyTorchFileWriter(str(bare))
     reader = torch._C.PyTorchFileReader(str(path))
     for name in reader.get_all_records():
-        if not name.endswith(".debug_pkl") and name not in ("version", ".data/serialization_id", "byteorder"):
+        if not is_dropped(name) and name not in ("version", ".data/serialization_id", "byteorder"):
             data = reader.get_record(name)
             writer.write_record(name, data, len(data))
+    for name, data in added.items():
+        writer.write_record(name, data, len(data))
     writer.write_end_of_file()
     bare.replace(path)
 
 
 def write_export(module: nn.Module, path: Path, extras: dict[str, str]) -> str:
     """Saves ``module`` by ``torch.export``, with dynamic batch and length; returns the sha256."""
-    examples = example_inputs(extras["signature.json"])
+    examples = example_inputs(extras)
     dynamic: tuple[Any, ...] = tuple({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for _ in examples)
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in inspect.signature(module.forward).parameters.values()):
         dynamic = (dynamic,)

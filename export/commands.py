@@ -13,65 +13,106 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
 
-from export.archive import classifier_signature, extra_files, write_export, write_torchscript
+from export.archive import classifier_signature, extra_files
+from export.checking import LIMIT, of_module, of_pipeline
+from export.huggingface import Choices, plain_tokenizer, read_folder, silence
+from export.refusal import Refused
+from export.samples import varied
 from export.tokenizer import main as tokenizer_file
-from vaccel_common.modelfile import PROBLEM_TYPES
+from export.writing import Limits, require_form, write_checked
+from training.network import from_state
+from vaccel_common.modelfile import PROBLEM_TYPES, ModelFileError, from_entries
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+class ModelFolder(click.Path):
+    """A folder; the error for anything else says how to get one from the Hugging Face hub."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path of the folder."""
+        if not Path(value).is_dir():
+            self.fail(
+                f"{value} is not a folder. A model of the Hugging Face hub is downloaded first: "
+                f"pip install huggingface_hub && hf download {value} --local-dir {Path(value).name}",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
 @click.group(help=__doc__)
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Writes model files; the help text is the module's docstring."""
+    context.with_resource(silence())
 
 
 def writes(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options of all commands that write a program."""
-    command = click.option("--half/--full", default=True, show_default=True, help="Store weights in half precision (.pt only).")(
-        command
-    )
-    return click.option(
-        "-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt (TorchScript) or NAME.pt2 (torch.export)."
-    )(command)
+    for add in (
+        click.option(
+            "--allow-difference",
+            type=click.FloatRange(0),
+            default=LIMIT,
+            show_default=True,
+            help="Write the file although scores differ by up to this from those of the model that it is made of.",
+        ),
+        click.option(
+            "--half/--full",
+            default=None,
+            help="Store 16-bit or 32-bit weights (.pt; a .pt2 has 32-bit ones). [default: 16-bit where no score changes by more than 1e-4]",
+        ),
+        click.option(
+            "-o",
+            "--out",
+            type=click.Path(path_type=Path),
+            required=True,
+            help="NAME.pt (TorchScript) or NAME.pt2 (torch.export).",
+        ),
+    ):
+        command = add(command)
+    return command
 
 
-def write(module: nn.Module, out: Path, extras: dict[str, str], *, half: bool) -> None:
-    """Writes ``module`` in the format of ``out``'s suffix, and prints its size and sha256."""
-    if out.suffix not in (".pt", ".pt2"):
-        raise click.UsageError(f"--out {out}: the name must end in .pt or .pt2")
-    digest = write_torchscript(module, out, extras, half=half) if out.suffix == ".pt" else write_export(module, out, extras)
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+def write_module(module: torch.nn.Module, out: Path, extras: dict[str, str], limits: Limits, against: str) -> None:
+    """Writes ``module``, whose file is compared with the module itself."""
+    require_form(out, half=limits.half)
+    try:
+        parsed = from_entries({name: text.encode() for name, text in extras.items()})
+        texts = varied(_untruncated(extras["tokenizer.json"]), (parsed.signature and parsed.signature.max_length) or 512)
+        expected = of_module(module, parsed, texts, against)
+    except ModelFileError as error:
+        raise Refused(str(error)) from None
+    write_checked(module, out, extras, expected, limits)
 
 
-def plain_tokenizer(path: Path, max_length: int) -> bytes:
-    """``tokenizer.json`` as model files hold it: no padding, truncation at ``max_length``."""
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length)
-    return str(tokenizer.to_str()).encode()
+def _untruncated(text: str) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(text)
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 @main.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--max-length", default=128, show_default=True, help="Maximum tokens of a text.")
 @writes
-def checkpoint(folder: Path, max_length: int, out: Path, half: bool) -> None:
+def checkpoint(folder: Path, max_length: int, out: Path, half: bool | None, allow_difference: float) -> None:
     """A model file from the checkpoint that models.train wrote into FOLDER."""
-    import torch
-
-    from training.network import from_state
-
     labels = json.loads((folder / "labels.json").read_text())
     config = (folder / "config.json").read_text()
     model = from_state(json.loads(config), torch.load(folder / "state.pt", weights_only=True))
     inputs = ("input_ids", "attention_mask")
     signature = classifier_signature(out.stem, "single_label_classification", max_length, len(labels), inputs=inputs, pad=0)
-    extras = extra_files(plain_tokenizer(folder / "tokenizer.json", max_length), labels, signature)
-    write(model, out, {**extras, "config.json": config}, half=half)
+    extras = extra_files(plain_tokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")), max_length), labels, signature)
+    write_module(model, out, {**extras, "config.json": config}, Limits(half, allow_difference), "the checkpoint")
 
 
 @main.command()
@@ -79,57 +120,61 @@ def checkpoint(folder: Path, max_length: int, out: Path, half: bool) -> None:
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt2")
 def pt2(model: Path, out: Path) -> None:
     """A .pt2 file from a MODEL.pt that ``checkpoint`` wrote."""
-    import torch
-
-    from training.network import from_state
-
     names = dict.fromkeys(("tokenizer.json", "labels.json", "signature.json", "config.json"), "")
     state = torch.jit.load(str(model), _extra_files=names).state_dict()
     extras = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
     if not extras["config.json"]:
         raise click.UsageError(f"{model} has no config.json: only files that 'checkpoint' wrote can be converted to .pt2")
-    write(from_state(json.loads(extras["config.json"]), state), out, extras, half=False)
-
-
-class _Logits(nn.Module):
-    """A Hugging Face classifier with positional inputs, whose only output is its logits."""
-
-    def __init__(self, model: nn.Module, inputs: tuple[str, ...]) -> None:
-        super().__init__()
-        self.model = model
-        self.inputs = inputs
-
-    def forward(self, *tensors: Tensor) -> Tensor:
-        logits: Tensor = self.model(**dict(zip(self.inputs, tensors, strict=True))).logits
-        return logits
+    write_module(from_state(json.loads(extras["config.json"]), state), out, extras, Limits(half=False), model.name)
 
 
 @main.command()
-@click.argument("folder", type=FOLDER)
-@click.option("--max-length", type=int, help="Maximum tokens of a text. [default: the model's limit, at most 512]")
+@click.argument("folder", type=ModelFolder())
+@click.option("--max-length", type=click.IntRange(1), help="Maximum tokens of a text. [default: the model's limit, at most 512]")
+@click.option(
+    "--problem-type",
+    type=click.Choice(PROBLEM_TYPES),
+    help="How logits become scores: softmax, sigmoid, unchanged. [default: as transformers' pipeline]",
+)
+@click.option("--labels", type=FILE, help="A JSON list of names; the index is the class id. [default: id2label in config.json]")
+@click.option("--pad-id", type=int, help="Token id of padding. [default: as config.json, else the tokenizer]")
 @writes
-def huggingface(folder: Path, max_length: int | None, out: Path, half: bool) -> None:
+def huggingface(
+    folder: Path,
+    max_length: int | None,
+    problem_type: str | None,
+    labels: Path | None,
+    pad_id: int | None,
+    out: Path,
+    half: bool | None,
+    allow_difference: float,
+) -> None:
     """A model file from a Hugging Face sequence classifier.
 
-    FOLDER holds config.json, the weights and tokenizer.json.
+    FOLDER holds config.json, the weights and the tokenizer. The file is compared with transformers'
+    own pipeline, and not written where it differs.
     """
-    from transformers import AutoModelForSequenceClassification
-
-    if not (folder / "tokenizer.json").is_file():
-        raise click.UsageError(
-            f"{folder} has no tokenizer.json (a fast tokenizer); AutoTokenizer(...).save_pretrained() writes one"
-        )
-    model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="sdpa")
-    config = model.config
-    length = max_length or min(512, getattr(config, "max_position_embeddings", 512))
-    inputs = ("input_ids", "attention_mask")
-    problem = config.problem_type or ("regression" if config.num_labels == 1 else "single_label_classification")
-    labels = [config.id2label[i] for i in range(config.num_labels)]
-    pad = config.pad_token_id or 0
-    signature = classifier_signature(out.stem, problem, length, len(labels), inputs=inputs, pad=pad)
-    write(
-        _Logits(model, inputs), out, extra_files(plain_tokenizer(folder / "tokenizer.json", length), labels, signature), half=half
+    require_form(out, half=half)
+    source = read_folder(folder, Choices(max_length, problem_type, _read_labels(labels), pad_id))
+    signature = classifier_signature(
+        out.stem, source.problem_type, source.max_length, len(source.labels), inputs=source.inputs, pad=source.pad
     )
+    tokenizer = source.tokenizer_json()
+    expected = of_pipeline(source, varied(_untruncated(tokenizer.decode()), source.max_length))
+    extras = extra_files(tokenizer, source.labels, signature)
+    write_checked(source.module(), out, extras, expected, Limits(half, allow_difference), notes=source.notes)
+
+
+def _read_labels(path: Path | None) -> list[str] | None:
+    if path is None:
+        return None
+    try:
+        labels = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise Refused(f"--labels {path}: {error}") from None
+    if not isinstance(labels, list):
+        raise Refused(f"--labels {path}: a JSON list of names is expected, in the order of class ids")
+    return labels
 
 
 @main.command()
@@ -153,15 +198,14 @@ def torchscript(
     module: Path, tokenizer: Path, labels: Path, signature: Path | None, problem_type: str, max_length: int, pad: int, out: Path
 ) -> None:
     """A model file from a bare TorchScript MODULE, whose weights stay unchanged."""
-    import torch
-
-    names = json.loads(labels.read_text())
+    names = _read_labels(labels) or []
     text = (
         signature.read_text()
         if signature
         else classifier_signature(out.stem, problem_type, max_length, len(names), inputs=("input_ids", "attention_mask"), pad=pad)
     )
-    write(torch.jit.load(str(module)), out, extra_files(plain_tokenizer(tokenizer, max_length), names, text), half=False)
+    extras = extra_files(plain_tokenizer(Tokenizer.from_file(str(tokenizer)), max_length), names, text)
+    write_module(torch.jit.load(str(module)), out, extras, Limits(half=False), module.name)
 
 
 main.add_command(tokenizer_file)

@@ -1,4 +1,4 @@
-"""Texts of random words of a vocabulary, to calibrate and compare variants without data."""
+"""Texts to calibrate and compare with where there are no data: random words, and several scripts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,38 @@ def made_up(tokenizer: Tokenizer, count: int, seed: int) -> list[str]:
     rng = random.Random(seed)
     words = sorted(word for word in tokenizer.get_vocab() if word.isalpha())
     return [" ".join(rng.choices(words, k=rng.randint(1, 60))) for _ in range(count)]
+
+
+#: One text in each of several scripts, with what tokenizers treat in different ways: case, accents, digits, emoji, odd spaces.
+SCRIPTS = (
+    "The train was LATE again, and the tea was cold.", "what a lovely cake!!! :-) http://example.org @you #tea", "a",
+    "Übermut tut selten gut, sagte die Bäckerin.", "El niño comió una piña en la montaña.", "Cafe\u0301 cre\u0300me, s'il vous plaît",
+    "Сегодня хорошая погода, и мы идём в парк.", "Καλημέρα κόσμε", "שלום עולם", "مرحبا بالعالم", "नमस्ते दुनिया",
+    "สวัสดีชาวโลก", "你好,世界!今天天气很好。", "こんにちは世界、カタカナも", "안녕하세요 세계", "🙂🎉👩‍👩‍👧 🇫🇷",
+    "3.14159 + 2,718.28 = 1e3 % $5 €7", "two  spaces\ttab\nline", "...", "[CLS] [SEP] <s> </s> <pad>",
+)  # fmt: skip
+
+
+def varied(tokenizer: Tokenizer, longest: int) -> list[str]:
+    """Texts in several scripts, and texts of random words of one token up to more than ``longest``.
+
+    They are in a fixed random order, so that batches of neighbours have different lengths.
+    """
+    rng = random.Random(0)
+    words = sorted(word for word in tokenizer.get_vocab() if word.isalpha() and len(word) > 1) or ["tea", "cake"]
+    lengths = [2**i for i in range(longest.bit_length())] + [longest - 1, longest, longest + longest // 4 + 8]
+    texts = [*SCRIPTS, *(_of_length(tokenizer, words, length, rng) for length in lengths)]
+    rng.shuffle(texts)
+    return texts
+
+
+def _of_length(tokenizer: Tokenizer, words: Sequence[str], length: int, rng: random.Random) -> str:
+    """A text of random words with at least ``length`` tokens."""
+    chosen: list[str] = []
+    # A tokenizer may see no token in a word: the number of words is bounded too.
+    while not chosen or (len(chosen) < 2 * length and len(tokenizer.encode(" ".join(chosen)).ids) < length):
+        chosen += rng.choices(words, k=1 + len(chosen) // 4)
+    return " ".join(chosen)
 
 
 def token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -144,6 +145,14 @@ def read_extras(path: str | Path) -> Extras:
     except zipfile.BadZipFile as error:
         raise ModelFileError(f"{path} is not a model file (TorchScript, torch.export or tokenizer zip): {error}") from None
     try:
+        return from_entries(entries)
+    except ValueError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+
+
+def from_entries(entries: Mapping[str, bytes]) -> Extras:
+    """The extras in ``entries``, by name. Raises `ModelFileError` where one is malformed."""
+    try:
         return Extras(
             tokenizer=entries.get("tokenizer.json"),
             labels=_labels(entries.get("labels.json")),
@@ -151,8 +160,10 @@ def read_extras(path: str | Path) -> Extras:
             model=json.loads(entries["model.json"]) if "model.json" in entries else None,
             variant=parse_variant(entries["variant.json"]) if "variant.json" in entries else None,
         )
+    except ModelFileError:
+        raise
     except ValueError as error:
-        raise ModelFileError(f"{path}: {error}") from None
+        raise ModelFileError(str(error)) from None
 
 
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "model.json", "variant.json")

@@ -100,7 +100,7 @@ def test_the_model_that_ships_is_small_and_whole() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [("{", "signature.json"), ("[]", '"format" must be 1'), ('{"format": 1}', '"problem_type"'),
-     ('{"format": 1, "problem_type": "regression"}', "'name' is missing"),
+     ('{"format": 1, "problem_type": "regression"}', "'inputs' is missing"),
      ('{"format": 1, "problem_type": "regression", "name": "x", "inputs": [{"name": "a", "dtype": "int9", "dims": []}], "outputs": []}', "int9")],
 )  # fmt: skip
 def test_a_wrong_signature_is_named(text: str, says: str) -> None:

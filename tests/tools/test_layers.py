@@ -19,7 +19,7 @@ MAY = {
     "agent": {"agent", "vaccel_common", "vaccel_rpc"},
     "function": {"function", "vaccel_common", "vaccel_rpc"},
     "training": {"training"},
-    "export": {"export", "training", "vaccel_common"},
+    "export": {"export", "training", "agent", "function", "vaccel_common", "vaccel_rpc"},
     "models": {"models", "export", "training"},
     "loadkit": {"loadkit"},
     "loadtests": {"loadkit", "loadtests", "function", "vaccel_common", "vaccel_rpc"},

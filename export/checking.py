@@ -1,0 +1,209 @@
+"""Compares a written file, loaded as the agent loads it, with the classifier that it was made from.
+
+Texts go through the function's own code on one side (`function.core.classifier.Classifier`: tokens
+and scores) and through transformers' pipeline on the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from agent.engines.torch.device import TorchDevice
+from agent.engines.torch.loading import load
+from agent.engines.torch.program import TorchProgram
+from export.huggingface import Folder
+from export.refusal import Refused, one_line
+from function.core.classifier import Classifier, Prediction
+from function.core.options import Options, Truncation
+from function.core.tokens import Encoder
+from vaccel_common.modelfile import Extras, Signature, read_extras
+from vaccel_rpc.client import RunResult
+from vaccel_rpc.errors import RpcError
+from vaccel_rpc.tensors import Tensor, to_values
+
+#: Scores may differ by this much: different libraries sum in different orders.
+LIMIT = 1e-4
+#: Texts run alone, and padded in batches of these sizes.
+BATCHES = (3, 16)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a text gets: its token ids, and logits and scores by label."""
+
+    tokens: list[int]
+    logits: Mapping[str, float]
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The right answers to ``texts``, and who gave them; ``truncation``: the end that long texts keep."""
+
+    against: str
+    texts: list[str]
+    answers: list[Answer]
+    truncation: Truncation = "head"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The largest differences over all texts, alone and padded; ``verdict.json`` in the file.
+
+    ``texts``: their number; ``longest``: tokens of the longest; ``scores``, ``logits``: absolute;
+    ``labels``: how many texts got another best label in some run.
+    """
+
+    against: str
+    texts: int
+    longest: int
+    batches: tuple[int, ...]
+    scores: float
+    logits: float
+    labels: int
+
+    def json(self, weights: str) -> dict[str, Any]:
+        """The contents of ``verdict.json``, format 1; ``weights``: their type in the file."""
+        return {"format": 1, **asdict(self), "batches": list(self.batches), "weights": weights}
+
+    def __str__(self) -> str:
+        padded = f" and padded in batches of {' and '.join(map(str, self.batches[1:]))}" if self.batches[1:] else ""
+        return (
+            f"{self.texts} texts of up to {self.longest} tokens, alone{padded}, against {self.against}: "
+            f"scores differ by at most {self.scores:.1e}, logits by {self.logits:.1e}, {self.labels} labels differ"
+        )
+
+
+def of_pipeline(folder: Folder, texts: Sequence[str]) -> Expected:
+    """The answers of transformers' own pipeline, tokenizer included, one text at a time.
+
+    Raises `Refused` where it has none.
+    """
+    import transformers
+
+    cut = {"truncation": True, "max_length": folder.max_length}
+    try:
+        pipeline = transformers.pipeline("text-classification", model=folder.model, tokenizer=folder.tokenizer)
+        tokens = [folder.tokenizer(text, **cut)["input_ids"] for text in texts]
+        logits = pipeline(list(texts), top_k=None, function_to_apply="none", **cut)
+        scores = pipeline(list(texts), top_k=None, **cut)
+    except Exception as error:  # noqa: BLE001 a model may raise anything
+        raise Refused(f"{folder.family}: transformers' own pipeline fails with it: {one_line(error)}") from None
+    answers = [Answer(*one) for one in zip(tokens, map(_by_label, logits), map(_by_label, scores), strict=True)]
+    _refuse_not_finite(answers, "transformers' own pipeline")
+    truncation: Truncation = "tail" if folder.tokenizer.truncation_side == "left" else "head"
+    return Expected(f"the pipeline of transformers {transformers.__version__}", list(texts), answers, truncation)
+
+
+def of_module(module: nn.Module, extras: Extras, texts: Sequence[str], against: str) -> Expected:
+    """The answers of a module with the tokenizer, labels and signature in ``extras``, one text at a time."""
+    program = TorchProgram(module, _signature(extras), TorchDevice("cpu", 1))
+    answers = _answers(program, extras, texts, 1, "head")
+    _refuse_not_finite(answers, against)
+    return Expected(against, list(texts), answers)
+
+
+def check(path: Path, expected: Expected) -> Verdict:
+    """The verdict on a file, loaded as the agent loads it on a CPU.
+
+    Padding that changes an answer by more than `LIMIT` counts as ``batches`` of 1 alone: such a file
+    must not be joined. Raises `Refused` where it does not run, has other tokens, or gives NaN.
+    """
+    extras = read_extras(path)
+    try:
+        program = load(path, TorchDevice("cpu", 1))
+        alone = _compared(_answers(program, extras, expected.texts, 1, expected.truncation), expected, (1,))
+    except RpcError as error:
+        raise Refused(f"the written file does not run: {one_line(error)}") from None
+    verdict = alone
+    for size in BATCHES if program.joinable else ():
+        try:
+            padded = _compared(_answers(program, extras, expected.texts, size, expected.truncation), expected, (1,))
+        except (RpcError, Refused):
+            return alone
+        if padded.scores > max(LIMIT, alone.scores * 2):
+            return alone
+        verdict = _worse(verdict, padded, (*verdict.batches, size))
+    return verdict
+
+
+class _LocalRunner:
+    """Runs a program as the agent does, in batches of ``size`` where its requests may be joined."""
+
+    def __init__(self, program: TorchProgram, size: int) -> None:
+        self._program, self._size = program, size
+
+    def run_timed(
+        self,
+        requests: Sequence[Sequence[Tensor]],
+        outputs: int,  # noqa: ARG002 a `function.core.classifier.Runner`
+        timeout: float | None = None,  # noqa: ARG002
+        *,
+        metadata: Mapping[str, str] | None = None,  # noqa: ARG002
+    ) -> list[RunResult]:
+        batches = (requests[start : start + self._size] for start in range(0, len(requests), self._size))
+        return [RunResult(row) for batch in batches for row in self._program.run(batch, alone=False).outputs]
+
+
+def _answers(program: TorchProgram, extras: Extras, texts: Sequence[str], size: int, truncation: Truncation) -> list[Answer]:
+    classifier = Classifier.of_file(extras, _LocalRunner(program, size), blank=True)
+    items = classifier.classify(texts, options=Options(truncation=truncation)).items
+    encoder = Encoder(extras.tokenizer or b"", _signature(extras))
+    tokens = [[int(i) for i in to_values(encoded.windows[0][0])] for encoded in encoder.encode(texts, truncation)]
+    answers = []
+    for item, ids in zip(items, tokens, strict=True):
+        if not isinstance(item, Prediction):
+            raise Refused(f"the written file fails with a text of {len(ids)} tokens: {one_line(item)}")
+        answers.append(Answer(ids, item.logits, item.scores))
+    return answers
+
+
+def _signature(extras: Extras) -> Signature:
+    if extras.signature is None:
+        raise Refused("signature.json is missing")
+    return extras.signature
+
+
+def _compared(answers: Sequence[Answer], expected: Expected, batches: tuple[int, ...]) -> Verdict:
+    pairs = list(zip(answers, expected.answers, strict=True))
+    for text, (ours, right) in zip(expected.texts, pairs, strict=True):
+        if ours.tokens != right.tokens:
+            raise Refused(f"the tokenizer in the file gives other tokens than {expected.against}, for example for {text[:40]!r}")
+    return Verdict(
+        against=expected.against,
+        texts=len(pairs),
+        longest=max(len(right.tokens) for _, right in pairs),
+        batches=batches,
+        scores=max(_distance(ours.scores, right.scores) for ours, right in pairs),
+        logits=max(_distance(ours.logits, right.logits) for ours, right in pairs),
+        labels=sum(_best(ours) != _best(right) for ours, right in pairs),
+    )
+
+
+def _worse(one: Verdict, other: Verdict, batches: tuple[int, ...]) -> Verdict:
+    worst = {name: max(getattr(one, name), getattr(other, name)) for name in ("scores", "logits", "labels")}
+    return Verdict(one.against, one.texts, one.longest, batches, **worst)
+
+
+def _best(answer: Answer) -> str:
+    return max(answer.scores, key=answer.scores.__getitem__)
+
+
+def _distance(ours: Mapping[str, float], right: Mapping[str, float]) -> float:
+    return max(abs(ours[label] - right[label]) for label in right)
+
+
+def _by_label(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    return {row["label"]: row["score"] for row in rows}
+
+
+def _refuse_not_finite(answers: Sequence[Answer], against: str) -> None:
+    for answer in answers:
+        if not all(map(math.isfinite, answer.logits.values())):
+            raise Refused(f"{against} gives NaN or infinite outputs for a text of {len(answer.tokens)} tokens")

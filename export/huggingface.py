@@ -1,0 +1,245 @@
+"""Reads the folder of a Hugging Face sequence classifier: what is in it is what will run."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from export.refusal import Refused, one_line
+from vaccel_common.modelfile import PROBLEM_TYPES
+
+#: The longest input without ``--max-length`` where the model allows more: the cost of a text grows with its length.
+DEFAULT_LONGEST = 512
+#: A tokenizer without a limit states a huge one.
+_NO_LIMIT = 10**6
+_NO_PAD = "no padding token"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user sets in place of what the folder says; None for each that stays."""
+
+    max_length: int | None = None
+    problem_type: str | None = None
+    labels: Sequence[str] | None = None
+    pad_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A classifier as it is in its folder, in float32.
+
+    ``tokenizer``: of transformers. ``inputs``: what of an encoding the model takes. ``notes``: where
+    each fact that could have been another comes from, one line each.
+    """
+
+    model: Any
+    tokenizer: Any
+    labels: list[str]
+    problem_type: str
+    max_length: int
+    pad: int
+    inputs: tuple[str, ...]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def family(self) -> str:
+        """The name of the family, as ``model_type`` in config.json."""
+        return str(self.model.config.model_type)
+
+    def module(self) -> nn.Module:
+        """The model with positional inputs and its logits alone as output."""
+        return _Logits(self.model, self.inputs).eval()
+
+    def tokenizer_json(self) -> bytes:
+        """``tokenizer.json`` as model files hold it: no padding, truncation at the longest input."""
+        tokenizer = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
+        return plain_tokenizer(tokenizer, self.max_length, self.tokenizer.truncation_side)
+
+
+def plain_tokenizer(tokenizer: Tokenizer, max_length: int, side: str = "right") -> bytes:
+    """``tokenizer.json`` as model files hold it: no padding, truncation at ``max_length`` on ``side``."""
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length, direction=side)
+    return str(tokenizer.to_str()).encode()
+
+
+def read_folder(folder: Path, choices: Choices) -> Folder:
+    """The classifier in ``folder``. Raises `Refused` with the reason in one line."""
+    if not (folder / "config.json").is_file():
+        raise Refused(f"{folder} has no config.json: it is not the folder of a Hugging Face model")
+    try:
+        return _read(folder, choices)
+    except Refused:
+        raise
+    except Exception as error:  # noqa: BLE001 transformers raises many kinds
+        raise Refused(f"transformers cannot load {folder}: {one_line(error)}") from None
+
+
+def _read(folder: Path, choices: Choices) -> Folder:
+    from transformers import AutoConfig, AutoTokenizer
+
+    names = {} if choices.labels is None else {"id2label": dict(enumerate(choices.labels))}
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **names)
+    if choices.problem_type:
+        config.problem_type = choices.problem_type
+    labels = _labels(config)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    if not getattr(tokenizer, "is_fast", False):
+        raise Refused(
+            f"{type(tokenizer).__name__} has no form as tokenizer.json (a fast tokenizer), and the function has no other"
+        )
+    model = _model(folder, config)
+    notes: list[str] = []
+    pad = _pad(model, tokenizer, choices, notes)
+    problem = _problem_type(config, notes)
+    longest = _longest(model, tokenizer, choices, notes)
+    return Folder(model, tokenizer, labels, problem, longest, pad, _inputs(model, tokenizer), notes)
+
+
+def _model(folder: Path, config: Any) -> Any:
+    """The model in float32. Raises `Refused` where weights are missing or not finite."""
+    from transformers import AutoModelForSequenceClassification
+
+    model, report = AutoModelForSequenceClassification.from_pretrained(
+        folder, config=config, dtype=torch.float32, trust_remote_code=False, local_files_only=True, output_loading_info=True
+    )
+    if missing := sorted(report["missing_keys"]):
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise Refused(
+            f"the checkpoint lacks {', '.join(missing[:3])}{more}, which {type(model).__name__} needs and would have at random: "
+            "it is not a trained classifier"
+        )
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise Refused(f"the checkpoint's {name} has values that are NaN or infinite")
+    return model.float().eval()
+
+
+def _labels(config: Any) -> list[str]:
+    """The labels by class id. Raises `Refused` where one is missing, no text, or there twice."""
+    named = dict(config.id2label)
+    hint = "name all by --labels FILE, a JSON list in the order of class ids"
+    if sorted(named) != list(range(len(named))):
+        raise Refused(f"id2label in config.json must name the classes 0 to {len(named) - 1}, and names {sorted(named)}: {hint}")
+    labels = [named[i] for i in range(len(named))]
+    if wrong := [label for label in labels if not isinstance(label, str) or not label.strip()]:
+        raise Refused(f"id2label in config.json has labels that are not text, {json.dumps(wrong[:5], default=str)}: {hint}")
+    if double := sorted({label for label in labels if labels.count(label) > 1}):
+        raise Refused(f"id2label in config.json has labels twice, {json.dumps(double[:5], ensure_ascii=False)}: {hint}")
+    return labels
+
+
+def _problem_type(config: Any, notes: list[str]) -> str:
+    """The problem type as transformers' pipeline takes it: one label without a type is a sigmoid."""
+    if config.problem_type in PROBLEM_TYPES and not (config.num_labels == 1 and config.problem_type == PROBLEM_TYPES[0]):
+        return str(config.problem_type)
+    chosen = "multi_label_classification" if config.num_labels == 1 else "single_label_classification"
+    scores = "a sigmoid of each output" if config.num_labels == 1 else "a softmax of the outputs"
+    notes.append(f"problem type: {chosen}, {scores}, as transformers' pipeline does for {config.num_labels} label(s)")
+    return chosen
+
+
+def _pad(model: Any, tokenizer: Any, choices: Choices, notes: list[str]) -> int:
+    """The token id that pads. Raises `Refused` where the model needs one and there is none."""
+    config = model.config.get_text_config()
+    if choices.pad_id is not None:
+        if not 0 <= choices.pad_id < config.vocab_size:
+            raise Refused(f"--pad-id must be 0 to {config.vocab_size - 1}, the ids of the vocabulary")
+        config.pad_token_id = model.config.pad_token_id = choices.pad_id
+    elif config.pad_token_id is None and tokenizer.pad_token_id is not None:
+        config.pad_token_id = model.config.pad_token_id = tokenizer.pad_token_id
+        notes.append(f"padding: token {tokenizer.pad_token_id}, from the tokenizer (config.json names none)")
+    if config.pad_token_id is not None:
+        return int(config.pad_token_id)
+    try:
+        with torch.inference_mode():
+            model(input_ids=torch.ones(2, 4, dtype=torch.int64))
+    except ValueError as error:
+        if _NO_PAD not in str(error):
+            raise
+        end = tokenizer.eos_token_id
+        example = f"--pad-id {end} ({tokenizer.eos_token})" if end is not None else "--pad-id N"
+        raise Refused(
+            f"{model.config.model_type} finds the end of a text by the padding token, and none is named: {example}"
+        ) from None
+    return 0
+
+
+def _longest(model: Any, tokenizer: Any, choices: Choices, notes: list[str]) -> int:
+    """The longest input in tokens; a note says where it comes from."""
+    limits: dict[str, int] = {}
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if isinstance(positions, int) and positions > 0:
+        offset = _offset(model)
+        reason = f" less the offset of {offset}" if offset else ""
+        limits[f"max_position_embeddings{reason}"] = positions - offset
+    if 0 < tokenizer.model_max_length < _NO_LIMIT:
+        limits["the tokenizer's model_max_length"] = tokenizer.model_max_length
+    known = min(limits.values(), default=DEFAULT_LONGEST)
+    said = "; ".join(f"{name}: {limit}" for name, limit in limits.items()) or "the model states no limit"
+    if choices.max_length is not None and choices.max_length > known and limits:
+        raise Refused(f"--max-length {choices.max_length} is more than the model takes ({said})")
+    longest = choices.max_length or min(known, DEFAULT_LONGEST)
+    raised = f"; --max-length raises it to at most {known}" if longest < known and choices.max_length is None else ""
+    notes.append(f"longest input: {longest} tokens ({said}{raised})")
+    return longest
+
+
+def _offset(model: Any) -> int:
+    """How many positions the family leaves out: RoBERTa and its like count from the padding id + 1."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(getattr(module, "padding_idx", None), int):
+            return int(module.padding_idx) + 1
+    return 0
+
+
+def _inputs(model: Any, tokenizer: Any) -> tuple[str, ...]:
+    """What of an encoding the model takes; segment ids only where a single text has others than 0."""
+    taken = inspect.signature(model.forward).parameters
+    inputs = ["input_ids", *(["attention_mask"] if "attention_mask" in taken else [])]
+    segments = any(tokenizer("a").get("token_type_ids", ()))
+    return (*inputs, "token_type_ids") if segments and "token_type_ids" in taken else tuple(inputs)
+
+
+class _Logits(nn.Module):
+    """A Hugging Face classifier with positional inputs, whose only output is its logits."""
+
+    def __init__(self, model: nn.Module, inputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.model = model
+        self.inputs = inputs
+        # A cache of keys is of use to generators alone.
+        self.options = {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        logits: Tensor = self.model(**dict(zip(self.inputs, tensors, strict=True)), **self.options).logits
+        return logits
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Lets transformers, torch and the agent's engine print nothing: what matters is said in our lines."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    loggers = [logging.getLogger(name) for name in ("torch", "agent")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

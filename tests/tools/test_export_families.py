@@ -1,0 +1,71 @@
+"""Classifiers of many families, exported, and equal to transformers' own pipeline or refused with the reason."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from export.commands import main
+from tests.support.families import FAMILIES, make
+from vaccel_common.modelfile import read_extras
+
+#: What cannot be exported in either form -> a part of the reason.
+REFUSED = {
+    "canine": "scores differ by at most",
+    "funnel": "does not run",
+    "longformer": "nor is it right as",
+    "nystromformer": "transformers' own pipeline fails with it",
+}
+#: Families whose answers padding changes: the file says that texts run alone.
+ALONE = {"bart", "convbert", "fnet", "mbart", "mobilebert", "t5", "xlnet"}
+#: What a family needs beside its folder.
+OPTIONS = {"gpt2": ("--pad-id", "0")}
+#: One for each way to encode positions, to attend and to pool; `make models-check` tries all.
+SOME = ("deberta-v2", "fnet", "gpt2", "mpnet", "xlnet")
+
+
+def export(folder: Path, out: Path, *options: str) -> Result:
+    """``python -m models.export huggingface`` in this process."""
+    return CliRunner().invoke(main, ["huggingface", str(folder), "-o", str(out), *options])
+
+
+def verdict(path: Path) -> dict[str, object]:
+    """``verdict.json`` of a model file."""
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/extra/verdict.json"))
+        found: dict[str, object] = json.loads(archive.read(name))
+    return found
+
+
+def _exports(tmp_path: Path, family: str, suffix: str) -> None:
+    out = tmp_path / f"{family}{suffix}"
+    done = export(make(tmp_path / "folder", family), out, *OPTIONS.get(family, ()))
+    if family in REFUSED:
+        assert done.exit_code == 1
+        assert REFUSED[family] in done.output
+        assert len(done.output.splitlines()) == 1
+        assert not list(tmp_path.glob(f"*{suffix}*"))
+        return
+    assert done.exit_code == 0, done.output
+    assert float(str(verdict(out)["scores"])) <= 1e-4
+    signature = read_extras(out).signature
+    assert signature is not None
+    assert (signature.batch is None) == (family in ALONE)
+
+
+@pytest.mark.parametrize("family", SOME)
+def test_a_family_gives_the_answers_of_its_pipeline(tmp_path: Path, family: str) -> None:
+    """To 1e-4 in TorchScript, alone and, where padding changes nothing, in batches."""
+    _exports(tmp_path, family, ".pt")
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("suffix", [".pt", ".pt2"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_right_or_refused(tmp_path: Path, family: str, suffix: str) -> None:
+    """In both forms; a refusal is one line and leaves nothing behind."""
+    _exports(tmp_path, family, suffix)
