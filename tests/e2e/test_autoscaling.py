@@ -96,16 +96,23 @@ class PlayedKeda:
         """The triggers that ask for an agent: those whose value is above 0, which nothing is not."""
         return {name for name, query in triggers().items() if self._value(query) > 0}
 
-    def wait_for(self, wanted: set[str], seconds: float) -> None:
-        """Waits until these triggers are active, and no other one."""
+    def wait_for(self, trigger: str, seconds: float = 30) -> None:
+        """Waits until this trigger asks for an agent."""
+        self._wait(lambda active: trigger in active, trigger, seconds)
+
+    def wait_until_idle(self, seconds: float = 60) -> None:
+        """Waits until no trigger asks for an agent."""
+        self._wait(lambda active: not active, "none", seconds)
+
+    def _wait(self, reached: Callable[[set[str]], bool], wanted: str, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while (active := self.active()) != wanted:
-            assert time.monotonic() < end, f"{active} instead of {wanted}"
+        while not reached(active := self.active()):
+            assert time.monotonic() < end, f"{active} ask for an agent, and not {wanted}"
             time.sleep(0.2)
 
     def _value(self, query: str) -> float:
         # What KEDA looks back on is two minutes, in which this test does not want to wait.
-        answer = requests.get(f"{self.url}/api/v1/query", params={"query": query.replace("[2m]", "[4s]")}, timeout=5)
+        answer = requests.get(f"{self.url}/api/v1/query", params={"query": query.replace("[2m]", "[10s]")}, timeout=5)
         result = answer.json()["data"]["result"]
         return float(result[0]["value"][1]) if result else 0
 
@@ -157,17 +164,17 @@ def test_the_first_request_brings_an_agent_up(
         with ThreadPoolExecutor() as pool:
             began = time.monotonic()
             answer = pool.submit(post, function, {"text": "What a lovely day"})
-            played.wait_for({"waiting"}, 20)
+            played.wait_for("waiting")
             seen = time.monotonic() - began
             spawn_agent(
                 "-a", f"tcp://127.0.0.1:{rpc}", "--metrics-address", f"127.0.0.1:{metrics}", "--models", str(MODELS), "--preload", "tweets"
             )  # fmt: skip
             assert answer.result(60).status_code == 200
             print(f"seen after {seen:.1f} s, answered after {time.monotonic() - began:.1f} s")
-        played.wait_for(set(), 30)
+        played.wait_until_idle()
         for _ in range(3):
             assert post(function, {"text": "tea"}).status_code == 200
-        played.wait_for({"batches"}, 20)
-        played.wait_for(set(), 20)
+        played.wait_for("batches")
+        played.wait_until_idle()
     finally:
         assert function.stop() == 0
