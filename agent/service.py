@@ -89,6 +89,11 @@ class RpcService:
         """The reply to a call whose requests came one by one. Raises `RpcError`."""
         return await self._observed(endpoint, scope, deadline, _NO_METADATA, lambda: (*arguments.request(), []))
 
+    def count_refusal(self, error: RpcError) -> None:
+        """Counts an error that a limit caused."""
+        if isinstance(error, ResourceExhausted) and error.reason:
+            self.metrics.rejected(error.reason)
+
     async def _observed(
         self,
         endpoint: Endpoint,
@@ -110,8 +115,7 @@ class RpcService:
             return [reply.SerializeToString()] if isinstance(reply, Message) else reply
         except RpcError as error:
             code = error.name
-            if isinstance(error, ResourceExhausted) and error.reason:
-                self.metrics.rejected(error.reason)
+            self.count_refusal(error)
             raise
         finally:
             self.active -= 1

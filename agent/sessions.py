@@ -185,9 +185,9 @@ class Scope:
         return resource
 
     def register(self, session: RpcSession, resource: Resource) -> None:
-        """Registers a resource with one more session."""
+        """Registers a resource with one more session. Raises `ResourceExhausted` at the limit."""
         if len(session.resources) >= _MAX_RESOURCES:
-            raise ResourceExhausted(f"session {session.id} has {_MAX_RESOURCES} resources, the limit")
+            raise ResourceExhausted(f"session {session.id} has {_MAX_RESOURCES} resources, the limit", reason="resources")
         # Registered once more, it becomes the last one.
         session.resources.pop(resource.id, None)
         session.resources[resource.id] = resource

@@ -54,7 +54,7 @@ class PermissionDenied(RpcError):
 
 
 class ResourceExhausted(RpcError):
-    """A limit was reached. ``reason`` names it for metrics: queue, memory, sessions, uploads."""
+    """A limit was reached. ``reason`` names it for metrics (``vaccel_rejections_total``)."""
 
     code, name = 8, "RESOURCE_EXHAUSTED"
 

@@ -240,6 +240,11 @@ class Store:
     async def _keep_upload(self, digest: str, name: str, data: memoryview) -> StoredModel:
         if self._policy == "known":
             raise PermissionDenied(f"sha256:{digest} is not a model of the store; no other bytes are accepted (--uploads known)")
+        if len(data) > self._max_uploads:
+            raise ResourceExhausted(
+                f"the model has {len(data)} bytes, more than all uploads may have: {self._max_uploads} (--max-uploads)",
+                reason="uploads",
+            )
         held = sum(model.size for model in self._models.values() if model.uploaded and model.path)
         if held + len(data) > self._max_uploads:
             raise ResourceExhausted(
@@ -282,7 +287,9 @@ class Store:
             loaded.remove(model)
             _log.info("Unloaded model %s", model)
         if len(loaded) >= self._max_models:
-            raise ResourceExhausted(f"{self._max_models} models are loaded and in use, the limit (--max-models)", retry_after=5)
+            raise ResourceExhausted(
+                f"{self._max_models} models are loaded and in use, the limit (--max-models)", retry_after=5, reason="models"
+            )
 
     async def _in_thread(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._files, function, *args)

@@ -16,12 +16,13 @@ class ResponseWriter:
     """Writes to ``transport``, whose socket is ``fd``.
 
     Large responses, and all while the client does not read, count against ``budget`` until they are
-    sent. ``blocked``: since when the client has not read what was written (monotonic seconds).
+    sent. ``blocked``: since when the client has read nothing of what was written (monotonic seconds),
+    as far as `notice_progress` knows; None while nothing is unread.
     """
 
     def __init__(self, transport: asyncio.Transport, fd: int, budget: Budget) -> None:
         self._transport, self._fd, self._budget = transport, fd, budget
-        self._held = 0
+        self._held = self._left = 0
         self.blocked: float | None = None
 
     def write(self, parts: Parts, length: int) -> bool:
@@ -45,7 +46,19 @@ class ResponseWriter:
 
     def pause(self) -> None:
         """The client does not read: what is written from here on is kept."""
-        self.blocked = time.monotonic()
+        self.blocked, self._left = time.monotonic(), self._transport.get_write_buffer_size()
+
+    def notice_progress(self) -> None:
+        """Takes note of what the client has read since the last time.
+
+        A large response to a slow client may take minutes.
+        """
+        if self.blocked is None:
+            return
+        left = self._transport.get_write_buffer_size()
+        if left < self._left:
+            self.blocked = time.monotonic()
+        self._left = left
 
     def resume(self) -> None:
         """The client has read nearly everything."""

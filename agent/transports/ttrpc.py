@@ -139,8 +139,11 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         self._transport.resume_reading()
 
     def close_if_stalled(self) -> None:
-        """Ends the connection if a frame is incomplete or responses are unread for too long."""
+        """Ends the connection if nothing of an incomplete frame came, or nothing of unread responses was
+        read, for too long.
+        """
         before = time.monotonic() - _STALL_S
+        self._responses.notice_progress()
         blocked = self._responses.blocked
         incomplete = self._reader.partial and self._heard < before and blocked is None
         unread = blocked is not None and blocked < before
@@ -196,6 +199,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
                 self._open_stream(frame, endpoint, payload, deadline)
                 return
         except RpcError as error:
+            self._service.count_refusal(error)
             self._budget.release(size)
             self._fail(frame.stream, endpoint, error)
             return
@@ -218,7 +222,9 @@ class TtrpcConnection(asyncio.BufferedProtocol):
 
     def _open_stream(self, frame: frames.Frame, endpoint: Endpoint, payload: bytes | memoryview, deadline: float | None) -> None:
         if len(self._streams) >= _MAX_STREAMS:
-            raise ResourceExhausted(f"{_MAX_STREAMS} streams are open on this connection, the limit", retry_after=1)
+            raise ResourceExhausted(
+                f"{_MAX_STREAMS} streams are open on this connection, the limit", retry_after=1, reason="streams"
+            )
         stream = _ArgumentStream(endpoint, GenopReassembler(endpoint, self._scope, self._max_message), deadline)
         if payload:
             stream.arguments.add(payload)

@@ -54,6 +54,15 @@ class Situation:
             pass
         return reply
 
+    def upload(self, data: bytes) -> RawReply:
+        return self.call("RegisterResource", self.dialect.register(self.session, blobs=[data]))
+
+    def resources_until_refused(self) -> RawReply:
+        saved(Copies(), self.folder / "store" / "copies.pt")
+        while not (reply := self.register("copies")).code:
+            pass
+        return reply
+
     def damaged(self) -> RawReply:
         (self.folder / "store" / "damaged.pt").write_bytes(b"not what its digest says")
         (self.folder / "store" / "damaged.pt.sha256").write_text(hashlib.sha256(b"else").hexdigest() + "  damaged.pt\n")
@@ -74,6 +83,8 @@ SITUATIONS: dict[str, tuple[str, Callable[[Situation], RawReply]]] = {
     "a run that fails in the model": ("INTERNAL", lambda s: s.run(Refuses(), int64([-1], 1))),
     "a run without enough memory": ("RESOURCE_EXHAUSTED", lambda s: s.run(Greedy(), int64([TOO_MUCH], 1))),
     "too many sessions": ("RESOURCE_EXHAUSTED", Situation.sessions_until_refused),
+    "an upload larger than all may be": ("RESOURCE_EXHAUSTED", lambda s: s.upload(bytes(2 << 20))),
+    "too many resources": ("RESOURCE_EXHAUSTED", Situation.resources_until_refused),
     "a data type that vAccel does not have": ("UNIMPLEMENTED", lambda s: s.run(Doubles(), int64([1], 1))),
     "an engine that is not there": ("UNIMPLEMENTED", lambda s: s.call("TensorflowModelRun", b"")),
     "a file that does not match its digest": ("FAILED_PRECONDITION", Situation.damaged),
@@ -96,7 +107,7 @@ def test_an_error_is_to_upstreams_programs_what_the_table_says(
 ) -> None:
     """Without a detail they get EIO, and their log has the message; with one they get its errno."""
     (tmp_path / "store").mkdir()
-    agent = spawn_agent("--models", str(tmp_path / "store"), "--uploads", "allow", "--max-sessions", "3")
+    agent = spawn_agent("--models", str(tmp_path / "store"), "--uploads", "allow", "--max-sessions", "3", "--max-uploads", "1")
     status, provoke = SITUATIONS[name]
     with RawClient(agent.addresses["unix"]) as raw:
         reply = provoke(Situation(raw, DIALECTS[version], tmp_path))

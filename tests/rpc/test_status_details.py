@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from errno import EAGAIN, EINVAL
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.support.peers.raw_ttrpc import (
 from tests.support.servers import SpawnAgent
 from tests.support.torchmodels import Refuses, saved
 from vaccel_rpc.errors import ResourceExhausted
+from vaccel_rpc.frames import REMOTE_OPEN
 
 RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 EPROTO = 71
@@ -80,3 +82,16 @@ def test_other_errors(client: RawClient, dialect: DialectNames, tmp_path: Path) 
     ):
         reply = client.call(dialect.service, method, payload)
         assert (reply.code, errno_of(reply), bool(reply.message)) == (code, None, True)
+
+
+def test_refused_streams_are_counted(spawn_agent: SpawnAgent) -> None:
+    """As every refusal for a limit: the table in docs/vaccel.md says where the reason is."""
+    agent = spawn_agent("--metrics-address", "127.0.0.1:0")
+    with RawClient(agent.addresses["unix"]) as client:
+        for _ in range(64):
+            client.start(OLD_07.service, "GenopStream", b"", flags=REMOTE_OPEN)
+        reply = client.call(OLD_07.service, "GenopStream", b"", flags=REMOTE_OPEN)
+    assert (reply.code, errno_of(reply)) == (RESOURCE_EXHAUSTED, EAGAIN)
+    address = agent.wait_for(r"Metrics and health on '(http://[^']+)'")[1]
+    with urllib.request.urlopen(f"{address}/metrics") as metrics:
+        assert b'vaccel_rejections_total{reason="streams"} 1.0' in metrics.read()
