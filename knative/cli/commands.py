@@ -6,14 +6,12 @@ They raise `KnativeError`, and `ConfigError` for options that do not fit what is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 
-from knative.apply import deploy as deploying
-from knative.apply import manifests, overrides, rollout
-from knative.apply import undeploy as removing
+from knative.apply import changes, manifests, overrides, rollout
 from knative.apply.overrides import Overrides
 from knative.cli.config import DeployConfig, FilesConfig, StatusConfig, UndeployConfig, WaitConfig
 from knative.cli.session import CommandSession
@@ -30,20 +28,26 @@ def _objects(part: str, files: Sequence[Path]) -> list[Json]:
 
 
 def deploy(
-    session: CommandSession, files: FilesConfig, changes: Overrides, config: DeployConfig, wait: WaitConfig, *, part: str
+    session: CommandSession, files: FilesConfig, options: Overrides, config: DeployConfig, wait: WaitConfig, *, part: str
 ) -> None:
     """Applies the objects, and waits until they are ready."""
-    objects = session.fit(overrides.changed(_objects(part, files.files), changes))
+    objects = session.fit(overrides.changed(_objects(part, files.files), options))
     namespace = session.cluster.namespace
     session.document |= {"namespace": namespace, "dry_run": config.dry_run, "objects": [], "ready": None, "rollouts": []}
-
-    def report(applied: deploying.Applied) -> None:
-        session.document["objects"].append({"object": applied.name, "result": applied.result})
-        session.output.line(f"{applied.result} {applied.name}{' (dry run)' if config.dry_run else ''}")
-
-    deploying.apply(session.cluster, objects, dry_run=config.dry_run, explain=session.output.explain, report=report)
+    applied = changes.apply(session.cluster, objects, dry_run=config.dry_run, explain=session.output.explain)
+    _report(session, applied, " (dry run)" if config.dry_run else "")
     if not config.dry_run and not wait.no_wait:
         _roll_out(session, rollout.awaited(objects), wait)
+
+
+def _report(session: CommandSession, made: Iterable[changes.Change], words: str = "") -> list[changes.Change]:
+    """The changes, once each was reported when it was made."""
+    reported = []
+    for change in made:
+        reported.append(change)
+        session.document["objects"].append({"object": title(change.obj), "result": change.result, "why": change.why or None})
+        session.output.line(f"{change}{words}")
+    return reported
 
 
 def _roll_out(session: CommandSession, objects: Sequence[Json], wait: WaitConfig) -> None:
@@ -83,16 +87,10 @@ def undeploy(session: CommandSession, files: FilesConfig, config: UndeployConfig
     if not config.yes and not click.confirm(f"Delete {names} in namespace {session.cluster.namespace}?", err=True):
         raise KnativeError("nothing was deleted")
     session.document |= {"namespace": session.cluster.namespace, "objects": [], "gone": None}
-
-    def report(removed: removing.Removed) -> None:
-        why = f": {removed.why}" if removed.why else ""
-        session.document["objects"].append({"object": removed.name, "result": removed.result, "why": removed.why or None})
-        session.output.line(f"{removed.result} {removed.name}{why}")
-
-    deleted = removing.remove(session.cluster, objects, everything=config.everything, report=report)
+    removed = _report(session, changes.remove(session.cluster, objects, everything=config.everything))
     if wait.no_wait:
         return
-    left = removing.wait(session.cluster, deleted, timeout=wait.timeout, poll=wait.poll_s)
+    left = changes.wait_until_gone(session.cluster, removed, timeout=wait.timeout, poll=wait.poll_s)
     session.document["gone"] = not left
     if left:
         raise Unfinished(f"still there after {wait.timeout:g} s: {', '.join(left)}; see their finalizers: kubectl get -o yaml")

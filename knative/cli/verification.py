@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from knative.apply import deploy as deploying
-from knative.apply import manifests, rollout
-from knative.apply import undeploy as removing
+from knative.apply import changes, manifests, rollout
 from knative.apply.overrides import serving_container
 from knative.cli.session import CommandSession
 from knative.cluster.api import Cluster
@@ -70,9 +68,8 @@ def _baseline(session: CommandSession, config: VerifyConfig) -> Iterator[str]:
     if config.baseline_image:
         serving_container(hello["spec"]["template"]["spec"])["image"] = config.baseline_image
     kept = cluster.get(KNATIVE_SERVICE, name_of(hello)) is not None
-    deploying.apply(
-        cluster, objects, dry_run=False, explain=output.explain, report=lambda each: output.note(f"{each.result} {each.name}")
-    )
+    for change in changes.apply(cluster, objects, dry_run=False, explain=output.explain):
+        output.note(str(change))
     try:
         watcher = output.progress()
         (state,), _ = rollout.wait(cluster, objects, timeout=config.idle_timeout, poll=config.poll_s, watcher=watcher)
@@ -81,7 +78,8 @@ def _baseline(session: CommandSession, config: VerifyConfig) -> Iterator[str]:
         yield _own_url(session, name_of(hello))
     finally:
         if not kept:
-            removing.remove(cluster, objects, everything=False, report=lambda each: output.note(f"{each.result} {each.name}"))
+            for change in changes.remove(cluster, objects, everything=False):
+                output.note(str(change))
 
 
 def _reachable(session: CommandSession, url: str | None) -> tuple[Cluster | None, str]:
