@@ -27,7 +27,7 @@ def main(**values: Any) -> None:
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:
-        raise click.UsageError(f"--vaccel-config log_file: {error.strerror}") from None
+        raise click.UsageError(f"--vaccel-config log_file: {error.filename}: {error.strerror}") from None
     _serve(config)
 
 

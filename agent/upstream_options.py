@@ -45,8 +45,8 @@ class VaccelConfig:
 
     @property
     def ignored(self) -> list[str]:
-        """The keys that have no effect on this agent."""
-        return [key for key, _ in self.values if key in _IGNORED]
+        """The keys that have no effect on this agent, each once."""
+        return [key for key in dict(self.values) if key in _IGNORED]
 
     def __str__(self) -> str:
         return ",".join(f"{key}={value}" for key, value in self.values)
@@ -85,12 +85,15 @@ def _level(text: str) -> log.Level:
 def rust_log(text: str) -> log.Level:
     """The level that a filter in the form of ``RUST_LOG`` sets for the agent; info where it sets none.
 
-    It is a list of ``LEVEL`` and ``TARGET=LEVEL``; a target that is the agent counts more than a
-    level for all. As upstream's logger does, it ignores what it cannot read.
+    It is a list of ``LEVEL``, ``TARGET`` (all of it) and ``TARGET=LEVEL``; a target that is the
+    agent counts more than a level for all. As upstream's logger does, it ignores what it cannot
+    read.
     """
     level: log.Level | None = None
     for directive in text.partition("/")[0].split(","):
-        target, _, word = directive.strip().rpartition("=")
+        target, equals, word = directive.strip().rpartition("=")
+        if not equals and _TARGET.fullmatch(word):
+            target, word = word, "trace"
         named = _RUST_LEVELS.get(word.lower())
         if named and (_TARGET.fullmatch(target) or (not target and level is None)):
             level = named

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from agent.config import AgentConfig
 from agent.upstream_options import rust_log, vaccel_config
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,8 @@ from agent.upstream_options import rust_log, vaccel_config
         ("warn,vaccel_rpc_agent=debug", "debug"),
         ("vaccel_rpc_agent::ops=error,debug", "error"),
         ("agent.ops.torch=warn", "warn"),
+        ("vaccel_rpc_agent", "debug"),
+        ("warn,vaccel_rpc_agent", "debug"),
         ("ttrpc=debug", "info"),
         ("ttrpc=debug,error", "error"),
         ("debug/create", "debug"),
@@ -61,5 +66,14 @@ def test_every_key_of_upstream_is_accepted() -> None:
     """Three act; the others are named as without effect."""
     config = vaccel_config("plugins=libvaccel-torch.so,log_file=/tmp/a=b,profiling_enabled=false,version_ignore=1")
     assert (config.log_file, config.profiled, config.ignored) == ("/tmp/a=b", False, ["plugins", "version_ignore"])
+    assert vaccel_config("plugins=a,plugins=b").ignored == ["plugins"]
     assert vaccel_config("").profiled
     assert vaccel_config(str(config)) == config
+
+
+def test_a_log_file_that_cannot_be_opened_is_named() -> None:
+    """The agent says which file it is, and why, before it does anything else."""
+    command = [sys.executable, "-m", "agent", "--vaccel-config", "log_file=/nowhere/agent.log"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "--vaccel-config log_file: /nowhere/agent.log: No such file or directory" in ended.stderr
