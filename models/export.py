@@ -1,6 +1,6 @@
 """``python -m models.export``: see `export.commands`."""
 
-from export.commands import main
+from export.launch import run
 
 if __name__ == "__main__":
-    main(prog_name="python -m models.export")
+    run("export.commands", "models.export", "install-export")

@@ -1,6 +1,6 @@
 """``python -m models.tokenizer``: see `export.tokenizer`."""
 
-from export.tokenizer import main
+from export.launch import run
 
 if __name__ == "__main__":
-    main(prog_name="python -m models.tokenizer")
+    run("export.tokenizer", "models.tokenizer", "install-export")

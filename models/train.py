@@ -1,6 +1,6 @@
 """``python -m models.train``: see `training.train`."""
 
-from training.train import main
+from export.launch import run
 
 if __name__ == "__main__":
-    main(prog_name="python -m models.train")
+    run("training.train", "models.train", "install-train")

@@ -1,6 +1,6 @@
 """``python -m models.variants``: see `export.variants`."""
 
-from export.variants import main
+from export.launch import run
 
 if __name__ == "__main__":
-    main(prog_name="python -m models.variants")
+    run("export.variants", "models.variants", "install-export")

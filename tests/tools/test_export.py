@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,10 +101,20 @@ def test_the_model_that_ships_is_small_and_whole() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [("{", "signature.json"), ("[]", '"format" must be 1'), ('{"format": 1}', '"problem_type"'),
-     ('{"format": 1, "problem_type": "regression"}', "'inputs' is missing"),
+     ('{"format": 1, "problem_type": "regression"}', "'name' is missing"),
      ('{"format": 1, "problem_type": "regression", "name": "x", "inputs": [{"name": "a", "dtype": "int9", "dims": []}], "outputs": []}', "int9")],
 )  # fmt: skip
 def test_a_wrong_signature_is_named(text: str, says: str) -> None:
     """The error names the field that is wrong."""
     with pytest.raises(ModelFileError, match=says):
         parse_signature(text)
+
+
+@pytest.mark.parametrize("tool", ["export", "variants", "train"])
+def test_a_missing_package_is_one_line_with_what_installs_it(tool: str) -> None:
+    """Not a traceback: the tools need more than the function does."""
+    without = f"import runpy, sys; sys.modules['torch'] = None; runpy.run_module('models.{tool}', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", without], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    target = "install-train" if tool == "train" else "install-export"
+    assert re.fullmatch(rf"models\.{tool} needs the package \w+, which is not installed: make {target}\n", done.stderr)
