@@ -10,7 +10,7 @@ TEST_WORKERS ?= 2
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e lint proto docs bench fuzz loadtest variants base-image images manifests charts e2e-containers parliament version clean
+.PHONY: help run test e2e lint proto docs bench fuzz loadtest models-check variants base-image images manifests charts e2e-containers parliament version clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16

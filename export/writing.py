@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import tempfile
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,8 +105,10 @@ def _draft(module: nn.Module, path: Path, extras: dict[str, str], expected: Expe
     """The file with 32-bit weights. Raises `Refused`."""
     program: nn.Module | None = None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer warns of all that might vary; the check finds what does
+        # Tracing warns of all that might vary, where the check finds what does, and torch.export prints
+        # the program at which it failed.
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
             if path.suffix == ".pt":
                 program = traced(module, extras)
             verdict, extras = _joined_or_alone(program or module, path, extras, expected)
