@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -14,12 +15,16 @@ from vaccel_rpc.proto.ttrpc_pb2 import Status
 from vaccel_rpc.status import to_status
 from vaccel_rpc.tensorfields import IN_TENSORS
 from vaccel_rpc.tensorfields import decode as decode_tensors
-from vaccel_rpc.wire import WireError, cut
+from vaccel_rpc.wire import WireError, cut, fields
 
 Buffer = bytes | bytearray | memoryview
 
 #: Where two dialects share a method, the first is that of a message that does not tell its dialect.
 _VERSIONS: tuple[Version, ...] = ("0.7", "0.8", "2025-07", "2025-08")
+
+#: Arguments of a generic operation, of which upstream's programs have a few. Millions, of two bytes
+#: each, would keep the agent busy for minutes.
+MAX_ARGS = 1024
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,23 @@ def decode(endpoint: Endpoint, payload: Buffer) -> tuple[Any, list[memoryview]]:
             return decode_tensors(endpoint.method.request, IN_TENSORS, payload)
         if endpoint.operation == "register":
             payload, blobs = cut(payload, *endpoint.dialect.blob_path)
+        if endpoint.operation in ("genop", "genop_stream"):
+            _check_count(payload)
         return endpoint.method.request.FromString(payload), blobs
     except (DecodeError, WireError) as error:
         raise _undecodable(endpoint, error) from None
+
+
+def too_many_args() -> InvalidArgument:
+    """The error for a generic operation of too many arguments."""
+    return InvalidArgument(f"a generic operation has at most {MAX_ARGS} arguments")
+
+
+def _check_count(payload: Buffer) -> None:
+    """Raises `InvalidArgument` for too many arguments, before they are decoded."""
+    # One field is the session.
+    if sum(1 for _ in islice(fields(memoryview(payload)), MAX_ARGS + 2)) > MAX_ARGS + 1:
+        raise too_many_args()
 
 
 def error_status(endpoint: Endpoint | None, error: RpcError) -> Status:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agent.endpoints import Buffer, Endpoint, decode, spoken
+from agent.endpoints import MAX_ARGS, Buffer, Endpoint, decode, spoken, too_many_args
 from agent.sessions import Scope
 from vaccel_rpc.errors import InvalidArgument
 
@@ -88,6 +88,8 @@ def _append(args: list[_Argument], arg: Any, field: str) -> None:
         last.part_no = arg.part_no
     elif arg.parts and arg.part_no != 1:
         raise InvalidArgument(f"{field}: the first part is number {arg.part_no}, not 1")
+    elif len(args) == MAX_ARGS:
+        raise too_many_args()
     else:
         args.append(_Argument(arg, arg.part_no, bytearray(arg.buf)))
 
