@@ -56,8 +56,8 @@ class Expected:
 class Verdict:
     """The largest differences over all texts, alone and padded; ``verdict.json`` in the file.
 
-    ``texts``: their number; ``longest``: tokens of the longest; ``scores``, ``logits``: absolute;
-    ``labels``: how many texts got another best label in some run.
+    ``texts``: their number; ``longest``: tokens of the longest; ``scores``, ``logits``: absolute, and
+    relative to numbers above 1; ``labels``: how many texts got another best label in some run.
     """
 
     against: str
@@ -196,7 +196,8 @@ def _best(answer: Answer) -> str:
 
 
 def _distance(ours: Mapping[str, float], right: Mapping[str, float]) -> float:
-    return max(abs(ours[label] - right[label]) for label in right)
+    """The largest difference, absolute, or relative to numbers above 1, as a regression may have them."""
+    return max(abs(ours[label] - right[label]) / max(1.0, abs(right[label])) for label in right)
 
 
 def _by_label(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

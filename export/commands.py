@@ -55,31 +55,28 @@ def main(context: click.Context) -> None:
     context.with_resource(silence())
 
 
+def limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the option of all commands that check a program."""
+    return click.option(
+        "--allow-difference",
+        type=click.FloatRange(0),
+        default=LIMIT,
+        show_default=True,
+        help="Write the file although scores differ by up to this from those of the model that it is made of.",
+    )(command)
+
+
 def writes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options of all commands that write a program."""
-    for add in (
-        click.option(
-            "--allow-difference",
-            type=click.FloatRange(0),
-            default=LIMIT,
-            show_default=True,
-            help="Write the file although scores differ by up to this from those of the model that it is made of.",
-        ),
-        click.option(
-            "--half/--full",
-            default=None,
-            help="Store 16-bit or 32-bit weights (.pt; a .pt2 has 32-bit ones). [default: 16-bit where no score changes by more than 1e-4]",
-        ),
-        click.option(
-            "-o",
-            "--out",
-            type=click.Path(path_type=Path),
-            required=True,
-            help="NAME.pt (TorchScript) or NAME.pt2 (torch.export).",
-        ),
-    ):
-        command = add(command)
-    return command
+    """Adds the options of all commands that choose the form and the weights of a program."""
+    weights = click.option(
+        "--half/--full",
+        default=None,
+        help="Store 16-bit or 32-bit weights (.pt; a .pt2 has 32-bit ones). [default: 16-bit where no score changes by more than 1e-4]",
+    )
+    out = click.option(
+        "-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt (TorchScript) or NAME.pt2 (torch.export)."
+    )
+    return out(weights(limited(command)))
 
 
 def write_module(module: torch.nn.Module, out: Path, extras: dict[str, str], limits: Limits, against: str) -> None:
@@ -118,14 +115,15 @@ def checkpoint(folder: Path, max_length: int, out: Path, half: bool | None, allo
 @main.command()
 @click.argument("model", type=FILE)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt2")
-def pt2(model: Path, out: Path) -> None:
+@limited
+def pt2(model: Path, out: Path, allow_difference: float) -> None:
     """A .pt2 file from a MODEL.pt that ``checkpoint`` wrote."""
     names = dict.fromkeys(("tokenizer.json", "labels.json", "signature.json", "config.json"), "")
     state = torch.jit.load(str(model), _extra_files=names).state_dict()
     extras = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
     if not extras["config.json"]:
         raise click.UsageError(f"{model} has no config.json: only files that 'checkpoint' wrote can be converted to .pt2")
-    write_module(from_state(json.loads(extras["config.json"]), state), out, extras, Limits(half=False), model.name)
+    write_module(from_state(json.loads(extras["config.json"]), state), out, extras, Limits(False, allow_difference), model.name)
 
 
 @main.command()
@@ -194,8 +192,17 @@ def _read_labels(path: Path | None) -> list[str] | None:
 @click.option("--max-length", default=512, show_default=True)
 @click.option("--pad", default=0, show_default=True, help="Token id of padding.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt")
+@limited
 def torchscript(
-    module: Path, tokenizer: Path, labels: Path, signature: Path | None, problem_type: str, max_length: int, pad: int, out: Path
+    module: Path,
+    tokenizer: Path,
+    labels: Path,
+    signature: Path | None,
+    problem_type: str,
+    max_length: int,
+    pad: int,
+    out: Path,
+    allow_difference: float,
 ) -> None:
     """A model file from a bare TorchScript MODULE, whose weights stay unchanged."""
     names = _read_labels(labels) or []
@@ -205,7 +212,7 @@ def torchscript(
         else classifier_signature(out.stem, problem_type, max_length, len(names), inputs=("input_ids", "attention_mask"), pad=pad)
     )
     extras = extra_files(plain_tokenizer(Tokenizer.from_file(str(tokenizer)), max_length), names, text)
-    write_module(torch.jit.load(str(module)), out, extras, Limits(half=False), module.name)
+    write_module(torch.jit.load(str(module)), out, extras, Limits(False, allow_difference), module.name)
 
 
 main.add_command(tokenizer_file)

@@ -104,6 +104,8 @@ def _read(folder: Path, choices: Choices) -> Folder:
     pad = _pad(model, tokenizer, choices, notes)
     problem = _problem_type(config, notes)
     longest = _longest(model, tokenizer, choices, notes)
+    if tokenizer.truncation_side == "left":
+        notes.append("its tokenizer keeps the end of a long text, the function its beginning: ask for truncation=tail")
     return Folder(model, tokenizer, labels, problem, longest, pad, _inputs(model, tokenizer), notes)
 
 
@@ -112,8 +114,19 @@ def _model(folder: Path, config: Any) -> Any:
     from transformers import AutoModelForSequenceClassification
 
     model, report = AutoModelForSequenceClassification.from_pretrained(
-        folder, config=config, dtype=torch.float32, trust_remote_code=False, local_files_only=True, output_loading_info=True
+        folder,
+        config=config,
+        dtype=torch.float32,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
     )
+    if mismatched := sorted(report["mismatched_keys"]):
+        name, stored, needed = mismatched[0]
+        raise Refused(
+            f"the checkpoint's {name} is {list(stored)}, and {list(needed)} by config.json with its {config.num_labels} label(s)"
+        )
     if missing := sorted(report["missing_keys"]):
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise Refused(

@@ -65,6 +65,21 @@ def write_checked(
     Raises `Refused` where the file would be wrong, and says whether the other form would not be.
     """
     require_form(out, half=limits.half)
+    try:
+        draft, digest = _placed(module, out, extras, expected, limits)
+    except OSError as error:
+        raise Refused(f"--out {out}: {error.strerror or error}") from None
+    for note in notes:
+        click.echo(note)
+    if draft.verdict.batches == (1,):
+        click.echo("padding changes its answers, so the agent runs each text alone")
+    click.echo(f"checked: {draft.verdict}")
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {FORMS[out.suffix]}, {draft.weights} weights, sha256 {digest}")
+    click.echo(f"{out.absolute()} is ready; next: {_next(out)}")
+
+
+def _placed(module: nn.Module, out: Path, extras: dict[str, str], expected: Expected, limits: Limits) -> tuple[_Draft, str]:
+    """Puts the checked file into its place; what it was as a draft, and its sha256."""
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=".export-") as scratch:
         folder = Path(scratch)
         try:
@@ -78,14 +93,7 @@ def write_checked(
             draft = _halved(draft.program, draft, expected, forced=limits.half is True)
         add_entry(draft.path, "verdict.json", json.dumps(draft.verdict.json(draft.weights)))
         draft.path.replace(out)
-    digest = write_digest(out)
-    for note in notes:
-        click.echo(note)
-    if draft.verdict.batches == (1,):
-        click.echo("padding changes its answers, so the agent runs each text alone")
-    click.echo(f"checked: {draft.verdict}")
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {FORMS[out.suffix]}, {draft.weights} weights, sha256 {digest}")
-    click.echo(f"{out.absolute()} is ready; next: {_next(out)}")
+    return draft, write_digest(out)
 
 
 def _next(out: Path) -> str:
@@ -115,7 +123,7 @@ def _draft(module: nn.Module, path: Path, extras: dict[str, str], expected: Expe
     except Refused:
         raise
     except Exception as error:  # noqa: BLE001 tracing raises many kinds
-        raise Refused(f"it cannot be traced: {one_line(error)}") from None
+        raise Refused(f"tracing or writing it fails: {one_line(error)}") from None
     if not verdict.scores <= limits.difference:
         raise Refused(f"{verdict}; the limit is {limits.difference:g} (--allow-difference)")
     return _Draft(path, verdict, extras, program)

@@ -51,6 +51,10 @@ def test_labels_that_do_not_name_every_class_are_refused_and_can_be_named(tmp_pa
         line = _refused(folder)
         assert says in line
         assert "--labels FILE" in line
+    (tmp_path / "labels.json").write_text('["a", "b"]')
+    assert "classifier.bias is [3], and [2] by config.json with its 2 label(s)" in _refused(
+        folder, "--labels", str(tmp_path / "labels.json")
+    )
     (tmp_path / "labels.json").write_text('["sehr gut", "嫌い", "🙂"]')
     done = export(folder, tmp_path / "out.pt", "--labels", str(tmp_path / "labels.json"))
     assert done.exit_code == 0, done.output
@@ -190,3 +194,19 @@ def test_a_tokenizer_is_the_one_that_transformers_builds(tmp_path: Path) -> None
     assert "longest input: 48 tokens (max_position_embeddings: 64; the tokenizer's model_max_length: 48)" in done.output
     tokenizer = json.loads(read_extras(tmp_path / "out.pt").tokenizer or b"")
     assert tokenizer["normalizer"]["lowercase"] is False
+
+
+def test_a_tokenizer_that_keeps_the_end_is_told(tmp_path: Path) -> None:
+    """The function keeps the beginning unless a request says otherwise; the check asks for the end."""
+    folder = make(tmp_path / "folder", "distilbert")
+    tokenizer_for("distilbert", truncation_side="left").save_pretrained(folder)
+    done = export(folder, tmp_path / "out.pt")
+    assert done.exit_code == 0, done.output
+    assert "ask for truncation=tail" in done.output
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    """Before the model is loaded where it does not exist."""
+    folder = make(tmp_path / "folder", "distilbert")
+    done = export(folder, tmp_path / "nowhere" / "out.pt")
+    assert done.output == f"Error: --out {tmp_path}/nowhere/out.pt: there is no folder {tmp_path}/nowhere\n"
