@@ -8,7 +8,7 @@ import shlex
 import tempfile
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def _draft(module: nn.Module, path: Path, extras: dict[str, str], expected: Expe
     try:
         # Tracing warns of all that might vary, where the check finds what does, and torch.export prints
         # the program at which it failed.
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             if path.suffix == ".pt":
                 program = traced(module, extras)
