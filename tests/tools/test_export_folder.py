@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from transformers import AutoModel, AutoModelForSequenceClassification
 
+from export.commands import main
 from tests.support.families import make, tokenizer_for
+from tests.support.smallmodel import write_small_model
 from tests.tools.test_export_families import export, verdict
 from vaccel_common.modelfile import Signature, read_extras
 
@@ -194,6 +197,21 @@ def test_a_tokenizer_is_the_one_that_transformers_builds(tmp_path: Path) -> None
     assert "longest input: 48 tokens (max_position_embeddings: 64; the tokenizer's model_max_length: 48)" in done.output
     tokenizer = json.loads(read_extras(tmp_path / "out.pt").tokenizer or b"")
     assert tokenizer["normalizer"]["lowercase"] is False
+
+
+def test_a_checkpoint_of_the_training_is_compared_with_its_network(tmp_path: Path) -> None:
+    """And the verdict says so."""
+    small = write_small_model(tmp_path / "small.pt")
+    entries = dict.fromkeys(("tokenizer.json", "labels.json", "config.json"), "")
+    state = torch.jit.load(str(small), _extra_files=entries).float().state_dict()
+    torch.save(state, tmp_path / "state.pt")
+    for name, content in entries.items():
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    done = CliRunner().invoke(main, ["checkpoint", str(tmp_path), "-o", str(tmp_path / "out.pt")])
+    assert done.exit_code == 0, done.output
+    assert verdict(tmp_path / "out.pt")["against"] == "the checkpoint"
+    # The small model's weights are 16-bit numbers already.
+    assert verdict(tmp_path / "out.pt")["weights"] == "float16"
 
 
 def test_a_tokenizer_that_keeps_the_end_is_told(tmp_path: Path) -> None:
