@@ -33,5 +33,5 @@ def test_every_answer_is_documented(agent: ServerProcess, tmp_path: Path) -> Non
     finally:
         assert server.stop() == 0
     assert done.returncode == 0, done.stdout[-6000:]
-    assert "Tested: 16" in done.stdout
+    assert "Tested: 17" in done.stdout
     assert "Traceback" not in server.text
