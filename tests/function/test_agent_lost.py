@@ -186,6 +186,7 @@ def test_a_cold_start_waits_for_its_agent(spawn_agent: SpawnAgent, tmp_path: Pat
         assert get(server, "/health/readiness").status_code == 200
         assert about(server)["reachable"]
         agent.stop(signal.SIGKILL)
+        server.wait_for("lost the agent after")
         assert get(server, "/health/readiness").status_code == 200
         assert get(server, "/v2/health/ready").status_code == 200
         model = get(server, "/v2/models/tweets/ready")
