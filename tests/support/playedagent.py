@@ -56,8 +56,8 @@ class PlayedAgent:
         return [(request.service, request.method) for request in self.requests]
 
     def hang_up(self) -> None:
-        """Ends every connection; a new one can be made."""
-        for connection in self.connections:
+        """Ends every connection that there is; a new one can be made, even while this one ends."""
+        for connection in tuple(self.connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
