@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import signal
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,24 +15,12 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.functions import post, start, wait_until_ready
+from tests.support.functions import function_of, post, wait_until_ready
 from tests.support.paths import MODELS
 from tests.support.servers import ServerProcess, SpawnAgent
 
 MODEL = ("--models", str(MODELS), "--preload", "tweets")
 HELLO = {"text": "hello"}
-
-
-@contextlib.contextmanager
-def function_of(folder: Path, address: str, **env: str) -> Iterator[ServerProcess]:
-    """A function for the agent at an address; it ends with 0 and without a traceback."""
-    server = start(folder, address, **env)
-    try:
-        yield server
-    finally:
-        code = server.stop()
-    assert code == 0, server.text
-    assert "Traceback" not in server.text
 
 
 def free_tcp() -> str:

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.support.functions import post, start, wait_until_ready
+from tests.support.functions import function_of, post, wait_until_ready
 from tests.support.paths import TWEETS
 from tests.support.playedagent import Build, UpstreamAgent, played, three_logits
 from tests.support.servers import ServerProcess
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response, Status
 
 
-@contextlib.contextmanager
-def function_at(folder: Path, address: str, **env: str) -> Iterator[ServerProcess]:
-    """A function that uses the agent at an address; it ends without a traceback."""
-    server = start(folder, address, **env)
-    try:
-        yield server
-    finally:
-        assert server.stop() == 0
-        assert "Traceback" not in server.text
-
-
 @pytest.mark.parametrize("build", ["0.7", "0.8"])
 def test_an_upstream_agent_gets_the_model_and_answers(tmp_path: Path, small_file: Path, build: Build) -> None:
     """Ready, with one line of the log that says in which dialect and what was uploaded; texts are classified."""
     upstream = UpstreamAgent(build, three_logits)
-    with played(upstream, tmp_path, "tcp") as agent, function_at(tmp_path, agent.address, MODEL=str(small_file)) as server:
+    with played(upstream, tmp_path, "tcp") as agent, function_of(tmp_path, agent.address, MODEL=str(small_file)) as server:
         wait_until_ready(server)
         answer = post(server, {"text": "What a lovely day"}).json()
         assert (answer["label"], answer["model"]) == ("neither", {"name": "small", "sha256": None})
@@ -47,7 +34,7 @@ def test_an_upstream_agent_gets_the_model_and_answers(tmp_path: Path, small_file
 def test_our_agent_by_either_dialect(agent: ServerProcess, tmp_path: Path, choice: str, version: str) -> None:
     """The same answer by both; the model that ships is registered by its digest."""
     digest = (TWEETS.parent / "tweets.pt.sha256").read_text().split()[0]
-    with function_at(tmp_path, agent.addresses["unix"], VACCEL_RPC_DIALECT=choice) as server:
+    with function_of(tmp_path, agent.addresses["unix"], VACCEL_RPC_DIALECT=choice) as server:
         wait_until_ready(server)
         assert post(server, {"text": "good morning"}).json()["label"] == "neither"
     said = f"{agent.addresses['unix']}: the agent speaks dialect {version}; model registered as sha256:{digest}\n"
@@ -62,7 +49,7 @@ def unknown(_: int, request: Request) -> bytes:
 
 def test_an_agent_of_no_known_dialect_is_the_reason(tmp_path: Path) -> None:
     """The function is not ready, and says which dialects it tried."""
-    with played(unknown, tmp_path) as agent, function_at(tmp_path, agent.address) as server:
+    with played(unknown, tmp_path) as agent, function_of(tmp_path, agent.address) as server:
         while "connecting" in (
             detail := requests.get(server.addresses["http"] + "/health/readiness", timeout=5).json()["detail"]
         ):
@@ -84,7 +71,7 @@ def test_an_agents_error_forges_no_line(tmp_path: Path, small_file: Path) -> Non
             recorded.status.message = forged
         return recorded.SerializeToString()
 
-    with played(answer, tmp_path) as agent, function_at(tmp_path, agent.address, MODEL=str(small_file)) as server:
+    with played(answer, tmp_path) as agent, function_of(tmp_path, agent.address, MODEL=str(small_file)) as server:
         wait_until_ready(server)
         failed = post(server, {"text": "good morning"})
         assert (failed.status_code, "FFI error: 22" in failed.json()["detail"]) == (502, True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,18 @@ def start(folder: Path, address: str, **env: str) -> ServerProcess:
     )
     server.addresses["http"] = server.wait_for(r"Listening on (http://[^\s\"]+)")[1]
     return server
+
+
+@contextlib.contextmanager
+def function_of(folder: Path, address: str, **env: str) -> Iterator[ServerProcess]:
+    """A function for the agent at an address; it ends with 0 and without a traceback."""
+    server = start(folder, address, **env)
+    try:
+        yield server
+    finally:
+        code = server.stop()
+    assert code == 0, server.text
+    assert "Traceback" not in server.text
 
 
 def wait_until_ready(server: ServerProcess, seconds: float = 20) -> None:
