@@ -74,7 +74,40 @@ class Layout:
         length = sizes.get(self.signature.length or "", 0)
         if self.signature.max_length and length > self.signature.max_length:
             raise InvalidArgument(f"length {length} exceeds the model's maximum of {self.signature.max_length}")
+        if self.signature.length in sizes and not length and self._row_count(fitted) != 0:
+            raise InvalidArgument(f"the inputs have length 0 ({self.signature.length!r}); at least 1 is needed")
         return fitted
+
+    def answer_to_no_rows(self, inputs: Sequence[Tensor]) -> list[Tensor] | None:
+        """The outputs for `fitted` inputs of no rows, which no model need run for; None where there are rows.
+
+        Raises `InvalidArgument` where the signature does not say what the outputs' dimensions are.
+        """
+        if self._row_count(inputs) != 0:
+            return None
+        sizes = {
+            dim: size
+            for spec, tensor in zip(self.signature.inputs, inputs, strict=True)
+            for dim, size in zip(spec.dims, tensor.dims, strict=True)
+        }
+        specs = self.signature.outputs
+        # A dimension of which no input tells the size is left as it is.
+        dims = [tuple(sizes.get(dim, dim) for dim in spec.dims) for spec in specs]
+        outputs = [
+            Tensor(spec.dtype, tuple(dim for dim in known if isinstance(dim, int)), b"")
+            for spec, known in zip(specs, dims, strict=True)
+            if 0 in known and not any(isinstance(dim, str) for dim in known)
+        ]
+        if len(outputs) < len(specs):
+            raise InvalidArgument(f"the inputs have no rows ({self.signature.batch!r} is 0); at least 1 is needed")
+        return outputs
+
+    def _row_count(self, inputs: Sequence[Tensor]) -> int | None:
+        """The size of the batch dimension; None where the signature names none, or no input has it."""
+        for spec, tensor in zip(self.signature.inputs, inputs, strict=True):
+            if (at := _at(spec, self.signature.batch)) is not None:
+                return tensor.dims[at]
+        return None
 
     def _check(self, spec: TensorSpec, tensor: Tensor, sizes: dict[str, int]) -> None:
         mismatch = f"input {spec.name!r}: expected {spec.dtype} {list(spec.dims)}, got {tensor.dtype} {list(tensor.dims)}"
@@ -87,16 +120,11 @@ class Layout:
                 raise InvalidArgument(f"{mismatch}; {dim!r} is {sizes[dim]} in another input")
 
     def shape(self, inputs: Sequence[Tensor]) -> Shape:
-        """How a request fits others of the same model.
-
-        A request without rows or tokens runs alone.
-        """
+        """How a request of at least one row and token fits others of the same model."""
         rows = inputs[0].dims[self.input_dims[0][0]]
         length = max(
             (tensor.dims[at] for tensor, (_, at) in zip(inputs, self.input_dims, strict=True) if at is not None), default=0
         )
-        if not rows or (self.signature.length and not length):
-            return Shape(None)
         other = tuple(
             tuple(size for at, size in enumerate(tensor.dims) if at not in dims)
             for tensor, dims in zip(inputs, self.input_dims, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -11,10 +12,10 @@ from functools import lru_cache
 from agent.batching.batcher import Batcher
 from agent.batching.dividing import DividedRun
 from agent.batching.requests import CompletedRun
-from agent.engines.contract import Program
+from agent.engines.contract import Batch, Program
 from agent.engines.layout import Layout, Shape
 from agent.sessions import Resource, RpcSession
-from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unimplemented
+from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
 from vaccel_rpc.tensors import Tensor
 
 
@@ -30,11 +31,29 @@ class ModelRunner:
         return self._layout(program.signature) if program.signature is not None else None
 
     async def run(self, program: Program, inputs: Sequence[Tensor], deadline: float | None, model: str) -> CompletedRun:
-        """The outputs for ``inputs``, which must fit the program's signature (`Layout.check`).
+        """The outputs for ``inputs``, which must fit the program's signature (`Layout.fitted`).
 
-        ``deadline``: monotonic seconds. ``model``: its name in metrics. Raises `RpcError`.
+        ``deadline``: monotonic seconds. ``model``: its name in metrics. Raises `RpcError`;
+        `InvalidArgument` where the model fails on an input without elements.
         """
         layout = self.layout(program)
+        outputs = layout.answer_to_no_rows(inputs) if layout else None
+        if outputs is not None:
+            now = time.monotonic()
+            return CompletedRun(outputs, now, now, Batch([], now, now), now, 0)
+        try:
+            return await self._run(program, layout, inputs, deadline, model)
+        except Internal:
+            # What an engine says of it is about its own kernels, and differs between engines.
+            for i, tensor in enumerate(inputs):
+                if 0 in tensor.dims:
+                    shape = f"{tensor.dtype} {list(tensor.dims)}"
+                    raise InvalidArgument(f"in_tensors[{i}] is {shape}: the model does not run without elements") from None
+            raise
+
+    async def _run(
+        self, program: Program, layout: Layout | None, inputs: Sequence[Tensor], deadline: float | None, model: str
+    ) -> CompletedRun:
         if layout and program.joinable:
             return await DividedRun(self._batcher, program, layout, inputs).run(deadline, model)
         shape = replace(layout.shape(inputs), key=None) if layout and layout.joinable else Shape(None)

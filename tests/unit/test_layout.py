@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.engines.layout import Layout
-from tests.support.torchmodels import batchable_signature
+from tests.support.torchmodels import batchable_signature, signature
 from vaccel_common.modelfile import parse_signature
 from vaccel_rpc.errors import InvalidArgument
 from vaccel_rpc.tensors import Tensor, from_values
@@ -39,3 +39,34 @@ def test_other_dimensions_are_refused(dims: tuple[int, ...]) -> None:
     """The error names what was expected and what came."""
     with pytest.raises(InvalidArgument, match=r"input 'mask': expected int64 \['n', 't'\], got int64"):
         LAYOUT.fitted([ones(3, 5), ones(*dims)])
+
+
+def test_no_rows_are_answered_without_a_model() -> None:
+    """The outputs have no rows either, and every other dimension as with rows; no tokens do not matter then."""
+    text = signature(
+        "both",
+        inputs=[("ids", "int64", ["n", "t"])],
+        outputs=[("out", "float32", ["n", 2]), ("hidden", "float16", ["n", "t", 8])],
+        batch="n",
+        length="t",
+    )
+    layout = Layout(parse_signature(text))
+    for length in (5, 0):
+        outputs = layout.answer_to_no_rows(layout.fitted([ones(0, length)]))
+        assert outputs == [Tensor("float32", (0, 2), b""), Tensor("float16", (0, length, 8), b"")]
+    assert layout.answer_to_no_rows(layout.fitted([ones(1, 5)])) is None
+
+
+@pytest.mark.parametrize("dims", [["n", "found"], [1]])
+def test_no_rows_need_outputs_of_a_known_size(dims: list[int | str]) -> None:
+    """Where an output has a dimension that no input tells, or no rows of its own, nothing but the model knows the answer."""
+    text = signature("x", inputs=[("ids", "int64", ["n", "t"])], outputs=[("out", "float32", dims)], batch="n", length="t")
+    layout = Layout(parse_signature(text))
+    with pytest.raises(InvalidArgument, match=r"no rows \('n' is 0\); at least 1 is needed"):
+        layout.answer_to_no_rows(layout.fitted([ones(0, 5)]))
+
+
+def test_a_length_of_zero_is_refused() -> None:
+    """No engine need run a text without tokens."""
+    with pytest.raises(InvalidArgument, match=r"length 0 \('t'\); at least 1 is needed"):
+        LAYOUT.fitted([ones(3, 0), ones(3, 0)])
