@@ -3,6 +3,6 @@ machines differ.
 
 ``python -m benchmarks`` runs `benchmarks.parts` and writes JSON, tables and plots;
 ``python -m benchmarks.simulate`` compares packing rules; ``fuzz``, ``httpfuzz``, ``lines``,
-``profile``, ``servers`` and ``slow`` are programs of their own. `benchmarks.config` has the options
-of all. May import everything of this project.
+``profile``, ``servers`` and ``slow`` are programs of their own. `benchmarks.config` and
+`benchmarks.programs` have the options. May import everything of this project.
 """

@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 
-from benchmarks.config import FuzzConfig
+from benchmarks.programs import FuzzConfig
 from benchmarks.rpc import ModelClient
 from loadkit import servers
 from loadkit.processes import free_port

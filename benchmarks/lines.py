@@ -17,7 +17,7 @@ import click
 import torch
 from torch import Tensor, nn
 
-from benchmarks.config import LinesConfig
+from benchmarks.programs import LinesConfig
 from loadkit import servers
 from loadkit.http1 import LAST_CHUNK, chunk, head
 from loadkit.processes import ROOT

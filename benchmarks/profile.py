@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from benchmarks import load, targets
-from benchmarks.config import ProfileConfig
+from benchmarks.programs import ProfileConfig
 from benchmarks.texts import generated, single
 from vaccel_common.commandline import options
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from agent.config import VARIABLE_PREFIX, AgentConfig
-from benchmarks.config import PROGRAMS
+from benchmarks.programs import PROGRAMS
 from export.commands import main as export
 from export.variants import main as variants
 from function.cli.config import ClassifierConfig

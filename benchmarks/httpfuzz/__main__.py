@@ -16,11 +16,11 @@ from typing import Any
 
 import click
 
-from benchmarks.config import HttpFuzzConfig
 from benchmarks.httpfuzz.client import FuzzClient
 from benchmarks.httpfuzz.log import Log
 from benchmarks.httpfuzz.streams import Failure, FuzzStream, minimized, streams
 from benchmarks.lines import tiny
+from benchmarks.programs import HttpFuzzConfig
 from loadkit import servers
 from loadkit.processes import raise_file_limit
 from loadkit.usage import growth, resident_mib

@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from benchmarks import load
-from benchmarks.config import ServersConfig
 from benchmarks.markdown import pick, shown, table
 from benchmarks.plan import log
+from benchmarks.programs import ServersConfig
 from benchmarks.servers.starts import SERVERS
 from benchmarks.texts import generated, single
 from loadkit.processes import ROOT, compile_all, ended, first_answer, free_port, spawn

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from agent.cpus import available
-from benchmarks.config import SimulateConfig
+from benchmarks.programs import SimulateConfig
 from benchmarks.simulate import cost as costs
 from benchmarks.simulate.engine import simulate
 from benchmarks.simulate.rules import all_rules

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from benchmarks.config import SlowConfig
 from benchmarks.plan import log
+from benchmarks.programs import SlowConfig
 from benchmarks.slow import beside, descriptors
 from benchmarks.slow.beside import SlowPlan
 from loadkit.processes import raise_file_limit

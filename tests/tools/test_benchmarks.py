@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks import texts, torch_alone
-from benchmarks.config import EXTRA, PARTS, SERVER_NAMES
+from benchmarks.config import EXTRA, PARTS
 from benchmarks.generator import Generator, TimedResponse
 from benchmarks.load import Outcome
 from benchmarks.markdown import shown
@@ -23,6 +23,7 @@ from benchmarks.parts import MEASURES
 from benchmarks.parts.agents import shares
 from benchmarks.parts.openloop import recovered
 from benchmarks.peers.environments import PEERS
+from benchmarks.programs import SERVER_NAMES
 from benchmarks.schedule import Segment, times
 from benchmarks.servers.starts import SERVERS
 from loadkit.processes import ended, spawn
