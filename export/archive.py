@@ -13,8 +13,11 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from export.tokenizer import write_digest
+from vaccel_common.about import About, write_about
 from vaccel_common.modelfile import parse_signature
 
+#: The extra files of a program that `models.export checkpoint` and `models.variants` write, but for the verdict.
+ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "config.json", "about.json", "variant.json")
 _EXAMPLE = "the tea was cold and the train was late"
 #: Input name -> what of an encoding it holds, as the function has it.
 SOURCES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
@@ -35,10 +38,14 @@ def classifier_signature(name: str, problem_type: str, max_length: int, classes:
     return json.dumps({**signature, "inputs": specs, "outputs": outputs, "batch": "n", "length": "t"}, indent=1)
 
 
-def extra_files(tokenizer: bytes, labels: Sequence[str], signature: str) -> dict[str, str]:
-    """The extra files of every program. Raises `ModelFileError` for an invalid signature."""
+def extra_files(tokenizer: bytes, labels: Sequence[str], signature: str, about: About = About()) -> dict[str, str]:  # noqa: B008 frozen
+    """The extra files of every program; ``about.json`` where ``about`` states something.
+
+    Raises `ModelFileError` for an invalid signature, ``ValueError`` for an invalid ``about``.
+    """
     parse_signature(signature)
-    return {"tokenizer.json": tokenizer.decode(), "labels.json": json.dumps(list(labels)), "signature.json": signature}
+    extras = {"tokenizer.json": tokenizer.decode(), "labels.json": json.dumps(list(labels)), "signature.json": signature}
+    return {**extras, "about.json": write_about(about)} if about.json() else extras
 
 
 def example_inputs(extras: dict[str, str]) -> tuple[Tensor, ...]:
@@ -81,6 +88,14 @@ def write_torchscript(module: nn.Module, path: Path, extras: dict[str, str], *, 
     program = traced(module, extras)
     save_torchscript(program.half() if half else program, path, extras)
     return write_digest(path)
+
+
+def loaded(path: Path) -> tuple[Any, dict[str, str]]:
+    """The program of a .pt file, and those of `ENTRIES` that it has."""
+    names = dict.fromkeys(ENTRIES, "")
+    program = torch.jit.load(str(path), _extra_files=names)
+    texts = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
+    return program, {name: text for name, text in texts.items() if text}
 
 
 def add_entry(path: Path, name: str, content: str) -> None:

@@ -16,14 +16,16 @@ import click
 import torch
 from tokenizers import Tokenizer
 
-from export.archive import classifier_signature, extra_files
+from export.archive import classifier_signature, extra_files, loaded
 from export.checking import LIMIT, of_module, of_pipeline
+from export.described import described
 from export.huggingface import Choices, plain_tokenizer, read_folder, silence
 from export.refusal import Refused
 from export.samples import varied
 from export.tokenizer import main as tokenizer_file
 from export.writing import Limits, require_form, write_checked
 from training.network import from_state
+from vaccel_common.about import About
 from vaccel_common.modelfile import PROBLEM_TYPES, ModelFileError, from_entries
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -100,15 +102,17 @@ def _untruncated(text: str) -> Tokenizer:
 @main.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--max-length", default=128, show_default=True, help="Maximum tokens of a text.")
+@described
 @writes
-def checkpoint(folder: Path, max_length: int, out: Path, half: bool | None, allow_difference: float) -> None:
+def checkpoint(folder: Path, max_length: int, about: About, out: Path, half: bool | None, allow_difference: float) -> None:
     """A model file from the checkpoint that models.train wrote into FOLDER."""
     labels = json.loads((folder / "labels.json").read_text())
     config = (folder / "config.json").read_text()
     model = from_state(json.loads(config), torch.load(folder / "state.pt", weights_only=True))
     inputs = ("input_ids", "attention_mask")
     signature = classifier_signature(out.stem, "single_label_classification", max_length, len(labels), inputs=inputs, pad=0)
-    extras = extra_files(plain_tokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")), max_length), labels, signature)
+    tokenizer = plain_tokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")), max_length)
+    extras = extra_files(tokenizer, labels, signature, about)
     write_module(model, out, {**extras, "config.json": config}, Limits(half, allow_difference), "the checkpoint")
 
 
@@ -118,12 +122,17 @@ def checkpoint(folder: Path, max_length: int, out: Path, half: bool | None, allo
 @limited
 def pt2(model: Path, out: Path, allow_difference: float) -> None:
     """A .pt2 file from a MODEL.pt that ``checkpoint`` wrote."""
-    names = dict.fromkeys(("tokenizer.json", "labels.json", "signature.json", "config.json"), "")
-    state = torch.jit.load(str(model), _extra_files=names).state_dict()
-    extras = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
-    if not extras["config.json"]:
+    program, extras = loaded(model)
+    extras.pop("variant.json", None)
+    if "config.json" not in extras:
         raise click.UsageError(f"{model} has no config.json: only files that 'checkpoint' wrote can be converted to .pt2")
-    write_module(from_state(json.loads(extras["config.json"]), state), out, extras, Limits(False, allow_difference), model.name)
+    write_module(
+        from_state(json.loads(extras["config.json"]), program.state_dict()),
+        out,
+        extras,
+        Limits(False, allow_difference),
+        model.name,
+    )
 
 
 @main.command()
@@ -136,6 +145,7 @@ def pt2(model: Path, out: Path, allow_difference: float) -> None:
 )
 @click.option("--labels", type=FILE, help="A JSON list of names; the index is the class id. [default: id2label in config.json]")
 @click.option("--pad-id", type=int, help="Token id of padding. [default: as config.json, else the tokenizer]")
+@described
 @writes
 def huggingface(
     folder: Path,
@@ -143,6 +153,7 @@ def huggingface(
     problem_type: str | None,
     labels: Path | None,
     pad_id: int | None,
+    about: About,
     out: Path,
     half: bool | None,
     allow_difference: float,
@@ -159,7 +170,7 @@ def huggingface(
     )
     tokenizer = source.tokenizer_json()
     expected = of_pipeline(source, varied(_untruncated(tokenizer.decode()), source.max_length))
-    extras = extra_files(tokenizer, source.labels, signature)
+    extras = extra_files(tokenizer, source.labels, signature, about)
     write_checked(source.module(), out, extras, expected, Limits(half, allow_difference), notes=source.notes)
 
 
@@ -192,6 +203,7 @@ def _read_labels(path: Path | None) -> list[str] | None:
 @click.option("--max-length", default=512, show_default=True)
 @click.option("--pad", default=0, show_default=True, help="Token id of padding.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt")
+@described
 @limited
 def torchscript(
     module: Path,
@@ -201,6 +213,7 @@ def torchscript(
     problem_type: str,
     max_length: int,
     pad: int,
+    about: About,
     out: Path,
     allow_difference: float,
 ) -> None:
@@ -211,7 +224,7 @@ def torchscript(
         if signature
         else classifier_signature(out.stem, problem_type, max_length, len(names), inputs=("input_ids", "attention_mask"), pad=pad)
     )
-    extras = extra_files(plain_tokenizer(Tokenizer.from_file(str(tokenizer)), max_length), names, text)
+    extras = extra_files(plain_tokenizer(Tokenizer.from_file(str(tokenizer)), max_length), names, text, about)
     write_module(torch.jit.load(str(module)), out, extras, Limits(False, allow_difference), module.name)
 
 

@@ -15,7 +15,7 @@ import click
 
 from vaccel_common.modelfile import ModelFileError, read_extras
 
-_ENTRIES = ("tokenizer.json", "labels.json", "signature.json")
+_ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "about.json")
 
 
 def write_digest(path: Path) -> str:
@@ -27,7 +27,7 @@ def write_digest(path: Path) -> str:
 
 
 def write_tokenizer_file(model: Path, out: Path) -> None:
-    """Writes a zip with the tokenizer, labels, signature and sha256 of ``model``.
+    """Writes a zip with the tokenizer, labels, signature, description and sha256 of ``model``.
 
     The same model gives the same bytes. Raises `ModelFileError` if the model lacks one of these.
     """

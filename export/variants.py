@@ -18,7 +18,7 @@ import click
 import torch
 from tokenizers import Tokenizer
 
-from export.archive import write_torchscript
+from export.archive import loaded, write_torchscript
 from export.comparison import agreement, compare, load, logits_of, speeds
 from export.lowered import Bfloat16, ranges, to_int8
 from export.samples import made_up, padded, token_ids
@@ -27,7 +27,6 @@ from training.network import MeanPoolClassifier, from_state
 from vaccel_common.modelfile import parse_variant
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "config.json")
 #: Number of texts that int8's ranges are measured on, and that agreement is measured on.
 _CALIBRATION, _TRIAL = 300, 1000
 
@@ -106,16 +105,14 @@ def read_original(path: Path) -> Original:
     Raises ``click.UsageError`` for a variant, and for a file that ``models.export checkpoint`` did
     not write.
     """
-    names = dict.fromkeys((*_ENTRIES, "variant.json"), "")
-    state = torch.jit.load(str(path), _extra_files=names).state_dict()
-    extras = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
-    if extras.pop("variant.json"):
+    program, extras = loaded(path)
+    if "variant.json" in extras:
         raise click.UsageError(f"{path} is a variant itself; pass the original")
-    if not extras["config.json"]:
+    if "config.json" not in extras:
         raise click.UsageError(f"{path} has no config.json: only files that 'models.export checkpoint' wrote can have variants")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    model = from_state(json.loads(extras["config.json"]), state)
+    model = from_state(json.loads(extras["config.json"]), program.state_dict())
     return Original(digest, model, extras, Tokenizer.from_str(extras["tokenizer.json"]))
 
 

@@ -77,7 +77,8 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     from function.web.app import create_app
 
     phases.end("imports")
-    classifier = Classifier.of_file(extras_of(file), remote)
+    extras = extras_of(file)
+    classifier = Classifier.of_file(extras, remote)
     phases.end("tokenizer")
     readiness = Readiness(lambda: without_agent(remote.agents()), config.ready_without_agent)
     service = ClassifyService(
@@ -95,6 +96,7 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
         cors_origins=config.cors_origins,
         source=config.event_source,
         metrics=config.metrics_port is None,
+        about=extras.about,
     )
     access = Access(service)
     app = create_app(service, access)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vaccel_common.about import About, parse_about
 from vaccel_common.imagespec import ImageSpec, parse_image
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
@@ -77,7 +78,8 @@ class VariantOf:
 class Extras:
     """The entries of a model or tokenizer file; None for each that the file does not have.
 
-    ``model``: the name and digest of the model that a tokenizer file belongs to.
+    ``model``: the name and digest of the model that a tokenizer file belongs to. ``about``: empty
+    where the file states nothing.
     """
 
     tokenizer: bytes | None
@@ -85,6 +87,7 @@ class Extras:
     signature: Signature | None
     model: dict[str, str] | None
     variant: VariantOf | None = None
+    about: About = field(default_factory=About)
 
 
 def parse_signature(text: str | bytes) -> Signature:
@@ -159,6 +162,7 @@ def from_entries(entries: Mapping[str, bytes]) -> Extras:
             signature=parse_signature(entries["signature.json"]) if "signature.json" in entries else None,
             model=json.loads(entries["model.json"]) if "model.json" in entries else None,
             variant=parse_variant(entries["variant.json"]) if "variant.json" in entries else None,
+            about=parse_about(entries["about.json"]) if "about.json" in entries else About(),
         )
     except ModelFileError:
         raise
@@ -166,7 +170,7 @@ def from_entries(entries: Mapping[str, bytes]) -> Extras:
         raise ModelFileError(str(error)) from None
 
 
-_ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "model.json", "variant.json")
+_ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "model.json", "variant.json", "about.json")
 
 
 def _extra_name(name: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from function.core.classifier import Classification, Classifier
 from function.core.request import ClassifyRequest, RequestLimits
+from vaccel_common.about import About
 from vaccel_rpc.history import AgentState
 from vaccel_rpc.keeping import Waits
 
@@ -46,7 +47,7 @@ class ClassifyService:
     requests and of streams of lines that are open at the same time. ``not_ready()``: why the service is not ready for requests, or
     None. ``agents()``: the state of each agent. ``phases``: seconds of each phase of the start. ``source``: of the events that it
     answers with. ``waits()``: how many requests wait for an agent, and how many have waited. ``metrics``: whether its routes include
-    that of the metrics.
+    that of the metrics. ``about``: what the model's file says that the model is for, and of its limits.
     """
 
     classifier: Classifier
@@ -63,6 +64,7 @@ class ClassifyService:
     source: str = "/function"
     waits: Callable[[], Waits] = Waits
     metrics: bool = True
+    about: About = field(default_factory=About)
 
     def classify(self, request: ClassifyRequest, metadata: Mapping[str, str] | None = None) -> Classification:
         """An item for each text, in order.

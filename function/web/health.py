@@ -39,7 +39,7 @@ def about(service: ClassifyService) -> dict[str, Any]:
         "version": __version__,
         "ready": reason is None,
         "reason": reason,
-        "model": service.model,
+        "model": {**service.model, **service.about.json()},
         "labels": service.classifier.labels,
         "agents": [_agent(state) for state in service.agents()],
         "limits": {"texts": service.limits.texts, "chars": service.limits.chars, "body": service.limits.body},

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from function import __version__
 from function.core.service import ClassifyService
 from function.web.openapi import inference
 from function.web.openapi.parts import CLASSIFYING, Json, errors, get, headers, json_content, ok, ref, responses
 from function.web.openapi.schemas import MEANINGS, OPTIONS, schemas
+
+_DESCRIPTION = "Classifies texts by a model that an agent runs. Every answer carries X-Request-Id and Server-Timing."
 
 
 def document(service: ClassifyService) -> Json:
@@ -17,11 +21,16 @@ def document(service: ClassifyService) -> Json:
             "title": "Text classification",
             "version": __version__,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "description": "Classifies texts by a model that an agent runs. Every answer carries X-Request-Id and Server-Timing.",
+            "description": " ".join([_DESCRIPTION, *(_plain(text) for text in service.about.json().values())]),
         },
         "paths": {**_classify(), **_watch(service), **inference.paths(service)},
         "components": {"schemas": schemas(service), "headers": headers(), "responses": responses()},
     }
+
+
+def _plain(text: str) -> str:
+    """Text of a model's author; a description is CommonMark, in which it could be a link or HTML."""
+    return re.sub(r"[\\`*_\[\]<>&#!|~]", r"\\\g<0>", text)
 
 
 def _classify() -> Json:

@@ -30,6 +30,8 @@ async function refresh() {
     $("metrics").hidden = !about.links.metrics;
     $("state").title = `As of ${new Date().toLocaleTimeString()}`;
     const digest = about.model.sha256 ? about.model.sha256.slice(0, 12) : "no digest";
+    const stated = [about.model.description, about.model.limits].filter(Boolean);
+    $("purpose").textContent = stated.join(" ") || "The model's file does not say what the model is for, nor where it fails.";
     facts($("about"), [
       ["Model", `${about.model.name} (${digest})`],
       ...about.agents.map((agent) => ["Agent", `${agent.address}, ${agent.reachable ? "reachable" : "away"} since ${new Date(agent.since).toLocaleString()}`]),
