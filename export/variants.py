@@ -25,6 +25,7 @@ from export.samples import made_up, padded, token_ids
 from training.data import of_part, read_tweets
 from training.network import MeanPoolClassifier, from_state
 from vaccel_common.modelfile import parse_variant
+from vaccel_common.textfile import read_lines
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 #: Number of texts that int8's ranges are measured on, and that agreement is measured on.
@@ -121,7 +122,7 @@ def _token_ids(original: Original, texts: Path | None) -> tuple[list[list[int]],
     if texts is None:
         samples = made_up(original.tokenizer, _CALIBRATION, 1), made_up(original.tokenizer, _TRIAL, 2)
     else:
-        lines = [line for line in texts.read_text().splitlines() if line.strip()]
+        lines = [line for line in read_lines(texts) if line.strip()]
         samples = lines[::2][:_CALIBRATION], lines[1::2][:_TRIAL]
     if not samples[1]:
         raise click.UsageError(f"{texts}: at least two texts are needed")

@@ -85,7 +85,7 @@ def texts(file: str | None = None) -> tuple[str, ...]:
     """The texts of a file that are not empty, one on each line or in a ``.csv``'s column ``tweet``;
     or the composed ones.
 
-    Raises `function.cli.lines.InputError`, and ``ValueError`` for a file without a text.
+    Raises `vaccel_common.textfile.TextFileError`, and ``ValueError`` for a file without a text.
     """
     if file is None:
         return _composed()

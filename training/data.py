@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from vaccel_common.csvfile import Row, read_columns
 
 #: Class names; the index is the class id of the CSV's ``class`` column and of the model's logits.
 LABELS = ("hate-speech", "offensive-language", "neither")
@@ -38,20 +39,17 @@ def part_of(text: str, seed: int = 1) -> Part:
 def read_tweets(path: Path) -> list[Tweet]:
     """All rows of a CSV with the columns ``tweet`` and ``class``.
 
-    Raises ``ValueError`` for a missing column and for a class other than 0, 1 or 2.
+    Raises ``ValueError`` for a class other than 0, 1 or 2, and for what
+    `vaccel_common.csvfile.read_columns` refuses.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        for column in ("tweet", "class"):
-            if column not in (reader.fieldnames or ()):
-                raise ValueError(f"{path}: no column {column!r}; the columns are {reader.fieldnames}")
-        return [_tweet(path, reader.line_num, row) for row in reader]
+    return [_tweet(path, row) for row in read_columns(path, ("tweet", "class"))]
 
 
-def _tweet(path: Path, line: int, row: dict[str, str]) -> Tweet:
-    if row["class"] not in ("0", "1", "2"):
-        raise ValueError(f"{path}:{line}: class is {row['class']!r}, not 0, 1 or 2")
-    return Tweet(row["tweet"], int(row["class"]))
+def _tweet(path: Path, row: Row) -> Tweet:
+    text, label = row.fields
+    if label not in ("0", "1", "2"):
+        raise ValueError(f"{path}, line {row.line}: class is {label!r}, not 0, 1 or 2")
+    return Tweet(text, int(label))
 
 
 def of_part(tweets: list[Tweet], part: Part, seed: int = 1) -> list[Tweet]:

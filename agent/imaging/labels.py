@@ -7,6 +7,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+from vaccel_common.textfile import decoded, lines_of
 from vaccel_rpc.errors import FailedPrecondition, Internal
 from vaccel_rpc.tensors import Tensor, to_values
 
@@ -28,12 +29,10 @@ def read_labels(path: str) -> tuple[str, ...]:
         raise ValueError(error.strerror) from None
     if len(data) > _MAX_FILE:
         raise ValueError(f"a file of labels has at most {_MAX_FILE} bytes")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"a file of labels is UTF-8; byte {error.start} is not") from None
-    labels = [line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")]
-    if labels == [""]:
+    labels = lines_of(decoded(data, "the file"))
+    while labels and not labels[-1]:
+        labels.pop()
+    if not labels:
         raise ValueError("the file has no labels; one a line is expected")
     return tuple(labels)
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from function.cli import vaccellog
 from function.cli.config import ClassifierConfig
-from function.cli.lines import InputError, read_file, standard_input
+from function.cli.lines import read_file, standard_input
 from function.cli.model import open_model
 from function.cli.profiling import ClientProfile
 from function.cli.results import RunSummary, as_json, as_text, why
@@ -29,6 +29,7 @@ from vaccel_common import commandline
 from vaccel_common.log import escaped
 from vaccel_common.modelfile import ModelFileError
 from vaccel_common.options import declared
+from vaccel_common.textfile import TextFileError
 from vaccel_rpc import __version__
 from vaccel_rpc.errors import RpcError, Unavailable
 from vaccel_rpc.remote import RemoteModel
@@ -62,7 +63,7 @@ def main(**values: Any) -> None:
         os._exit(_exit_code())
     except BrokenPipeError:
         _end_quietly()
-    except (InputError, ModelFileError, OSError, RpcError, Unusable, VocabError) as error:
+    except (ModelFileError, OSError, RpcError, TextFileError, Unusable, VocabError) as error:
         # Standard error has the line below; a log without a handler is one that cannot be written.
         if config.log_file and _log.hasHandlers():
             _log.error("%s", _reason(error))
@@ -125,7 +126,7 @@ def _classify(
                     for text, item in zip(texts, done.items, strict=True):
                         number = summary.lines + 1
                         if not isinstance(item, Prediction) and options.errors == "request":
-                            raise InputError(f"line {number}: {why(item)}")
+                            raise Unusable(f"line {number}: {why(item)}")
                         sys.stdout.write(writer(number, text, item, seconds * 1000))
                         summary.add(item, seconds)
                     sys.stdout.flush()

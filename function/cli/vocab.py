@@ -3,6 +3,7 @@ line, whose id is the line's number."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -12,11 +13,16 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from vaccel_common.modelfile import Signature, TensorSpec
+from vaccel_common.textfile import read_lines
 
 #: What the deployment guide's client sends to a model without a signature, and the classes of its answer.
 GUIDE_LENGTH = 32
 GUIDE_LABELS = ["hate-speech", "offensive-language", "neither"]
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+#: A token and its id. Only spaces and tabs divide them: a token may be another kind of space.
+_PAIR = re.compile(r"(.*?)[ \t]+([0-9]+)[ \t]*", re.DOTALL)
+#: The library's ids are uint32.
+_MAX_ID = 2**32 - 1
 
 
 class VocabError(ValueError):
@@ -24,25 +30,30 @@ class VocabError(ValueError):
 
 
 def read_vocab(path: Path) -> dict[str, int]:
-    """The id of each token. Raises `VocabError`, ``OSError``."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise VocabError(f"{path} is not UTF-8 text: byte {error.start} cannot be read") from None
-    lines = [line for line in lines if line]
-    vocab = _with_ids(lines) or {line: number for number, line in enumerate(lines)}
+    """The id of each token. Raises `VocabError`, `vaccel_common.textfile.TextFileError`."""
+    lines = read_lines(path)
+    # A blank line is a token, too: those after it keep their numbers.
+    vocab = _with_ids(lines, path) or {line: number for number, line in enumerate(lines)}
     missing = [token for token in _SPECIAL if token not in vocab]
     if missing:
         raise VocabError(f"{path} is not a BERT vocabulary: {', '.join(missing)} missing")
     return vocab
 
 
-def _with_ids(lines: list[str]) -> dict[str, int] | None:
-    """The vocabulary where every line is ``token id``."""
-    pairs = [line.rsplit(maxsplit=1) for line in lines]
-    if not all(len(pair) == 2 and pair[1].isascii() and pair[1].isdigit() for pair in pairs):
-        return None
-    return {token: int(number) for token, number in pairs}
+def _with_ids(lines: list[str], path: Path) -> dict[str, int] | None:
+    """The vocabulary where every line is ``token id``; blank lines do not count then."""
+    vocab = {}
+    for number, line in enumerate(lines, 1):
+        pair = _PAIR.fullmatch(line)
+        if pair is None:
+            if line.strip(" \t"):
+                return None
+            continue
+        digits = pair[2].lstrip("0") or "0"
+        if len(digits) > len(str(_MAX_ID)) or int(digits) > _MAX_ID:
+            raise VocabError(f"{path}, line {number}: the id {digits[:20]} is too large; at most {_MAX_ID}")
+        vocab[pair[1]] = int(digits)
+    return vocab
 
 
 def tokenizer(vocab: dict[str, int]) -> Tokenizer:

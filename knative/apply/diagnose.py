@@ -75,7 +75,7 @@ class Diagnosis:
 
     def _last_lines(self, pod: Json, container: str, previous: bool) -> str:
         text = self._read(lambda: self._cluster.log(name_of(pod), container, lines=_LAST_LINES, previous=previous), "")
-        lines = [one_line(line) for line in text.splitlines() if line.strip()]
+        lines = [one_line(line) for line in text.split("\n") if line.strip()]
         return f"; its log ends: {' | '.join(lines)}" if lines else ""
 
     def _problem(self, pod: Json) -> str:

@@ -96,6 +96,29 @@ def test_what_is_no_vocabulary_is_said(tmp_path: Path) -> None:
         read_vocab(path)
 
 
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+
+
+def test_a_vocabulary_keeps_its_lines(tmp_path: Path) -> None:
+    """The number of a line is its token's id: blank lines count, and only line feeds end lines."""
+    path = tmp_path / "vocab.txt"
+    tokens = [*SPECIAL, "", "\u2028", "\x85", "\x0b\x1c", "\ufeff", "tea"]
+    path.write_bytes(("\ufeff" + "\r\n".join(tokens) + "\n").encode())
+    assert read_vocab(path) == {token: number for number, token in enumerate(tokens)}
+    pairs = [*zip(SPECIAL, range(4), strict=True), ("\u2028", 10), ("\u3000", 11), ("7", 12), ("tea", 4_294_967_295)]
+    path.write_bytes("".join(f"{token} \t{number}\n\n" for token, number in pairs).encode())
+    assert read_vocab(path) == dict(pairs)
+
+
+@pytest.mark.parametrize("number", [str(2**32), "9" * 5000])
+def test_an_id_that_is_too_large_is_told(tmp_path: Path, number: str) -> None:
+    """With its line."""
+    path = tmp_path / "vocab.txt"
+    path.write_text("[PAD] 0\n[UNK] " + number)
+    with pytest.raises(VocabError, match=rf"vocab.txt, line 2: the id {number[:20]} is too large; at most 4294967295$"):
+        read_vocab(path)
+
+
 def test_a_prefix_of_vaccels_before_the_model(agent: ServerProcess, texts: Path) -> None:
     """`file://`, which upstream's warning asks for, is accepted; a URL is not downloaded, and exit code 2 says so."""
     assert run(agent, "-m", f"file://{TWEETS}", "-f", str(texts)).returncode == 0

@@ -18,7 +18,7 @@ MAY = {
     "vaccel_rpc": {"vaccel_rpc", "vaccel_common"},
     "agent": {"agent", "vaccel_common", "vaccel_rpc"},
     "function": {"function", "vaccel_common", "vaccel_rpc"},
-    "training": {"training"},
+    "training": {"training", "vaccel_common"},
     "export": {"export", "training", "agent", "function", "vaccel_common", "vaccel_rpc"},
     "models": {"models", "export", "training"},
     "loadkit": {"loadkit"},

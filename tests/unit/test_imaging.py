@@ -214,12 +214,13 @@ def test_an_image_past_its_deadline_is_not_decoded(reader: ImageReader) -> None:
 def test_labels_are_lines(tmp_path: Path) -> None:
     """UTF-8, one label a line as upstream's imagenet.txt; a label may be empty, but the last lines count only if they have text."""
     file = tmp_path / "labels.txt"
-    file.write_bytes("\ufefftench, Tinca tinca\r\n\r\nKäfer\n\n".encode())
-    assert read_labels(str(file)) == ("tench, Tinca tinca", "", "Käfer")
+    file.write_bytes("\ufefftench, Tinca tinca\r\n\r\nKäfer\u2028\x85\r.\n\n".encode())
+    assert read_labels(str(file)) == ("tench, Tinca tinca", "", "Käfer\u2028\x85\r.")
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(b"", "no labels"), (b"\n\n", "no labels"), (b"ok\nna\xefve\n", "UTF-8; byte 5 is not"), (bytes(5 << 20), "at most")]
+    ("content", "says"), [(b"", "no labels"), (b"\n\n", "no labels"), (b"ok\nna\xefve\n", "not UTF-8 text: byte 5"),
+     ("tench\n".encode("utf-16"), "is UTF-16 text; save it as UTF-8"), (b"a\0b", "byte 1 is zero"), (bytes(5 << 20), "at most")],
 )  # fmt: skip
 def test_a_wrong_file_of_labels_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
     """With the reason."""
