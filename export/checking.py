@@ -20,7 +20,6 @@ from agent.engines.torch.program import TorchProgram
 from export.huggingface import Folder
 from export.refusal import Refused, one_line
 from function.core.classifier import Classifier, Prediction
-from function.core.options import Options, Truncation
 from function.core.tokens import Encoder
 from vaccel_common.modelfile import Extras, Signature, read_extras
 from vaccel_rpc.client import RunResult
@@ -44,12 +43,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Expected:
-    """The right answers to ``texts``, and who gave them; ``truncation``: the end that long texts keep."""
+    """The right answers to ``texts``, and who gave them."""
 
     against: str
     texts: list[str]
     answers: list[Answer]
-    truncation: Truncation = "head"
 
 
 @dataclass(frozen=True)
@@ -97,14 +95,13 @@ def of_pipeline(folder: Folder, texts: Sequence[str]) -> Expected:
         raise Refused(f"{folder.family}: transformers' own pipeline fails with it: {one_line(error)}") from None
     answers = [Answer(*one) for one in zip(tokens, map(_by_label, logits), map(_by_label, scores), strict=True)]
     _refuse_not_finite(answers, "transformers' own pipeline")
-    truncation: Truncation = "tail" if folder.tokenizer.truncation_side == "left" else "head"
-    return Expected(f"the pipeline of transformers {transformers.__version__}", list(texts), answers, truncation)
+    return Expected(f"the pipeline of transformers {transformers.__version__}", list(texts), answers)
 
 
 def of_module(module: nn.Module, extras: Extras, texts: Sequence[str], against: str) -> Expected:
     """The answers of a module with the tokenizer, labels and signature in ``extras``, one text at a time."""
     program = TorchProgram(module, _signature(extras), TorchDevice("cpu", 1))
-    answers = _answers(program, extras, texts, 1, "head")
+    answers = _answers(program, extras, texts, 1)
     _refuse_not_finite(answers, against)
     return Expected(against, list(texts), answers)
 
@@ -118,13 +115,13 @@ def check(path: Path, expected: Expected) -> Verdict:
     extras = read_extras(path)
     try:
         program = load(path, TorchDevice("cpu", 1))
-        alone = _compared(_answers(program, extras, expected.texts, 1, expected.truncation), expected, (1,))
+        alone = _compared(_answers(program, extras, expected.texts, 1), expected, (1,))
     except RpcError as error:
         raise Refused(f"the written file does not run: {one_line(error)}") from None
     verdict = alone
     for size in BATCHES if program.joinable else ():
         try:
-            padded = _compared(_answers(program, extras, expected.texts, size, expected.truncation), expected, (1,))
+            padded = _compared(_answers(program, extras, expected.texts, size), expected, (1,))
         except (RpcError, Refused):
             return alone
         if padded.scores > max(LIMIT, alone.scores * 2):
@@ -151,11 +148,11 @@ class _LocalRunner:
         return [RunResult(row) for batch in batches for row in self._program.run(batch, alone=False).outputs]
 
 
-def _answers(program: TorchProgram, extras: Extras, texts: Sequence[str], size: int, truncation: Truncation) -> list[Answer]:
+def _answers(program: TorchProgram, extras: Extras, texts: Sequence[str], size: int) -> list[Answer]:
     classifier = Classifier.of_file(extras, _LocalRunner(program, size), blank=True)
-    items = classifier.classify(texts, options=Options(truncation=truncation)).items
+    items = classifier.classify(texts).items
     encoder = Encoder(extras.tokenizer or b"", _signature(extras))
-    tokens = [[int(i) for i in to_values(encoded.windows[0][0])] for encoded in encoder.encode(texts, truncation)]
+    tokens = [[int(i) for i in to_values(encoded.windows[0][0])] for encoded in encoder.encode(texts)]
     answers = []
     for item, ids in zip(items, tokens, strict=True):
         if not isinstance(item, Prediction):

@@ -67,10 +67,13 @@ class Folder:
         return plain_tokenizer(tokenizer, self.max_length, self.tokenizer.truncation_side)
 
 
-def plain_tokenizer(tokenizer: Tokenizer, max_length: int, side: str = "right") -> bytes:
-    """``tokenizer.json`` as model files hold it: no padding, truncation at ``max_length`` on ``side``."""
+def plain_tokenizer(tokenizer: Tokenizer, max_length: int, side: str | None = None) -> bytes:
+    """``tokenizer.json`` as model files hold it: no padding, truncation at ``max_length``.
+
+    ``side``: ``left`` or ``right``; None: as the tokenizer was saved.
+    """
     tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length, direction=side)
+    tokenizer.enable_truncation(max_length, direction=side or (tokenizer.truncation or {}).get("direction", "right"))
     return str(tokenizer.to_str()).encode()
 
 
@@ -105,7 +108,9 @@ def _read(folder: Path, choices: Choices) -> Folder:
     problem = _problem_type(config, notes)
     longest = _longest(model, tokenizer, choices, notes)
     if tokenizer.truncation_side == "left":
-        notes.append("its tokenizer keeps the end of a long text, the function its beginning: ask for truncation=tail")
+        notes.append(
+            "long texts: the end is kept, by the tokenizer's truncation_side (left); truncation=head keeps the beginning"
+        )
     return Folder(model, tokenizer, labels, problem, longest, pad, _inputs(model, tokenizer), notes)
 
 

@@ -12,13 +12,16 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from vaccel_common.about import About, parse_about
 from vaccel_common.imagespec import ImageSpec, parse_image
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
+#: Whether a text comes with a second one, as for a cross-encoder.
+Pairs = Literal["allowed", "required", "refused"]
+PAIRS: tuple[Pairs, ...] = ("allowed", "required", "refused")
 
 #: Types of tensors: those of vAccel, by the names in `vaccel_rpc.tensors.DTYPES`.
 DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32")
@@ -46,7 +49,8 @@ class Signature:
     """``signature.json``, format 1: a model's inputs and outputs.
 
     The agent may join requests along the dimension ``batch``, and pad them along ``length``.
-    ``image``: how an image becomes the input, where the file states it.
+    ``image``: how an image becomes the input, where the file states it. ``pairs``: whether the model
+    takes pairs of texts, where the file states it.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Signature:
     batch: str | None
     length: str | None
     image: ImageSpec | None = None
+    pairs: Pairs | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ def parse_signature(text: str | bytes) -> Signature:
             batch=data.get("batch"),
             length=data.get("length"),
             image=None if data.get("image") is None else parse_image(data["image"], inputs),
+            pairs=_pairs(data.get("pairs")),
         )
     except ModelFileError:
         raise
@@ -115,6 +121,12 @@ def parse_signature(text: str | bytes) -> Signature:
         raise ModelFileError(f"signature.json: {error.args[0]!r} is missing") from None
     except (TypeError, ValueError) as error:
         raise ModelFileError(f"signature.json: {error}") from None
+
+
+def _pairs(value: Any) -> Pairs | None:
+    if value is not None and value not in PAIRS:
+        raise ModelFileError(f'signature.json: "pairs" must be one of {", ".join(PAIRS)}')
+    return cast("Pairs | None", value)
 
 
 def _spec(data: dict[str, Any]) -> TensorSpec:

@@ -34,10 +34,10 @@ def named(error: Unusable, name: str = "the text") -> Unusable:
 class Options:
     """The options that a request may set, over every way in by these names."""
 
-    truncation: Truncation = option(
-        Choice(TRUNCATIONS), "head",
-        help="How to treat a text longer than the model sees: refuse it, keep its beginning or its end, or classify overlapping "
-        "windows and average their scores.",
+    truncation: Truncation | None = option(
+        Choice(TRUNCATIONS), shown="as the model's tokenizer: head, or tail where it truncates on the left",
+        help="How to treat a text longer than the model sees: refuse it, keep its beginning (head) or its end (tail), or classify "
+        "overlapping windows and average their scores. Of two texts the longer one is shortened first.",
         choose="Use window where any part of the text may matter, and error where a part would mislead.",
     )  # fmt: skip
     top_k: int | None = option(Integer(1), shown="all", help="Answer only the k best labels in scores, best first.")

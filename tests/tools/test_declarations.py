@@ -30,7 +30,11 @@ SOURCES = (
 #: File, a pattern of a declaration there, and what is put in the place of its bounds and default.
 CHANGES = (
     ("function/config.py", r"(threads: int = option\(\s*)Integer\(1, 1024\),\s*128", r"\1Integer(1, 1023), 127"),
-    ("function/core/options.py", r'(truncation: Truncation = option\(\s*Choice\(TRUNCATIONS\),\s*)"head"', r'\1"window"'),
+    (
+        "function/core/options.py",
+        r"(truncation: Truncation \| None = option\(\s*Choice\(TRUNCATIONS\),\s*)shown=.*",
+        r'\1"window",',
+    ),
     ("agent/config.py", r"(max_batch: int = option\(\s*)Integer\(1\),\s*64", r"\1Integer(1, 63), 61"),
     ("function/cli/config.py", r"(batch: int = option\(\s*)Integer\(1, 1024\),\s*1", r"\1Integer(1, 1022), 3"),
 )

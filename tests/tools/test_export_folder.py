@@ -214,13 +214,37 @@ def test_a_checkpoint_of_the_training_is_compared_with_its_network(tmp_path: Pat
     assert verdict(tmp_path / "out.pt")["weights"] == "float16"
 
 
-def test_a_tokenizer_that_keeps_the_end_is_told(tmp_path: Path) -> None:
-    """The function keeps the beginning unless a request says otherwise; the check asks for the end."""
+@pytest.mark.parametrize("where", ["tokenizer_config.json", "tokenizer.json"])
+def test_a_tokenizer_that_keeps_the_end_is_followed(tmp_path: Path, where: str) -> None:
+    """The file's own tokenizer keeps the end unless a request says otherwise, as transformers' pipeline does; the tool says so."""
     folder = make(tmp_path / "folder", "distilbert")
-    tokenizer_for("distilbert", truncation_side="left").save_pretrained(folder)
+    tokenizer = tokenizer_for("distilbert", **({"truncation_side": "left"} if where == "tokenizer_config.json" else {}))
+    if where == "tokenizer.json":
+        tokenizer.backend_tokenizer.enable_truncation(64, direction="left")
+    tokenizer.save_pretrained(folder)
     done = export(folder, tmp_path / "out.pt")
     assert done.exit_code == 0, done.output
-    assert "ask for truncation=tail" in done.output
+    assert "the end is kept, by the tokenizer's truncation_side (left)" in done.output
+    assert _direction(tmp_path / "out.pt") == "Left"
+
+
+def test_a_bare_modules_tokenizer_keeps_its_side(tmp_path: Path) -> None:
+    """``torchscript`` takes the direction of truncation from tokenizer.json, too."""
+    folder = make(tmp_path / "folder", "distilbert")
+    assert export(folder, tmp_path / "first.pt").exit_code == 0
+    tokenizer = tokenizer_for("distilbert").backend_tokenizer
+    tokenizer.enable_truncation(64, direction="left")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "labels.json").write_text('["good", "bad", "neither"]')
+    files = ["--tokenizer", str(tmp_path / "tokenizer.json"), "--labels", str(tmp_path / "labels.json"), "--max-length", "32"]
+    done = CliRunner().invoke(main, ["torchscript", str(tmp_path / "first.pt"), *files, "-o", str(tmp_path / "out.pt")])
+    assert done.exit_code == 0, done.output
+    assert _direction(tmp_path / "out.pt") == "Left"
+
+
+def _direction(path: Path) -> str:
+    direction: str = json.loads(read_extras(path).tokenizer or b"")["truncation"]["direction"]
+    return direction
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ function showOne(prediction) {
     row.append(make("span", label), meter, make("span", percent(score)));
     return row;
   }));
-  if (prediction.truncated) $("bars").append(make("p", `Only the first ${prediction.tokens} tokens were seen.`));
+  if (prediction.truncated) $("bars").append(make("p", `The text is longer: only ${prediction.tokens} tokens of it were seen.`));
 }
 
 function showRow(row) {
