@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from vaccel_common.protowire import WireError, fields
 from vaccel_rpc.dialects import Dialect, Method, Version, dialect
 from vaccel_rpc.dialects.telling import DISTINCTIONS, SpokenVersions
 from vaccel_rpc.errors import InvalidArgument, RpcError
@@ -15,7 +16,7 @@ from vaccel_rpc.proto.ttrpc_pb2 import Status
 from vaccel_rpc.status import to_status
 from vaccel_rpc.tensorfields import IN_TENSORS
 from vaccel_rpc.tensorfields import decode as decode_tensors
-from vaccel_rpc.wire import WireError, cut, fields
+from vaccel_rpc.wire import cut
 
 Buffer = bytes | bytearray | memoryview
 

@@ -8,12 +8,13 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from vaccel_common.protowire import WireError
 from vaccel_rpc.channels import Channel, PendingReply
 from vaccel_rpc.dialects import Profile, Version, dialect
 from vaccel_rpc.errors import Internal, Unimplemented
 from vaccel_rpc.tensorfields import IN_TENSORS, OUT_TENSORS, decode, encode
 from vaccel_rpc.tensors import Tensor, dtype_name
-from vaccel_rpc.wire import Parts, WireError, nested
+from vaccel_rpc.wire import Parts, nested
 
 _MODEL = 2
 #: Bytes of an argument in one message of a GenopStream.

@@ -14,11 +14,12 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 
+from vaccel_common.protowire import WireError
 from vaccel_rpc.dialects import Version
 from vaccel_rpc.errors import Internal, RpcError, from_code
 from vaccel_rpc.proto.dialect08 import error_pb2
 from vaccel_rpc.proto.ttrpc_pb2 import Status
-from vaccel_rpc.wire import WireError, cut, field_head
+from vaccel_rpc.wire import cut, field_head
 
 _PREFIX = "type.googleapis.com/"
 _RETRY_INFO = _PREFIX + "google.rpc.RetryInfo"

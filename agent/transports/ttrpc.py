@@ -23,13 +23,14 @@ from agent.service import RpcService
 from agent.sessions import Sessions
 from agent.transports.budget import Budget
 from agent.transports.responses import ResponseWriter
+from vaccel_common.protowire import WireError
 from vaccel_common.tracecontext import joined
 from vaccel_rpc import frames
 from vaccel_rpc.addresses import no_delay, quick_ack
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.tensorfields import LARGE
-from vaccel_rpc.wire import Parts, WireError, cut, field_head, size
+from vaccel_rpc.wire import Parts, cut, field_head, size
 
 _log = logging.getLogger("agent.ttrpc")
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaccel_common.protowire import WireError
 from vaccel_rpc.dialects import Version, dialect
 from vaccel_rpc.dialects.telling import DISTINCTIONS
 from vaccel_rpc.errors import InvalidArgument
 from vaccel_rpc.proto.dialect07 import agent07_pb2 as pb07
 from vaccel_rpc.proto.dialect08 import genop_pb2, resource_pb2
-from vaccel_rpc.wire import WireError
 
 REGISTER, GENOP = DISTINCTIONS["register"], DISTINCTIONS["genop"]
 NUMBER = st.integers(0, 2**32 - 1)

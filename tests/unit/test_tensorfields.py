@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaccel_common import modelfile
+from vaccel_common.protowire import WireError
 from vaccel_rpc.dialects import Version, dialect
 from vaccel_rpc.tensorfields import IN_TENSORS, LARGE, OUT_TENSORS, decode, encode
 from vaccel_rpc.tensors import DTYPES, Tensor
-from vaccel_rpc.wire import WireError
 
 VERSIONS: list[Version] = ["0.7", "0.8"]
 #: Small and large, at the limit and around it.

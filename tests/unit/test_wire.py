@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaccel_common.protowire import WireError
 from vaccel_rpc.proto.dialect08.resource_pb2 import Blob, RegisterRequest
 from vaccel_rpc.proto.ttrpc_pb2 import Request
-from vaccel_rpc.wire import MAX_FIELDS, WireError, cut, field_head, varint
+from vaccel_rpc.wire import MAX_FIELDS, cut, field_head, varint
 
 
 @given(st.binary(), st.text(max_size=20), st.integers(-(2**63), 2**63 - 1))

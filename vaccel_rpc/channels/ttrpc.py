@@ -17,6 +17,7 @@ from contextlib import suppress
 
 from google.protobuf.message import DecodeError
 
+from vaccel_common.protowire import WireError
 from vaccel_rpc import frames
 from vaccel_rpc.addresses import Address, no_delay, quick_ack, ttrpc_socket
 from vaccel_rpc.channels.handoff import PendingCall, ReaderHandoff
@@ -24,7 +25,7 @@ from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Una
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.status import from_status
 from vaccel_rpc.tensorfields import LARGE
-from vaccel_rpc.wire import Parts, WireError, cut, field_head, size
+from vaccel_rpc.wire import Parts, cut, field_head, size
 
 _Bytes = bytes | bytearray | memoryview
 _LAST_STREAM = 2**32 - 1

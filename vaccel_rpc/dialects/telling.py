@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
+from vaccel_common.protowire import BYTES, VARINT, fields
 from vaccel_rpc.dialects import Version
 from vaccel_rpc.errors import InvalidArgument
-from vaccel_rpc.wire import BYTES, VARINT, fields
 
 #: Which of two dialects a client was found to speak.
 SpokenVersions = dict[tuple[Version, Version], Version]
@@ -43,7 +43,7 @@ class Distinction:
 
         ``known``: what an earlier message of the same connection told. Raises `InvalidArgument`
         where the message contradicts itself or ``known``, or where nothing tells its dialect and it
-        matters, and `vaccel_rpc.wire.WireError` where it is not a valid message.
+        matters, and `vaccel_common.protowire.WireError` where it is not a valid message.
         """
         told, unclear = known, False
         for version in self._versions_of(memoryview(message)):
