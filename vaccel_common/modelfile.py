@@ -1,8 +1,9 @@
-"""Model files: the entries beside the program in a ``.pt`` or ``.pt2`` archive. No torch is needed.
+"""Model files: the entries beside the program in a ``.pt``, ``.pt2`` or ``.onnx`` file.
 
 ``torch.jit.save(_extra_files=...)`` and ``torch.export.save(extra_files=...)`` put extra files at
-``*/extra/NAME``, uncompressed. A *tokenizer file* is a zip of the same entries, with a
-``model.json`` (``{"name", "sha256"}``) in place of the program.
+``*/extra/NAME`` of a zip archive, uncompressed. An ONNX file has them in its ``metadata_props``, by
+the same names. A *tokenizer file* is a zip of the same entries, with a ``model.json``
+(``{"name", "sha256"}``) in place of the program. Neither torch nor onnx is needed.
 """
 
 from __future__ import annotations
@@ -153,12 +154,7 @@ def read_extras(path: str | Path) -> Extras:
     Raises `ModelFileError` where the file is not such an archive or an entry is malformed,
     ``OSError`` where it cannot be read.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = {_extra_name(name): name for name in archive.namelist()}
-            entries = {name: archive.read(names[name]) for name in _ENTRIES if name in names}
-    except zipfile.BadZipFile as error:
-        raise ModelFileError(f"{path} is not a model file (TorchScript, torch.export or tokenizer zip): {error}") from None
+    entries = _archive_entries(path) if _is_archive(path) else _onnx_entries(path)
     try:
         return from_entries(entries)
     except ValueError as error:
@@ -182,6 +178,28 @@ def from_entries(entries: Mapping[str, bytes]) -> Extras:
         raise ModelFileError(str(error)) from None
 
 
+def _archive_entries(path: str | Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {_extra_name(name): name for name in archive.namelist()}
+            return {name: archive.read(names[name]) for name in _ENTRIES if name in names}
+    except zipfile.BadZipFile as error:
+        raise ModelFileError(f"{path} is not a model file ({_KINDS}): {error}") from None
+
+
+def _onnx_entries(path: str | Path) -> dict[str, bytes]:
+    from vaccel_common.onnxfile import OnnxFileError, read_entries
+
+    try:
+        return read_entries(path, _ENTRIES)
+    except OnnxFileError as error:
+        raise ModelFileError(f"{path} is not a model file ({_KINDS}): as ONNX, {error}") from None
+
+
+_KINDS = "TorchScript, torch.export, ONNX or tokenizer zip"
+#: The first bytes of a zip archive with files in it. Of ONNX they would be field 10, which a model
+#: does not have: no file is both.
+_ARCHIVE = b"PK\x03\x04"
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "model.json", "variant.json", "about.json")
 
 
@@ -200,16 +218,35 @@ def _labels(data: bytes | None) -> list[str] | None:
     return labels
 
 
-def program_kind(path: str | Path) -> Literal["torchscript", "export"] | None:
-    """The kind of program in the archive; None for any other file."""
+def program_kind(path: str | Path) -> Literal["torchscript", "export", "onnx"] | None:
+    """The kind of program in the file, by its content; None for any other file."""
+    try:
+        return _archive_kind(path) if _is_archive(path) else _onnx_kind(path)
+    except OSError:
+        return None
+
+
+def _is_archive(path: str | Path) -> bool:
+    with Path(path).open("rb") as file:
+        return file.read(len(_ARCHIVE)) == _ARCHIVE
+
+
+def _archive_kind(path: str | Path) -> Literal["torchscript", "export"] | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.split("/", 1)[-1] for name in archive.namelist()]
-    except (zipfile.BadZipFile, OSError):
+    except zipfile.BadZipFile:
         return None
     if "archive_format" in names or any(name.startswith("models/") and name.endswith(".json") for name in names):
         return "export"
     return "torchscript" if "constants.pkl" in names or "data.pkl" in names else None
+
+
+def _onnx_kind(path: str | Path) -> Literal["onnx"] | None:
+    # Imported here: a function's start reads an archive.
+    from vaccel_common.onnxfile import is_onnx
+
+    return "onnx" if is_onnx(path) else None
 
 
 def digest_beside(path: Path) -> str | None:

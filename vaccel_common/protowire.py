@@ -11,6 +11,9 @@ from collections.abc import Iterator
 VARINT, BYTES = 0, 2
 _FIXED64, _FIXED32 = 1, 5
 
+#: Bytes of a field before a value of bytes, at most: two varints.
+HEAD = 20
+
 
 class WireError(ValueError):
     """The bytes are not a valid protobuf message."""
@@ -23,21 +26,31 @@ def fields(view: memoryview) -> Iterator[tuple[int, int, int, int, int]]:
     at = 0
     while at < len(view):
         start = at
-        key, at = _read_varint(view, at)
-        number, kind = key >> 3, key & 7
-        inside = at
-        if kind == VARINT:
-            _, at = _read_varint(view, at)
-        elif kind == BYTES:
-            length, inside = _read_varint(view, at)
-            at = inside + length
-        elif kind in (_FIXED64, _FIXED32):
-            at += 8 if kind == _FIXED64 else 4
-        else:
-            raise WireError(f"wire type {kind} in field {number}")
-        if at > len(view) or not number:
+        number, kind, inside, at = head(view, start)
+        if at > len(view):
             raise WireError(f"field {number} ends at byte {at} of {len(view)}")
         yield number, kind, start, inside, at
+
+
+def head(view: memoryview, at: int) -> tuple[int, int, int, int]:
+    """Number, wire type, start of the value and end of the field at ``at``.
+
+    At most `HEAD` bytes of it are read: a value of bytes may go on after the end of ``view``.
+    Raises `WireError` where there is no field.
+    """
+    key, inside = _read_varint(view, at)
+    number, kind = key >> 3, key & 7
+    # Protobuf's own parsers drop the bits above these, and so see another field.
+    if not number or key >= 1 << 32:
+        raise WireError(f"field number {number}")
+    if kind == VARINT:
+        return number, kind, inside, _read_varint(view, inside)[1]
+    if kind == BYTES:
+        length, inside = _read_varint(view, inside)
+        return number, kind, inside, inside + length
+    if kind not in (_FIXED64, _FIXED32):
+        raise WireError(f"wire type {kind} in field {number}")
+    return number, kind, inside, inside + (8 if kind == _FIXED64 else 4)
 
 
 def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
