@@ -94,8 +94,9 @@ clean: ## remove what was installed and built
 # Extras of pyproject.toml, and its dependency groups with the extras that each of them builds on.
 extras_agent = agent
 extras_func = func
+extras_onnx = agent,onnx
 extras_parliament = parliament
-extras_dev = agent,otel
+extras_dev = agent,onnx,otel
 extras_export = agent
 extras_train = agent
 groups = dev export train deploy images charts loadtest servers

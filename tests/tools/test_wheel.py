@@ -110,7 +110,7 @@ def test_the_version_has_one_source(wheel: Path) -> None:
 def test_only_extras_that_the_wheel_can_use_are_published(wheel: Path) -> None:
     """Tools of a checkout have dependency groups; no requirement names the project, which is another's name on the index."""
     metadata = metadata_of(wheel)
-    assert metadata.get_all("Provides-Extra") == ["agent", "func", "grpc", "otel", "parliament"]
+    assert metadata.get_all("Provides-Extra") == ["agent", "func", "grpc", "onnx", "otel", "parliament"]
     names = [requirements.package(line) for line in metadata.get_all("Requires-Dist") or []]
     assert "function" not in names
 
