@@ -103,7 +103,7 @@ class Connections:
         """Counts and logs a request that was refused before the application could see it."""
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             # There may be thousands a second: each is counted, but one line reports them all (`_log_counts`).
-            self._access.metrics.request("none", int(status), seconds)
+            self._access.count("none", int(status), seconds)
         else:
             self._access.record(Entry("-", "-", "none", int(status), request_id, seconds))
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from function.core.service import ClassifyService
+from function.telemetry.deferred import DeferredMetrics
 
 if TYPE_CHECKING:
     from function.core.classifier import Classification
@@ -52,17 +51,12 @@ class Access:
 
     def __init__(self, service: ClassifyService) -> None:
         self._service = service
-        self._making = threading.Lock()
+        self._deferred = DeferredMetrics(self._made)
 
-    @cached_property
+    @property
     def metrics(self) -> FunctionMetrics:
-        """Created with the first finished request: a cold start does not wait for it."""
-        with self._making:
-            if "metrics" not in self.__dict__:
-                from function.telemetry.metrics import FunctionMetrics
-
-                self.__dict__["metrics"] = FunctionMetrics(self._service)
-            return self.__dict__["metrics"]  # type: ignore[no-any-return]
+        """The metrics, made now if they were not; see `DeferredMetrics`."""
+        return self._deferred.get()
 
     def exposition(self) -> tuple[str, bytes]:
         """The metrics for Prometheus: media type and text."""
@@ -70,13 +64,20 @@ class Access:
 
         return CONTENT_TYPE, self.metrics.exposition()
 
+    def count(self, route: str, status: int, seconds: float) -> None:
+        """Counts a request that gets no line of its own in the log."""
+        self._deferred.observe(lambda metrics: metrics.request(route, status, seconds))
+
     def record(self, entry: Entry) -> None:
         """Counts and logs a request that has been answered."""
-        self.metrics.request(_counted_as(entry), entry.status, entry.seconds)
-        if entry.done:
-            self.metrics.classified(entry.done)
+        self._deferred.observe(lambda metrics: _count(metrics, entry))
         if not entry.route.startswith(_QUIET):
             self._tell(entry)
+
+    def _made(self) -> FunctionMetrics:
+        from function.telemetry.metrics import FunctionMetrics
+
+        return FunctionMetrics(self._service)
 
     def _tell(self, entry: Entry) -> None:
         level = logging.WARNING if entry.status >= 500 else logging.INFO
@@ -90,6 +91,12 @@ class Access:
         if entry.texts is not None and self._service.log_texts:
             told["input"] = entry.texts
         _log.log(level, "", extra={"fields": told})
+
+
+def _count(metrics: FunctionMetrics, entry: Entry) -> None:
+    metrics.request(_counted_as(entry), entry.status, entry.seconds)
+    if entry.done:
+        metrics.classified(entry.done)
 
 
 def _counted_as(entry: Entry) -> str:

@@ -1,5 +1,5 @@
-"""The function's metrics for Prometheus. Imported after the first response: they have no part in a cold
-start."""
+"""The function's metrics for Prometheus. Imported a moment after the first response (`function.telemetry.deferred`):
+they have no part in a cold start."""
 
 from __future__ import annotations
 
