@@ -119,12 +119,16 @@ def _rewrite(path: Path, is_dropped: Callable[[str], bool], added: dict[str, byt
     bare.replace(path)
 
 
-def write_export(module: nn.Module, path: Path, extras: dict[str, str]) -> str:
-    """Saves ``module`` by ``torch.export``, with dynamic batch and length; returns the sha256."""
+def exported(module: nn.Module, extras: dict[str, str]) -> torch.export.ExportedProgram:
+    """``module`` by ``torch.export``, with dynamic batch and length."""
     examples = example_inputs(extras)
     dynamic: tuple[Any, ...] = tuple({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for _ in examples)
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in inspect.signature(module.forward).parameters.values()):
         dynamic = (dynamic,)
-    program = torch.export.export(module.eval(), examples, dynamic_shapes=dynamic)
-    torch.export.save(program, path, extra_files=extras)
+    return torch.export.export(module.eval(), examples, dynamic_shapes=dynamic)
+
+
+def write_export(module: nn.Module, path: Path, extras: dict[str, str]) -> str:
+    """Saves ``module`` by ``torch.export``, with dynamic batch and length; returns the sha256."""
+    torch.export.save(exported(module, extras), path, extra_files=extras)
     return write_digest(path)

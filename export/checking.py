@@ -14,8 +14,9 @@ from typing import Any
 
 from torch import nn
 
+from agent.engines.contract import Program
+from agent.engines.registry import Engines
 from agent.engines.torch.device import TorchDevice
-from agent.engines.torch.loading import load
 from agent.engines.torch.program import TorchProgram
 from export.huggingface import Folder
 from export.refusal import Refused, one_line
@@ -100,7 +101,11 @@ def of_pipeline(folder: Folder, texts: Sequence[str]) -> Expected:
 
 def of_module(module: nn.Module, extras: Extras, texts: Sequence[str], against: str) -> Expected:
     """The answers of a module with the tokenizer, labels and signature in ``extras``, one text at a time."""
-    program = TorchProgram(module, _signature(extras), TorchDevice("cpu", 1))
+    return of_program(TorchProgram(module, _signature(extras), TorchDevice("cpu", 1)), extras, texts, against)
+
+
+def of_program(program: Program, extras: Extras, texts: Sequence[str], against: str) -> Expected:
+    """The answers of a program with the tokenizer, labels and signature in ``extras``, one text at a time."""
     answers = _answers(program, extras, texts, 1)
     _refuse_not_finite(answers, against)
     return Expected(against, list(texts), answers)
@@ -113,8 +118,10 @@ def check(path: Path, expected: Expected) -> Verdict:
     must not be joined. Raises `Refused` where it does not run, has other tokens, or gives NaN.
     """
     extras = read_extras(path)
+    engines = Engines()
+    engines.open("cpu", 1)
     try:
-        program = load(path, TorchDevice("cpu", 1))
+        program = engines.load(path)
         alone = _compared(_answers(program, extras, expected.texts, 1), expected, (1,))
     except RpcError as error:
         raise Refused(f"the written file does not run: {one_line(error)}") from None
@@ -133,7 +140,7 @@ def check(path: Path, expected: Expected) -> Verdict:
 class _LocalRunner:
     """Runs a program as the agent does, in batches of ``size`` where its requests may be joined."""
 
-    def __init__(self, program: TorchProgram, size: int) -> None:
+    def __init__(self, program: Program, size: int) -> None:
         self._program, self._size = program, size
 
     def run_timed(
@@ -148,7 +155,7 @@ class _LocalRunner:
         return [RunResult(row) for batch in batches for row in self._program.run(batch, alone=False).outputs]
 
 
-def _answers(program: TorchProgram, extras: Extras, texts: Sequence[str], size: int) -> list[Answer]:
+def _answers(program: Program, extras: Extras, texts: Sequence[str], size: int) -> list[Answer]:
     classifier = Classifier.of_file(extras, _LocalRunner(program, size), blank=True)
     items = classifier.classify(texts).items
     encoder = Encoder(extras.tokenizer or b"", _signature(extras))

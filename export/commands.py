@@ -8,46 +8,24 @@ sequence classifier, ``torchscript`` a bare TorchScript module with its tokenize
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
 from tokenizers import Tokenizer
 
 from export.archive import classifier_signature, extra_files, loaded
-from export.checking import LIMIT, of_module, of_pipeline
+from export.checking import of_module, of_pipeline
 from export.described import described
 from export.huggingface import Choices, plain_tokenizer, read_folder, silence
+from export.options import FILE, FOLDER, ModelFolder, limited, read_labels, writes
 from export.refusal import Refused
-from export.samples import varied
+from export.samples import untruncated, varied
 from export.tokenizer import main as tokenizer_file
-from export.writing import Limits, require_form, write_checked
+from export.writing import Limits, Source, require_form, write_checked
 from training.network import from_state
 from vaccel_common.about import About
 from vaccel_common.modelfile import PROBLEM_TYPES, ModelFileError, from_entries
-
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-class ModelFolder(click.Path):
-    """A folder; the error for anything else says how to get one from the Hugging Face hub."""
-
-    def __init__(self) -> None:
-        super().__init__(file_okay=False, path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path of the folder."""
-        if not Path(value).is_dir():
-            self.fail(
-                f"{value} is not a folder. A model of the Hugging Face hub is downloaded first: "
-                f"pip install huggingface_hub && hf download {value} --local-dir {Path(value).name}",
-                param,
-                ctx,
-            )
-        return super().convert(value, param, ctx)
 
 
 @click.group(help=__doc__)
@@ -57,46 +35,16 @@ def main(context: click.Context) -> None:
     context.with_resource(silence())
 
 
-def limited(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the option of all commands that check a program."""
-    return click.option(
-        "--allow-difference",
-        type=click.FloatRange(0),
-        default=LIMIT,
-        show_default=True,
-        help="Write the file although scores differ by up to this from those of the model that it is made of.",
-    )(command)
-
-
-def writes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options of all commands that choose the form and the weights of a program."""
-    weights = click.option(
-        "--half/--full",
-        default=None,
-        help="Store 16-bit or 32-bit weights (.pt; a .pt2 has 32-bit ones). [default: 16-bit where no score changes by more than 1e-4]",
-    )
-    out = click.option(
-        "-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt (TorchScript) or NAME.pt2 (torch.export)."
-    )
-    return out(weights(limited(command)))
-
-
 def write_module(module: torch.nn.Module, out: Path, extras: dict[str, str], limits: Limits, against: str) -> None:
     """Writes ``module``, whose file is compared with the module itself."""
     require_form(out, half=limits.half)
     try:
         parsed = from_entries({name: text.encode() for name, text in extras.items()})
-        texts = varied(_untruncated(extras["tokenizer.json"]), (parsed.signature and parsed.signature.max_length) or 512)
+        texts = varied(untruncated(extras["tokenizer.json"]), (parsed.signature and parsed.signature.max_length) or 512)
         expected = of_module(module, parsed, texts, against)
     except ModelFileError as error:
         raise Refused(str(error)) from None
-    write_checked(module, out, extras, expected, limits)
-
-
-def _untruncated(text: str) -> Tokenizer:
-    tokenizer = Tokenizer.from_str(text)
-    tokenizer.no_truncation()
-    return tokenizer
+    write_checked(Source(module, expected, limits), out, extras)
 
 
 @main.command()
@@ -164,26 +112,14 @@ def huggingface(
     own pipeline, and not written where it differs.
     """
     require_form(out, half=half)
-    source = read_folder(folder, Choices(max_length, problem_type, _read_labels(labels), pad_id))
+    source = read_folder(folder, Choices(max_length, problem_type, read_labels(labels), pad_id))
     signature = classifier_signature(
         out.stem, source.problem_type, source.max_length, len(source.labels), inputs=source.inputs, pad=source.pad
     )
     tokenizer = source.tokenizer_json()
-    expected = of_pipeline(source, varied(_untruncated(tokenizer.decode()), source.max_length))
+    expected = of_pipeline(source, varied(untruncated(tokenizer.decode()), source.max_length))
     extras = extra_files(tokenizer, source.labels, signature, about)
-    write_checked(source.module(), out, extras, expected, Limits(half, allow_difference), notes=source.notes)
-
-
-def _read_labels(path: Path | None) -> list[str] | None:
-    if path is None:
-        return None
-    try:
-        labels = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise Refused(f"--labels {path}: {error}") from None
-    if not isinstance(labels, list):
-        raise Refused(f"--labels {path}: a JSON list of names is expected, in the order of class ids")
-    return labels
+    write_checked(Source(source.module(), expected, Limits(half, allow_difference)), out, extras, notes=source.notes)
 
 
 @main.command()
@@ -218,7 +154,7 @@ def torchscript(
     allow_difference: float,
 ) -> None:
     """A model file from a bare TorchScript MODULE, whose weights stay unchanged."""
-    names = _read_labels(labels) or []
+    names = read_labels(labels) or []
     text = (
         signature.read_text()
         if signature

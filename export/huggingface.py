@@ -77,19 +77,22 @@ def plain_tokenizer(tokenizer: Tokenizer, max_length: int, side: str | None = No
     return str(tokenizer.to_str()).encode()
 
 
-def read_folder(folder: Path, choices: Choices) -> Folder:
-    """The classifier in ``folder``. Raises `Refused` with the reason in one line."""
+def read_folder(folder: Path, choices: Choices, *, weights: bool = True) -> Folder:
+    """The classifier in ``folder``; without ``weights`` the shape of its model alone.
+
+    Raises `Refused` with the reason in one line.
+    """
     if not (folder / "config.json").is_file():
         raise Refused(f"{folder} has no config.json: it is not the folder of a Hugging Face model")
     try:
-        return _read(folder, choices)
+        return _read(folder, choices, weights)
     except Refused:
         raise
     except Exception as error:  # noqa: BLE001 transformers raises many kinds
         raise Refused(f"transformers cannot load {folder}: {one_line(error)}") from None
 
 
-def _read(folder: Path, choices: Choices) -> Folder:
+def _read(folder: Path, choices: Choices, weights: bool) -> Folder:
     from transformers import AutoConfig, AutoTokenizer
 
     names = {} if choices.labels is None else {"id2label": dict(enumerate(choices.labels))}
@@ -102,7 +105,7 @@ def _read(folder: Path, choices: Choices) -> Folder:
         raise Refused(
             f"{type(tokenizer).__name__} has no form as tokenizer.json (a fast tokenizer), and the function has no other"
         )
-    model = _model(folder, config)
+    model = _model(folder, config) if weights else _shape(config)
     notes: list[str] = []
     pad = _pad(model, tokenizer, choices, notes)
     problem = _problem_type(config, notes)
@@ -144,6 +147,14 @@ def _model(folder: Path, config: Any) -> Any:
     return model.float().eval()
 
 
+def _shape(config: Any) -> Any:
+    """The model without memory for its weights."""
+    from transformers import AutoModelForSequenceClassification
+
+    with torch.device("meta"):
+        return AutoModelForSequenceClassification.from_config(config, trust_remote_code=False).eval()
+
+
 def _labels(config: Any) -> list[str]:
     """The labels by class id. Raises `Refused` where one is missing, no text, or there twice."""
     named = dict(config.id2label)
@@ -181,7 +192,7 @@ def _pad(model: Any, tokenizer: Any, choices: Choices, notes: list[str]) -> int:
     if config.pad_token_id is not None:
         return int(config.pad_token_id)
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.device(model.device):
             model(input_ids=torch.ones(2, 4, dtype=torch.int64))
     except ValueError as error:
         if _NO_PAD not in str(error):

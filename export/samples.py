@@ -27,6 +27,13 @@ SCRIPTS = (
 )  # fmt: skip
 
 
+def untruncated(text: str) -> Tokenizer:
+    """The tokenizer of a ``tokenizer.json``, which truncates nothing."""
+    tokenizer = Tokenizer.from_str(text)
+    tokenizer.no_truncation()
+    return tokenizer
+
+
 def varied(tokenizer: Tokenizer, longest: int) -> list[str]:
     """Texts in several scripts, and texts of random words of one token up to more than ``longest``.
 

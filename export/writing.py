@@ -7,22 +7,19 @@ import json
 import shlex
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
-from torch import nn
 
-from export.archive import add_entry, save_torchscript, traced, write_export
 from export.checking import LIMIT, Expected, Verdict, check
+from export.forms import FORMS, Form, Prepare, listed
 from export.refusal import Refused, one_line
 from export.tokenizer import write_digest
-
-#: The forms of a program by suffix.
-FORMS = {".pt": "TorchScript", ".pt2": "torch.export"}
 
 
 @dataclass(frozen=True)
@@ -37,36 +34,44 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What is written: a module, or another program of which ``forms`` are made; its right answers."""
+
+    program: Any
+    expected: Expected
+    limits: Limits = Limits()
+    forms: Mapping[str, Form] = field(default_factory=lambda: FORMS)
+
+
+@dataclass(frozen=True)
 class _Draft:
-    """A file that was checked, but is not in its place yet; ``program``: its TorchScript."""
+    """A file that was checked, but is not in its place yet; ``program``: what was saved in it."""
 
     path: Path
     verdict: Verdict
     extras: dict[str, str]
-    program: nn.Module | None
+    program: Any
     weights: str = "float32"
 
 
-def require_form(out: Path, *, half: bool | None = None) -> None:
+def require_form(out: Path, *, half: bool | None = None, forms: Mapping[str, Form] = FORMS) -> None:
     """Raises `Refused` unless the name has the suffix of a form that can have the weights, and its folder exists."""
-    if out.suffix not in FORMS:
-        raise Refused(f"--out {out}: the name must end in .pt or .pt2")
+    if out.suffix not in forms:
+        raise Refused(f"--out {out}: the name must end in {listed(list(forms))}")
     if half and out.suffix != ".pt":
-        raise Refused("--half: a .pt2 file has 32-bit weights; 16-bit ones need -o NAME.pt")
+        raise Refused(f"--half: a {out.suffix} file has 32-bit weights; 16-bit ones need -o NAME.pt")
     if not out.absolute().parent.is_dir():
         raise Refused(f"--out {out}: there is no folder {out.parent}")
 
 
-def write_checked(
-    module: nn.Module, out: Path, extras: dict[str, str], expected: Expected, limits: Limits, *, notes: Sequence[str] = ()
-) -> None:
-    """Writes ``module`` in the form of ``out``'s suffix, checks it and prints the verdict.
+def write_checked(source: Source, out: Path, extras: dict[str, str], *, notes: Sequence[str] = ()) -> None:
+    """Writes ``source`` in the form of ``out``'s suffix, checks it and prints the verdict.
 
-    Raises `Refused` where the file would be wrong, and says whether the other form would not be.
+    Raises `Refused` where the file would be wrong, and says which other forms would not be.
     """
-    require_form(out, half=limits.half)
+    require_form(out, half=source.limits.half, forms=source.forms)
     try:
-        draft, digest = _placed(module, out, extras, expected, limits)
+        draft, digest = _placed(source, out, extras)
     except OSError as error:
         raise Refused(f"--out {out}: {error.strerror or error}") from None
     for note in notes:
@@ -74,24 +79,22 @@ def write_checked(
     if draft.verdict.batches == (1,):
         click.echo("padding changes its answers, so the agent runs each text alone")
     click.echo(f"checked: {draft.verdict}")
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {FORMS[out.suffix]}, {draft.weights} weights, sha256 {digest}")
+    title = source.forms[out.suffix].title
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {title}, {draft.weights} weights, sha256 {digest}")
     click.echo(f"{out.absolute()} is ready; next: {_next(out)}")
 
 
-def _placed(module: nn.Module, out: Path, extras: dict[str, str], expected: Expected, limits: Limits) -> tuple[_Draft, str]:
+def _placed(source: Source, out: Path, extras: dict[str, str]) -> tuple[_Draft, str]:
     """Puts the checked file into its place; what it was as a draft, and its sha256."""
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=".export-") as scratch:
         folder = Path(scratch)
         try:
-            draft = _draft(module, folder / f"draft{out.suffix}", extras, expected, limits)
+            draft = _draft(source, folder / f"draft{out.suffix}", extras)
         except Refused as error:
-            other = next(suffix for suffix in FORMS if suffix != out.suffix)
-            works = _works(module, folder / f"other{other}", extras, expected, limits)
-            hint = f"as {other} it is right (-o {out.with_suffix(other).name})" if works else f"nor is it right as {other}"
-            raise Refused(f"not written as {out.suffix}: {error.message}; {hint}") from None
-        if draft.program is not None and limits.half is not False:
-            draft = _halved(draft.program, draft, expected, forced=limits.half is True)
-        add_entry(draft.path, "verdict.json", json.dumps(draft.verdict.json(draft.weights)))
+            raise Refused(f"not written as {out.suffix}: {error.message}{_others(source, out, folder, extras)}") from None
+        if out.suffix == ".pt" and source.limits.half is not False:
+            draft = _halved(draft, source.expected, forced=source.limits.half is True)
+        source.forms[out.suffix].add_entry(draft.path, "verdict.json", json.dumps(draft.verdict.json(draft.weights)))
         draft.path.replace(out)
     return draft, write_digest(out)
 
@@ -101,57 +104,75 @@ def _next(out: Path) -> str:
     return f"vaccel-rpc-agent -a unix:///tmp/vaccel.sock --models {folder} --preload {name}"
 
 
-def _works(module: nn.Module, path: Path, extras: dict[str, str], expected: Expected, limits: Limits) -> bool:
+def _others(source: Source, out: Path, folder: Path, extras: dict[str, str]) -> str:
+    """What the error says of the other forms."""
+    others = [suffix for suffix in source.forms if suffix != out.suffix]
+    right = [suffix for suffix in others if _works(source, folder / f"other{suffix}", extras)]
+    if right:
+        return f"; as {listed(right, 'and')} it is right (-o {out.with_suffix(right[0]).name})"
+    return f"; nor is it right as {listed(others)}" if others else ""
+
+
+def _works(source: Source, path: Path, extras: dict[str, str]) -> bool:
     try:
-        _draft(module, path, extras, expected, limits)
+        _draft(source, path, extras)
     except Refused:
         return False
     return True
 
 
-def _draft(module: nn.Module, path: Path, extras: dict[str, str], expected: Expected, limits: Limits) -> _Draft:
-    """The file with 32-bit weights. Raises `Refused`."""
-    program: nn.Module | None = None
+def _draft(source: Source, path: Path, extras: dict[str, str]) -> _Draft:
+    """The file with 32-bit weights, made in the first way that is right. Raises `Refused`."""
+    *preferred, last = source.forms[path.suffix].prepare
+    for prepare in preferred:
+        try:
+            return _prepared(source, prepare, path, extras)
+        except Refused:
+            continue
+    return _prepared(source, last, path, extras)
+
+
+def _prepared(source: Source, prepare: Prepare, path: Path, extras: dict[str, str]) -> _Draft:
     try:
         # Tracing warns of all that might vary, where the check finds what does, and torch.export prints
         # the program at which it failed.
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
-            if path.suffix == ".pt":
-                program = traced(module, extras)
-            verdict, extras = _joined_or_alone(program or module, path, extras, expected)
+            program = prepare(source.program, extras)
+            verdict, extras = _joined_or_alone(source, program, path, extras)
     except Refused:
         raise
     except Exception as error:  # noqa: BLE001 tracing raises many kinds
         raise Refused(f"tracing or writing it fails: {one_line(error)}") from None
-    if not verdict.scores <= limits.difference:
-        raise Refused(f"{verdict}; the limit is {limits.difference:g} (--allow-difference)")
+    if not verdict.scores <= source.limits.difference:
+        raise Refused(f"{verdict}; the limit is {source.limits.difference:g} (--allow-difference)")
     return _Draft(path, verdict, extras, program)
 
 
-def _joined_or_alone(module: nn.Module, path: Path, extras: dict[str, str], expected: Expected) -> tuple[Verdict, dict[str, str]]:
+def _joined_or_alone(source: Source, program: Any, path: Path, extras: dict[str, str]) -> tuple[Verdict, dict[str, str]]:
     """Writes the file; its verdict and its extras, without a batch dimension where padding changes answers."""
-    _save(module, path, extras)
-    verdict = check(path, expected)
+    save = source.forms[path.suffix].save
+    save(program, path, extras)
+    verdict = check(path, source.expected)
     signature = json.loads(extras["signature.json"])
     if verdict.batches == (1,) and signature.get("batch") is not None:
         extras = {**extras, "signature.json": json.dumps({**signature, "batch": None}, indent=1)}
-        _save(module, path, extras)
-        verdict = check(path, expected)
+        save(program, path, extras)
+        verdict = check(path, source.expected)
     return verdict, extras
 
 
-def _halved(program: nn.Module, full: _Draft, expected: Expected, *, forced: bool) -> _Draft:
+def _halved(full: _Draft, expected: Expected, *, forced: bool) -> _Draft:
     """The same with 16-bit weights where they are forced or change no score by more than `LIMIT`."""
     path = full.path.with_name("half.pt")
-    halved = program.half()
+    halved = full.program.half()
     overflow = [
         name for name, value in halved.state_dict().items() if value.is_floating_point() and not torch.isfinite(value).all()
     ]
     try:
         if overflow:
             raise Refused(f"{overflow[0]} has values beyond the range of 16-bit numbers (65504)")
-        _save(halved, path, full.extras)
+        FORMS[path.suffix].save(halved, path, full.extras)
         verdict = check(path, expected)
     except Refused as error:
         if forced:
@@ -160,10 +181,3 @@ def _halved(program: nn.Module, full: _Draft, expected: Expected, *, forced: boo
     if forced or (verdict.scores <= LIMIT and verdict.batches == full.verdict.batches):
         return _Draft(path, verdict, full.extras, halved, "float16")
     return full
-
-
-def _save(module: nn.Module, path: Path, extras: dict[str, str]) -> None:
-    if path.suffix == ".pt":
-        save_torchscript(module, path, extras)
-    else:
-        write_export(module, path, extras)

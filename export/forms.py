@@ -1,0 +1,46 @@
+"""The forms in which a program can be written: how a module becomes one, and how that is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from export.archive import add_entry, exported, save_torchscript, traced
+
+Extras = dict[str, str]
+Prepare = Callable[[nn.Module, Extras], Any]
+
+
+@dataclass(frozen=True)
+class Form:
+    """``prepare``: ways to make a program of a module, the preferred one first; each may raise anything.
+
+    ``save`` writes such a program with extra files, and ``add_entry`` adds one.
+    """
+
+    title: str
+    prepare: tuple[Prepare, ...]
+    save: Callable[[Any, Path, Extras], None]
+    add_entry: Callable[[Path, str, str], None]
+
+
+def _save_export(program: Any, path: Path, extras: Extras) -> None:
+    torch.export.save(program, path, extra_files=extras)
+
+
+#: By suffix.
+FORMS = {
+    ".pt": Form("TorchScript", (traced,), save_torchscript, add_entry),
+    ".pt2": Form("torch.export", (exported,), _save_export, add_entry),
+}
+
+
+def listed(suffixes: list[str], last: str = "or") -> str:
+    """``.pt, .pt2 or .onnx``."""
+    *others, end = suffixes
+    return f"{', '.join(others)} {last} {end}" if others else end

@@ -1,0 +1,75 @@
+"""Options that several commands of ``python -m models.export`` share, and what their values are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from export.checking import LIMIT
+from export.refusal import Refused
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class ModelFolder(click.Path):
+    """A folder; the error for anything else says how to get one from the Hugging Face hub."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path of the folder."""
+        if not Path(value).is_dir():
+            self.fail(
+                f"{value} is not a folder. A model of the Hugging Face hub is downloaded first: "
+                f"pip install huggingface_hub && hf download {value} --local-dir {Path(value).name}",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
+def limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the option of all commands that check a program."""
+    return click.option(
+        "--allow-difference",
+        type=click.FloatRange(0),
+        default=LIMIT,
+        show_default=True,
+        help="Write the file although scores differ by up to this from those of the model that it is made of.",
+    )(command)
+
+
+def writes(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of all commands that choose the form and the weights of a program."""
+    weights = click.option(
+        "--half/--full",
+        default=None,
+        help="Store 16-bit or 32-bit weights (.pt; others have 32-bit ones). [default: 16-bit where no score changes by more than 1e-4]",
+    )
+    out = click.option(
+        "-o",
+        "--out",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="NAME.pt (TorchScript) or NAME.pt2 (torch.export).",
+    )
+    return out(weights(limited(command)))
+
+
+def read_labels(path: Path | None) -> list[str] | None:
+    """The list in a file of labels. Raises `Refused`."""
+    if path is None:
+        return None
+    try:
+        labels = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise Refused(f"--labels {path}: {error}") from None
+    if not isinstance(labels, list):
+        raise Refused(f"--labels {path}: a JSON list of names is expected, in the order of class ids")
+    return labels
