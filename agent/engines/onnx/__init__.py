@@ -1,0 +1,1 @@
+"""ONNX files by onnxruntime, on a CPU."""
