@@ -14,6 +14,7 @@ from vaccel_common.options import ConfigError
 
 
 @click.command(
+    cls=commandline.Program,
     context_settings={"show_default": True, "max_content_width": 120},
     epilog="In a variable, separate several models or modules by spaces: VACCEL_AGENT_PRELOAD='a b'; addresses by commas.",
 )

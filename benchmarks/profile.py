@@ -17,7 +17,7 @@ import click
 from benchmarks import load, targets
 from benchmarks.programs import ProfileConfig
 from benchmarks.texts import generated, single
-from vaccel_common.commandline import options
+from vaccel_common.commandline import Program, options
 
 _RATE = 100
 #: Part -> path fragments; a sample belongs to the part of the innermost frame that matches one.
@@ -33,7 +33,7 @@ _PARTS = {
 }
 
 
-@click.command(context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
 @options(ProfileConfig)
 def main(**values: Any) -> None:
     """Puts a function and its agent under load, and samples the stacks of both 100 times a

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.plan import Record
+from vaccel_common.textfile import TextFileError, read_text
 
 FORMAT = 1
 
@@ -40,11 +41,14 @@ class Results:
 def read(path: Path) -> Results:
     """The results in a file, or empty ones where it does not exist.
 
-    Raises ``ValueError`` for an older format.
+    Raises `TextFileError` for a file of another format, or an older one.
     """
     if not path.exists():
         return Results()
-    data = json.loads(path.read_text())
-    if data.get("format") != FORMAT:
-        raise ValueError(f"{path} is not of format {FORMAT}: measure again")
+    try:
+        data = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise TextFileError(f"{path} is not a file of results: {error}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise TextFileError(f"{path} is not of format {FORMAT}: measure again")
     return Results(data["texts"], data["parts"])

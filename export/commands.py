@@ -25,10 +25,11 @@ from export.tokenizer import main as tokenizer_file
 from export.writing import Limits, Source, require_form, write_checked
 from training.network import from_state
 from vaccel_common.about import About
+from vaccel_common.commandline import Programs
 from vaccel_common.modelfile import PROBLEM_TYPES, ModelFileError, from_entries
 
 
-@click.group(help=__doc__)
+@click.group(cls=Programs, help=__doc__)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Writes model files; the help text is the module's docstring."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from vaccel_common.commandline import Program
 from vaccel_common.modelfile import ModelFileError, read_extras
 
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "about.json")
@@ -43,15 +44,16 @@ def write_tokenizer_file(model: Path, out: Path) -> None:
             target.writestr(zipfile.ZipInfo(name), data)
 
 
-@click.command(name="tokenizer")
+@click.command(cls=Program, name="tokenizer")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The tokenizer file to write.")
 def main(model: Path, out: Path) -> None:
     """Write the tokenizer file of MODEL, for a function that has no model file (TOKENIZER)."""
     try:
         write_tokenizer_file(model, out)
-    except (ModelFileError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        # A full disk's error names no file.
+        raise click.ClickException(f"{error.filename or out}: {error.strerror}") from None
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB; model {read_extras(out).model}")
 
 

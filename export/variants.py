@@ -24,6 +24,7 @@ from export.lowered import Bfloat16, ranges, to_int8
 from export.samples import made_up, padded, token_ids
 from training.data import of_part, read_tweets
 from training.network import MeanPoolClassifier, from_state
+from vaccel_common.commandline import Programs
 from vaccel_common.modelfile import parse_variant
 from vaccel_common.textfile import read_lines
 
@@ -41,7 +42,7 @@ class Original(NamedTuple):
     tokenizer: Tokenizer
 
 
-@click.group(help=__doc__)
+@click.group(cls=Programs, help=__doc__)
 def main() -> None:
     """Writes and compares variants; the help text is the module's docstring."""
 

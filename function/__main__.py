@@ -13,7 +13,7 @@ from function.assembly import assemble
 from function.config import FunctionConfig, from_env
 from function.server.listening import listen
 from function.telemetry.phases import Phases
-from vaccel_common import log, process
+from vaccel_common import log, process, streams
 from vaccel_common.modelfile import ModelFileError
 from vaccel_common.options import ConfigError
 
@@ -25,6 +25,7 @@ def main() -> None:
     # Modules and routes stay: to look through them for what nobody holds any more would cost a start, and every collection after.
     gc.disable()
     process.end_on_sigterm()
+    streams.occupy()
     if len(sys.argv) > 1:
         _usage()
     try:
@@ -69,13 +70,21 @@ def _listener(config: FunctionConfig) -> socket.socket:
 def _usage() -> None:
     from function.usage import usage
 
-    wanted = sys.argv[1:] in (["--help"], ["-h"])
-    print(usage(), file=sys.stdout if wanted else sys.stderr)
-    sys.exit(0 if wanted else 2)
+    if sys.argv[1:] not in (["--help"], ["-h"]):
+        streams.tell(usage())
+        sys.exit(2)
+    streams.prepare()
+    try:
+        sys.stdout.write(usage() + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        streams.give_up_output()
+        _fail(streams.reason(error), 1)
+    sys.exit(0)
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"function: {message}", file=sys.stderr)  # noqa: T201 one line, before there is anything to serve
+    streams.tell(f"function: {message}")
     sys.exit(code)
 
 

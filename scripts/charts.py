@@ -15,6 +15,8 @@ from typing import Any
 import click
 import yaml
 
+from vaccel_common.commandline import Programs
+
 ROOT = Path(__file__).parent.parent
 CHARTS = ROOT / "knative/charts"
 MANIFESTS = ROOT / "knative/manifests"
@@ -149,7 +151,7 @@ def problems(chart: Path, case: dict[str, Any]) -> list[str]:
     return [*report["errors"], *messages]
 
 
-@click.group(help=__doc__)
+@click.group(cls=Programs, help=__doc__)
 def main() -> None:
     """See the module."""
 

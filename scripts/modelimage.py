@@ -22,6 +22,7 @@ from typing import Any
 
 import click
 
+from vaccel_common.commandline import Program
 from vaccel_common.modelfile import ModelFileError, digest_beside
 
 _OCI = "application/vnd.oci.image"
@@ -170,7 +171,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@click.command(context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--name", required=True, help="The image's name, such as registry.example.org/models/tweets:1.")
 @click.option("-o", "--output", default="models.tar", type=click.Path(dir_okay=False, path_type=Path), help="The archive.")
@@ -180,8 +181,11 @@ def main(folder: Path, name: str, output: Path, suffixes: tuple[str, ...]) -> No
     try:
         models = models_in(folder, suffixes)
         digest = write_image(models, name, output.absolute())
-    except (ModelImageError, ModelFileError, OSError) as error:
+    except (ModelImageError, ModelFileError) as error:
         sys.exit(f"modelimage: {error}")
+    except OSError as error:
+        # A full disk's error names no file.
+        sys.exit(f"modelimage: {error.filename or output}: {error.strerror}")
     for model in models:
         click.echo(f"{model.name}  {model.stat().st_size / 1e6:.1f} MB")
     click.echo(f"{name.rpartition(':')[0] if ':' in name.rpartition('/')[2] else name}@{digest}")

@@ -27,6 +27,7 @@ from training.data import LABELS, Tweet, of_part, read_tweets
 from training.metrics import report
 from training.network import MeanPoolClassifier, from_pretrained
 from training.tokenizer import tweet_tokenizer
+from vaccel_common.commandline import Program
 
 Encoded = list[tuple[list[int], int]]
 
@@ -153,7 +154,7 @@ def train(
     return kept
 
 
-@click.command(help=__doc__)
+@click.command(cls=Program, help=__doc__)
 @click.option(
     "--data", type=click.Path(exists=True, path_type=Path), required=True, help="CSV with columns tweet and class (0, 1, 2)."
 )

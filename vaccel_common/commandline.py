@@ -1,16 +1,85 @@
-"""Derives a click command's options from a settings class (`vaccel_common.options`)."""
+"""Derives a click command's options from a settings class (`vaccel_common.options`), and ends it
+with one line and an exit code, whatever fails.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
+from vaccel_common import streams
 from vaccel_common.kinds import Choice, Flag, Kind, Many
+from vaccel_common.log import escaped
+from vaccel_common.modelfile import ModelFileError
 from vaccel_common.options import Option, declared
+from vaccel_common.textfile import TextFileError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+#: Exit code after Ctrl-C: 128 and the signal's number.
+INTERRUPTED = 130
+
+
+class _OneLine(click.Command):
+    """A command whose failures are one line on standard error and an exit code.
+
+    Beside click's own errors these are a file that cannot be read or is not what it should be, a
+    standard output that is full, broken or closed, and an interrupt.
+    """
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Runs the command and exits."""
+        run = functools.partial(super().main, args, prog_name, complete_var, False, **extra)
+        if not standalone_mode:
+            return run()
+        streams.prepare()
+        try:
+            code: Any = run()
+            sys.stdout.flush()
+        except click.Abort as error:
+            interrupted = isinstance(error.__cause__, KeyboardInterrupt)
+            code = _told("interrupted" if interrupted else "aborted", INTERRUPTED if interrupted else 1)
+        except click.ClickException as error:
+            try:
+                error.show()
+            except OSError:
+                streams.give_up_errors()
+            code = error.exit_code
+        except BrokenPipeError:
+            # Whoever read the output has had enough.
+            streams.give_up_output()
+            code = 1
+        except OSError as error:
+            streams.give_up_output()
+            code = _told(streams.reason(error), 1)
+        except (ModelFileError, TextFileError) as error:
+            code = _told(str(error), 1)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+class Program(_OneLine):
+    """A program of one command."""
+
+
+class Programs(_OneLine, click.Group):
+    """A program of several commands."""
+
+
+def _told(reason: str, code: int) -> int:
+    streams.tell(f"Error: {escaped(reason)}")
+    return code
 
 
 class KindType(click.ParamType[Any]):

@@ -68,5 +68,12 @@ def lines_of(text: str) -> list[str]:
 
 def lines_in(file: Iterable[bytes], name: str) -> Iterator[str]:
     """The lines of a binary file as they come, as `lines_of` divides them. Raises `TextFileError`."""
-    for number, data in enumerate(file, 1):
+    for number, data in enumerate(_read(file, name), 1):
         yield from lines_of(decoded(data, f"line {number} of {name}", beginning=number == 1))
+
+
+def _read(file: Iterable[bytes], name: str) -> Iterator[bytes]:
+    try:
+        yield from file
+    except OSError as error:
+        raise TextFileError(f"{name}: {error.strerror}") from None

@@ -25,7 +25,7 @@ from function.cli.vocab import VocabError
 from function.core.classifier import Classification, Classifier, Item, Prediction
 from function.core.options import Options, Unusable, read_options
 from function.core.stream import Arriving, in_order
-from vaccel_common import commandline
+from vaccel_common import commandline, streams
 from vaccel_common.log import escaped
 from vaccel_common.modelfile import ModelFileError
 from vaccel_common.options import declared
@@ -47,7 +47,7 @@ Writer = Callable[[int, str, Item, float], str]
 Form = Callable[[int, str, Item, float, Options], str]
 
 
-@click.command(context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=commandline.Program, context_settings={"show_default": True, "max_content_width": 120})
 @commandline.options(ClassifierConfig)
 @commandline.options(Options)
 def main(**values: Any) -> None:
@@ -58,11 +58,14 @@ def main(**values: Any) -> None:
     try:
         vaccellog.configure(config.log_level, config.log_file)
         _run(config, read_options({name: values[name] for name in names}))
+        sys.stdout.flush()
     except KeyboardInterrupt:
         # The reader of standard input and calls under way would be waited for.
         os._exit(_exit_code())
     except BrokenPipeError:
-        _end_quietly()
+        # Whoever read the output has had enough.
+        streams.give_up_output()
+        sys.exit(0)
     except (ModelFileError, OSError, RpcError, TextFileError, Unusable, VocabError) as error:
         # Standard error has the line below; a log without a handler is one that cannot be written.
         if config.log_file and _log.hasHandlers():
@@ -74,7 +77,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, RpcError):
         return f"{error.name}: {error.message}"
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        return streams.reason(error)
     return str(error)
 
 
@@ -190,11 +193,6 @@ def _say(line: str) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"vaccel-classifier: {escaped(message)}", err=True)
+    streams.give_up_output()
+    streams.tell(f"vaccel-classifier: {escaped(message)}")
     sys.exit(1)
-
-
-def _end_quietly() -> NoReturn:
-    """Whoever read the output has had enough; what is left in the buffer must not be tried again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(0)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vaccel_common.csvfile import read_columns
-from vaccel_common.textfile import lines_in, read_lines
+from vaccel_common.textfile import TextFileError, lines_in, read_lines
 
 _COLUMN = "tweet"
 
@@ -19,7 +19,9 @@ def read_file(path: Path) -> list[str]:
 
 def standard_input() -> Iterator[str]:
     """Standard input's lines as they come. Raises `vaccel_common.textfile.TextFileError`."""
+    if sys.stdin is None:
+        raise TextFileError("standard input is closed")
     # Not sys.stdin: at exit the interpreter takes its lock, which a thread that waits for a line holds,
     # and aborts.
-    with open(sys.stdin.fileno(), "rb", closefd=False) as lines:
+    with open(0, "rb", closefd=False) as lines:
         yield from lines_in(lines, "standard input")

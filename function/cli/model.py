@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from function.cli.vocab import GUIDE_LABELS, guide_signature, read_vocab, tokenizer
 from function.core.classifier import Classifier
 from function.core.tokens import Encoder
 from function.load import extras_of
+from vaccel_common import streams
 from vaccel_common.log import escaped
 from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, program_kind
 from vaccel_rpc.addresses import Address
@@ -28,7 +27,7 @@ def open_model(model: Path, vocab: Path | None, address: Address, dialect: Diale
     remote = RemoteModel(address, _source(model, extras), dialect=dialect)
     if extras.tokenizer is not None:
         if vocab is not None:
-            click.echo(escaped(f"note: {model.name} has its own tokenizer; -v {vocab} is ignored"), err=True)
+            streams.tell(escaped(f"note: {model.name} has its own tokenizer; -v {vocab} is ignored"))
         return remote, Classifier.of_file(extras, remote, blank=True)
     return remote, _foreign(model, vocab, extras, remote)
 

@@ -8,11 +8,10 @@ import statistics
 import time
 from collections import Counter
 
-import click
-
 from function.core.answers import shown_alone
 from function.core.classifier import Item, Prediction
 from function.core.options import Options, Unusable, named
+from vaccel_common import streams
 from vaccel_common.log import escaped
 from vaccel_rpc.errors import RpcError
 
@@ -42,7 +41,7 @@ class RunSummary:
             worst = ordered[math.ceil(0.99 * len(ordered)) - 1]
             times = f"; p50 {1000 * statistics.median(ordered):.1f} ms, p99 {1000 * worst:.1f} ms"
         speed = f"{self.lines} lines in {taken:.1f} s, {self.lines / taken:.1f} lines/s"
-        click.echo(escaped(f"{before}{speed}{times}; {labels or 'none'}"), err=True)
+        streams.tell(escaped(f"{before}{speed}{times}; {labels or 'none'}"))
 
 
 def as_text(line: int, text: str, item: Item, ms: float, options: Options) -> str:  # noqa: ARG001 as `as_json`

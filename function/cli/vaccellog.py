@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-import click
 from tqdm import tqdm
 
+from vaccel_common import streams
 from vaccel_common.kinds import Parsed
 from vaccel_common.log import escaped
 
@@ -51,7 +51,23 @@ class VaccelFormatter(logging.Formatter):
         return f"{at}.{int(record.created * 100) % 100:02d} - <{_NAMES.get(record.levelno, 'error')}> {escaped(message)}"
 
 
-class _LogStream(logging.StreamHandler[TextIO]):
+class _Told(logging.Handler):
+    """The first failed write is told on standard error; the work goes on."""
+
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 as logging calls it
+        if not self._failed:
+            self._failed = True
+            streams.tell(f"note: {escaped(self.place)} cannot be written: {sys.exception()}")
+
+    @property
+    def place(self) -> str:
+        """Where it writes."""
+        return streams.OUTPUT
+
+
+class _LogStream(_Told, logging.StreamHandler[TextIO]):
     """A stream, on which a progress bar is taken away while a line is written."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -59,18 +75,17 @@ class _LogStream(logging.StreamHandler[TextIO]):
             super().emit(record)
 
 
-class _LogFile(logging.FileHandler):
-    """The file of each day: its name has the day's date and an ending, as upstream's.
-
-    The first failed write is told on standard error; the work goes on.
-    """
-
-    _failed = False
+class _LogFile(_Told, logging.FileHandler):
+    """The file of each day: its name has the day's date and an ending, as upstream's."""
 
     def __init__(self, name: str) -> None:
         self._stem = Path(name).absolute()
         self._path = self._of_day(time.time())
         super().__init__(self._path, encoding="utf-8")
+
+    @property
+    def place(self) -> str:
+        return self.baseFilename
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -80,11 +95,6 @@ class _LogFile(logging.FileHandler):
             super().emit(record)
         except OSError:
             self.handleError(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 as logging calls it
-        if not self._failed:
-            self._failed = True
-            click.echo(f"note: {escaped(self.baseFilename)} cannot be written: {sys.exception()}", err=True)
 
     def _of_day(self, at: float) -> str:
         return f"{self._stem}-{time.strftime('%Y-%m-%d', time.localtime(at))}.log"

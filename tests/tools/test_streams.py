@@ -1,0 +1,94 @@
+"""Every program of the project ends with one line and an exit code where its output or its files fail."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+#: Programs that start without torch.
+PROGRAMS = (
+    "agent", "function", "function.classifier", "knative", "models.tokenizer", "scripts.modelimage", "scripts.version",
+    "benchmarks", "benchmarks.fuzz", "benchmarks.lines", "benchmarks.profile", "benchmarks.simulate",
+)  # fmt: skip
+
+
+def ended(program: str, shell: str, errors: Path) -> tuple[int, str]:
+    """The exit code of a program's command in a shell, and what standard error had."""
+    errors.write_text("")
+    done = subprocess.run(["bash", "-c", f"{sys.executable} -m {program} {shell} 2>>{errors}"], cwd=ROOT, timeout=60)
+    return done.returncode, errors.read_text()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_that_cannot_be_printed_is_told(program: str, tmp_path: Path) -> None:
+    """On a full disk and to a closed standard output: one line, exit code 1."""
+    for redirection, reason in ((">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")):
+        code, told = ended(program, f"--help {redirection}", tmp_path / "errors.txt")
+        assert (code, told.partition(": ")[2]) == (1, f"standard output: {reason}\n")
+    assert ended(program, "--help >/dev/null <&-", tmp_path / "errors.txt") == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("models.tokenizer {copy} -o /dev/full", "Error: /dev/full: No space left on device\n"),
+        ("models.tokenizer {copy} -o /nowhere/x", "Error: /nowhere/x: No such file or directory\n"),
+        ("models.tokenizer Makefile -o /tmp/x", "Error: Makefile is not a model file"),
+        ("scripts.modelimage models --name x -o /dev/full", "modelimage: /dev/full: No space left on device\n"),
+        ("benchmarks --report Makefile", "Error: Makefile is not a file of results: "),
+        ("knative deploy -f /nowhere", "knative: /nowhere: No such file or directory\n"),
+    ],
+)
+def test_a_file_that_fails_is_told(command: str, says: str, tmp_path: Path) -> None:
+    """By its name and the reason, without a traceback."""
+    # The tool writes the digest of its model beside it.
+    copy = shutil.copy(ROOT / "function/tweets.tokenizer", tmp_path)
+    code, told = ended(command.format(copy=copy), "", tmp_path / "errors.txt")
+    assert (code, told[: len(says)], told.count("\n")) == (1, says, 1)
+
+
+_WAITS = """
+import time, click, sys
+from vaccel_common.commandline import Program
+@click.command(cls=Program)
+def main(): print("begun", flush=True); time.sleep(30)
+main()
+"""
+
+
+def test_an_interrupt_is_one_line_and_130() -> None:
+    """128 and the signal's number, as shells have it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _WAITS], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.strip()) == (130, "Error: interrupted")
+
+
+_NUMBERS = """
+import pathlib, socket, sys
+from vaccel_common import streams
+streams.prepare()
+pathlib.Path(sys.argv[1]).write_text(str(socket.socket().fileno()))
+"""
+
+
+def test_no_connection_takes_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    """Else what is printed would be sent to a peer."""
+    script, number = tmp_path / "numbers.py", tmp_path / "number"
+    script.write_text(_NUMBERS)
+    shell = f"{sys.executable} {script} {number} <&- >&- 2>&-"
+    subprocess.run(["bash", "-c", shell], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=True)
+    assert int(number.read_text()) > 2
