@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from agent.config import VARIABLE_PREFIX, AgentConfig
-from vaccel_common import commandline, log, process, tracing
+from vaccel_common import commandline, log, missing, process, tracing
 from vaccel_common.options import ConfigError
 
 
@@ -37,6 +37,7 @@ def _serve(config: AgentConfig) -> None:
     # workers; a short spin bridges the gaps within one run.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    missing.explain("vaccel-rpc-agent", "make install-agent, or the wheel with its extra 'agent'")
     from agent.server import StartError, serve
 
     try:

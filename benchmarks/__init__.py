@@ -6,3 +6,7 @@ machines differ.
 ``profile``, ``servers`` and ``slow`` are programs of their own. `benchmarks.config` and
 `benchmarks.programs` have the options. May import everything of this project.
 """
+
+from vaccel_common.missing import explain_tools
+
+explain_tools(__name__, "install-dev")

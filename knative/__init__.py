@@ -5,3 +5,7 @@ monitoring.
 ``cluster`` (the Kubernetes API). May import ``vaccel_rpc`` and ``vaccel_common``, never ``agent``
 or ``function``.
 """
+
+from vaccel_common.missing import explain_tools
+
+explain_tools(__name__, "install-deploy")

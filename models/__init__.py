@@ -2,3 +2,7 @@
 
 The programs behind these commands are in ``training`` and ``export``.
 """
+
+from vaccel_common.missing import explain_tools
+
+explain_tools(__name__, "install-export", {"models.train": "install-train"})

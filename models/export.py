@@ -3,4 +3,4 @@
 from export.launch import run
 
 if __name__ == "__main__":
-    run("export.commands", "models.export", "install-export")
+    run("export.commands", "models.export")

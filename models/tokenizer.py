@@ -3,4 +3,4 @@
 from export.launch import run
 
 if __name__ == "__main__":
-    run("export.tokenizer", "models.tokenizer", "install-export")
+    run("export.tokenizer", "models.tokenizer")

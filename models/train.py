@@ -3,4 +3,4 @@
 from export.launch import run
 
 if __name__ == "__main__":
-    run("training.train", "models.train", "install-train")
+    run("training.train", "models.train")

@@ -3,4 +3,4 @@
 from export.launch import run
 
 if __name__ == "__main__":
-    run("export.variants", "models.variants", "install-export")
+    run("export.variants", "models.variants")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,13 +107,3 @@ def test_a_wrong_signature_is_named(text: str, says: str) -> None:
     """The error names the field that is wrong."""
     with pytest.raises(ModelFileError, match=says):
         parse_signature(text)
-
-
-@pytest.mark.parametrize("tool", ["export", "variants", "train"])
-def test_a_missing_package_is_one_line_with_what_installs_it(tool: str) -> None:
-    """Not a traceback: the tools need more than the function does."""
-    without = f"import runpy, sys; sys.modules['torch'] = None; runpy.run_module('models.{tool}', run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", without], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    target = "install-train" if tool == "train" else "install-export"
-    assert re.fullmatch(rf"models\.{tool} needs the package \w+, which is not installed: make {target}\n", done.stderr)

@@ -20,7 +20,7 @@ MAY = {
     "function": {"function", "vaccel_common", "vaccel_rpc"},
     "training": {"training", "vaccel_common"},
     "export": {"export", "training", "agent", "function", "vaccel_common", "vaccel_rpc"},
-    "models": {"models", "export", "training"},
+    "models": {"models", "export", "training", "vaccel_common"},
     "loadkit": {"loadkit"},
     "loadtests": {"loadkit", "loadtests", "function", "vaccel_common", "vaccel_rpc"},
     "knative": {"knative", "loadkit", "vaccel_common", "vaccel_rpc"},
