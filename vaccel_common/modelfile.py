@@ -9,6 +9,8 @@ the same names. A *tokenizer file* is a zip of the same entries, with a ``model.
 from __future__ import annotations
 
 import json
+import os
+import stat
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +31,10 @@ DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32")
 
 #: A dimension: its fixed size, or the name of one whose size varies.
 Dim = int | str
+
+
+#: Bytes of a ``.sha256`` file that are read: a digest and a long name.
+_MAX_DIGEST_FILE = 1 << 13
 
 
 class ModelFileError(ValueError):
@@ -249,20 +255,30 @@ def _onnx_kind(path: str | Path) -> Literal["onnx"] | None:
     return "onnx" if is_onnx(path) else None
 
 
+def beside(path: Path) -> Path:
+    """The file beside a model that has its sha256: ``NAME.pt.sha256``."""
+    return path.with_name(path.name + ".sha256")
+
+
 def digest_beside(path: Path) -> str | None:
     """The sha256 in ``PATH.sha256`` (sha256sum's format: ``HEX  NAME``); None where there is no
     such file.
 
-    Raises `ModelFileError` where the file has no sha256.
+    Raises `ModelFileError` where the file has no sha256 or is not a regular file.
     """
-    beside = path.with_name(path.name + ".sha256")
+    file = beside(path)
     try:
-        text = beside.read_text(encoding="ascii", errors="replace")
+        # A FIFO would block; of a device or a large file no more is read than a digest may take.
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError:
         return None
-    digest = text.split()[0].lower() if text.split() else ""
+    try:
+        text = os.read(fd, _MAX_DIGEST_FILE) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    finally:
+        os.close(fd)
+    digest = text.split()[0].decode("ascii", "replace").lower() if text.split() else ""
     if not _is_digest(digest):
-        raise ModelFileError(f"{beside} has no sha256; the format is sha256sum's, 'HEX  NAME'")
+        raise ModelFileError(f"{file} has no sha256; the format is sha256sum's, 'HEX  NAME'")
     return digest
 
 

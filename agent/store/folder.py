@@ -5,12 +5,16 @@ A path never leads out of it.
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 from vaccel_rpc.errors import InvalidArgument, NotFound, PermissionDenied
+
+_log = logging.getLogger("agent.store")
 
 #: Characters of a client's path that a message repeats.
 _SHOWN = 200
@@ -26,6 +30,7 @@ class StoreFolder:
         #: given, and where the agent was started.
         self._bases = (folder.absolute().parent, Path.cwd()) if folder else ()
         self._suffixes = suffixes
+        self._left_out: set[Path] = set()
 
     def __str__(self) -> str:
         return str(self._folder)
@@ -36,12 +41,27 @@ class StoreFolder:
         return ", ".join(f"NAME{suffix}" for suffix in self._suffixes())
 
     def files(self) -> list[Path]:
-        """Its files by name, without links that lead out of it or nowhere."""
+        """Its files by name. What cannot be a model hides none of them, and is logged once.
+
+        That is a link that leads out of the folder or nowhere, anything but a regular file, a file
+        that the agent may not read, and a name that is not UTF-8, which no client could send.
+        Raises `NotFound` where the folder itself cannot be read.
+        """
         folder = self._folder
         if folder is None:
             return []
-        paths = sorted(path for path in folder.iterdir() if path.suffix in self._suffixes())
-        return [path for path in paths if path.is_file() and _leads_into(path, folder)]
+        try:
+            paths = sorted(path for path in folder.iterdir() if path.suffix in self._suffixes())
+        except OSError as error:
+            raise NotFound(f"the store cannot be read: {error.strerror}") from None
+        return [path for path in paths if self._is_file(folder, path)]
+
+    def _is_file(self, folder: Path, path: Path) -> bool:
+        reason = _unfit(path, folder)
+        if reason and path not in self._left_out:
+            self._left_out.add(path)
+            _log.warning("The store's file %s is left out: %s", ascii(path.name)[1:-1], reason)
+        return reason is None
 
     def resolve(self, path: str) -> Path:
         """The file that a client's path means.
@@ -81,6 +101,21 @@ class StoreFolder:
     def _candidates(self, target: Path) -> list[Path]:
         suffixes = self._suffixes()
         return [target] if target.suffix in suffixes else [target.with_name(target.name + suffix) for suffix in suffixes]
+
+
+def _unfit(path: Path, folder: Path) -> str | None:
+    """Why an entry of the folder cannot be a model; None where it can."""
+    try:
+        path.name.encode()
+        if not _leads_into(path, folder):
+            return "a link that leads out of the store"
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "not a regular file"
+        return None if os.access(path, os.R_OK, effective_ids=True) else "this user may not read it"
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def _leads_into(path: Path, folder: Path) -> bool:
