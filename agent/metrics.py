@@ -129,9 +129,11 @@ class _LoadedModels(Collector):
 
     def collect(self) -> Iterable[Metric]:
         family = GaugeMetricFamily(
-            "vaccel_model_loaded", "1 for each model of the store in memory", labels=["model", "sha256", "precision"]
+            "vaccel_model_loaded", "1 for each model of the store in memory", labels=["model", "sha256", "precision", "file"]
         )
         for model in self._models():
-            if model.warm and not model.uploaded:
-                family.add_metric([model.name, model.digest, model.variant.precision if model.variant else "exact"], 1)
+            if (form := model.form) and not model.uploaded:
+                # An exact form runs as the model that it is a form of.
+                digest = model.digest if form.precision == "exact" else form.digest
+                family.add_metric([form.name, digest, form.precision, form.file], 1)
         yield family

@@ -61,7 +61,7 @@ class Agent:
             self._engines.check_upload,
             max_models=config.max_models,
             max_uploads=config.max_uploads,
-            choose=None if config.precision == "exact" else self._variant,
+            choose=self._candidates,
             on_load=self._metrics.loaded,
         )
         self._sessions = Sessions(config.max_sessions, config.idle_session, self._store.release)
@@ -218,8 +218,8 @@ class Agent:
         if self._grpc:
             await self._grpc.set_ready(ready=ready)
 
-    def _variant(self, digest: str, candidates: Sequence[tuple[Path, VariantOf]]) -> Path | None:
-        return variants.choose(digest, candidates, self._config.precision, self._engines.precisions)
+    def _candidates(self, digest: str, files: Sequence[tuple[Path, VariantOf]]) -> variants.Candidates:
+        return variants.choose(digest, files, self._config.precision, self._engines.precisions)
 
 
 def serve(config: AgentConfig) -> None:

@@ -172,19 +172,24 @@ class Layout:
                 at += shape.rows
         return parts
 
-    def example(self, length: int, rows: int = 1) -> list[Tensor]:
-        """Inputs of about ``length`` to try the model with: small numbers, and masks of ones."""
-        sizes = {self.signature.batch: rows, self.signature.length: min(length, self.signature.max_length or length)}
-        return [self._example(spec, sizes) for spec in self.signature.inputs]
+    def example(self, length: int, rows: int = 1, spread: int = 2) -> list[Tensor]:
+        """Inputs of about ``length`` to try the model with: small numbers, and masks of ones.
 
-    def _example(self, spec: TensorSpec, sizes: Mapping[str | None, int]) -> Tensor:
+        ``spread``: how many different numbers there are, from 1 on; those that are not whole lie
+        between 1 and 2.
+        """
+        sizes = {self.signature.batch: rows, self.signature.length: min(length, self.signature.max_length or length)}
+        return [self._example(spec, sizes, spread) for spec in self.signature.inputs]
+
+    def _example(self, spec: TensorSpec, sizes: Mapping[str | None, int], spread: int) -> Tensor:
         dims = [dim if isinstance(dim, int) else sizes.get(dim, 1) for dim in spec.dims]
         count = math.prod(dims)
         if spec.dtype == "float16":
             return Tensor("float16", tuple(dims), b"\x00\x38" * count)
-        step = 0 if "mask" in spec.name or "type" in spec.name else 1
-        base = 0 if "type" in spec.name else 1
-        return from_values(spec.dtype, dims, [base + step * (i % 2) for i in range(count)])
+        if "type" in spec.name or "mask" in spec.name:
+            return from_values(spec.dtype, dims, [0 if "type" in spec.name else 1] * count)
+        unit = 1 / (spread - 1) if spec.dtype == "float32" else 1
+        return from_values(spec.dtype, dims, [1 + unit * (i % spread) for i in range(count)])
 
 
 def _squeezed(tensor: Tensor, rank: int) -> Tensor:

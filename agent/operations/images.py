@@ -16,7 +16,6 @@ from agent.imaging.labels import Labels, label_of
 from agent.imaging.reader import ImageReader
 from agent.operations.running import ModelRunner, log_failure
 from agent.sessions import Resource, RpcSession
-from agent.store.files import FileCache, labels_of
 from agent.store.models import Store
 from vaccel_common import tracing
 from vaccel_common.imagespec import IMAGE_INPUT, MAX_SIDE, ImageSpec, image_spec
@@ -38,7 +37,6 @@ class ImageOperations:
 
     def __init__(self, store: Store, runner: ModelRunner, reader: ImageReader, labels: Labels, *, profiled: bool) -> None:
         self._store, self._runner, self._reader, self._labels, self._profiled = store, runner, reader, labels, profiled
-        self._labels_in = FileCache(labels_of)
         # Further images wait as the bytes that were received.
         self._room = asyncio.Semaphore(reader.limits.in_flight)
 
@@ -67,15 +65,13 @@ class ImageOperations:
         resource = _last_resource(session)
         began = time.monotonic()
         with session.in_use(), log_failure(_log, session, resource):
-            program = await self._store.program(resource.model)
-            spec = _spec_of(resource, program)
-            path = resource.model.path
-            own = await asyncio.to_thread(self._labels_in.of, path) if path else None
+            form = await self._store.form(resource.model)
+            spec = _spec_of(resource, form.program)
             _log.info("session:%d Image classification", session.id)
             async with self._room:
                 tensor = await self._reader.read(image, spec, call.deadline)
-                run = await self._runner.run(program, [tensor], call.deadline, resource.model.label)
-            label = label_of(run.outputs, own, self._labels)
+                run = await self._runner.run(form.program, [tensor], call.deadline, resource.model.label)
+            label = label_of(run.outputs, form.labels, self._labels)
         if self._profiled:
             profiling.profile(session, began, run, "image_classification")
         # A generic operation has no span of its own.

@@ -42,7 +42,7 @@ class InferenceOperations:
         session = call.session()
         resource = session.resource(call.request.model_id)
         with session.in_use():
-            await self._store.program(resource.model)
+            await self._store.form(resource.model)
         return call.reply("load")
 
     async def run(self, call: IncomingCall) -> Parts:
@@ -65,12 +65,12 @@ class InferenceOperations:
             reply.timings.queue = profiling.nanoseconds(run.released - run.arrived)
             reply.timings.forward = profiling.nanoseconds(run.batch.ended - run.batch.began)
             reply.timings.rows = run.rows
-            if variant := resource.model.variant:
-                reply.variant.precision, reply.variant.sha256 = variant.precision, resource.model.digest
+            if (form := resource.model.form) and form.variant:
+                reply.variant.precision, reply.variant.sha256 = form.variant.precision, form.digest
         return encode(reply, OUT_TENSORS, call.dialect.tensor, [_with_dims(tensor) for tensor in run.outputs])
 
     async def _completed(self, call: IncomingCall, session: RpcSession, resource: Resource, inputs: list[Tensor]) -> CompletedRun:
-        program = await self._store.program(resource.model)
+        program = (await self._store.form(resource.model)).program
         outputs, label = call.dialect.output_count(call.request), resource.model.label
         layout = self._runner.layout(program)
         if layout:

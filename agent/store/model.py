@@ -1,4 +1,4 @@
-"""A model as the agent holds it: one content, and the program that an engine loaded from it."""
+"""A model as the agent holds it: one content, and what an engine loaded for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.engines.contract import Program
+from agent.store.variants import EXACT
 from vaccel_common.modelfile import VariantOf
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """What runs for a model: the program of one file, whose content has that ``digest``.
+
+    ``name``: the ``file``'s, without its suffix. ``variant``: whose variant the file is, if it is
+    one. ``labels``: those in the file.
+    """
+
+    name: str
+    file: str
+    digest: str
+    program: Program
+    variant: VariantOf | None = None
+    labels: list[str] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} (sha256:{self.digest[:12]})"
+
+    @property
+    def precision(self) -> str:
+        """The precision in which it computes, if that is a variant's; else ``exact``."""
+        return "exact" if self.variant is None or self.variant.precision == EXACT else self.variant.precision
 
 
 @dataclass(eq=False)
@@ -16,7 +41,8 @@ class StoredModel:
 
     ``path``: its file, None once an upload's file is removed. ``references``: resources that hold
     it. ``variant``: the original's digest and the precision, where the file is a variant.
-    ``pinned``: never unloaded. ``used``: when it was last used (monotonic seconds).
+    ``pinned``: never unloaded. ``used``: when it was last used (monotonic seconds). ``loading``:
+    what runs for it, or is about to.
     """
 
     digest: str
@@ -28,32 +54,23 @@ class StoredModel:
     references: int = 0
     pinned: bool = False
     used: float = 0.0
-    program: asyncio.Task[Program] | None = None
+    loading: asyncio.Task[Form] | None = None
 
     @property
     def loaded(self) -> bool:
         """Whether its program is in memory, or about to be."""
-        return self.program is not None
+        return self.loading is not None
 
     @property
-    def warm(self) -> bool:
-        """Whether its program is in memory."""
-        return self.program is not None and self.program.done() and not self.program.cancelled() and not self.program.exception()
+    def form(self) -> Form | None:
+        """What runs for it; None where nothing is in memory."""
+        task = self.loading
+        return task.result() if task and task.done() and not task.cancelled() and not task.exception() else None
 
     @property
     def label(self) -> str:
         """Its name in metrics. All uploads share one, so that the number of names is bounded."""
-        return "upload" if self.uploaded else self.name
-
-    @property
-    def kind(self) -> str:
-        """The end of a log line about a variant; empty for an original."""
-        if self.variant is None:
-            return ""
-        agreement = (
-            f"{self.variant.agreement:.2%} of {self.variant.texts} texts" if self.variant.texts else "an unknown share of texts"
-        )
-        return f": the {self.variant.precision} variant of sha256:{self.variant.of[:12]}, with its label on {agreement}"
+        return "upload" if self.uploaded else self.form.name if self.form else self.name
 
     def __str__(self) -> str:
         return f"{self.name} (sha256:{self.digest[:12]})"

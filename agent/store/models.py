@@ -17,12 +17,13 @@ from typing import TypeVar, TypeVarTuple
 
 from agent.config import Uploads
 from agent.engines.contract import Program
-from agent.store.files import Digests, FileCache, check_digest, variant_of
+from agent.store.catalog import Catalog, extras_of
 from agent.store.folder import StoreFolder
-from agent.store.model import StoredModel
+from agent.store.loader import Choose, Loader
+from agent.store.model import Form, StoredModel
+from agent.store.pinned import read
 from agent.store.uploads_folder import UploadsFolder
-from vaccel_common.modelfile import VariantOf
-from vaccel_rpc.errors import NotFound, PermissionDenied, ResourceExhausted, RpcError
+from vaccel_rpc.errors import NotFound, PermissionDenied, ResourceExhausted
 
 _log = logging.getLogger("agent.store")
 
@@ -34,17 +35,13 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
-#: The file to run in place of the model with a digest, of the store's variants; None: the model
-#: itself.
-Choose = Callable[[str, Sequence[tuple[Path, VariantOf]]], Path | None]
-
 
 class Store:
     """The models of a folder, and those that clients send.
 
     ``load`` reads a file into a program; it runs in a thread. ``check_upload`` raises where a
-    client's file may not be loaded. ``choose`` is asked before a model of the store runs; None: no
-    variant ever runs in a model's place. ``on_load`` is called with each model that was loaded.
+    client's file may not be loaded. ``choose``: see `agent.store.loader.Choose`. ``on_load`` is
+    called with each model that was loaded.
     """
 
     def __init__(
@@ -59,12 +56,13 @@ class Store:
         choose: Choose | None = None,
         on_load: Callable[[StoredModel], None] = lambda _: None,
     ) -> None:
-        self._folder, self._policy, self._choose = folder, policy, choose
-        self._load, self._check_upload, self._on_load = load, check_upload, on_load
+        self._folder, self._policy = folder, policy
+        self._check_upload, self._on_load = check_upload, on_load
         self._max_models, self._max_uploads = max_models, max_uploads
         self._models: dict[str, StoredModel] = {}
-        self._digests, self._variants = Digests(), FileCache(variant_of)
+        self._catalog = Catalog(folder)
         self._uploads = UploadsFolder()
+        self._forms = Loader(load, self._catalog, self._uploads.path, choose)
         self._uploading = asyncio.Lock()
         self._files = ThreadPoolExecutor(2, "files")
         self._loader = ThreadPoolExecutor(1, "load")
@@ -91,14 +89,12 @@ class Store:
         return sum(model.size for model in self._models.values() if model.loaded)
 
     async def by_path(self, path: str) -> StoredModel:
-        """The model that a client names, or the variant that runs in its place; the caller holds a
-        reference.
+        """The model that a client names; the caller holds a reference.
 
         Raises `NotFound`, or `PermissionDenied` for a path that is not in the store.
         """
         match = _DIGEST.fullmatch(path)
-        model = await (self._by_digest(match[1]) if match else self._by_file(self._folder.resolve(path)))
-        return await self._in_place_of(model)
+        return await (self._by_digest(match[1]) if match else self._by_file(self._folder.resolve(path)))
 
     async def by_bytes(self, name: str, data: memoryview) -> tuple[StoredModel, str]:
         """The model whose file a client sends, and the file's sha256; the caller holds a reference.
@@ -114,11 +110,9 @@ class Store:
         digest = await self._in_thread(_sha256, data)
         # One upload at a time: a second client with the same bytes waits, and shares the file.
         async with self._uploading:
-            model = self._models.get(digest) or await self._in_store(digest)
-            if model is None or model.path is None:
-                model = await self._keep_upload(digest, name, data)
+            model = await self._with_content(digest) or await self._keep_upload(digest, name, data)
             model.references += 1
-        return await self._in_place_of(model), digest
+        return model, digest
 
     def release(self, model: StoredModel) -> None:
         """Drops a reference. An upload's file is removed with the last one."""
@@ -131,111 +125,85 @@ class Store:
         if not model.loaded:
             self._models.pop(model.digest, None)
 
-    async def program(self, model: StoredModel) -> Program:
-        """The model's program, loaded now if it is not in memory.
+    async def form(self, model: StoredModel) -> Form:
+        """What runs for the model, loaded now if it is not in memory.
 
-        Raises `InvalidArgument` with the reason where it cannot be loaded.
+        Raises `InvalidArgument` with the reason where it cannot be loaded, `FailedPrecondition`
+        where its file was replaced.
         """
         model.used = time.monotonic()
-        if model.program is None:
+        if model.loading is None:
             self._make_room()
-            model.program = asyncio.ensure_future(self._loaded(model))
+            model.loading = asyncio.ensure_future(self._loaded(model))
         try:
-            return await asyncio.shield(model.program)
+            return await asyncio.shield(model.loading)
         except asyncio.CancelledError:
             raise
         except Exception:
-            model.program = None
+            model.loading = None
             raise
 
     async def preload(self, names: Sequence[str]) -> list[StoredModel]:
         """Loads models of the store and keeps them in memory.
 
-        ``all`` means every model that is not a variant. Raises what `by_path` and `program` raise,
+        ``all`` means every model that is not a variant. Raises what `by_path` and `form` raise,
         and `NotFound` where the store is empty.
         """
-        originals = await self._in_thread(self._originals) if "all" in names else list(names)
+        originals = await self._in_thread(self._catalog.originals) if "all" in names else list(names)
         if names and not originals:
             raise NotFound(f"no model ({self._folder.patterns}) in {self._folder}")
         models = [await self.by_path(name) for name in originals]
         for model in models:
             model.pinned = True
-            await self.program(model)
+            await self.form(model)
         return models
 
     async def data(self, digest: str) -> bytes:
         """The bytes with that sha256, which a client sent. Raises `NotFound` once they are gone."""
-        model = await self._by_digest(digest)
-        try:
-            if model.path is None:
-                raise NotFound(f"the file of {model} has been removed")
-            data = await self._in_thread(model.path.read_bytes)
-            if await self._in_thread(_sha256, memoryview(data)) != digest:
-                raise NotFound(f"the file of {model} has changed")
-            return data
-        except FileNotFoundError:
-            raise NotFound(f"the file of {model} has been removed") from None
-        finally:
-            self.release(model)
-
-    def _originals(self) -> list[str]:
-        return [path.name for path in self._folder.files() if self._variants.of(path) is None]
-
-    async def _in_place_of(self, model: StoredModel) -> StoredModel:
-        """The variant that is to run in the model's place, or the model itself.
-
-        The caller's reference moves to the result. A client that names a variant gets that variant.
-        """
-        if self._choose is None or model.uploaded or model.variant:
-            return model
-        variant: StoredModel | None = None
-        try:
-            path = await self._in_thread(self._chosen, self._choose, model.digest)
-            variant = await self._by_file(path) if path else model
-            return variant
-        finally:
-            if variant is not model:
-                self.release(model)
-
-    def _chosen(self, choose: Choose, digest: str) -> Path | None:
-        return choose(digest, [(path, variant) for path in self._folder.files() if (variant := self._variants.of(path))])
+        model = self._models.get(digest)
+        path = model.path if model and model.path else await self._in_thread(self._catalog.find, digest)
+        if path is None:
+            raise NotFound(f"the file with sha256:{digest} has been removed")
+        data = await self._in_thread(read, path)
+        if await self._in_thread(_sha256, memoryview(data)) != digest:
+            raise NotFound(f"the file of {model or path.name} has changed")
+        return data
 
     async def _by_file(self, path: Path) -> StoredModel:
-        digest = await self._in_thread(self._digests.of, path)
-        model = self._models.get(digest)
-        if model is None or (model.uploaded and model.path is None):
-            model = await self._add_file(digest, path)
+        model = await self._of_store(await self._in_thread(self._catalog.digest, path), path)
         model.references += 1
         return model
 
-    async def _add_file(self, digest: str, path: Path) -> StoredModel:
-        variant = await self._in_thread(self._variants.of, path)
-        # Another call may have added it meanwhile.
-        model = self._models.get(digest)
-        if model and model.path is not None:
-            return model
-        return self._add(StoredModel(digest, path.stem, path, uploaded=False, variant=variant, size=path.stat().st_size))
+    async def _of_store(self, digest: str, path: Path) -> StoredModel:
+        """The model of a file in the store, from which it is loaded unless it is in memory."""
+        variant, size = await self._in_thread(self._catalog.about, path)
+        model = self._models.setdefault(digest, StoredModel(digest, path.stem, path, uploaded=False, variant=variant, size=size))
+        if not self._is_held(model):
+            # The file by which it was known may have been replaced.
+            model.name, model.path, model.uploaded, model.variant, model.size = path.stem, path, False, variant, size
+        return model
 
     async def _by_digest(self, digest: str) -> StoredModel:
         model = self._models.get(digest)
-        if model is None or model.path is None:
-            model = await self._in_store(digest)
+        if model is None or not self._is_held(model):
+            path = await self._in_thread(self._catalog.find, digest)
+            model = await self._of_store(digest, path) if path else None
         if model is None:
             raise NotFound(f"no model with sha256:{digest}; send its bytes, or put it into the store")
         model.references += 1
         return model
 
-    async def _in_store(self, digest: str) -> StoredModel | None:
-        """The model of the store with that content."""
-        path = await self._in_thread(self._digests.find, digest, self._folder.files())
-        return await self._add_file(digest, path) if path else None
+    async def _with_content(self, digest: str) -> StoredModel | None:
+        """The model that has that content for certain: loaded, sent by a client, or in the store."""
+        model = self._models.get(digest)
+        if model and self._is_held(model):
+            return model
+        path = await self._in_thread(lambda: self._catalog.find(digest, certain=True))
+        return await self._of_store(digest, path) if path else None
 
-    def _add(self, model: StoredModel) -> StoredModel:
-        before = self._models.get(model.digest)
-        if before:
-            model.program, model.references, model.pinned = before.program, before.references, before.pinned
-        self._models[model.digest] = model
-        return model
+    def _is_held(self, model: StoredModel) -> bool:
+        """Whether its content is in memory, or in a file that a client sent."""
+        return model.path is not None and (model.uploaded or model.form is not None)
 
     async def _keep_upload(self, digest: str, name: str, data: memoryview) -> StoredModel:
         if self._policy == "known":
@@ -253,36 +221,24 @@ class Store:
                 reason="uploads",
             )
         path = await self._uploads.write(digest, data, self._check_upload, self._files)
-        variant = await self._in_thread(variant_of, path)
-        return self._add(
-            StoredModel(digest, Path(name[-_MAX_NAME:]).stem or "model", path, uploaded=True, variant=variant, size=len(data))
-        )
+        variant = await self._in_thread(lambda: extras_of(path).variant)
+        model = self._models.setdefault(digest, StoredModel(digest, "", None, uploaded=True, variant=None))
+        model.name, model.path = Path(name[-_MAX_NAME:]).stem or "model", path
+        model.uploaded, model.variant, model.size = True, variant, len(data)
+        return model
 
-    async def _loaded(self, model: StoredModel) -> Program:
-        if model.path is None:
-            raise NotFound(f"the file of {model} has been removed")
-        program = await asyncio.get_running_loop().run_in_executor(self._loader, self._read, model, model.path)
-        self._on_load(model)
-        return program
-
-    def _read(self, model: StoredModel, path: Path) -> Program:
-        began = time.monotonic()
-        try:
-            if not model.uploaded:
-                check_digest(path)
-            program = self._load(path)
-        except RpcError as error:
-            _log.warning("Model %s cannot be loaded: %s", model, error.message)
-            raise
-        _log.info("Loaded model %s in %.1f s%s", model, time.monotonic() - began, model.kind)
-        return program
+    async def _loaded(self, model: StoredModel) -> Form:
+        form = await asyncio.get_running_loop().run_in_executor(self._loader, self._forms.form, model)
+        # The task's result is what the model's label is taken from.
+        asyncio.get_running_loop().call_soon(self._on_load, model)
+        return form
 
     def _make_room(self) -> None:
         """Unloads unused models, the least recently used first, until one more fits."""
         loaded = [model for model in self._models.values() if model.loaded]
         idle = sorted((model for model in loaded if not model.references and not model.pinned), key=lambda model: model.used)
         for model in idle[: max(0, len(loaded) + 1 - self._max_models)]:
-            model.program = None
+            model.loading = None
             del self._models[model.digest]
             loaded.remove(model)
             _log.info("Unloaded model %s", model)

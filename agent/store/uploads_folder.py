@@ -22,7 +22,7 @@ from pathlib import Path
 _log = logging.getLogger("agent.store")
 
 _PREFIX = "vaccel-uploads-"
-#: Names of its files. A folder with any other file is not an agent's.
+#: Names of its files and folders. A folder with anything else is not an agent's.
 _FILE = re.compile(r"[0-9a-f]{64}-\d+")
 
 
@@ -78,9 +78,7 @@ def _remove_abandoned(parent: Path) -> None:
         # Another agent may remove it at the same time.
         with contextlib.suppress(OSError):
             if _is_abandoned(path) and all(_FILE.fullmatch(file.name) for file in path.iterdir()):
-                for file in path.iterdir():
-                    file.unlink()
-                path.rmdir()
+                shutil.rmtree(path)
                 _log.info("Removed the uploads of an agent that was killed: %s", path)
 
 

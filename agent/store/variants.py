@@ -1,4 +1,4 @@
-"""Which variant of a model runs in its place.
+"""Which files may run in a model's place.
 
 A pure function of the store's variants, of ``--precision`` and of the precisions that the machine
 is fast at.
@@ -7,11 +7,14 @@ is fast at.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.config import Precision
 from vaccel_common.modelfile import VariantOf
 
+#: The precision of the forms whose answers are the original's.
+EXACT = "float32"
 #: Precisions, the fastest first, as measured (models/README.md).
 _FASTEST = ("int8", "bf16")
 #: Precisions that ``auto`` accepts, and the share of texts on which a variant must give the
@@ -19,22 +22,38 @@ _FASTEST = ("int8", "bf16")
 _AUTO, _AGREEMENT = ("bf16",), 0.999
 
 
-def choose(digest: str, variants: Sequence[tuple[Path, VariantOf]], precision: Precision, fast: Collection[str]) -> Path | None:
-    """The file among ``variants`` to run for the model with that digest; None: the model itself.
+@dataclass(frozen=True)
+class Candidates:
+    """The files that may run in a model's place.
+
+    ``groups``: variants, those of one precision together, the best precision first; the quickest of
+    the first group of which a file can be loaded runs. ``exact``: forms that compete with the model
+    itself where no variant runs.
+    """
+
+    groups: tuple[tuple[Path, ...], ...] = ()
+    exact: tuple[Path, ...] = ()
+
+
+def choose(digest: str, variants: Sequence[tuple[Path, VariantOf]], precision: Precision, fast: Collection[str]) -> Candidates:
+    """The candidates among ``variants`` for the model with that digest.
 
     ``fast``: precisions that this machine computes faster than float32. A ``precision`` of ``fast``
-    takes the fastest of them; ``auto`` takes bf16 alone, and only where the file states an
-    agreement of 0.999 or more; ``exact`` takes none.
+    takes variants of these; ``auto`` takes bf16 alone, and only where the file states an agreement
+    of 0.999 or more; ``exact`` takes exact forms alone, and ``registered`` nothing.
     """
-    if precision == "exact":
-        return None
-    allowed = _FASTEST if precision == "fast" else _AUTO
-    candidates = [
-        (allowed.index(variant.precision), path)
-        for path, variant in variants
-        if variant.of == digest
-        and variant.precision in allowed
-        and variant.precision in fast
-        and (precision == "fast" or variant.agreement >= _AGREEMENT)
-    ]
-    return min(candidates)[1] if candidates else None
+    if precision == "registered":
+        return Candidates()
+    allowed = {"exact": (), "auto": _AUTO, "fast": _FASTEST}[precision]
+    files = [(path, variant) for path, variant in variants if variant.of == digest]
+    groups = (
+        tuple(
+            path
+            for path, variant in files
+            if variant.precision == each and (precision == "fast" or variant.agreement >= _AGREEMENT)
+        )
+        for each in allowed
+        if each in fast
+    )
+    exact = tuple(path for path, variant in files if variant.precision == EXACT)
+    return Candidates(tuple(group for group in groups if group), exact)

@@ -149,7 +149,11 @@ def test_metrics_and_health(agent: ServerProcess) -> None:
     digest = (MODELS / "tweets.pt.sha256").read_text().split()[0]
     process = f'vaccel_agent_info{{pid="{agent.process.pid}",version="{__version__}"}} 1.0'
     once = 'vaccel_model_loads_total{model="tweets"} 1.0'
-    for line in (process, once, f'vaccel_model_loaded{{model="tweets",precision="exact",sha256="{digest}"}} 1.0'):
+    for line in (
+        process,
+        once,
+        f'vaccel_model_loaded{{file="tweets.pt",model="tweets",precision="exact",sha256="{digest}"}} 1.0',
+    ):
         assert line in text.splitlines()
     for series in (
         "vaccel_queue_requests",

@@ -51,8 +51,11 @@ def schemas(service: ClassifyService) -> Json:
         "properties": {
             "name": {"type": "string"},
             "sha256": {"type": ["string", "null"]},
-            "precision": {"type": "string", "description": "A faster variant of the model ran, computed in this precision."},
-            "variant": {"type": "string", "description": "That variant's sha256."},
+            "precision": {
+                "type": "string",
+                "description": "Another file ran for the model, in this precision; float32: with the same answers.",
+            },
+            "variant": {"type": "string", "description": "That file's sha256."},
         },
     }
     return {

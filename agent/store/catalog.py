@@ -1,0 +1,158 @@
+"""What the files of the store are: their sha256, and the models that they are variants of.
+
+Reads files: its methods are for threads.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from agent.store.folder import StoreFolder
+from agent.store.pinned import sha256_of
+from vaccel_common.modelfile import Extras, ModelFileError, VariantOf, beside, digest_beside, read_extras
+from vaccel_rpc.errors import FailedPrecondition, NotFound
+
+_log = logging.getLogger("agent.store")
+
+_State = tuple[int, ...]
+
+T = TypeVar("T")
+
+
+class FileCache(Generic[T]):
+    """The results of ``read`` by file, each kept until its file or the digest beside it changes."""
+
+    def __init__(self, read: Callable[[Path], T]) -> None:
+        self._read = read
+        self._results: dict[Path, tuple[_State, T]] = {}
+
+    def of(self, path: Path) -> T:
+        """The file's result. Raises what ``read`` raises, and `NotFound`."""
+        try:
+            state = (*_state(path), *_state(beside(path), missing=True))
+        except OSError as error:
+            raise NotFound(f"{path.name} cannot be read: {error.strerror}") from None
+        cached = self._results.get(path)
+        if cached is None or cached[0] != state:
+            cached = self._results[path] = (state, self._read(path))
+        return cached[1]
+
+
+class Catalog:
+    """The store's files by content."""
+
+    def __init__(self, folder: StoreFolder) -> None:
+        self._folder = folder
+        self._digests, self._contents, self._variants = FileCache(_named_digest), FileCache(sha256_of), FileCache(_variant_of)
+        self._left_out: set[Path] = set()
+
+    def digest(self, path: Path) -> str:
+        """The file's sha256, as the file beside it says, or of its content.
+
+        Loading it checks that. Raises `NotFound` where it cannot be read, `FailedPrecondition`
+        where the file beside it has no sha256.
+        """
+        return self._digests.of(path)
+
+    def find(self, digest: str, *, certain: bool = False) -> Path | None:
+        """The first file with that sha256. One that has none hides no other, and is logged once.
+
+        ``certain``: a file that says so beside it, but has another content, does not count.
+        """
+        return next((path for path in self._folder.files() if self._has(path, digest, certain=certain)), None)
+
+    def about(self, path: Path) -> tuple[VariantOf | None, int]:
+        """The model that the file is a variant of, None for an original; and its bytes.
+
+        Raises `NotFound` where it cannot be read.
+        """
+        variant = self._variants.of(path)
+        try:
+            return variant, path.stat().st_size
+        except OSError as error:
+            raise NotFound(f"{path.name} cannot be read: {error.strerror}") from None
+
+    def variants(self, digest: str) -> list[tuple[Path, VariantOf]]:
+        """The files that are variants of the model with that digest."""
+        pairs = [(path, self._variant_if_any(path)) for path in self._folder.files()]
+        return [(path, variant) for path, variant in pairs if variant and variant.of == digest]
+
+    def originals(self) -> list[str]:
+        """The names of the files that are not variants of another file of the store."""
+        files = self._folder.files()
+        variants = {path: variant for path in files if (variant := self._variant_if_any(path))}
+        known = {digest for path in files if variants and (digest := self._digest_if_any(path))}
+        return [path.name for path in files if path not in variants or variants[path].of not in known]
+
+    def matches(self, path: Path, digest: str) -> bool:
+        """Whether the file's content has that sha256."""
+        try:
+            return self._contents.of(path) == digest
+        except (NotFound, FailedPrecondition):
+            return False
+
+    def _has(self, path: Path, digest: str, *, certain: bool) -> bool:
+        return self._digest_if_any(path) == digest and (not certain or self.matches(path, digest))
+
+    def _digest_if_any(self, path: Path) -> str | None:
+        try:
+            return self._digests.of(path)
+        except (NotFound, FailedPrecondition) as error:
+            if path not in self._left_out:
+                self._left_out.add(path)
+                _log.warning("The store's file %s is left out: %s", path.name, error.message)
+            return None
+
+    def _variant_if_any(self, path: Path) -> VariantOf | None:
+        try:
+            return self._variants.of(path)
+        except NotFound:  # it has just been removed
+            return None
+
+
+def extras_of(path: Path) -> Extras:
+    """The entries of the model's file; none where it is not an archive, which loading it will say."""
+    try:
+        return read_extras(path)
+    except (ModelFileError, OSError):
+        return Extras(None, None, None, None)
+
+
+def check_beside(path: Path, digest: str) -> None:
+    """Raises `FailedPrecondition` where the file beside ``path`` says another sha256 than its own.
+
+    ``digest``: that of its content.
+    """
+    if (_beside(path) or digest) != digest:
+        raise FailedPrecondition(f"{path.name} does not match {path.name}.sha256: the file or its digest is damaged")
+
+
+def _named_digest(path: Path) -> str:
+    return _beside(path) or sha256_of(path)
+
+
+def _variant_of(path: Path) -> VariantOf | None:
+    return extras_of(path).variant
+
+
+def _beside(path: Path) -> str | None:
+    try:
+        return digest_beside(path)
+    except ModelFileError as error:
+        raise FailedPrecondition(str(error)) from None
+    except OSError as error:
+        raise NotFound(f"{path.name}.sha256 cannot be read: {error.strerror}") from None
+
+
+def _state(path: Path, *, missing: bool = False) -> _State:
+    """What changes with the file. Raises ``OSError`` unless it may be ``missing``."""
+    try:
+        stat = path.stat()
+    except OSError:
+        if missing:
+            return (0,)
+        raise
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

@@ -1,0 +1,114 @@
+"""Compares programs that should give the same answers, and finds the quicker one.
+
+Programs are timed one after the other and on one thread each, so that other load on the machine
+slows both alike, and each is judged by its best time at each shape.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import time
+from collections.abc import Sequence
+
+from agent.engines.contract import Program
+from agent.engines.layout import Layout
+from vaccel_rpc.errors import RpcError
+from vaccel_rpc.tensors import Tensor, to_values
+
+#: The most by which two exact forms' outputs may differ.
+TOLERANCE = 1e-4
+#: Rows and length of the batches that are timed: one text and several, as short as a tweet and
+#: longer. Each counts the same: a program's score is the geometric mean of its relative times.
+SHAPES = ((1, 16), (8, 16), (1, 32), (8, 32), (1, 128))
+#: Rounds over the shapes, and seconds after which no further batch is timed.
+_ROUNDS, _SECONDS = 5, 2.0
+#: A challenger takes at most this share of the holder's time, so that noise changes nothing.
+MARGIN = 0.95
+#: Rows and length of the requests whose answers are compared.
+_TRIED = ((1, 5), (3, 16), (2, 48))
+#: How many different values their inputs have: few enough for any vocabulary, or two.
+_SPREADS = (97, 2)
+
+Answers = list[list[Tensor]]
+
+
+class Contest:
+    """Programs against the ``registered`` one. Raises `RpcError` where that fails."""
+
+    def __init__(self, registered: Program) -> None:
+        if registered.signature is None:
+            raise ValueError("a program without a signature cannot be tried")
+        self._signature, self._joinable = registered.signature, registered.joinable
+        self._layout = Layout(registered.signature)
+        self._requests, self._expected = self._tried(registered)
+
+    def difference(self, program: Program) -> str | None:
+        """Why the program does not serve the same answers; None where it does."""
+        signature, own = program.signature, self._signature
+        if signature is None:
+            return "it has no signature"
+        if (signature.inputs, signature.outputs, signature.batch, signature.length, signature.max_length) != (
+            own.inputs, own.outputs, own.batch, own.length, own.max_length,
+        ):  # fmt: skip
+            return "its inputs or outputs are other ones"
+        if self._joinable and not program.joinable:
+            return "its requests cannot be joined"
+        try:
+            answers = self._answers(program, self._requests)
+        except RpcError as error:
+            return f"it fails: {error.message}"
+        worst = distance(self._expected, answers)
+        # Negated, so that NaN counts as a difference.
+        return None if worst <= TOLERANCE else f"its answers differ by {worst:.2g}, more than {TOLERANCE:g}"
+
+    def ratio(self, holder: Program, challenger: Program) -> float:
+        """The challenger's time for a batch, as a share of the holder's. Raises `RpcError`."""
+        best: dict[tuple[int, int], list[float]] = {}
+        end = time.monotonic() + _SECONDS
+        for i in range(_ROUNDS * len(SHAPES)):
+            if i and time.monotonic() > end:
+                break
+            rows, length = SHAPES[i % len(SHAPES)]
+            example = self._layout.example(length, rows)
+            times = [_seconds(program, example) for program in (holder, challenger)]
+            best[rows, length] = [min(pair) for pair in zip(times, best.get((rows, length), times), strict=True)]
+        return math.exp(sum(math.log(other / own) for own, other in best.values()) / len(best))
+
+    def _tried(self, registered: Program) -> tuple[list[list[Tensor]], Answers]:
+        for spread in _SPREADS:
+            requests = [self._layout.example(length, rows, spread) for rows, length in _TRIED]
+            try:
+                return requests, self._answers(registered, requests)
+            except RpcError:
+                if spread == _SPREADS[-1]:
+                    raise
+        raise AssertionError  # the loop returns or raises
+
+    def _answers(self, program: Program, requests: Sequence[Sequence[Tensor]]) -> Answers:
+        """Of each request alone, and of all joined, and so padded, where they can be."""
+        alone = [outputs for request in requests for outputs in program.run([request], alone=False).outputs]
+        return alone + (program.run(requests, alone=False).outputs if self._joinable else [])
+
+
+def distance(expected: Answers, answers: Answers) -> float:
+    """The largest absolute difference between two programs' answers; infinite for other shapes."""
+    pairs = [pair for left, right in zip(expected, answers, strict=True) for pair in zip(left, right, strict=False)]
+    if any(len(left) != len(right) for left, right in zip(expected, answers, strict=True)):
+        return math.inf
+    if any((left.dtype, left.dims) != (right.dtype, right.dims) for left, right in pairs):
+        return math.inf
+    differences = [abs(a - b) for left, right in pairs for a, b in zip(_numbers(left), _numbers(right), strict=True)]
+    return math.nan if any(map(math.isnan, differences)) else max(differences, default=0.0)
+
+
+def _numbers(tensor: Tensor) -> Sequence[float]:
+    if tensor.dtype != "float16":
+        return to_values(tensor)
+    return struct.unpack(f"<{len(tensor.data) // 2}e", tensor.data)
+
+
+def _seconds(program: Program, request: Sequence[Tensor]) -> float:
+    began = time.perf_counter()
+    program.run([request], alone=False)
+    return time.perf_counter() - began

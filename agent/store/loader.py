@@ -1,0 +1,158 @@
+"""Loads what runs for a model: its own file, a variant of it, or the quickest of its exact forms.
+
+What runs under a sha256 has been hashed while it was loaded. Files are loaded one after the other,
+and no more than two programs of a model are in memory at a time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from agent.engines.contract import Program
+from agent.store.catalog import Catalog, check_beside, extras_of
+from agent.store.contest import MARGIN, Contest
+from agent.store.model import Form, StoredModel
+from agent.store.pinned import pinned
+from agent.store.variants import EXACT, Candidates
+from vaccel_common.modelfile import VariantOf
+from vaccel_rpc.errors import FailedPrecondition, NotFound, RpcError
+
+_log = logging.getLogger("agent.store")
+
+#: The files that may run in the place of the model with a digest, of the store's variants of it.
+Choose = Callable[[str, Sequence[tuple[Path, VariantOf]]], Candidates]
+
+
+class Loader:
+    """Loads models; its methods are for one thread.
+
+    ``load`` reads a file into a program. ``choose``: see `Choose`; None: every model runs by its
+    own file. ``folder``: private, for links to opened files.
+    """
+
+    def __init__(self, load: Callable[[Path], Program], catalog: Catalog, folder: Path, choose: Choose | None) -> None:
+        self._load, self._catalog, self._folder, self._choose = load, catalog, folder, choose
+        self._numbers = itertools.count(1)
+        #: What is in memory, so that one content is loaded once, whichever model it runs for.
+        self._forms: WeakValueDictionary[str, Form] = WeakValueDictionary()
+
+    def form(self, model: StoredModel) -> Form:
+        """What runs for the model, loaded now.
+
+        Raises `FailedPrecondition` where its file has another content than it was registered for,
+        `NotFound` where it is gone, and what the engine raises.
+        """
+        began = time.monotonic()
+        try:
+            candidates = self._candidates(model)
+            form = self._variant(model, candidates) or self._exact(model, candidates)
+        except RpcError as error:
+            _log.warning("Model %s cannot be loaded: %s", model, error.message)
+            raise
+        _log.info("Loaded model %s in %.1f s%s", *_described(model, form, time.monotonic() - began))
+        return form
+
+    def _candidates(self, model: StoredModel) -> Candidates:
+        # A client that names a variant, or sends a file, gets that one.
+        if self._choose is None or model.uploaded or model.variant:
+            return Candidates()
+        return self._choose(model.digest, self._catalog.variants(model.digest))
+
+    def _variant(self, model: StoredModel, candidates: Candidates) -> Form | None:
+        """The quickest variant of the best precision of which one can be loaded."""
+        for group in candidates.groups:
+            holder: Form | None = None
+            for path in group:
+                form = self._candidate(path, model)
+                holder = form if holder is None else self._quicker(holder, form, None) if form else holder
+            if holder:
+                return holder
+        return None
+
+    def _exact(self, model: StoredModel, candidates: Candidates) -> Form:
+        """The model's own file, or a form that gives the same answers in less time."""
+        if model.path is None:
+            raise NotFound(f"the file of {model} has been removed")
+        holder = self._read(model.path, model.digest, sent=model.name if model.uploaded else None)
+        contest = self._contest(holder) if candidates.exact else None
+        for path in candidates.exact if contest else ():
+            if form := self._candidate(path, model):
+                holder = self._quicker(holder, form, contest)
+        return holder
+
+    def _contest(self, registered: Form) -> Contest | None:
+        if registered.program.signature is None:
+            _log.info("%s has no signature: its other forms are not tried", registered)
+            return None
+        try:
+            return Contest(registered.program)
+        except RpcError as error:
+            _log.warning("%s cannot be compared with its other forms: %s", registered, error.message)
+            return None
+
+    def _candidate(self, path: Path, model: StoredModel) -> Form | None:
+        """The program in a file beside the model's; None, and a line in the log, where it fails."""
+        try:
+            form = self._read(path, self._catalog.digest(path))
+        except RpcError as error:
+            _log.warning("%s does not run for %s: %s", path.name, model, error.message)
+            return None
+        if form.variant is None or form.variant.of != model.digest:
+            _log.warning("%s does not run for %s: it is no longer a variant of it", path.name, model)
+            return None
+        return form
+
+    def _quicker(self, holder: Form, form: Form, contest: Contest | None) -> Form:
+        """The form instead of the holder, if it has the same answers and is clearly quicker."""
+        try:
+            contest, reason = (contest, contest.difference(form.program)) if contest else (Contest(holder.program), None)
+            ratio = 0.0 if reason else contest.ratio(holder.program, form.program)
+        except (RpcError, ValueError) as error:
+            reason = f"it cannot be timed: {error}"
+        if reason:
+            _log.warning("%s does not run in place of %s: %s", form.file, holder.file, reason)
+            return holder
+        winner = form if ratio < MARGIN else holder
+        _log.info("%s takes %.2f of the time of %s: %s runs", form.file, ratio, holder.file, winner.file)
+        return winner
+
+    def _read(self, path: Path, digest: str, *, sent: str | None = None) -> Form:
+        """The program in a file of that content. Raises what `form` raises.
+
+        ``sent``: the name by which a client sent the file; None for one of the store.
+        """
+        if form := self._forms.get(digest):
+            return form
+        # The folder's name has the form of an upload's, by which another agent removes what this
+        # one leaves when it is killed.
+        with pinned([path], self._folder / f"{digest}-0{next(self._numbers)}") as opened:
+            if sent is None:
+                check_beside(path, opened.digest)
+            if opened.digest != digest:
+                raise FailedPrecondition(
+                    f"{path.name} has changed since it was registered as sha256:{digest[:12]}: it is"
+                    f" sha256:{opened.digest[:12]} now; register it again"
+                )
+            extras = extras_of(opened.path)
+            program = self._load(opened.path)
+            opened.check()
+        form = Form(sent or path.stem, sent or path.name, digest, program, extras.variant, extras.labels)
+        self._forms[digest] = form
+        return form
+
+
+def _described(model: StoredModel, form: Form, seconds: float) -> tuple[StoredModel | Form, float, str]:
+    """What the log says: the model or the variant that runs for it, and what is special about it."""
+    of = form.variant
+    if of is None:
+        return model, seconds, ""
+    if of.precision == EXACT:
+        kind = "an exact form" if form.digest == model.digest else f"{form.file} (sha256:{form.digest[:12]}) runs, an exact form"
+        return model, seconds, f": {kind} of sha256:{of.of[:12]}"
+    share = f"{of.agreement:.2%} of {of.texts} texts" if of.texts else "an unknown share of texts"
+    return form, seconds, f": the {of.precision} variant of sha256:{of.of[:12]}, with its label on {share}"

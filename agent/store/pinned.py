@@ -1,0 +1,127 @@
+"""A model's files as they are while it loads: each opened once, hashed, and read from that inode.
+
+An engine gets a path in a private folder, whose link ``NAME -> /proc/self/fd/N`` leads to the
+opened file whatever happens to the name in the store. A file that is written in place while it
+loads is noticed afterwards: by its inode's state, and by a second hash where the state cannot tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaccel_rpc.errors import FailedPrecondition, NotFound
+
+#: Seconds after a change of a file during which another one may have the same time: the coarsest
+#: clock of a file system (FAT's).
+_SETTLED = 2.0
+
+_State = tuple[int, int, int, int, int]
+
+
+def content_digest(files: Sequence[tuple[str, str]]) -> str:
+    """The sha256 that names the content of ``files``, each a name and its sha256.
+
+    That of a single file is its own. That of several is the sha256 of what sha256sum prints for
+    them in the order of their names, so that their order does not matter.
+    """
+    if len(files) == 1:
+        return files[0][1]
+    return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(files)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Opened:
+    name: str
+    fd: int
+    state: _State
+    digest: str
+
+
+class Pinned:
+    """Opened files of one model. ``path``: its own, for an engine. ``digest``: of their content."""
+
+    def __init__(self, path: Path, files: Sequence[_Opened]) -> None:
+        self.path, self._files = path, files
+        self.digest = content_digest([(file.name, file.digest) for file in files])
+
+    def check(self) -> None:
+        """Raises `FailedPrecondition` where a file was written since it was hashed."""
+        for file in self._files:
+            state = _state(os.fstat(file.fd))
+            if (state != file.state or not _settled(state)) and _sha256(file.fd) != file.digest:
+                raise FailedPrecondition(f"{file.name} was written while it was loaded; try again once it is complete")
+
+
+@contextlib.contextmanager
+def pinned(files: Sequence[Path], folder: Path) -> Iterator[Pinned]:
+    """``files``, of which the first is the model's own, opened and hashed.
+
+    ``folder``: a new one, for the links, which goes at the end. Raises `NotFound` where a file
+    cannot be read, `FailedPrecondition` where it is not a regular file.
+    """
+    with contextlib.ExitStack() as closing:
+        folder.mkdir(mode=0o700)
+        closing.callback(shutil.rmtree, folder, ignore_errors=True)
+        opened = []
+        for path in files:
+            fd = closing.enter_context(_regular(path))
+            (folder / path.name).symlink_to(f"/proc/self/fd/{fd}")
+            opened.append(_Opened(path.name, fd, _state(os.fstat(fd)), _sha256(fd)))
+        yield Pinned(folder / opened[0].name, opened)
+
+
+def sha256_of(path: Path) -> str:
+    """A regular file's sha256. Raises what `pinned` raises."""
+    with _regular(path) as fd:
+        return _sha256(fd)
+
+
+def read(path: Path) -> bytes:
+    """A regular file's bytes. Raises what `pinned` raises."""
+    with _regular(path) as fd, open(fd, "rb", closefd=False) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def _regular(path: Path) -> Iterator[int]:
+    """The file, opened. Raises what `pinned` raises."""
+    try:
+        # A FIFO that has no writer would block.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise FailedPrecondition(f"{path.name} is not a regular file")
+        yield fd
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    finally:
+        os.close(fd)
+
+
+def _unreadable(path: Path, error: OSError) -> NotFound:
+    return NotFound(f"{path.name} cannot be read: {error.strerror or error}")
+
+
+def _sha256(fd: int) -> str:
+    os.lseek(fd, 0, os.SEEK_SET)
+    with open(fd, "rb", buffering=0, closefd=False) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _state(status: os.stat_result) -> _State:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _settled(state: _State) -> bool:
+    """Whether a change from now on would have another time than the last one."""
+    return time.time() - state[-1] / 1e9 > _SETTLED
