@@ -18,7 +18,7 @@ from vaccel_common.number_kinds import Integer, Number
 from vaccel_common.options import option
 
 #: The parts of a run, of which `EXTRA` are measured only where they are named.
-PARTS = ("throughput", "openloop", "start", "request", "hop", "writes", "sessions", "models", "agents", "rules", "tune")
+PARTS = ("throughput", "openloop", "start", "request", "around", "hop", "writes", "sessions", "models", "agents", "rules", "tune")
 EXTRA = ("tune",)
 _OUT, _PAGE = ROOT / "build/bench/results.json", ROOT / "docs/performance.md"
 

@@ -55,12 +55,25 @@ def cpu_seconds(*pids: int) -> float:
 
     Source: proc(5), utime and stime.
     """
-    total = 0
+    total = 0.0
     for pid in tree(*pids):
         with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-    return total / _TICKS
+            total += _seconds(Path(f"/proc/{pid}/stat"))
+    return total
+
+
+def _seconds(stat: Path) -> float:
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def thread_seconds(pid: int) -> tuple[float, float]:
+    """CPU time of a process's main thread, and of its other threads, ended ones included.
+
+    Source: proc(5), utime and stime.
+    """
+    main, whole = (_seconds(Path(f"/proc/{pid}/{name}")) for name in (f"task/{pid}/stat", "stat"))
+    return main, whole - main
 
 
 def machine_seconds() -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.parts import agents, hop, models, openloop, request, rules, sessions, start, throughput, tune, writes
+from benchmarks.parts import agents, around, hop, models, openloop, request, rules, sessions, start, throughput, tune, writes
 from benchmarks.plan import Record, Run
 
 MEASURES: dict[str, Callable[[Run], list[Record]]] = {
@@ -12,6 +12,7 @@ MEASURES: dict[str, Callable[[Run], list[Record]]] = {
     "openloop": openloop.measure,
     "start": start.measure,
     "request": request.measure,
+    "around": around.measure,
     "hop": hop.measure,
     "writes": writes.measure,
     "sessions": sessions.measure,

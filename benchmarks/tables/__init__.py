@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.markdown import table
 from benchmarks.results import Results
-from benchmarks.tables import load, parts
+from benchmarks.tables import around, load, parts
 
 #: Name of a marker -> the part of the results that it shows, and the function that formats the
 #: table.
@@ -18,6 +18,7 @@ TABLES: dict[str, tuple[str, Callable[[Results], str]]] = {
     "openloop": ("openloop", load.openloop),
     "start": ("start", parts.start),
     "request": ("request", parts.request),
+    "around": ("around", around.around),
     "hop": ("hop", parts.hop),
     "writes": ("writes", parts.writes),
     "sessions": ("sessions", parts.sessions),

@@ -53,6 +53,11 @@ def results() -> Results:
         load("function, unix", 8, 12, kind="several"),
         *(load("mosec 0.9.8", clients, rate) for clients, rate in ((1, 45), (8, 80), (32, 70))),
     ]
+    cpu = {"function, event loop": 0.25, "function, other threads": 0.25, "agent, event loop": 0.5, "agent, other threads": 1.0}
+    shares = {
+        "function": {"event loop: HTTP server": 0.5, "other threads: application": 0.495, "other threads: other": 0.005},
+        "agent": {"other threads: batcher": 0.4, "event loop: transport": 0.6},
+    }
     steady = {"load": "70% of capacity", "kind": "steady", "offered": 120.0, "rate": 119.0, "p50_ms": 20.0, "p99_ms": 80.0}
     common = {"max_ms": 90.0, "refused": 0, "refused_p99_ms": math.nan, "failed": 0, "capacity": 180.0}
     overload = {
@@ -78,6 +83,19 @@ def results() -> Results:
             {"what": "part", "part": "tokenizer", "us": 60.0},
             {"what": "beside", "part": "a line in the log", "us": 30.0},
             {"json": "json", "loads": 2.0, "dumps": 5.0},
+        ],
+        "around": [
+            {
+                "form": form,
+                "rows": 3.5,
+                "padding": 0.01,
+                "rate": 300.0,
+                "alone_ms": 1.0,
+                "beside_ms": 1.25,
+                "ms": cpu,
+                "stacks": shares,
+            }
+            for form in ("exact", "int8")
         ],
         "hop": [{"way": "ttrpc, unix", "size": size, "median_ms": 0.2, "gb_s": 1.5} for size in ("1 int", "64 kB", "16 MiB")],
         "writes": [
@@ -123,6 +141,9 @@ def test_every_table_is_made(results: Results) -> None:
     assert "| 32 clients, of the best peer's rate | 2.59 | 2 |" in texts["goals"]
     assert "| mixed load, 32 clients: short texts' p99 over the largest batch's time, 20 ms | 15.00 | 3 |" in texts["goals"]
     assert "| ttrpc, tcp | 0.200 | 0.250 | 0.300 | 1.25 | 1.50 |" in texts["writes"]
+    assert "| **around the model**: the sum less the model alone | 1.000 | 1.000 |" in texts["around"]
+    assert "| agent, event loop: transport | 0.300 | 0.300 |" in texts["around"], "of the process's time without the model"
+    assert "other threads: other" not in texts["around"], "it is too small to be a row"
     assert texts["throughput"].endswith("\n\nmosec 0.9.8: workers 2.")
     assert texts["goals"].endswith("\n\nMeanwhile everything else on the machine used 0.05 cores.")
     assert "128 clients" not in texts["goals"], "what was not measured is not claimed"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import texts, torch_alone
+from benchmarks import form_alone, stacks, texts, torch_alone
 from benchmarks.config import EXTRA, PARTS
 from benchmarks.generator import Generator, TimedResponse
 from benchmarks.load import Outcome
@@ -28,7 +28,7 @@ from benchmarks.schedule import Segment, times
 from benchmarks.servers.starts import SERVERS
 from loadkit.processes import ended, spawn
 from loadkit.stats import Spread, percentile
-from loadkit.usage import cpu_seconds, memory_mib, tree
+from loadkit.usage import cpu_seconds, memory_mib, thread_seconds, tree
 from tests.support.paths import ROOT
 
 
@@ -204,6 +204,39 @@ def test_processes_are_counted() -> None:
     assert cpu_seconds(os.getpid()) > 0
     memory = memory_mib(os.getpid())
     assert memory["rss"] >= memory["pss"] > 0
+
+
+def test_threads_are_counted() -> None:
+    """The main thread's time, and that of all others, also of those that have ended."""
+    before = thread_seconds(os.getpid())
+    worker = threading.Thread(target=lambda: sum(range(20_000_000)))
+    worker.start()
+    worker.join()
+    after = thread_seconds(os.getpid())
+    assert after[1] - before[1] > 0.1
+    assert sum(after) == pytest.approx(cpu_seconds(os.getpid()), abs=0.2)
+
+
+def test_stacks_belong_to_parts() -> None:
+    """A sample counts for the innermost frame that a part knows, by thread."""
+    lines = [
+        "thread (0x1): MainThread;run (asyncio/base_events.py:640);_frame (agent/transports/ttrpc.py:9);from (wire.py:3) 3",
+        "thread (0x2): worker 0;_work (agent/batching/batcher.py:1);_call (agent/engines/torch/program.py:3) 5",
+        "thread (0x2): worker 0;_work (agent/batching/batcher.py:1);_join (agent/engines/torch/program.py:3) 2",
+        "thread (0x3): request-1;somewhere (else.py:1) 1",
+    ]
+    assert stacks.counted(lines) == {
+        "event loop: messages": 3,
+        "other threads: model": 5,
+        "other threads: joining, splitting": 2,
+        "other threads: other": 1,
+    }
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(2, 3.0), (2.25, 2.75), (3, 2.0)])
+def test_a_mean_batch_size_lies_between_two(rows: float, expected: float) -> None:
+    """What was measured at the sizes around it is interpolated."""
+    assert form_alone.at({2: 3.0, 3: 2.0}, rows) == expected
 
 
 def test_nothing_is_left_behind() -> None:
