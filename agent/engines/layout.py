@@ -6,12 +6,18 @@ import itertools
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Protocol, Self, TypeVar
 
 from vaccel_common.modelfile import Signature, TensorSpec
 from vaccel_rpc.errors import InvalidArgument
 from vaccel_rpc.tensors import Tensor, from_values
+
+#: Dimensions of a tensor; dtype and dimensions of each input.
+_Dims = tuple[int, ...]
+_Kinds = tuple[tuple[str, _Dims], ...]
+#: Different dimensions of requests of which it is remembered that they fit, and how.
+_KNOWN = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +34,10 @@ class Shape:
 
 
 class Joined(Protocol):
-    """A tensor of an engine's own library."""
+    """An array or a tensor of an engine's own library."""
 
-    def narrow(self, dim: int, start: int, length: int, /) -> Self:
-        """The ``length`` entries of a dimension from ``start`` on."""
+    def __getitem__(self, place: tuple[slice, ...], /) -> Self:
+        """The entries within a slice of each of the first dimensions."""
 
 
 T = TypeVar("T", bound=Joined)
@@ -46,6 +52,8 @@ class Layout:
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
         self.input_dims = [(_at(spec, signature.batch) or 0, _at(spec, signature.length)) for spec in signature.inputs]
+        # Requests of one model have few different dimensions.
+        self._check_kinds, self._shape_of = lru_cache(_KNOWN)(self._checked), lru_cache(_KNOWN)(self._shape)
 
     @property
     def joinable(self) -> bool:
@@ -64,26 +72,30 @@ class Layout:
         if len(inputs) != len(specs):
             names = ", ".join(spec.name for spec in specs)
             raise InvalidArgument(f"the model has {len(specs)} inputs ({names}), the request has {len(inputs)}")
-        sizes: dict[str, int] = {}
         fitted = [
             tensor if len(tensor.dims) <= len(spec.dims) else _squeezed(tensor, len(spec.dims))
             for spec, tensor in zip(specs, inputs, strict=True)
         ]
-        for spec, tensor in zip(specs, fitted, strict=True):
-            self._check(spec, tensor, sizes)
+        self._check_kinds(tuple([(tensor.dtype, tensor.dims) for tensor in fitted]))
+        return fitted
+
+    def _checked(self, kinds: _Kinds) -> None:
+        """Raises `InvalidArgument` unless inputs of these dtypes and dimensions fit the signature."""
+        sizes: dict[str, int] = {}
+        for spec, kind in zip(self.signature.inputs, kinds, strict=True):
+            _check(spec, *kind, sizes)
         length = sizes.get(self.signature.length or "", 0)
         if self.signature.max_length and length > self.signature.max_length:
             raise InvalidArgument(f"length {length} exceeds the model's maximum of {self.signature.max_length}")
-        if self.signature.length in sizes and not length and self._row_count(fitted) != 0:
+        if self.signature.length in sizes and not length and self._row_count([dims for _, dims in kinds]) != 0:
             raise InvalidArgument(f"the inputs have length 0 ({self.signature.length!r}); at least 1 is needed")
-        return fitted
 
     def answer_to_no_rows(self, inputs: Sequence[Tensor]) -> list[Tensor] | None:
         """The outputs for `fitted` inputs of no rows, which no model need run for; None where there are rows.
 
         Raises `InvalidArgument` where the signature does not say what the outputs' dimensions are.
         """
-        if self._row_count(inputs) != 0:
+        if self._row_count([tensor.dims for tensor in inputs]) != 0:
             return None
         sizes = {
             dim: size
@@ -102,32 +114,23 @@ class Layout:
             raise InvalidArgument(f"the inputs have no rows ({self.signature.batch!r} is 0); at least 1 is needed")
         return outputs
 
-    def _row_count(self, inputs: Sequence[Tensor]) -> int | None:
+    def _row_count(self, inputs: Sequence[_Dims]) -> int | None:
         """The size of the batch dimension; None where the signature names none, or no input has it."""
-        for spec, tensor in zip(self.signature.inputs, inputs, strict=True):
+        for spec, dims in zip(self.signature.inputs, inputs, strict=True):
             if (at := _at(spec, self.signature.batch)) is not None:
-                return tensor.dims[at]
+                return dims[at]
         return None
-
-    def _check(self, spec: TensorSpec, tensor: Tensor, sizes: dict[str, int]) -> None:
-        mismatch = f"input {spec.name!r}: expected {spec.dtype} {list(spec.dims)}, got {tensor.dtype} {list(tensor.dims)}"
-        if tensor.dtype != spec.dtype or len(tensor.dims) != len(spec.dims):
-            raise InvalidArgument(mismatch)
-        for dim, size in zip(spec.dims, tensor.dims, strict=True):
-            if isinstance(dim, int) and dim != size:
-                raise InvalidArgument(mismatch)
-            if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
-                raise InvalidArgument(f"{mismatch}; {dim!r} is {sizes[dim]} in another input")
 
     def shape(self, inputs: Sequence[Tensor]) -> Shape:
         """How a request of at least one row and token fits others of the same model."""
-        rows = inputs[0].dims[self.input_dims[0][0]]
-        length = max(
-            (tensor.dims[at] for tensor, (_, at) in zip(inputs, self.input_dims, strict=True) if at is not None), default=0
-        )
+        return self._shape_of(tuple([tensor.dims for tensor in inputs]))
+
+    def _shape(self, inputs: tuple[_Dims, ...]) -> Shape:
+        rows = inputs[0][self.input_dims[0][0]]
+        length = max((dims[at] for dims, (_, at) in zip(inputs, self.input_dims, strict=True) if at is not None), default=0)
         other = tuple(
-            tuple(size for at, size in enumerate(tensor.dims) if at not in dims)
-            for tensor, dims in zip(inputs, self.input_dims, strict=True)
+            tuple(size for at, size in enumerate(dims) if at not in places)
+            for dims, places in zip(inputs, self.input_dims, strict=True)
         )
         return Shape(other, max(1, length), rows)
 
@@ -167,8 +170,11 @@ class Layout:
         for spec, output in zip(self.signature.outputs, outputs, strict=True):
             batch, length, at = _at(spec, self.signature.batch) or 0, _at(spec, self.signature.length), 0
             for share, shape in zip(parts, shapes, strict=True):
-                part = output.narrow(batch, at, shape.rows)
-                share.append(part if length is None else part.narrow(length, 0, shape.length))
+                place = [slice(None)] * (1 + max(batch, length or 0))
+                place[batch] = slice(at, at + shape.rows)
+                if length is not None:
+                    place[length] = slice(shape.length)
+                share.append(output[tuple(place)])
                 at += shape.rows
         return parts
 
@@ -199,6 +205,17 @@ def _squeezed(tensor: Tensor, rank: int) -> Tensor:
         if dims[at] == 1 and len(dims) > rank:
             del dims[at]
     return replace(tensor, dims=tuple(dims)) if len(dims) == rank else tensor
+
+
+def _check(spec: TensorSpec, dtype: str, dims: _Dims, sizes: dict[str, int]) -> None:
+    mismatch = f"input {spec.name!r}: expected {spec.dtype} {list(spec.dims)}, got {dtype} {list(dims)}"
+    if dtype != spec.dtype or len(dims) != len(spec.dims):
+        raise InvalidArgument(mismatch)
+    for dim, size in zip(spec.dims, dims, strict=True):
+        if isinstance(dim, int) and dim != size:
+            raise InvalidArgument(mismatch)
+        if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
+            raise InvalidArgument(f"{mismatch}; {dim!r} is {sizes[dim]} in another input")
 
 
 def _rows(tensor: Tensor, start: int, end: int) -> Tensor:

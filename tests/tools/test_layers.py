@@ -55,7 +55,7 @@ ONLY = {
     "prometheus_client": ("function/telemetry/metrics.py", "agent/monitoring.py", "agent/metrics.py", "knative/look/agents.py"),
     "cloudevents": ("function/web/events.py",),
     "grpc": ("agent/transports/grpc.py", "vaccel_rpc/channels/grpc.py"),
-    "numpy": ("agent/imaging/", "export/", "training/"),
+    "numpy": ("agent/engines/", "agent/imaging/", "export/", "training/"),
     "PIL": ("agent/imaging/",),
     "gevent": ("loadtests/",),
     "locust": ("loadtests/",),

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
+from agent.engines import arrays
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN, Cost, Point, fit
 from agent.engines.layout import Layout
 from agent.engines.torch.device import TorchDevice
 from agent.engines.torch.exceptions import is_memory, last_line
-from agent.engines.torch.tensors import difference, flat, from_torch, to_torch
-from vaccel_common.modelfile import Signature, TensorSpec
+from agent.engines.torch.tensors import difference, flat, from_torch, to_array, to_torch
+from vaccel_common.modelfile import Signature
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError
 from vaccel_rpc.tensors import Tensor
 
@@ -69,15 +70,19 @@ class TorchProgram:
 
     def _run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
         self._device.use_threads(self._device.threads if alone else 1)
-        inputs = [[to_torch(tensor) for tensor in request] for request in requests]
         layout = self._layout
-        joined = len(inputs) > 1 and layout is not None
-        ready = [self._join(layout, i, [r[i] for r in inputs]) for i in range(len(inputs[0]))] if layout and joined else None
+        if layout is None or len(requests) == 1:
+            inputs = [[to_torch(tensor) for tensor in request] for request in requests]
+            began = time.monotonic()
+            outputs = [self._call(request) for request in inputs]
+            ended = time.monotonic()
+            return Batch([[from_torch(tensor) for tensor in tensors] for tensors in outputs], began, ended)
+        joined = [torch.from_numpy(array) for array in arrays.join(layout, requests)]
         began = time.monotonic()
-        outputs = [self._call(ready)] if ready else [self._call(request) for request in inputs]
+        results = self._call(joined)
         ended = time.monotonic()
-        split = layout.split(outputs[0], [layout.shape(request) for request in requests]) if layout and ready else outputs
-        return Batch([[from_torch(part) for part in parts] for parts in split], began, ended)
+        shapes = [layout.shape(request) for request in requests]
+        return Batch(arrays.split(layout, [to_array(tensor) for tensor in results], shapes), began, ended)
 
     def warm_up(self) -> None:
         """Runs once alone and once padded.
@@ -144,21 +149,6 @@ class TorchProgram:
     def name(self) -> str:
         """The name in its signature."""
         return self.signature.name if self.signature else "model"
-
-    def _join(self, layout: Layout, index: int, parts: list[torch.Tensor]) -> torch.Tensor:
-        spec: TensorSpec = layout.signature.inputs[index]
-        batch, length = layout.input_dims[index]
-        if length is None:
-            return torch.cat(parts, batch)
-        rows, longest = sum(part.shape[batch] for part in parts), max(part.shape[length] for part in parts)
-        dims = list(parts[0].shape)
-        dims[batch], dims[length] = rows, longest
-        joined = torch.full(dims, spec.pad, dtype=parts[0].dtype)
-        row = 0
-        for part in parts:
-            joined.narrow(batch, row, part.shape[batch]).narrow(length, 0, part.shape[length]).copy_(part)
-            row += part.shape[batch]
-        return joined
 
     def _call(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
         with torch.inference_mode():

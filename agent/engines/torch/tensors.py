@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
+from agent.engines.arrays import Array, from_array
 from vaccel_rpc.errors import Unimplemented
-from vaccel_rpc.tensorfields import LARGE
 from vaccel_rpc.tensors import DTYPES, Tensor
 
 _TYPES = {name: getattr(torch, name) for name in DTYPES}
-_NAMES = {dtype: name for name, dtype in _TYPES.items()}
+_KNOWN = frozenset(_TYPES.values())
 
 
 def to_torch(tensor: Tensor) -> torch.Tensor:
@@ -29,14 +29,20 @@ def to_torch(tensor: Tensor) -> torch.Tensor:
     return torch.frombuffer(bytearray(data), dtype=dtype).reshape(tensor.dims)
 
 
+def to_array(tensor: torch.Tensor) -> Array:
+    """The tensor as an array, without a copy.
+
+    Raises `Unimplemented` for a dtype that vAccel does not have.
+    """
+    if tensor.dtype not in _KNOWN:
+        raise Unimplemented(f"an output is {str(tensor.dtype).removeprefix('torch.')}; vAccel has only {', '.join(DTYPES)}")
+    array: Array = tensor.detach().numpy()
+    return array
+
+
 def from_torch(tensor: torch.Tensor) -> Tensor:
     """The tensor as the RPC's. Raises `Unimplemented` for a dtype that vAccel does not have."""
-    name = _NAMES.get(tensor.dtype)
-    if name is None:
-        raise Unimplemented(f"an output is {str(tensor.dtype).removeprefix('torch.')}; vAccel has only {', '.join(DTYPES)}")
-    flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8) if tensor.dim() else tensor.reshape(1).view(torch.uint8)
-    raw: Any = flat.numpy()
-    return Tensor(name, tuple(tensor.shape), memoryview(raw) if raw.nbytes >= LARGE else raw.tobytes())
+    return from_array(to_array(tensor))
 
 
 def flat(outputs: Any) -> list[torch.Tensor]:
