@@ -174,15 +174,17 @@ class VaccelClient:
         outputs: int,
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        done: Callable[[], None] | None = None,
     ) -> PendingResult[RunResult]:
         """Sends a run without waiting for it.
 
-        ``metadata`` is sent along; `TIMINGS` in it requests the run's times and variant.
+        ``metadata`` is sent along; `TIMINGS` in it requests the run's times and variant. ``done``: see
+        `vaccel_rpc.channels.Channel.start`.
         """
         method = self._dialect.methods["run"]
         request = method.request(**{"session_id": session, "model_id": model, self._dialect.outputs: outputs})
         payload = encode(request, IN_TENSORS, self._dialect.tensor, inputs)
-        reply = self.channel.start(self._service, method.name, payload, timeout, metadata)
+        reply = self.channel.start(self._service, method.name, payload, timeout, metadata, done)
         return PendingResult(reply, lambda data: _run_result(method.reply, data))
 
     def classify_image(self, session: int, image: bytes, timeout: float | None = None) -> str:

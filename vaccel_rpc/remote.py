@@ -55,6 +55,17 @@ class _Link:
         """Ends the connection."""
         self.client.close()
 
+    def start(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: int,
+        timeout: float | None,
+        metadata: Mapping[str, str],
+        done: Callable[[], None] | None = None,
+    ) -> PendingResult[RunResult]:
+        """Sends a run."""
+        return self.client.start_run(self.session, self.resource, inputs, outputs, timeout, metadata, done)
+
     def run_all(self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str]) -> list[RunResult]:
         """Runs all requests, at most `_IN_FLIGHT` at a time."""
         results: list[RunResult] = []
@@ -62,10 +73,25 @@ class _Link:
         for inputs in requests:
             if len(in_flight) == _IN_FLIGHT:
                 results.append(in_flight.popleft().result())
-            in_flight.append(
-                self.client.start_run(self.session, self.resource, inputs, outputs, seconds_left(deadline), metadata)
-            )
+            in_flight.append(self.start(inputs, outputs, seconds_left(deadline), metadata))
         return results + [pending.result() for pending in in_flight]
+
+
+@dataclass
+class StartedRun:
+    """A run that was sent, and that no thread waits for. ``error``: why it was lost, after `result`."""
+
+    link: _Link
+    pending: PendingResult[RunResult]
+    error: RpcError | None = None
+
+    def result(self) -> RunResult | None:
+        """The run's result; None where its connection or session was lost. Raises any other `RpcError`."""
+        try:
+            return self.pending.result()
+        except (NotFound, Unavailable) as error:
+            self.error = error
+            return None
 
 
 class RemoteModel:
@@ -148,22 +174,49 @@ class RemoteModel:
         return [ran.outputs for ran in self.run_timed(requests, outputs, timeout)]
 
     def run_timed(
-        self, requests: _Requests, outputs: int, timeout: float | None = None, *, metadata: Mapping[str, str] | None = None
+        self,
+        requests: _Requests,
+        outputs: int,
+        timeout: float | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        lost: StartedRun | None = None,
     ) -> list[RunResult]:
         """Runs the model on each request's inputs concurrently; the results are in order.
 
-        ``metadata``, such as a trace, is sent with each run. Where the connection or the session is
+        ``metadata``, such as a trace, is sent with each run. ``lost``: what was tried before. Where the connection or the session is
         lost, it waits for an agent again and sends everything again, three times at most. Raises
         the first failure: `Unavailable` where no agent took the run, `DeadlineExceeded` after
         ``timeout`` seconds, or the agent's error.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not tracing.on():
-            return self._run_all(requests, outputs, deadline, metadata)
+            return self._run_all(requests, outputs, deadline, metadata, lost)
         names = self._run_method or run_method("0.8" if self._dialect == "auto" else self._dialect)
         with rpcspans.client(self._address, *names, metadata) as span:
             span.set("vaccel.runs", len(requests))
-            return self._run_all(requests, outputs, deadline, tracing.child_of(span, metadata))
+            return self._run_all(requests, outputs, deadline, tracing.child_of(span, metadata), lost)
+
+    def start_run(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: int,
+        timeout: float,
+        done: Callable[[], None],
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> StartedRun | None:
+        """Sends a run and returns at once; None where that would have to wait, or no agent can be reached.
+
+        ``done`` is called from any thread when `StartedRun.result` no longer waits. Raises `RpcError`.
+        """
+        link = self._keeper.link
+        if link is None or link.closed is not None:
+            return None
+        try:
+            return StartedRun(link, link.start(inputs, outputs, timeout, {**(metadata or {}), TIMINGS: "1"}, done))
+        except (BlockingIOError, Unavailable):
+            return None
 
     def profile(self, timeout: float | None = None) -> Profile:
         """The current session's profile at the agent, by region; agents differ in what they record.
@@ -187,10 +240,18 @@ class RemoteModel:
         self._keeper.close()
 
     def _run_all(
-        self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str] | None
+        self,
+        requests: _Requests,
+        outputs: int,
+        deadline: float | None,
+        metadata: Mapping[str, str] | None,
+        lost: StartedRun | None,
     ) -> list[RunResult]:
         metadata = {**(metadata or {}), TIMINGS: "1"}
         tries = 0
+        if lost and lost.error:
+            self._keeper.drop(lost.link, lost.error)
+            tries = 1
         while True:
             link = self._keeper.get(deadline, self._agent_wait)
             tries += 1

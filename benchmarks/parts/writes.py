@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import itertools
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,7 @@ class PiecewiseChannel:
         payload: Parts,
         timeout: float | None = None,  # noqa: ARG002 of `vaccel_rpc.channels.Channel`
         metadata: Mapping[str, str] | None = None,  # noqa: ARG002 the same
+        done: Callable[[], None] | None = None,  # noqa: ARG002 the same
     ) -> _FinishedReply:
         """Sends a call and waits for its reply. Raises `vaccel_rpc.errors.RpcError`."""
         request = Request(service=service, method=method, payload=b"".join(payload)).SerializeToString()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pytest
 from tests.support.playedagent import PlayedAgent, UpstreamAgent, played
 from tests.support.recorded import WIRE
 from vaccel_rpc.addresses import parse
+from vaccel_rpc.awaiting import AwaitedRuns
 from vaccel_rpc.errors import NotFound, RpcError, Unavailable
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.registering import ModelSource
 from vaccel_rpc.remote import RemoteModel
 from vaccel_rpc.status import to_status
-from vaccel_rpc.tensors import from_values, to_values
+from vaccel_rpc.tensors import Tensor, from_values, to_values
 
 ROW = [0, 1, -2.5, 100]
 RUN = "TorchModelRun"
@@ -39,7 +41,20 @@ def no_session(_: PlayedAgent) -> bytes:
     return Response(status=to_status(NotFound("no such session"))).SerializeToString()
 
 
-def outcome(folder: Path, fates: list[Fate], wait: float | None) -> tuple[list[float] | list[int] | RpcError, int]:
+async def awaited(remote: RemoteModel, inputs: list[Tensor]) -> list[Tensor]:
+    """A run that a coroutine awaits."""
+    runs = AwaitedRuns(remote, asyncio.to_thread)
+    return (await runs.run(inputs, 1, 10)).outputs
+
+
+#: A run that a thread waits for, or a coroutine.
+RUNS: dict[str, Callable[[RemoteModel, list[Tensor]], list[Tensor]]] = {
+    "a thread's": lambda remote, inputs: remote.run(inputs, 1, 10),
+    "a coroutine's": lambda remote, inputs: asyncio.run(awaited(remote, inputs)),
+}
+
+
+def outcome(folder: Path, fates: list[Fate], wait: float | None, whose: str) -> tuple[list[float] | list[int] | RpcError, int]:
     """What a run comes to on an agent that does this to its first runs, and how many runs reached it."""
     left = iter(fates)
     upstream = UpstreamAgent()
@@ -51,7 +66,8 @@ def outcome(folder: Path, fates: list[Fate], wait: float | None) -> tuple[list[f
     with played(answer, folder) as agent:
         remote = RemoteModel(parse(agent.address), ModelSource("affine.pt", WIRE / "affine.pt"), agent_wait=wait)
         try:
-            return to_values(remote.run([from_values("float32", (1, 4), ROW)], 1, 10)[0]), agent.calls.count(
+            remote.connect(10)
+            return to_values(RUNS[whose](remote, [from_values("float32", (1, 4), ROW)])[0]), agent.calls.count(
                 ("vaccel.sync.agent.AgentService", RUN)
             )
         except RpcError as error:
@@ -60,22 +76,25 @@ def outcome(folder: Path, fates: list[Fate], wait: float | None) -> tuple[list[f
             remote.close()
 
 
+@pytest.mark.parametrize("whose", RUNS)
 @pytest.mark.parametrize("wait", [None, 5])
 @pytest.mark.parametrize("fates", [[hung_up], [hung_up, hung_up], [shutting_down, hung_up], [no_session]])
-def test_a_run_in_flight_is_sent_again(tmp_path: Path, fates: list[Fate], wait: float | None) -> None:
+def test_a_run_in_flight_is_sent_again(tmp_path: Path, fates: list[Fate], wait: float | None, whose: str) -> None:
     """Runs are idempotent: their caller does not see that an agent ended."""
-    assert outcome(tmp_path, fates, wait) == (ROW, len(fates) + 1)
+    assert outcome(tmp_path, fates, wait, whose) == (ROW, len(fates) + 1)
 
 
-def test_a_run_that_ends_its_agent_does_not_end_every_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("whose", RUNS)
+def test_a_run_that_ends_its_agent_does_not_end_every_other(tmp_path: Path, whose: str) -> None:
     """After three agents the caller gets the error."""
-    error, runs = outcome(tmp_path, [hung_up] * 10, 5)
+    error, runs = outcome(tmp_path, [hung_up] * 10, 5, whose)
     assert isinstance(error, Unavailable)
     assert runs == 3
 
 
-def test_a_session_that_is_never_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("whose", RUNS)
+def test_a_session_that_is_never_there(tmp_path: Path, whose: str) -> None:
     """A new session is tried once; that it is unknown, too, is the answer."""
-    error, runs = outcome(tmp_path, [no_session] * 10, 5)
+    error, runs = outcome(tmp_path, [no_session] * 10, 5, whose)
     assert isinstance(error, NotFound)
     assert runs == 2

@@ -54,6 +54,7 @@ class FakeChannel:
         payload: Parts,
         timeout: float | None = None,  # noqa: ARG002 as a channel
         metadata: Mapping[str, str] | None = None,  # noqa: ARG002
+        done: Callable[[], None] | None = None,  # noqa: ARG002
     ) -> PendingReply:
         if method == "CreateSession":
             answer = self.session(service)

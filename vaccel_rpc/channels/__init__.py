@@ -50,11 +50,19 @@ class Channel(Protocol):
         """Why the connection ended; None while it is open."""
 
     def start(
-        self, service: str, method: str, payload: Parts, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+        self,
+        service: str,
+        method: str,
+        payload: Parts,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        done: Callable[[], None] | None = None,
     ) -> PendingReply:
         """Sends a call. ``timeout`` (seconds) is its deadline here and at the agent.
 
-        Raises `RpcError`.
+        With ``done`` nothing waits: ``done`` is called once when the reply or an error is there, from any
+        thread, and must return at once. Raises `RpcError`, and with ``done`` ``BlockingIOError`` where
+        the call cannot be sent at once.
         """
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> PendingReply:

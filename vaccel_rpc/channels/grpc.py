@@ -68,16 +68,23 @@ class GrpcChannel:
         return self._closed
 
     def start(
-        self, service: str, method: str, payload: Parts, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+        self,
+        service: str,
+        method: str,
+        payload: Parts,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        done: Callable[[], None] | None = None,
     ) -> _GrpcReply:
         """Sends a unary call."""
         if self._closed:
             raise self._closed
-        return _GrpcReply(
-            self._channel.unary_unary(f"/{service}/{method}").future(
-                b"".join(payload), timeout, [*metadata.items()] if metadata else None
-            )
+        call = self._channel.unary_unary(f"/{service}/{method}").future(
+            b"".join(payload), timeout, [*metadata.items()] if metadata else None
         )
+        if done is not None:
+            call.add_done_callback(lambda _: done())
+        return _GrpcReply(call)
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _GrpcReply:
         """Sends a call with several requests."""

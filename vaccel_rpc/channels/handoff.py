@@ -22,13 +22,14 @@ Outcome = Frame | RefusedFrame | RpcError
 class PendingCall:
     """A call without a reply yet.
 
-    One thread at a time waits for it. ``deadline``: monotonic seconds.
+    One thread at a time waits for it, or none does and ``done`` is called with its outcome, from any
+    thread; it must return at once. ``deadline``: monotonic seconds.
     """
 
-    __slots__ = ("deadline", "outcome", "stream", "wakeup")
+    __slots__ = ("deadline", "done", "outcome", "stream", "wakeup")
 
-    def __init__(self, stream: int, deadline: float | None) -> None:
-        self.stream, self.deadline = stream, deadline
+    def __init__(self, stream: int, deadline: float | None, done: Callable[[], None] | None = None) -> None:
+        self.stream, self.deadline, self.done = stream, deadline, done
         self.outcome: Outcome | None = None
         #: Locked while its caller waits for another one that reads; released with the outcome, or
         #: when its caller is to read.
@@ -48,11 +49,12 @@ class ReaderHandoff:
     """The pending calls of a connection, and which caller reads it.
 
     ``receive(seconds)`` waits at most so long for bytes. It passes what it received to `complete`,
-    or calls `end`.
+    or calls `end`. ``unread`` is called when nobody reads any more, though calls are pending for
+    which no thread waits: the owner is to read at once.
     """
 
-    def __init__(self, receive: Callable[[float | None], None]) -> None:
-        self._receive = receive
+    def __init__(self, receive: Callable[[float | None], None], unread: Callable[[], None]) -> None:
+        self._receive, self._unread = receive, unread
         self._lock = threading.Lock()
         self._calls: dict[int, PendingCall] = {}
         #: Calls whose callers wait for the reader, in their order.
@@ -101,6 +103,8 @@ class ReaderHandoff:
                 if self._followers:
                     self._reader = self._followers.pop(next(iter(self._followers)))
                     self._reader.wake()
+                elif self._calls and call is not self._owner:
+                    self._unread()
 
     def read_if_idle(self) -> bool:
         """Reads once without waiting; False, without reading, where a caller reads."""
@@ -141,6 +145,8 @@ class ReaderHandoff:
 
     def _finish(self, call: PendingCall, outcome: Outcome) -> None:
         call.outcome = outcome
+        if call.done is not None:
+            call.done()
         if self._followers.pop(call.stream, None):
             call.wake()
 

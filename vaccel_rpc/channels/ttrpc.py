@@ -62,8 +62,8 @@ class TtrpcChannel:
         self._on_close = on_close
         self._send_lock = threading.Lock()
         self._streams = itertools.count(1, 2)
-        self._handoff = ReaderHandoff(self._receive)
         self._stuck = threading.Event()
+        self._handoff = ReaderHandoff(self._receive, self._stuck.set)
         threading.Thread(target=self._look_after, name=f"ttrpc {address}", daemon=True).start()
 
     @property
@@ -72,13 +72,19 @@ class TtrpcChannel:
         return self._handoff.ended
 
     def start(
-        self, service: str, method: str, payload: Parts, timeout: float | None = None, metadata: Mapping[str, str] | None = None
+        self,
+        service: str,
+        method: str,
+        payload: Parts,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        done: Callable[[], None] | None = None,
     ) -> _TtrpcReply:
         """Sends a unary call."""
-        call, head = self._open(service, method, timeout, metadata)
+        call, head = self._open(service, method, timeout, metadata, done)
         length = size(payload)
         head += field_head(3, length)
-        self._send(call, [frames.header(call.stream, frames.REQUEST, 0, len(head) + length) + head, *payload])
+        self._send(call, [frames.header(call.stream, frames.REQUEST, 0, len(head) + length) + head, *payload], wait=done is None)
         return _TtrpcReply(self, call, method)
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _TtrpcReply:
@@ -109,7 +115,12 @@ class TtrpcChannel:
         self._fail("the connection was closed")
 
     def _open(
-        self, service: str, method: str, timeout: float | None, metadata: Mapping[str, str] | None = None
+        self,
+        service: str,
+        method: str,
+        timeout: float | None,
+        metadata: Mapping[str, str] | None = None,
+        done: Callable[[], None] | None = None,
     ) -> tuple[PendingCall, bytes]:
         deadline = None if timeout is None else time.monotonic() + timeout
         if timeout is not None and timeout <= 0:
@@ -117,19 +128,24 @@ class TtrpcChannel:
         head = Request(service=service, method=method, timeout_nano=0 if timeout is None else max(1, int(timeout * 1e9)))
         for key, value in (metadata or {}).items():
             head.metadata.add(key=key, value=value)
-        call = PendingCall(next(self._streams), deadline)
+        call = PendingCall(next(self._streams), deadline, done)
         if call.stream > _LAST_STREAM:
             raise self._fail("all stream ids of the connection are used")
         self._handoff.add(call)
         return call, head.SerializeToString()
 
-    def _send(self, call: PendingCall, parts: Parts) -> None:
-        left = call.left()
+    def _send(self, call: PendingCall, parts: Parts, *, wait: bool = True) -> None:
+        left = call.left() if wait else 0
         if not self._send_lock.acquire(timeout=-1 if left is None else left):
             self._handoff.forget(call)
+            if not wait:
+                raise BlockingIOError
             raise DeadlineExceeded("the connection was busy with another message until the deadline")
         try:
-            self._write(parts)
+            self._write([memoryview(part) for part in parts if len(part)], wait=wait)
+        except BlockingIOError:
+            self._handoff.forget(call)
+            raise
         except OSError as error:
             self._fail(error.strerror or str(error))
         finally:
@@ -137,16 +153,19 @@ class TtrpcChannel:
         if self._handoff.ended:
             raise self._handoff.ended
 
-    def _write(self, parts: Parts) -> None:
-        views = [memoryview(part) for part in parts if len(part)]
+    def _write(self, views: list[memoryview], *, wait: bool) -> None:
+        """Sends everything. Raises ``BlockingIOError``, and has sent nothing, where that must not ``wait``."""
         flags: int = socket.MSG_DONTWAIT
         while views:
             try:
                 sent = self._socket.sendmsg(views[: frames.MAX_PIECES], (), flags)
-            except BlockingIOError:
-                if not flags:
+            except BlockingIOError as error:
+                if not wait:
                     raise
+                if not flags:
+                    raise TimeoutError(error.errno, error.strerror) from None
                 sent = 0
+            wait = True
             if frames.unsent(views, sent):
                 # The agent may read no further before its replies are read, and perhaps no caller
                 # waits for one.

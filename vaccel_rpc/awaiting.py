@@ -1,0 +1,66 @@
+"""Runs of a model that the coroutines of an event loop await: no thread waits for a reply."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from vaccel_rpc.client import RunResult
+from vaccel_rpc.remote import RemoteModel, StartedRun
+from vaccel_rpc.tensors import Tensor
+
+#: Calls a function in a thread.
+InThread = Callable[[Callable[[], list[RunResult]]], Awaitable[list[RunResult]]]
+
+
+class AwaitedRuns:
+    """Runs of ``remote``. ``in_thread``: for a run that must wait before it can be sent."""
+
+    def __init__(self, remote: RemoteModel, in_thread: InThread) -> None:
+        self._remote, self._in_thread = remote, in_thread
+        self._finished: deque[asyncio.Future[None]] = deque()
+        self._delivery_scheduled = False
+
+    async def run(
+        self, inputs: Sequence[Tensor], outputs: int, timeout: float, *, metadata: Mapping[str, str] | None = None
+    ) -> RunResult:
+        """The model's outputs for these inputs; see `RemoteModel.run_timed`. Raises `RpcError`."""
+        deadline = time.monotonic() + timeout
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        started = self._remote.start_run(inputs, outputs, timeout, lambda: self._done(loop, future), metadata=metadata)
+        if started is not None:
+            result = await self._result(started, future, timeout)
+            if result is not None:
+                return result
+        again = lambda: self._remote.run_timed(  # noqa: E731
+            [inputs], outputs, deadline - time.monotonic(), metadata=metadata, lost=started
+        )
+        return (await self._in_thread(again))[0]
+
+    async def _result(self, started: StartedRun, future: asyncio.Future[None], timeout: float) -> RunResult | None:
+        # After the deadline the result is there, or is the error that says so.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await future
+        return started.result()
+
+    def _done(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+        self._finished.append(future)
+        # One wake-up of the event loop delivers all replies that are there by then.
+        if not self._delivery_scheduled:
+            self._delivery_scheduled = True
+            try:
+                loop.call_soon_threadsafe(self._deliver)
+            except RuntimeError:
+                pass  # the event loop has ended
+
+    def _deliver(self) -> None:
+        self._delivery_scheduled = False
+        while self._finished:
+            future = self._finished.popleft()
+            if not future.done():
+                future.set_result(None)
