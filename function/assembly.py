@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
     from function.core.readiness import Readiness
+    from function.core.service import ClassifyService
     from function.server.application import Application
     from function.server.exporter import MetricsExporter
     from function.telemetry.access import Access
@@ -31,6 +32,7 @@ class Function:
     """An assembled function; ``app`` is what a runtime calls."""
 
     app: WSGIApplication
+    service: ClassifyService
     access: Access
     remote: RemoteModel
     readiness: Readiness
@@ -39,8 +41,13 @@ class Function:
     def asgi(self, config: FunctionConfig) -> Application:
         """The application for a server that speaks ASGI."""
         from function.server.application import Application, ServerLimits
+        from function.web.direct import DirectAnswers
+        from vaccel_rpc.awaiting import AwaitedRuns
 
-        return Application(self.app, ServerLimits(config.threads, config.max_body, config.max_buffer, config.read_timeout))
+        limits = ServerLimits(config.threads, config.max_body, config.max_buffer, config.read_timeout)
+        return Application(
+            self.app, limits, lambda in_thread: DirectAnswers(self.service, self.access, AwaitedRuns(self.remote, in_thread))
+        )
 
     def not_ready(self) -> str | None:
         """Why it is not ready for requests, or None."""
@@ -101,7 +108,7 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     access = Access(service)
     app = create_app(service, access)
     phases.end("routes")
-    return Function(app, access, remote, readiness, _exporter(config, access))
+    return Function(app, service, access, remote, readiness, _exporter(config, access))
 
 
 def _exporter(config: FunctionConfig, access: Access) -> MetricsExporter | None:

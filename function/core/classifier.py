@@ -75,6 +75,16 @@ class Classification:
     spent: Durations = field(default_factory=Durations)
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Texts that are encoded, the ``runs`` that they need, and when that began and ended."""
+
+    encoded: list[Encoded | Unusable]
+    runs: list[list[Tensor]]
+    began: float
+    encoded_at: float
+
+
 class Classifier:
     """A model's tokenizer, labels and scores, and what runs it; ``blank``: texts without a token are classified too."""
 
@@ -100,16 +110,41 @@ class Classifier:
 
         Raises `RpcError`.
         """
-        spent = Durations()
+        prepared = self.prepare(texts, options, metadata)
+        runs = prepared.runs
+        results = self._runner.run_timed(runs, self.outputs, timeout, metadata=metadata) if runs else []
+        return self.finish(prepared, results)
+
+    @property
+    def outputs(self) -> int:
+        """The number of the model's outputs."""
+        return len(self._signature.outputs)
+
+    def prepare(
+        self,
+        texts: Sequence[str | Unusable],
+        options: Options = Options(),  # noqa: B008 frozen
+        metadata: Mapping[str, str] | None = None,
+    ) -> Prepared:
+        """The first half of `classify`, up to the runs."""
         began = time.perf_counter()
         with tracing.start("tokenize", metadata):
             encoded = self._encode(texts, options)
-        spent.tokenize = time.perf_counter() - began
         runs = [window for item in encoded if isinstance(item, Encoded) for window in item.windows]
-        results = iter(self._run(runs, timeout, metadata, spent))
+        return Prepared(encoded, runs, began, time.perf_counter())
+
+    def finish(self, prepared: Prepared, results: Sequence[RunResult]) -> Classification:
+        """The second half of `classify`, with the results of the runs. Raises `RpcError`."""
+        spent = Durations(prepared.encoded_at - prepared.began)
+        if results:
+            spent.rpc = time.perf_counter() - prepared.encoded_at
+        timings = [result.timings for result in results if result.timings]
+        spent.queue = max((timing.queue for timing in timings), default=0.0)
+        spent.forward = max((timing.forward for timing in timings), default=0.0)
+        left = iter(results)
         items: list[Item] = [
-            item if isinstance(item, Unusable) else self._prediction([next(results) for _ in item.windows], item)
-            for item in encoded
+            item if isinstance(item, Unusable) else self._prediction([next(left) for _ in item.windows], item)
+            for item in prepared.encoded
         ]
         return Classification(items, spent)
 
@@ -128,19 +163,6 @@ class Classifier:
             limit = self._encoder.max_length
             return Unusable(f"{where} has {item.total} tokens; the model sees at most {limit} (truncation: head, tail or window)")
         return item
-
-    def _run(
-        self, runs: list[list[Tensor]], timeout: float | None, metadata: Mapping[str, str] | None, spent: Durations
-    ) -> list[RunResult]:
-        if not runs:
-            return []
-        began = time.perf_counter()
-        results = self._runner.run_timed(runs, len(self._signature.outputs), timeout, metadata=metadata)
-        spent.rpc = time.perf_counter() - began
-        timings = [result.timings for result in results if result.timings]
-        spent.queue = max((timing.queue for timing in timings), default=0.0)
-        spent.forward = max((timing.forward for timing in timings), default=0.0)
-        return results
 
     def _prediction(self, runs: list[RunResult], encoded: Encoded) -> Prediction | Internal:
         outputs = [to_values(run.outputs[0]) for run in runs]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from function.core.jsonlines import MEDIA_TYPES, Answers, Splitter
 from function.core.problems import Problem
-from function.environ import LINES, REFUSAL
+from function.environ import LINES, REFUSAL, DirectResponse
 from function.server.arrival import Arrival, arrival_of
 from function.server.bodies import BodyBudget, BodyReader, Disconnected, Receive
 from function.server.head import Head, media_type, read_head
@@ -42,15 +43,22 @@ class ServerLimits:
     read_timeout: float
 
 
+#: Answers a request without WSGI, or says how to refuse it; None: neither.
+Direct = Callable[[Any, bytes], Awaitable["DirectResponse | Problem | None"]]
+#: Makes a `Direct` of what calls functions in threads.
+MakeDirect = Callable[[Callable[[Callable[[], Any]], Awaitable[Any]]], Direct]
+
+
 class Application:
     """Serves a WSGI application: bodies are read in the event loop, and only a complete request takes a thread."""
 
-    def __init__(self, app: WSGIApplication, limits: ServerLimits) -> None:
+    def __init__(self, app: WSGIApplication, limits: ServerLimits, direct: MakeDirect | None = None) -> None:
         self._app, self._limits = app, limits
         self._threads = ThreadPool(limits.threads + _SPARE_THREADS)
         self._stream_parts = asyncio.Semaphore(max(1, limits.threads // 4))
         self._budget = BodyBudget(limits.max_buffer)
         self._bodies = BodyReader(limits.max_body, limits.read_timeout, self._budget)
+        self._direct = direct(self._threads.run) if direct else None
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """ASGI's entry point: answers an HTTP request, and closes a WebSocket."""
@@ -74,6 +82,14 @@ class Application:
                 await self._stream(scope, receive, send, arrival, head)
                 return
             body = await self._bodies.read(receive, head, arrival)
+            if self._direct:
+                direct = await self._direct(scope, body)
+                if isinstance(direct, tuple):
+                    response = WsgiResponse(*direct)
+                    await self._send(response, scope, send, arrival)
+                    response.close()
+                    return
+                refusal = direct
         except Problem as problem:
             refusal = problem
         environ = environ_of(scope, body)

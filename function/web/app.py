@@ -13,11 +13,10 @@ from function.core.service import ClassifyService
 from function.environ import REFUSAL
 from function.telemetry.access import Access
 from function.web import health, inference, middleware, openapi, page, plain
-from function.web.http import Request, Response, View, current, in_json
+from function.web.http import SECURITY, Request, Response, View, current, in_json
 
 _log = logging.getLogger("function")
 _ALWAYS = ("/health/", "/v2/health/", "/metrics")
-_SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 _CORS_SECONDS = 600
 
 
@@ -75,7 +74,7 @@ def _admit(request: Request, service: ClassifyService) -> None:
 def _finish(request: Request, response: Response, service: ClassifyService) -> None:
     if request.admitted:
         response.call_on_close(service.requests.release)
-    for name, value in _SECURITY.items():
+    for name, value in SECURITY.items():
         response.headers.setdefault(name, value)
     origin = request.headers.get("Origin")
     if origin and ("*" in service.cors_origins or origin in service.cors_origins):

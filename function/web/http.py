@@ -27,6 +27,9 @@ JSON = "application/json"
 View = Callable[..., "Response"]
 Route = tuple[str, View, str]
 
+#: Headers of every response.
+SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -76,4 +79,9 @@ def _parsed(content_type: str) -> tuple[str, str]:
 
 def in_json(data: Any, status: int = HTTPStatus.OK, kind: str = JSON) -> Response:
     """A response with JSON."""
-    return Response(_encode(data) + "\n", status, content_type=kind)
+    return Response(encoded(data), status, content_type=kind)
+
+
+def encoded(data: Any) -> str:
+    """The line of JSON that a response consists of."""
+    return _encode(data) + "\n"

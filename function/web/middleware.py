@@ -41,7 +41,7 @@ class Middleware:
     def end(self, request: Request, response: Response) -> None:
         """Called with the response. The entry is made once the response has been sent."""
         response.headers["X-Request-Id"] = request.id
-        response.headers["Server-Timing"] = _timing(time.perf_counter() - request.began, request.classification, self._service)
+        response.headers["Server-Timing"] = timing(time.perf_counter() - request.began, request.classification, self._service)
 
         trace = log.context.get()
 
@@ -58,7 +58,8 @@ class Middleware:
         response.call_on_close(over)
 
 
-def _timing(seconds: float, done: Classification | None, service: ClassifyService) -> str:
+def timing(seconds: float, done: Classification | None, service: ClassifyService) -> str:
+    """The value of ``Server-Timing``."""
     parts = {"total": seconds}
     if done:
         spent = done.spent
