@@ -63,3 +63,17 @@ def _joined(layout: Layout, index: int, parts: list[Array]) -> Array:
 def split(layout: Layout, outputs: Sequence[Array], shapes: Sequence[Shape]) -> list[list[Tensor]]:
     """Each request's share of the outputs of a batch, without the padding."""
     return [[from_array(part) for part in parts] for parts in layout.split(outputs, shapes)]
+
+
+def difference(left: Sequence[Tensor], right: Sequence[Tensor]) -> float:
+    """The largest absolute difference between two lists of outputs: infinite for other dimensions,
+    NaN where one has it.
+    """
+    return float(np.max([_distance(a, b) for a, b in zip(left, right, strict=True)], initial=0.0))
+
+
+def _distance(a: Tensor, b: Tensor) -> float:
+    if a.dims != b.dims:
+        return float("inf")
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        return float(np.abs(to_array(a).astype(np.float64) - to_array(b)).max(initial=0.0))

@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
+from agent.engines.measured import TOLERANCE
 from agent.engines.torch import fp16_linear
 from agent.engines.torch.device import TorchDevice
 from agent.engines.torch.exceptions import is_memory, last_line
-from agent.engines.torch.program import TOLERANCE, Forward, TorchProgram
+from agent.engines.torch.program import Forward, TorchProgram
 from vaccel_common.modelfile import ModelFileError, Signature, program_kind, read_extras
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 

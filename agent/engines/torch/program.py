@@ -1,4 +1,4 @@
-"""A model in memory: joins and pads requests, runs them, splits outputs, measures the cost."""
+"""A model in memory: joins and pads requests, runs them and splits outputs."""
 
 from __future__ import annotations
 
@@ -12,42 +12,25 @@ import torch
 
 from agent.engines import arrays
 from agent.engines.contract import Batch
-from agent.engines.cost import UNKNOWN, Cost, Point, fit
-from agent.engines.layout import Layout
+from agent.engines.measured import TOLERANCE, MeasuredProgram
 from agent.engines.torch.device import TorchDevice
 from agent.engines.torch.exceptions import is_memory, last_line
-from agent.engines.torch.tensors import difference, flat, from_torch, to_array, to_torch
+from agent.engines.torch.tensors import flat, from_torch, to_array, to_torch
 from vaccel_common.modelfile import Signature
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError
 from vaccel_rpc.tensors import Tensor
 
 _log = logging.getLogger("agent.engines.torch")
 
-#: The largest difference allowed between a padded and an unpadded run.
-TOLERANCE = 1e-3
-
 Forward = Callable[..., Any]
 
-#: Rows and length of the batches by whose times a program's cost is fitted: the first _ALWAYS of
-#: them, and the others until _LONG_S seconds have passed.
-_SAMPLES, _ALWAYS, _LONG_S = ((1, 8), (8, 8), (1, 32), (8, 32), (1, 128), (8, 128)), 5, 0.25
-#: The same for a model that does not state its maximum length.
-_SHORT_SAMPLES = ((1, 4), (8, 4), (1, 8), (8, 8), (1, 16), (8, 16))
 
-
-class TorchProgram:
-    """A model in memory.
-
-    ``joinable``: its signature allows it, and padding changed its answers by at most ``tolerance``.
-    ``cost``: of its batches on one thread, measured by `warm_up`.
-    """
+class TorchProgram(MeasuredProgram):
+    """A model in memory; see `MeasuredProgram`."""
 
     def __init__(self, forward: Forward, signature: Signature | None, device: TorchDevice, tolerance: float = TOLERANCE) -> None:
-        self._forward, self._device, self._tolerance = forward, device, tolerance
-        self.signature = signature
-        self.cost = UNKNOWN
-        self._layout = Layout(signature) if signature else None
-        self.joinable = bool(self._layout and self._layout.joinable)
+        super().__init__(signature, tolerance, _log)
+        self._forward, self._device = forward, device
 
     def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
         """Each request's outputs.
@@ -70,7 +53,7 @@ class TorchProgram:
 
     def _run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
         self._device.use_threads(self._device.threads if alone else 1)
-        layout = self._layout
+        layout = self.layout
         if layout is None or len(requests) == 1:
             inputs = [[to_torch(tensor) for tensor in request] for request in requests]
             began = time.monotonic()
@@ -83,72 +66,6 @@ class TorchProgram:
         ended = time.monotonic()
         shapes = [layout.shape(request) for request in requests]
         return Batch(arrays.split(layout, [to_array(tensor) for tensor in results], shapes), began, ended)
-
-    def warm_up(self) -> None:
-        """Runs once alone and once padded.
-
-        Where the two agree, measures the cost; else requests are not joined.
-        """
-        if self._layout is None:
-            return
-        try:
-            if self.joinable:
-                self._try_padding(self._layout)
-            else:
-                self.run([self._layout.example(7)], alone=False)
-        except RpcError as error:
-            self.joinable = False
-            _log.warning("%s failed at warm-up, its requests run alone: %s", self.name, error)
-        if self.joinable:
-            self._measure(self._layout)
-
-    def _measure(self, layout: Layout) -> None:
-        try:
-            self.cost = self._fitted_cost(layout)
-            _log.info("A batch of %s takes %s", self.name, self.cost)
-        except RpcError as error:
-            _log.warning(
-                "The cost of a batch of %s cannot be measured, so batches have up to --max-batch rows: %s", self.name, error
-            )
-
-    def seconds(self, rows: int, length: int, *, alone: bool = False) -> float:
-        """The seconds that a batch takes."""
-        example = self._layout.example(length, rows) if self._layout else []
-        began = time.perf_counter()
-        self.run([example], alone=alone)
-        return time.perf_counter() - began
-
-    def differs(self, other: TorchProgram) -> float:
-        """The largest difference between the answers of both to an example."""
-        examples = [self._layout.example(16, 2)] if self._layout else []
-        return difference(*(program.run(examples, alone=False).outputs[0] for program in (self, other)))
-
-    def _try_padding(self, layout: Layout) -> None:
-        short, long = (layout.example(length) for length in (7, 16))
-        alone, joined = self.run([short], alone=False).outputs[0], self.run([short, long], alone=False).outputs[0]
-        worst = difference(alone, joined)
-        if not worst <= self._tolerance:
-            self.joinable = False
-            _log.warning("Padding changes the answers of %s by %.2g: its requests run alone", self.name, worst)
-
-    def _fitted_cost(self, layout: Layout) -> Cost:
-        points: list[Point] = []
-        began = time.perf_counter()
-        # A model that does not state its maximum length is not run with longer inputs than padding
-        # was tried with.
-        is_bounded = layout.signature.max_length or layout.signature.length is None
-        for rows, sample_length in _SAMPLES if is_bounded else _SHORT_SAMPLES:
-            if len(points) >= _ALWAYS and time.perf_counter() - began > _LONG_S:
-                break
-            length = max(1, layout.shape(layout.example(sample_length, rows)).length)
-            # The faster of two runs: the first of a new shape may be slowed by preparations.
-            points.append((rows, length, min(self.seconds(rows, sample_length) for _ in range(2))))
-        return fit(points)
-
-    @property
-    def name(self) -> str:
-        """The name in its signature."""
-        return self.signature.name if self.signature else "model"
 
     def _call(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
         with torch.inference_mode():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -59,15 +58,3 @@ def flat(outputs: Any) -> list[torch.Tensor]:
     raise Unimplemented(
         f"an output is {type(outputs).__name__}; only tensors, and lists, tuples and dicts of tensors, can be sent"
     )
-
-
-def difference(left: Sequence[Tensor], right: Sequence[Tensor]) -> float:
-    """The largest absolute difference between two lists of outputs."""
-    return max(_distance(a, b) for a, b in zip(left, right, strict=True))
-
-
-def _distance(a: Tensor, b: Tensor) -> float:
-    if a.dims != b.dims:
-        return float("inf")
-    left, right = to_torch(a).double(), to_torch(b).double()
-    return float((left - right).abs().max()) if left.numel() else 0.0
