@@ -20,7 +20,7 @@ def only_model() -> str:
     Raises `ConfigError` where there are several.
     """
     for folder in (Path(__file__).parent.parent / "models", Path("models")):
-        originals = _originals(sorted(folder.glob("*.pt")))
+        originals = _originals(sorted(path for path in folder.glob("*") if path.suffix in _SUFFIXES))
         if len(originals) == 1:
             return str(originals[0])
         if originals:
@@ -52,7 +52,9 @@ def describe(model: str, tokenizer: Path | None) -> tuple[ModelSource, dict[str,
         if not path.is_file():
             raise ModelFileError(f"MODEL={model}: no such file")
         digest = digest_beside(path)
-        source = ModelSource(f"sha256:{digest}" if digest else path.stem, None if program_kind(path) is None else path)
+        # A name without a suffix is TorchScript's, where the store has several files of that name.
+        name = path.stem if path.suffix == _SUFFIXES[0] else path.name
+        source = ModelSource(f"sha256:{digest}" if digest else name, None if program_kind(path) is None else path)
         return source, {"name": path.stem, "sha256": digest}, tokenizer or path
     if tokenizer is None:
         raise ModelFileError(f"MODEL={model} is a name in the agent's store: TOKENIZER, its tokenizer file, is needed too")

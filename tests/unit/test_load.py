@@ -1,0 +1,25 @@
+"""What the function asks its agent for, by the name of its model's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from function.load import describe, only_model
+
+
+@pytest.mark.parametrize(("name", "asked"), [("small.pt", "small"), ("small.pt2", "small.pt2")])
+def test_a_file_is_asked_for_by_the_name_that_means_it(tmp_path: Path, name: str, asked: str) -> None:
+    """Of several files of one name TorchScript's is the one without a suffix."""
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    assert describe(str(tmp_path / name), None)[0].path == asked
+
+
+def test_the_only_model_may_be_an_exported_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the working directory's ``models``, where the checkout has none."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "small.pt2").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("function.load.__file__", str(tmp_path / "elsewhere" / "function" / "load.py"))
+    assert only_model() == "models/small.pt2"
