@@ -59,7 +59,7 @@ class AgentConfig:
     uploads: Uploads | None = option(
         Choice[Uploads](("allow", "known", "deny")), shown="known; allow if all addresses are unix sockets",
         help="Model bytes from clients: run any, only those whose sha256 is a model of the store, or none.",
-        choose="A TorchScript model is a program: allow it only for clients that you trust.",
+        choose="A TorchScript or .pt2 model is a program: allow it only for clients that you trust.",
     )  # fmt: skip
     precision: Precision = option(
         Choice[Precision](("auto", "exact", "fast", "registered")), "exact",

@@ -7,14 +7,14 @@ slows both alike, and each is judged by its best time at each shape.
 from __future__ import annotations
 
 import math
-import struct
 import time
 from collections.abc import Sequence
 
+from agent.engines.arrays import difference
 from agent.engines.contract import Program
 from agent.engines.layout import Layout
 from vaccel_rpc.errors import RpcError
-from vaccel_rpc.tensors import Tensor, to_values
+from vaccel_rpc.tensors import Tensor
 
 #: The most by which two exact forms' outputs may differ.
 TOLERANCE = 1e-4
@@ -92,20 +92,17 @@ class Contest:
 
 
 def distance(expected: Answers, answers: Answers) -> float:
-    """The largest absolute difference between two programs' answers; infinite for other shapes."""
-    pairs = [pair for left, right in zip(expected, answers, strict=True) for pair in zip(left, right, strict=False)]
-    if any(len(left) != len(right) for left, right in zip(expected, answers, strict=True)):
-        return math.inf
-    if any((left.dtype, left.dims) != (right.dtype, right.dims) for left, right in pairs):
-        return math.inf
-    differences = [abs(a - b) for left, right in pairs for a, b in zip(_numbers(left), _numbers(right), strict=True)]
-    return math.nan if any(map(math.isnan, differences)) else max(differences, default=0.0)
-
-
-def _numbers(tensor: Tensor) -> Sequence[float]:
-    if tensor.dtype != "float16":
-        return to_values(tensor)
-    return struct.unpack(f"<{len(tensor.data) // 2}e", tensor.data)
+    """The largest absolute difference between two programs' answers; infinite for other outputs."""
+    worst = 0.0
+    for left, right in zip(expected, answers, strict=True):
+        if [(tensor.dtype, tensor.dims) for tensor in left] != [(tensor.dtype, tensor.dims) for tensor in right]:
+            return math.inf
+        # Negated, so that NaN stays.
+        if not (found := difference(left, right)) <= worst:
+            worst = found
+            if math.isnan(worst):
+                return worst
+    return worst
 
 
 def _seconds(program: Program, request: Sequence[Tensor]) -> float:

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 
 from agent.store.folder import StoreFolder
 from agent.store.uploads_folder import UploadsFolder
@@ -200,16 +199,13 @@ def test_upload_policies(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
 
 
 def test_what_is_no_model_is_refused_and_the_session_goes_on(agent: ServerProcess, tmp_path: Path) -> None:
-    """Text, a damaged archive, a zip of something else, torch.export bytes."""
+    """Text, a damaged archive, a zip of something else."""
     good = saved(Twice(), tmp_path / "double.pt")
-    exported = tmp_path / "double.pt2"
-    torch.export.save(torch.export.export(Twice(), (torch.ones(2),)), exported)
     calls = client(agent)
     session = calls.create_session()
     for data, says in (
         (b"hello", "not a model"),
         (good[: len(good) // 2], "not a model"),
-        (exported.read_bytes(), "from the store alone"),
     ):
         with pytest.raises(InvalidArgument, match=says):
             calls.register_bytes(session, data)
