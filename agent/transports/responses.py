@@ -23,6 +23,7 @@ class ResponseWriter:
     def __init__(self, transport: asyncio.Transport, fd: int, budget: Budget) -> None:
         self._transport, self._fd, self._budget = transport, fd, budget
         self._held = self._left = 0
+        self._small: list[bytes] = []
         self.blocked: float | None = None
 
     def write(self, parts: Parts, length: int) -> bool:
@@ -36,13 +37,25 @@ class ResponseWriter:
         if not self._budget.reserve(length):
             return False
         self._held += length
+        self.flush()
         self._write_large([memoryview(part) for part in parts if len(part)])
         self._settle()
         return True
 
     def write_small(self, parts: Parts) -> None:
-        """Sends a small response in one piece, whatever is unread."""
-        self._transport.write(b"".join(parts))
+        """Sends a small response, whatever is unread, in one piece with those that follow at once.
+
+        The requests of a batch are answered in the same turn of the event loop.
+        """
+        if not self._small:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._small.append(b"".join(parts))
+
+    def flush(self) -> None:
+        """Passes the small responses on to the transport."""
+        if self._small:
+            small, self._small = b"".join(self._small), []
+            self._transport.write(small)
 
     def pause(self) -> None:
         """The client does not read: what is written from here on is kept."""

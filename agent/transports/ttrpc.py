@@ -110,7 +110,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
                 self._frame(frame)
         except frames.ProtocolError as error:
             _log.warning("Closing a connection: %s", error)
-            self._transport.close()
+            self.close()
 
     def _hurry(self, sock: socket.socket) -> None:
         """Acknowledges what has come of a frame, and takes what that brings.
@@ -156,6 +156,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Ends the connection after what is written has been sent."""
+        self._responses.flush()
         self._transport.close()
 
     def _frame(self, frame: frames.Frame | frames.RefusedFrame) -> None:

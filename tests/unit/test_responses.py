@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from typing import cast
 
@@ -10,6 +11,7 @@ import pytest
 
 from agent.transports.budget import Budget
 from agent.transports.responses import ResponseWriter
+from vaccel_rpc.tensorfields import LARGE
 
 
 class Buffer:
@@ -38,3 +40,32 @@ def test_a_client_that_reads_slowly_is_not_blocked(monkeypatch: pytest.MonkeyPat
     writer.resume()
     writer.notice_progress()
     assert writer.blocked is None
+
+
+def test_small_responses_of_one_turn_go_together() -> None:
+    """In one write, before a large one that comes later in the turn, and at the latest before the end."""
+
+    async def run() -> list[bytes]:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+        writer = ResponseWriter(transport, ours.fileno(), Budget(1 << 20))
+        received = []
+        for parts in ((b"a", b"b"), (b"c",)):
+            writer.write_small(parts)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1 << 20)
+        await asyncio.sleep(0)
+        received.append(theirs.recv(1 << 20))
+        assert writer.write((b"d",), 1)
+        assert writer.write((bytes(LARGE),), LARGE)
+        received.append(theirs.recv(1 << 20))
+        writer.write_small((b"e",))
+        writer.flush()
+        transport.close()
+        await asyncio.sleep(0)
+        received.append(theirs.recv(1 << 20))
+        theirs.close()
+        return received
+
+    assert asyncio.run(run()) == [b"abc", b"d" + bytes(LARGE), b"e"]
