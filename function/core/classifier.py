@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from function.core.options import Options, Unusable
+from function.core.texts import PAIR_FORM, Pair, Text
 from function.core.tokens import Encoded, Encoder
 from vaccel_common import tracing
-from vaccel_common.modelfile import Extras, ModelFileError, Signature
+from vaccel_common.modelfile import Extras, ModelFileError, Pairs, Signature
 from vaccel_rpc.client import RunResult, Variant
 from vaccel_rpc.errors import Internal, RpcError
 from vaccel_rpc.tensors import Tensor, to_values
@@ -99,14 +100,19 @@ class Classifier:
             raise ModelFileError("the model file needs tokenizer.json, labels.json, signature.json (python -m models.export)")
         return cls(Encoder(extras.tokenizer, extras.signature), extras.signature, extras.labels, runner, blank=blank)
 
+    @property
+    def pairs(self) -> Pairs:
+        """Whether a text may, must or cannot have a second one."""
+        return self._encoder.pairs
+
     def classify(
         self,
-        texts: Sequence[str | Unusable],
+        texts: Sequence[Text | Unusable],
         timeout: float | None = None,
         options: Options = Options(),  # noqa: B008 frozen
         metadata: Mapping[str, str] | None = None,
     ) -> Classification:
-        """A prediction for each text. An `Unusable` among the texts is returned as it is; a new one names its text ``texts[i]``.
+        """A prediction for each text or pair. An `Unusable` among them is returned as it is; a new one names its text ``texts[i]``.
 
         Raises `RpcError`.
         """
@@ -122,7 +128,7 @@ class Classifier:
 
     def prepare(
         self,
-        texts: Sequence[str | Unusable],
+        texts: Sequence[Text | Unusable],
         options: Options = Options(),  # noqa: B008 frozen
         metadata: Mapping[str, str] | None = None,
     ) -> Prepared:
@@ -148,7 +154,8 @@ class Classifier:
         ]
         return Classification(items, spent)
 
-    def _encode(self, texts: Sequence[str | Unusable], options: Options) -> list[Encoded | Unusable]:
+    def _encode(self, texts: Sequence[Text | Unusable], options: Options) -> list[Encoded | Unusable]:
+        texts = [self._taken(text, i) for i, text in enumerate(texts)]
         good = [text for text in texts if not isinstance(text, Unusable)]
         encoded = iter(self._encoder.encode(good, options.truncation) if good else ())
         return [
@@ -156,13 +163,36 @@ class Classifier:
             for i, text in enumerate(texts)
         ]
 
-    def _checked(self, item: Encoded, text: str, where: str, options: Options) -> Encoded | Unusable:
+    def _taken(self, text: Text | Unusable, i: int) -> Text | Unusable:
+        """The text, or why the model does not take it alone or with another."""
+        if isinstance(text, Pair):
+            if self.pairs == "refused":
+                return Unusable(f"texts[{i}] has a text_pair; this model takes single texts")
+        elif self.pairs == "required" and not isinstance(text, Unusable):
+            return Unusable(f"texts[{i}] has no text_pair; this model takes pairs of texts: {PAIR_FORM}")
+        return text
+
+    def _checked(self, item: Encoded, text: Text, where: str, options: Options) -> Encoded | Unusable:
         if item.blank and not self._blank:
-            return Unusable(f"{where} is empty: {_characters(text)}, and no token that the model can see")
-        if item.truncated and options.truncation == "error":
-            limit = self._encoder.max_length
-            return Unusable(f"{where} has {item.total} tokens; the model sees at most {limit} (truncation: head, tail or window)")
+            blank, of = self._blank_part(text)
+            return Unusable(f"{where}{of} is empty: {_characters(blank)}, and no token that the model can see")
+        if item.truncated and options.truncation in ("error", "window"):
+            limit, pair = self._encoder.max_length, isinstance(text, Pair)
+            if options.truncation == "window":
+                return Unusable(
+                    f"{where} and its text_pair have {item.total} tokens, each more than a half of the {limit} that the "
+                    "model sees, so that no window has one of them whole (truncation: head or tail)"
+                )
+            said = f"{where} and its text_pair have" if pair else f"{where} has"
+            return Unusable(f"{said} {item.total} tokens; the model sees at most {limit} (truncation: head, tail or window)")
         return item
+
+    def _blank_part(self, text: Text) -> tuple[str, str]:
+        """The text without a token, and what follows its name in a message."""
+        if not isinstance(text, Pair):
+            return text, ""
+        (first,) = self._encoder.encode([text.text])
+        return (text.text, "") if first.blank else (text.text_pair, "'s text_pair")
 
     def _prediction(self, runs: list[RunResult], encoded: Encoded) -> Prediction | Internal:
         outputs = [to_values(run.outputs[0]) for run in runs]

@@ -18,11 +18,14 @@ from function.core.classifier import Item, Prediction
 from function.core.options import Options, read_options
 from function.core.problems import problem_of_text
 from function.core.request import Malformed, decoded, parse_json
+from function.core.texts import Pair, hint
+from vaccel_common.modelfile import Pairs
 
 VERSION = "1"
 HEAD_LENGTH = "Inference-Header-Content-Length"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _BINARY_SIZE = "binary_data_size"
+_INPUTS = ("text", "text_pair")
 #: Parameters that say how to answer; all others are returned to the client.
 _CONSUMED = ("binary_data_output",)
 
@@ -33,7 +36,7 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 @dataclass(frozen=True)
 class InferenceRequest:
-    """A request: its texts (``shape`` [n] or [n, 1]), options, and the ``outputs`` it selects, each with whether as binary data."""
+    """A request: its texts or `Pair` s (``shape`` [n] or [n, 1]), options, and the ``outputs`` it selects, each with whether as binary."""
 
     texts: list[Any]
     shape: list[int]
@@ -59,17 +62,24 @@ def read_request(body: bytes, head_length: str | None) -> InferenceRequest:
     head, binary = _split(body, head_length)
     texts, shape = _texts(head, binary)
     parameters = _object(head, "parameters")
+    if "text_pair" in parameters:
+        raise Malformed('"text_pair" is an input, beside text; it is no parameter')
     options = read_options(parameters)
     return InferenceRequest(texts, shape, options, _wanted(head, options), head.get("id"), parameters)
 
 
-def metadata(name: str, labels: list[str]) -> dict[str, Any]:
-    """The model's metadata."""
+def metadata(name: str, labels: list[str], pairs: Pairs) -> dict[str, Any]:
+    """The model's metadata; an input that requests may leave out is ``optional``, as in Triton's configurations."""
+    inputs: list[dict[str, Any]] = [
+        {"name": which, "datatype": "BYTES", "shape": [-1]} for which in (_INPUTS[:1] if pairs == "refused" else _INPUTS)
+    ]
+    if pairs == "allowed":
+        inputs[1]["optional"] = True
     return {
         "name": name,
         "versions": [VERSION],
         "platform": "pytorch_torchscript",
-        "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
+        "inputs": inputs,
         "outputs": [
             {"name": output, "datatype": kind, "shape": [-1, len(labels)] if wide else [-1]}
             for output, (kind, wide, _) in _OUTPUTS.items()
@@ -99,48 +109,78 @@ def _object(holder: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _texts(head: dict[str, Any], binary: memoryview) -> tuple[list[Any], list[int]]:
-    """The texts of the one input, and its shape."""
+    """The texts, or pairs where there are two inputs, and their shape."""
     inputs = head.get("inputs")
-    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise Malformed('"inputs" must hold one tensor, named text')
-    tensor = inputs[0]
-    if tensor.get("name") != "text":
-        raise Malformed(f"unexpected input {str(tensor.get('name'))[:40]!r}; the model's input is text")
+    if not isinstance(inputs, list) or not 1 <= len(inputs) <= 2 or not all(isinstance(tensor, dict) for tensor in inputs):
+        raise Malformed('"inputs" must hold one tensor, named text, and for pairs of texts a second one, text_pair')
+    read: dict[str, tuple[list[Any], list[int]]] = {}
+    for tensor in inputs:
+        name = tensor.get("name")
+        if name not in _INPUTS:
+            raise Malformed(
+                f"unexpected input {str(name)[:40]!r}; the model's input is text, and for pairs text_pair{_meant(name)}"
+            )
+        if name in read:
+            raise Malformed(f"the input {name} is there twice")
+        values, shape, binary = _tensor(name, tensor, binary)
+        read[name] = values, shape
+    if len(binary):
+        raise Malformed(f"{len(binary)} bytes follow the data of the inputs, which no {_BINARY_SIZE} counts")
+    if "text" not in read:
+        raise Malformed("the input text is missing")
+    texts, shape = read["text"]
+    seconds, second_shape = read.get("text_pair", (None, shape))
+    if shape != second_shape:
+        raise Malformed(f"the shape of text_pair must be that of text, {shape}, not {second_shape}")
+    return texts if seconds is None else [Pair(*both) for both in zip(texts, seconds, strict=True)], shape
+
+
+def _meant(name: Any) -> str:
+    if not isinstance(name, str):
+        return ""
+    return hint([name], *_INPUTS)
+
+
+def _tensor(name: str, tensor: dict[str, Any], binary: memoryview) -> tuple[list[Any], list[int], memoryview]:
+    """A tensor's elements and shape, and the binary data that follow its own."""
     if tensor.get("datatype") != "BYTES":
-        raise Malformed(f"the datatype of text is BYTES, not {str(tensor.get('datatype'))[:40]}")
-    shape = _shape(tensor.get("shape"))
+        raise Malformed(f"the datatype of {name} is BYTES, not {str(tensor.get('datatype'))[:40]}")
+    shape = _shape(name, tensor.get("shape"))
     size = _object(tensor, "parameters").get(_BINARY_SIZE)
-    texts = _flat(tensor.get("data")) if size is None else _from_binary(binary, size)
+    if size is None:
+        texts = _flat(name, tensor.get("data"))
+    else:
+        texts, binary = _from_binary(name, binary, size)
     if len(texts) != shape[0]:
-        raise Malformed(f"text has {len(texts)} elements, not what its shape {str(shape)[:40]} says")
-    return texts, shape
+        raise Malformed(f"{name} has {len(texts)} elements, not what its shape {str(shape)[:40]} says")
+    return texts, shape, binary
 
 
-def _shape(shape: Any) -> list[int]:
+def _shape(name: str, shape: Any) -> list[int]:
     integers = isinstance(shape, list) and all(isinstance(dim, int) and not isinstance(dim, bool) for dim in shape)
     if not integers or len(shape) not in (1, 2) or shape[0] < 0 or (len(shape) == 2 and shape[1] != 1):
-        raise Malformed("the shape of text must be [n] or [n, 1]")
+        raise Malformed(f"the shape of {name} must be [n] or [n, 1]")
     return list(shape)
 
 
-def _flat(data: Any) -> list[Any]:
+def _flat(name: str, data: Any) -> list[Any]:
     if not isinstance(data, list):
-        raise Malformed('the data of text must be a list of strings (or come as binary data: "binary_data_size")')
+        raise Malformed(f'the data of {name} must be a list of strings (or come as binary data: "binary_data_size")')
     return [item for row in data for item in (row if isinstance(row, list) else [row])]
 
 
-def _from_binary(binary: memoryview, size: Any) -> list[str]:
-    """The elements of a BYTES tensor: each its length (uint32, little-endian), then its bytes."""
-    if not isinstance(size, int) or isinstance(size, bool) or size != len(binary):
-        raise Malformed(f"{_BINARY_SIZE} is {str(size)[:20]}; {len(binary)} bytes follow the JSON")
+def _from_binary(name: str, binary: memoryview, size: Any) -> tuple[list[str], memoryview]:
+    """The elements of a BYTES tensor, each its length (uint32, little-endian), then its bytes; and what follows them."""
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(binary):
+        raise Malformed(f"{_BINARY_SIZE} is {str(size)[:20]} for {name}; {len(binary)} bytes follow the JSON")
     texts: list[str] = []
     at = 0
     while at < size:
         if at + 4 > size or at + 4 + (length := struct.unpack_from("<I", binary, at)[0]) > size:
-            raise Malformed(f"the binary data of text ends inside element {len(texts)}")
+            raise Malformed(f"the binary data of {name} ends inside element {len(texts)}")
         texts.append(decoded(bytes(binary[at + 4 : at + 4 + length])))
         at += 4 + length
-    return texts
+    return texts, binary[size:]
 
 
 def _wanted(head: dict[str, Any], options: Options) -> list[tuple[str, bool]]:

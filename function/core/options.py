@@ -53,7 +53,7 @@ class Options:
 
 
 #: Names beside the options that a request's object may have; none is a misspelt option.
-_BESIDE = frozenset(("text", "texts", "id"))
+_BESIDE = frozenset(("text", "texts", "text_pair", "id"))
 #: How like an option's name another must be: ``logit`` and ``treshold`` are, ``logins`` and ``topic`` are not.
 _ALIKE = 0.88
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -117,6 +117,8 @@ def _reader(name: str, kind: Kind[Any]) -> Callable[[Any], Any]:
 
 
 _READ: dict[str, Callable[[Any], Any]] = {option.name: _reader(option.name, option.kind) for option in declared(Options)}
+#: The names of the options.
+OPTIONS = frozenset(_READ)
 
 #: How a name is spelt by which an option is meant, and what means none, though it is much alike: fields of answers.
 _SPELLINGS = {name.replace("_", ""): name for name in _READ} | {"truncate": "truncation", "truncated": "", "error": ""}

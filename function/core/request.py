@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,8 @@ from function.core.options import Options, Unusable, named, read_options
 from function.core.reading import Malformed as Malformed
 from function.core.reading import decoded as decoded
 from function.core.reading import parse_json as parse_json
-from function.core.spelling import misspelt
+from function.core.texts import FORM, PAIR_FORM, Text, checked, hint, of_fields, of_item, refuse_misspelt_pair
 from vaccel_rpc.errors import RpcError
-
-_FORM = 'send {"text": "..."} or {"texts": ["...", ...]}'
-#: How like ``text`` a misspelt name must be, from 0 to 1.
-_ALIKE = 0.8
 
 
 @dataclass(frozen=True)
@@ -29,9 +25,9 @@ class RequestLimits:
 
 @dataclass(frozen=True)
 class ClassifyRequest:
-    """The texts of a request, in order, and its options; a bad text is its `Unusable`. ``many``: it expects a list of predictions."""
+    """The texts and pairs of a request, in order, and its options; a bad one is its `Unusable`. ``many``: it expects a list."""
 
-    texts: list[str | Unusable]
+    texts: list[Text | Unusable]
     many: bool
     options: Options
 
@@ -47,25 +43,31 @@ class ClassifyRequest:
 
 
 def of_object(data: Any, limits: RequestLimits, defaults: Mapping[str, Any]) -> ClassifyRequest:
-    """The request in ``{"text": ...}`` or ``{"texts": [...]}``; ``defaults``: options that the object may leave out. Raises `Unusable`."""
+    """The request in ``{"text": ...}``, with a ``text_pair`` or without, or in ``{"texts": [...]}``.
+
+    ``defaults``: options that the object may leave out. Raises `Unusable`.
+    """
     if not isinstance(data, dict):
-        raise Unusable(f"the JSON must be an object: {_FORM}")
+        raise Unusable(f"the JSON must be an object: {FORM}")
     if ("text" in data) == ("texts" in data):
-        hint = "" if "text" in data else _hint(data, "text", "texts")
-        raise Unusable(f'either "text" or "texts" is needed: {_FORM}{hint}')
+        raise Unusable(f'either "text" or "texts" is needed: {FORM}{"" if "text" in data else hint(data, "text", "texts")}')
     options = read_options({**defaults, **data})
     if "text" in data:
-        return of_texts([data["text"]], limits, options, many=False)
+        return of_texts([of_fields(data)], limits, options, many=False)
+    right = f'in "texts" each pair is an object: {PAIR_FORM}'
+    if data.get("text_pair") is not None:
+        raise Unusable(f'"text_pair" goes beside "text"; {right}')
+    refuse_misspelt_pair(data, right)
     if not isinstance(data["texts"], list):
-        raise Unusable('"texts" must be a list of strings')
-    return of_texts(data["texts"], limits, options, many=True)
+        raise Unusable('"texts" must be a list of strings, or of objects with "text" and "text_pair"')
+    return of_texts([of_item(item, f"texts[{i}]") for i, item in enumerate(data["texts"])], limits, options, many=True)
 
 
 def of_line(data: Any, limits: RequestLimits, defaults: Mapping[str, Any]) -> ClassifyRequest:
-    """The request in one line: `of_object` of a single text, which may be joined with others (`joined`). Raises `Unusable`."""
+    """The request in one line: `of_object` of a single text or pair, which may be joined with others (`joined`). Raises `Unusable`."""
     if not isinstance(data, dict) or "text" not in data:
-        hint = _hint(data, "text") if isinstance(data, dict) else ""
-        raise Unusable(f'each line is an object: {{"text": "..."}}, with an optional "id"{hint}')
+        question = hint(data, "text") if isinstance(data, dict) else ""
+        raise Unusable(f'each line is an object: {{"text": "..."}}, with an optional "text_pair" and "id"{question}')
     return of_object({**data, "errors": "item"}, limits, defaults)
 
 
@@ -74,34 +76,16 @@ def joined(requests: Sequence[ClassifyRequest]) -> ClassifyRequest:
     return ClassifyRequest([text for request in requests for text in request.texts], many=True, options=requests[0].options)
 
 
-def _hint(names: Iterable[str], *expected: str) -> str:
-    """A question whether one of the names was meant to be an expected one, if it is like it."""
-    guess = misspelt(names, {name: name for name in expected}, _ALIKE)
-    return f'; did you mean "{guess[1]}" by "{guess[0]}"?' if guess else ""
-
-
 def of_texts(texts: list[Any], limits: RequestLimits, options: Options, *, many: bool) -> ClassifyRequest:
-    """A request for those texts. Raises `Unusable` for the first bad text, unless each of ``many`` is to get its own error."""
+    """A request for those texts and `Pair` s, still unchecked.
+
+    Raises `Unusable` for the first bad text, unless each of ``many`` is to get its own error.
+    """
     if not texts:
         raise Unusable('"texts" is empty; at least one text is needed')
     if len(texts) > limits.texts:
         raise Unusable(f"{len(texts)} texts; at most {limits.texts} in one request (MAX_TEXTS)")
-    checked = [checked_text(text, f"texts[{i}]" if many else "the text", limits.chars) for i, text in enumerate(texts)]
-    request = ClassifyRequest(checked, many, options)
-    request.refuse_bad(checked)
+    good = [checked(text, f"texts[{i}]" if many else "the text", limits.chars) for i, text in enumerate(texts)]
+    request = ClassifyRequest(good, many, options)
+    request.refuse_bad(good)
     return request
-
-
-def checked_text(text: object, where: str, limit: int) -> str | Unusable:
-    """The text, or what is wrong with it. ``where``: its name in the message; ``limit``: in characters."""
-    if not isinstance(text, str):
-        return Unusable(f"{where} must be a string")
-    if not text.strip():
-        return Unusable(f"{where} is empty")
-    if len(text) > limit:
-        return Unusable(f"{where} has {len(text)} characters; at most {limit} (MAX_TEXT_CHARS)")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return Unusable(f"{where} has an unpaired surrogate at character {error.start}")
-    return text

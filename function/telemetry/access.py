@@ -32,7 +32,7 @@ def request_id(sent: str | None) -> str:
 class Entry:
     """One request. ``route``: the pattern that it matched, or none. ``seconds``: from its head to the end of its answer.
 
-    ``trace``: the ids of its trace, by their names in the log. ``done``: what was classified; ``texts``: the input texts.
+    ``trace``: the ids of its trace, by their names in the log. ``done``: what was classified; ``texts``: the input texts and pairs.
     """
 
     method: str
@@ -43,7 +43,7 @@ class Entry:
     seconds: float
     trace: Mapping[str, str] = field(default_factory=dict)
     done: Classification | None = None
-    texts: list[str] | None = None
+    texts: list[str | dict[str, str]] | None = None
 
 
 class Access:

@@ -10,6 +10,7 @@ from typing import Any
 from function.core.options import Unusable, read_options, refuse_misspelt, typed
 from function.core.problems import Problem
 from function.core.reading import Malformed, decoded
+from function.core.texts import PAIR_FORM
 from function.web.http import Request
 from vaccel_common import tracing
 
@@ -44,6 +45,8 @@ def query_options(request: Request) -> dict[str, Any]:
     if not request.query_string:
         return {}
     refuse_misspelt(request.args)
+    if "text_pair" in request.args:
+        raise Unusable(f'"text_pair" goes into the body, beside "text": {PAIR_FORM}')
     summary_of(request)
     options = {name: value for name, value in typed(request.args).items() if name != "errors"}
     # A wrong value is reported even where a value in the body takes precedence.

@@ -41,6 +41,7 @@ def about(service: ClassifyService) -> dict[str, Any]:
         "reason": reason,
         "model": {**service.model, **service.about.json()},
         "labels": service.classifier.labels,
+        "pairs": service.classifier.pairs,
         "agents": [_agent(state) for state in service.agents()],
         "limits": {"texts": service.limits.texts, "chars": service.limits.chars, "body": service.limits.body},
         "links": {

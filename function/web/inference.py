@@ -46,7 +46,7 @@ class _Inference:
 
     def model(self, _: Request, name: str, version: str | None = None) -> Response:
         self._check(name, version)
-        return in_json(metadata(self._name, self._service.classifier.labels))
+        return in_json(metadata(self._name, self._service.classifier.labels, self._service.classifier.pairs))
 
     def model_ready(self, _: Request, name: str, version: str | None = None) -> Response:
         self._check(name, version)

@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 
 from function.core.classifier import Classification
+from function.core.request import ClassifyRequest
 from function.core.service import ClassifyService
+from function.core.texts import Pair
 from function.telemetry.access import Access, Entry, request_id
 from function.web import spans
 from function.web.body import trace_of
@@ -49,13 +51,18 @@ class Middleware:
             entry = Entry(
                 request.method, request.path, request.route, response.status_code, request.id, time.perf_counter() - request.began,
                 trace=trace, done=request.classification,
-                texts=[str(text) for text in request.classify_request.texts] if request.classify_request and self._service.log_texts else None,
+                texts=_texts(request.classify_request) if request.classify_request and self._service.log_texts else None,
             )  # fmt: skip
             if tracing.on():
                 spans.end(request, entry)
             self._access.record(entry)
 
         response.call_on_close(over)
+
+
+def _texts(request: ClassifyRequest) -> list[str | dict[str, str]]:
+    """A request's texts for the log: each as a string, a pair as an object."""
+    return [text._asdict() if isinstance(text, Pair) else str(text) for text in request.texts]
 
 
 def timing(seconds: float, done: Classification | None, service: ClassifyService) -> str:

@@ -96,7 +96,8 @@ BAD: list[tuple[Any, dict[str, str], str]] = [
     (b"x", {}, "not valid JSON"),
     (b"[]", {}, "object"),
     ({}, {}, "inputs"),
-    ({"inputs": [tensor(), tensor()]}, {}, "one tensor"),
+    ({"inputs": [tensor(), tensor()]}, {}, "the input text is there twice"),
+    ({"inputs": [{**tensor(), "name": ["text"]}]}, {}, "unexpected input \"['text']\""),
     ({"inputs": [{**tensor(), "name": "ids"}]}, {}, "'ids'"),
     ({"inputs": [{**tensor(), "datatype": "INT64"}]}, {}, "BYTES"),
     ({"inputs": [tensor(shape=[3])]}, {}, "2 elements"),
@@ -229,7 +230,7 @@ PARTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {}, optional={name: VALUES | st.just({}) for name in ("name", "datatype", "shape", "data", "parameters")}
 )
 HEADS: st.SearchStrategy[Any] = st.fixed_dictionaries(
-    {"inputs": st.lists(PARTS | st.just(tensor()), max_size=2) | VALUES},
+    {"inputs": st.lists(PARTS | st.just(tensor()) | st.just({**tensor(), "name": "text_pair"}), max_size=3) | VALUES},
     optional={"id": VALUES, "outputs": VALUES, "parameters": VALUES},
 )
 

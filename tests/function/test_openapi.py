@@ -64,4 +64,4 @@ def test_it_has_the_limits_and_options_of_the_service(document: Any) -> None:
     single, many, _ = document["components"]["schemas"]["Asked"]["anyOf"]
     assert text["maxLength"] == 90
     assert many["properties"]["texts"]["maxItems"] == 7
-    assert {option.name for option in declared(Options)} == set(single["properties"]) - {"text", "texts"}
+    assert {option.name for option in declared(Options)} == set(single["properties"]) - {"text", "texts", "text_pair"}

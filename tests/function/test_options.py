@@ -15,6 +15,7 @@ import requests
 
 from function.core.classifier import softmax
 from function.core.options import Options, Unusable, read_options, typed
+from function.core.request import RequestLimits, of_object
 from function.core.tokens import Encoder
 from function.load import extras_of
 from tests.support.functions import LABELS, post, start, wait_until_ready
@@ -99,7 +100,7 @@ ORDINARY = [
     "hate_speech", "class", "url", "author", "created_at", "retweets", "likes", "lat", "lon", "geo", "hashtags", "mentions",
     "reply_to", "parent", "conversation_id", "subject", "body", "meta", "metadata", "tags", "category", "sentiment", "split",
     "index", "idx", "order", "priority", "temperature", "max_tokens", "binary_data_output", "sequence_id", "timeout",
-    "utm_source", "utm_campaign", "errno", "trouble", "tropics",
+    "utm_source", "utm_campaign", "errno", "trouble", "tropics", "pair_id", "pairing", "repair", "hypothetical",
 ]  # fmt: skip
 
 
@@ -112,8 +113,9 @@ def test_a_name_that_is_nearly_an_options_is_refused(name: str, meant: str) -> N
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_a_name_that_means_something_else_is_ignored(name: str) -> None:
-    """Unknown names pass, since the rows of users' files have columns of their own."""
+    """Unknown names pass, since the rows of users' files have columns of their own; none is a second text."""
     assert read_options({"text": "tea", name: 1}) == Options()
+    assert of_object({"text": "tea", name: 1}, RequestLimits(1, 9, 99), {}).texts == ["tea"]
 
 
 def test_rows_of_many_fields_cost_little() -> None:

@@ -41,15 +41,15 @@ class LogitsRunner:
         return [RunResult([from_values("float32", (1, 3), self._logits(to_values(request[0])))]) for request in requests]
 
 
-def service(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> ClassifyService:
-    """A service of the shipped model that runs nothing; bodies of 4,000 bytes, 4 texts of 100 characters."""
+def service(logits: Logits = lambda _: (0.0, 0.0, 2.0), of: Extras | None = None) -> ClassifyService:
+    """A service of the shipped model (or ``of`` another) that runs nothing; bodies of 4,000 bytes, 4 texts of 100 characters."""
     return ClassifyService(
-        Classifier.of_file(extras(), LogitsRunner(logits)), {"name": "tweets", "sha256": None}, RequestLimits(4, 100, 4000), 1.0,
+        Classifier.of_file(of or extras(), LogitsRunner(logits)), {"name": "tweets", "sha256": None}, RequestLimits(4, 100, 4000), 1.0,
         CountedSemaphore(4), CountedSemaphore(1), lambda: None, lambda: [AgentState("unix:///nowhere", reachable=True, since=0)], {},
     )  # fmt: skip
 
 
-def client(logits: Logits = lambda _: (0.0, 0.0, 2.0)) -> Any:
+def client(logits: Logits = lambda _: (0.0, 0.0, 2.0), of: Extras | None = None) -> Any:
     """A client of such an application (werkzeug's)."""
-    classify_service = service(logits)
+    classify_service = service(logits, of)
     return Client(create_app(classify_service, Access(classify_service)))

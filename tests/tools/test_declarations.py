@@ -59,7 +59,7 @@ def refused(call):
         return str(error)
 
 service = mock.MagicMock()
-service.limits.chars, service.limits.texts, service.classifier.labels = 9, 9, ["a"]
+service.limits.chars, service.limits.texts, service.classifier.labels, service.classifier.pairs = 9, 9, ["a"], "allowed"
 run = lambda command, *args: CliRunner().invoke(command, args, terminal_width=200).output
 json.dump({
     "function --help": usage(),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from function import __version__
 from function.core.service import ClassifyService
 from function.web.openapi import inference
 from function.web.openapi.parts import CLASSIFYING, Json, errors, get, headers, json_content, ok, ref, responses
-from function.web.openapi.schemas import MEANINGS, OPTIONS, schemas
+from function.web.openapi.schemas import MEANINGS, OPTIONS, PAIR, schemas
 
 _DESCRIPTION = "Classifies texts by a model that an agent runs. Every answer carries X-Request-Id and Server-Timing."
 
@@ -23,7 +24,7 @@ def document(service: ClassifyService) -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": " ".join([_DESCRIPTION, *(_plain(text) for text in service.about.json().values())]),
         },
-        "paths": {**_classify(), **_watch(service), **inference.paths(service)},
+        "paths": {**_classify(service), **_watch(service), **inference.paths(service)},
         "components": {"schemas": schemas(service), "headers": headers(), "responses": responses()},
     }
 
@@ -33,27 +34,30 @@ def _plain(text: str) -> str:
     return re.sub(r"[\\`*_\[\]<>&#!|~]", r"\\\g<0>", text)
 
 
-def _classify() -> Json:
+def _classify(service: ClassifyService) -> Json:
+    pairs = service.classifier.pairs
     query = [
         {"name": name, "in": "query", "schema": schema, "description": f"{MEANINGS[name]} A value in the body takes precedence."}
         for name, schema in OPTIONS.items()
     ]
     summary = "Lines alone: adds a last line with how many there were, and how many of them with an error."
     query.append({"name": "summary", "in": "query", "schema": {"type": "boolean", "default": False}, "description": summary})
+    texts = {"text": ref("schemas/Text")} | ({} if pairs == "refused" else {"text_pair": ref("schemas/Text")})
     form = {
         "type": "object",
-        "required": ["text"],
-        "properties": {"text": ref("schemas/Text"), "top_k": OPTIONS["top_k"], "truncation": OPTIONS["truncation"]},
+        "required": [*texts] if pairs == "required" else ["text"],
+        "properties": {**texts, "top_k": OPTIONS["top_k"], "truncation": OPTIONS["truncation"]},
     }
+    line, more = ({"text": "good morning"}, {"text": "see you"}) if pairs != "required" else (PAIR, PAIR)
     bodies: Json = {
         "application/json": {"schema": ref("schemas/Asked")},
-        "text/plain": {"schema": ref("schemas/Text")},
+        **({} if pairs == "required" else {"text/plain": {"schema": ref("schemas/Text")}}),
         "application/x-www-form-urlencoded": {"schema": form},
         "application/x-ndjson": {
             "schema": {
-                "description": "Each line is an object: a text, optionally an id, and options. A bad line has an error in its answer."
+                "description": "Each line is an object: a text, or a pair, optionally an id, and options. A bad line has an error in its answer."
             },
-            "examples": {"lines": {"value": '{"id": 1, "text": "good morning"}\n{"id": 2, "text": "see you"}\n'}},
+            "examples": {"lines": {"value": "".join(json.dumps({"id": i, **each}) + "\n" for i, each in ((1, line), (2, more)))}},
         },
     }
     answers: Json = {
@@ -70,7 +74,7 @@ def _classify() -> Json:
     def post(name: str, more: str, bodies: Json, answers: Json) -> Json:
         return {
             "operationId": name,
-            "summary": "Classify one text or many",
+            "summary": "Classify one text or many, or pairs of texts",
             "description": f"Bodies may be compressed (Content-Encoding: gzip or deflate). {more}".strip(),
             "parameters": query,
             "requestBody": {"required": True, "content": bodies},
