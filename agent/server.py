@@ -61,6 +61,7 @@ class Agent:
             self._engines.check_upload,
             max_models=config.max_models,
             max_uploads=config.max_uploads,
+            referred=self._engines.external_files,
             choose=self._candidates,
             on_load=self._metrics.loaded,
         )

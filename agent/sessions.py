@@ -12,7 +12,7 @@ import logging
 import secrets
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,12 +32,13 @@ _MAX_RESOURCES = 1024
 class Resource:
     """A registered model, while any session of its scope refers to it.
 
-    ``sent``: the sha256 of the bytes by which the client registered it; None where it named a path.
+    ``sent``: name and sha256 of each file by whose bytes the client registered it; None where it
+    named a path.
     """
 
     id: int
     model: StoredModel
-    sent: str | None = None
+    sent: Sequence[tuple[str, str]] | None = None
     sessions: set[int] = field(default_factory=set)
 
 
@@ -176,7 +177,7 @@ class Scope:
         del self.sessions[session]
         _log.info("Destroyed session %d", session)
 
-    def add_resource(self, session: RpcSession, model: StoredModel, sent: str | None = None) -> Resource:
+    def add_resource(self, session: RpcSession, model: StoredModel, sent: Sequence[tuple[str, str]] | None = None) -> Resource:
         """A new resource of ``session`` for a model, whose reference it takes over."""
         _resource_log.info("Creating new resource")
         resource = Resource(self._id(self._all.resource_ids), model, sent)

@@ -127,16 +127,24 @@ class VaccelClient:
 
         ``path``: ``NAME``, ``NAME.pt``, ``sha256:HEX`` or ``file:///...``.
         """
-        return self._registered(self._start("register", timeout, None, **self._resource(session), paths=[path]))
+        return self.register_paths(session, [path], timeout)
+
+    def register_paths(self, session: int, paths: Sequence[str], timeout: float | None = None) -> int:
+        """Registers a model of several files by a path for each; returns the resource's id."""
+        return self._registered(self._start("register", timeout, None, **self._resource(session), paths=paths))
 
     def register_bytes(self, session: int, data: bytes | memoryview, name: str = "model.pt", timeout: float | None = None) -> int:
         """Uploads a model file, without copying it; returns the resource's id."""
-        method = self._dialect.methods["register"]
+        return self.register_files(session, [(name, data)], timeout)
+
+    def register_files(self, session: int, files: Sequence[tuple[str, bytes | memoryview]], timeout: float | None = None) -> int:
+        """Uploads a model of several files, each a name and its bytes; returns the resource's id."""
         outer, inner = self._dialect.blob_path
-        fields = self._dialect.blob(name=name, size=len(data), **self._dialect.blob_kind)
-        head = method.request(**self._resource(session)).SerializeToString()
-        blob = nested(outer, fields.SerializeToString(), inner, data)
-        return self._registered(self._send("register", timeout, [head, *blob]))
+        payload = [self._dialect.methods["register"].request(**self._resource(session)).SerializeToString()]
+        for name, data in files:
+            fields = self._dialect.blob(name=name, size=len(data), **self._dialect.blob_kind)
+            payload += nested(outer, fields.SerializeToString(), inner, data)
+        return self._registered(self._send("register", timeout, payload))
 
     def register_again(self, session: int, resource: int, timeout: float | None = None) -> None:
         """Registers a resource of this connection with one more session."""
@@ -148,11 +156,14 @@ class VaccelClient:
 
     def sync(self, resource: int, timeout: float | None = None) -> bytes:
         """The bytes that this client uploaded as ``resource``. Dialect 0.7 has no such method."""
+        return self.sync_files(resource, timeout)[0][1]
+
+    def sync_files(self, resource: int, timeout: float | None = None) -> list[tuple[str, bytes]]:
+        """Name and bytes of each file that this client uploaded as ``resource``."""
         blobs = self._call("sync", timeout, resource_id=resource).blobs
         if not blobs:
             raise Internal("the agent's reply has no blob")
-        data: bytes = blobs[0].data
-        return data
+        return [(blob.name, blob.data) for blob in blobs]
 
     def load(self, session: int, model: int, timeout: float | None = None) -> None:
         """Loads a registered model now, not at its first run.

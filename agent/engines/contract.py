@@ -98,6 +98,21 @@ class Engine(Protocol):
         """Its device, for the log: ``cpu``, ``cuda:0``."""
 
 
+@runtime_checkable
+class RefersToFiles(Protocol):
+    """What an engine has besides, if its models may keep their weights in other files.
+
+    Such a model loads with these files beside it, by the same names.
+    """
+
+    def external_files(self, path: Path) -> Sequence[str]:
+        """The names of the files that the model's file refers to, relative to its folder.
+
+        Raises `InvalidArgument` where it is not one of the engine's models, or refers to a place
+        outside of its folder.
+        """
+
+
 class EngineModule(Protocol):
     """The two names that a ``--plugin`` module must have."""
 

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.engines.contract import DeviceError, Engine, EngineModule, Program
+from agent.engines.contract import DeviceError, Engine, EngineModule, Program, RefersToFiles
 from vaccel_rpc.errors import Internal
 
 #: The engine that ships. It is also the one for uploads.
@@ -63,6 +63,14 @@ class Engines:
     def check_upload(self, path: Path) -> None:
         """Raises `InvalidArgument` unless a client's file is a model that is safe to load."""
         self._shipped.check_upload(path)
+
+    def external_files(self, path: Path) -> Sequence[str]:
+        """The names of the files in its folder that the model's file refers to.
+
+        Raises `InvalidArgument` where it is damaged or refers to other places.
+        """
+        engine = self._by_suffix.get(path.suffix)
+        return engine.external_files(path) if isinstance(engine, RefersToFiles) else ()
 
     def load(self, path: Path) -> Program:
         """The program in a file, loaded by the engine of its suffix.

@@ -10,7 +10,8 @@ from google.protobuf.message import Message
 from agent.calls import Handler, IncomingCall
 from agent.metrics import AgentMetrics
 from agent.store.model import StoredModel
-from agent.store.models import Store
+from agent.store.models import Sent, Store
+from agent.store.uploads_folder import Files
 from vaccel_rpc.errors import InvalidArgument, PermissionDenied, RpcError
 from vaccel_rpc.wire import Parts, nested
 
@@ -56,39 +57,42 @@ class ResourceOperations:
         return call.reply("unregister")
 
     async def sync(self, call: IncomingCall) -> Parts:
-        """SyncResource: gives a client back what it uploaded. One file is read at a time."""
+        """SyncResource: gives a client back what it uploaded. One resource is read at a time."""
         resource = call.scope.resource(call.request.resource_id)
         if resource.sent is None:
             raise PermissionDenied("a client can read back only the bytes that it sent; this resource was registered by a path")
+        parts: list[bytes | bytearray | memoryview] = []
         async with self._reading:
-            data = await self._store.data(resource.sent)
-        fields = call.dialect.blob(name=resource.model.name, size=len(data)).SerializeToString()
-        return nested(_BLOBS, fields, call.dialect.blob_path[-1], data)
+            for name, digest in resource.sent:
+                data = await self._store.data(resource.model, digest)
+                fields = call.dialect.blob(name=name, size=len(data)).SerializeToString()
+                parts += nested(_BLOBS, fields, call.dialect.blob_path[-1], data)
+        return parts
 
-    async def _model(self, call: IncomingCall) -> tuple[StoredModel, str | None]:
-        """The model, of which the caller holds a reference, and the sha256 of the bytes sent."""
+    async def _model(self, call: IncomingCall) -> tuple[StoredModel, Sent | None]:
+        """The model, of which the caller holds a reference, and the files that were sent."""
         files, paths, field = call.dialect.blobs_of(call.request), call.request.paths, call.dialect.blobs
         if call.request.resource_type == _LIB:
             raise PermissionDenied("resource type LIB: this agent never runs client code; it accepts MODEL (2)")
-        if len(files) + len(paths) != 1:
+        if bool(files) == bool(paths):
             raise InvalidArgument(
-                f"a resource is one model: expected one path or one of {field}, got {len(paths)} paths and {len(files)} {field}"
+                f"a resource is one model, by paths or by {field}: got {len(paths)} paths and {len(files)} {field}"
             )
         if paths:
-            return await self._store.by_path(paths[0]), None
-        data = call.blobs[0]
-        if not data:
-            raise InvalidArgument(f"{field}[0] {files[0].name!r} is empty")
-        return await self._upload(files[0].name, data)
+            return await self._store.by_paths(list(paths)), None
+        for i, (file, data) in enumerate(zip(files, call.blobs, strict=True)):
+            if not data:
+                raise InvalidArgument(f"{field}[{i}] {file.name!r} is empty")
+        return await self._upload([(file.name, data) for file, data in zip(files, call.blobs, strict=True)])
 
-    async def _upload(self, name: str, data: memoryview) -> tuple[StoredModel, str]:
+    async def _upload(self, files: Files) -> tuple[StoredModel, Sent]:
         result = "failed"
         try:
-            model = await self._store.by_bytes(name, data)
+            model = await self._store.by_bytes(files)
             result = "accepted"
             return model
         except PermissionDenied:
             result = "refused"
             raise
         finally:
-            self._metrics.uploaded(result, len(data))
+            self._metrics.uploaded(result, sum(len(data) for _, data in files))

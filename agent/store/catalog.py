@@ -6,14 +6,15 @@ Reads files: its methods are for threads.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from agent.store.folder import StoreFolder
 from agent.store.pinned import sha256_of
+from agent.store.several import MAX_FILES, check_references, content_digest, model_among
 from vaccel_common.modelfile import Extras, ModelFileError, VariantOf, beside, digest_beside, read_extras
-from vaccel_rpc.errors import FailedPrecondition, NotFound
+from vaccel_rpc.errors import FailedPrecondition, InvalidArgument, NotFound, RpcError
 
 _log = logging.getLogger("agent.store")
 
@@ -41,21 +42,51 @@ class FileCache(Generic[T]):
         return cached[1]
 
 
+#: The names of the files that a model refers to, in its folder. Raises `RpcError`.
+Referred = Callable[[Path], Sequence[str]]
+
+
 class Catalog:
     """The store's files by content."""
 
-    def __init__(self, folder: StoreFolder) -> None:
+    def __init__(self, folder: StoreFolder, referred: Referred) -> None:
         self._folder = folder
+        self._referred = FileCache(referred)
         self._digests, self._contents, self._variants = FileCache(_named_digest), FileCache(sha256_of), FileCache(_variant_of)
         self._left_out: set[Path] = set()
 
+    def others(self, path: Path) -> Sequence[str]:
+        """The names of the other files of a model, in its folder, from which none leads out.
+
+        Raises `NotFound` where a file cannot be read, `InvalidArgument` where the model is damaged
+        or refers to other places.
+        """
+        names = self._referred.of(path)
+        if len(names) >= MAX_FILES:
+            raise InvalidArgument(f"{path.name} refers to {len(names)} files; a model has at most {MAX_FILES}")
+        for name in names:
+            if not self._folder.has(path.parent / name):
+                raise NotFound(f"{path.name} refers to {name!r}, which is not in the store")
+        return names
+
     def digest(self, path: Path) -> str:
-        """The file's sha256, as the file beside it says, or of its content.
+        """The sha256 of a model's content, as the files beside its files say, or of the files.
 
         Loading it checks that. Raises `NotFound` where it cannot be read, `FailedPrecondition`
-        where the file beside it has no sha256.
+        where a file beside it has no sha256, and what `others` raises.
         """
-        return self._digests.of(path)
+        return self._digest(path, self._digests)
+
+    def several(self, paths: Sequence[str]) -> Path:
+        """The model among the paths of all its files, as a client names them. Raises `RpcError`."""
+        at = model_among(paths, self._folder.suffixes)
+        model = self._folder.resolve(paths[at])
+        others = [self._folder.resolve(path, exactly=True) for i, path in enumerate(paths) if i != at]
+        if len(set(others)) != len(others):
+            raise InvalidArgument("a file of the model is given twice")
+        names = [str(path.relative_to(model.parent)) if path.is_relative_to(model.parent) else path.name for path in others]
+        check_references(model.name, names, self.others(model))
+        return model
 
     def find(self, digest: str, *, certain: bool = False) -> Path | None:
         """The first file with that sha256. One that has none hides no other, and is logged once.
@@ -65,13 +96,13 @@ class Catalog:
         return next((path for path in self._folder.files() if self._has(path, digest, certain=certain)), None)
 
     def about(self, path: Path) -> tuple[VariantOf | None, int]:
-        """The model that the file is a variant of, None for an original; and its bytes.
+        """The model that the file is a variant of, None for an original; and the bytes of its files.
 
-        Raises `NotFound` where it cannot be read.
+        Raises what `others` raises.
         """
-        variant = self._variants.of(path)
+        variant, others = self._variants.of(path), self.others(path)
         try:
-            return variant, path.stat().st_size
+            return variant, sum((path.parent / name).stat().st_size for name in (path.name, *others))
         except OSError as error:
             raise NotFound(f"{path.name} cannot be read: {error.strerror}") from None
 
@@ -90,17 +121,20 @@ class Catalog:
     def matches(self, path: Path, digest: str) -> bool:
         """Whether the file's content has that sha256."""
         try:
-            return self._contents.of(path) == digest
-        except (NotFound, FailedPrecondition):
+            return self._digest(path, self._contents) == digest
+        except RpcError:
             return False
+
+    def _digest(self, path: Path, digests: FileCache[str]) -> str:
+        return content_digest(digests.of(path), {name: digests.of(path.parent / name) for name in self.others(path)})
 
     def _has(self, path: Path, digest: str, *, certain: bool) -> bool:
         return self._digest_if_any(path) == digest and (not certain or self.matches(path, digest))
 
     def _digest_if_any(self, path: Path) -> str | None:
         try:
-            return self._digests.of(path)
-        except (NotFound, FailedPrecondition) as error:
+            return self.digest(path)
+        except RpcError as error:
             if path not in self._left_out:
                 self._left_out.add(path)
                 _log.warning("The store's file %s is left out: %s", path.name, error.message)

@@ -36,6 +36,15 @@ class StoreFolder:
         return str(self._folder)
 
     @property
+    def suffixes(self) -> Sequence[str]:
+        """The suffixes of models."""
+        return self._suffixes()
+
+    def has(self, path: Path) -> bool:
+        """Whether the path is a file of the folder that can be read, whatever its suffix."""
+        return self._folder is not None and _unfit(path, self._folder) is None
+
+    @property
     def patterns(self) -> str:
         """The names that its files may have."""
         return ", ".join(f"NAME{suffix}" for suffix in self._suffixes())
@@ -63,8 +72,8 @@ class StoreFolder:
             _log.warning("The store's file %s is left out: %s", ascii(path.name)[1:-1], reason)
         return reason is None
 
-    def resolve(self, path: str) -> Path:
-        """The file that a client's path means.
+    def resolve(self, path: str, *, exactly: bool = False) -> Path:
+        """The file that a client's path means, with any suffix (``exactly``) or a model's.
 
         Raises `NotFound`, `InvalidArgument` for an empty path, or `PermissionDenied` for a path
         that is not in the folder.
@@ -78,17 +87,17 @@ class StoreFolder:
         if "://" in name or "\0" in name or ".." in name.split("/") or not name.strip("/"):
             raise outside
         try:
-            found = self._found(self._folder, name, outside)
+            found = self._found(self._folder, name, outside, exactly=exactly)
         except OSError as error:  # a name may be too long
             raise NotFound(f"no model {_short(path)} in the store: {error.strerror}") from None
         if found is None:
             raise NotFound(f"no model {_short(path)} in the store")
         return found
 
-    def _found(self, folder: Path, name: str, outside: PermissionDenied) -> Path | None:
+    def _found(self, folder: Path, name: str, outside: PermissionDenied, *, exactly: bool) -> Path | None:
         """The file in ``folder`` that ``name`` means. Raises ``outside``, ``OSError``."""
         for base in (folder, *self._bases):
-            for candidate in self._candidates(base / name):
+            for candidate in [base / name] if exactly else self._candidates(base / name):
                 inside = _leads_into(candidate, folder)
                 if not inside and base == folder:
                     raise outside

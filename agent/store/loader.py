@@ -78,7 +78,7 @@ class Loader:
         """The model's own file, or a form that gives the same answers in less time."""
         if model.path is None:
             raise NotFound(f"the file of {model} has been removed")
-        holder = self._read(model.path, model.digest, sent=model.name if model.uploaded else None)
+        holder = self._read(model.path, model.digest, model.others, sent=model.name if model.uploaded else None)
         contest = self._contest(holder) if candidates.exact else None
         for path in candidates.exact if contest else ():
             if form := self._candidate(path, model):
@@ -98,7 +98,7 @@ class Loader:
     def _candidate(self, path: Path, model: StoredModel) -> Form | None:
         """The program in a file beside the model's; None, and a line in the log, where it fails."""
         try:
-            form = self._read(path, self._catalog.digest(path))
+            form = self._read(path, self._catalog.digest(path), self._catalog.others(path))
         except RpcError as error:
             _log.warning("%s does not run for %s: %s", path.name, model, error.message)
             return None
@@ -121,8 +121,8 @@ class Loader:
         _log.info("%s takes %.2f of the time of %s: %s runs", form.file, ratio, holder.file, winner.file)
         return winner
 
-    def _read(self, path: Path, digest: str, *, sent: str | None = None) -> Form:
-        """The program in a file of that content. Raises what `form` raises.
+    def _read(self, path: Path, digest: str, others: Sequence[str], *, sent: str | None = None) -> Form:
+        """The program in a file of that content, with the ``others``. Raises what `form` raises.
 
         ``sent``: the name by which a client sent the file; None for one of the store.
         """
@@ -130,9 +130,9 @@ class Loader:
             return form
         # The folder's name has the form of an upload's, by which another agent removes what this
         # one leaves when it is killed.
-        with pinned([path], self._folder / f"{digest}-0{next(self._numbers)}") as opened:
+        with pinned(path, others, self._folder / f"{digest}-0{next(self._numbers)}") as opened:
             if sent is None:
-                check_beside(path, opened.digest)
+                check_beside(path, opened.own)
             if opened.digest != digest:
                 raise FailedPrecondition(
                     f"{path.name} has changed since it was registered as sha256:{digest[:12]}: it is"

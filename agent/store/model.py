@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,8 @@ class Form:
 class StoredModel:
     """One content.
 
-    ``path``: its file, None once an upload's file is removed. ``references``: resources that hold
+    ``path``: its file, None once an upload's file is removed. ``others``: names of the other files
+    of a model of several, in its folder. ``references``: resources that hold
     it. ``variant``: the original's digest and the precision, where the file is a variant.
     ``pinned``: never unloaded. ``used``: when it was last used (monotonic seconds). ``loading``:
     what runs for it, or is about to.
@@ -51,6 +53,7 @@ class StoredModel:
     uploaded: bool
     variant: VariantOf | None
     size: int = 0
+    others: Sequence[str] = ()
     references: int = 0
     pinned: bool = False
     used: float = 0.0

@@ -17,12 +17,13 @@ from typing import TypeVar, TypeVarTuple
 
 from agent.config import Uploads
 from agent.engines.contract import Program
-from agent.store.catalog import Catalog, extras_of
+from agent.store.catalog import Catalog, Referred, extras_of
 from agent.store.folder import StoreFolder
 from agent.store.loader import Choose, Loader
 from agent.store.model import Form, StoredModel
-from agent.store.pinned import read
-from agent.store.uploads_folder import UploadsFolder
+from agent.store.pinned import read, sha256_of
+from agent.store.several import check_names, check_references, content_digest, model_among
+from agent.store.uploads_folder import Files, UploadsFolder
 from vaccel_rpc.errors import NotFound, PermissionDenied, ResourceExhausted
 
 _log = logging.getLogger("agent.store")
@@ -32,6 +33,9 @@ _MAX_NAME = 200
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
+#: Name and sha256 of each file that a client sent for a model, in its order.
+Sent = Sequence[tuple[str, str]]
+
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
@@ -40,7 +44,8 @@ class Store:
     """The models of a folder, and those that clients send.
 
     ``load`` reads a file into a program; it runs in a thread. ``check_upload`` raises where a
-    client's file may not be loaded. ``choose``: see `agent.store.loader.Choose`. ``on_load`` is
+    client's file may not be loaded. ``referred``: the names of the files that a model's file refers
+    to. ``choose``: see `agent.store.loader.Choose`. ``on_load`` is
     called with each model that was loaded.
     """
 
@@ -53,6 +58,7 @@ class Store:
         *,
         max_models: int,
         max_uploads: int,
+        referred: Referred = lambda _: (),
         choose: Choose | None = None,
         on_load: Callable[[StoredModel], None] = lambda _: None,
     ) -> None:
@@ -60,7 +66,7 @@ class Store:
         self._check_upload, self._on_load = check_upload, on_load
         self._max_models, self._max_uploads = max_models, max_uploads
         self._models: dict[str, StoredModel] = {}
-        self._catalog = Catalog(folder)
+        self._catalog, self._referred = Catalog(folder, referred), referred
         self._uploads = UploadsFolder()
         self._forms = Loader(load, self._catalog, self._uploads.path, choose)
         self._uploading = asyncio.Lock()
@@ -88,16 +94,20 @@ class Store:
         """Bytes of the files of these models."""
         return sum(model.size for model in self._models.values() if model.loaded)
 
-    async def by_path(self, path: str) -> StoredModel:
-        """The model that a client names; the caller holds a reference.
+    async def by_paths(self, paths: Sequence[str]) -> StoredModel:
+        """The model that a client names, by one path or by one for each of its files; the caller
+        holds a reference.
 
-        Raises `NotFound`, or `PermissionDenied` for a path that is not in the store.
+        Raises `NotFound`, `PermissionDenied` for a path that is not in the store, and
+        `InvalidArgument` unless several paths are a model and the files that it refers to.
         """
-        match = _DIGEST.fullmatch(path)
-        return await (self._by_digest(match[1]) if match else self._by_file(self._folder.resolve(path)))
+        if len(paths) > 1:
+            return await self._by_file(await self._in_thread(self._catalog.several, paths))
+        match = _DIGEST.fullmatch(paths[0])
+        return await (self._by_digest(match[1]) if match else self._by_file(self._folder.resolve(paths[0])))
 
-    async def by_bytes(self, name: str, data: memoryview) -> tuple[StoredModel, str]:
-        """The model whose file a client sends, and the file's sha256; the caller holds a reference.
+    async def by_bytes(self, files: Files) -> tuple[StoredModel, Sent]:
+        """The model whose files a client sends, and what was sent; the caller holds a reference.
 
         Raises `PermissionDenied` where the policy forbids it, `InvalidArgument` where the bytes are
         not a model that may be uploaded, `ResourceExhausted` where uploads fill their share of the
@@ -107,12 +117,17 @@ class Store:
             raise PermissionDenied(
                 "model bytes are not accepted here (--uploads deny); register a model of the store by its path"
             )
-        digest = await self._in_thread(_sha256, data)
+        if len(files) > 1:
+            check_names([name for name, _ in files])
+        at = model_among([name for name, _ in files], self._folder.suffixes)
+        own, *others = files[at], *files[:at], *files[at + 1 :]
+        sent = [(name, await self._in_thread(_sha256, data)) for name, data in files]
+        digest = content_digest(sent[at][1], {name: each for i, (name, each) in enumerate(sent) if i != at})
         # One upload at a time: a second client with the same bytes waits, and shares the file.
         async with self._uploading:
-            model = await self._with_content(digest) or await self._keep_upload(digest, name, data)
+            model = await self._with_content(digest) or await self._keep_upload(digest, [own, *others])
             model.references += 1
-        return model, digest
+        return model, sent
 
     def release(self, model: StoredModel) -> None:
         """Drops a reference. An upload's file is removed with the last one."""
@@ -120,7 +135,7 @@ class Store:
         if model.references or not model.uploaded:
             return
         if model.path:
-            model.path.unlink(missing_ok=True)
+            self._uploads.remove(model.path)
             model.path = None
         if not model.loaded:
             self._models.pop(model.digest, None)
@@ -146,28 +161,29 @@ class Store:
     async def preload(self, names: Sequence[str]) -> list[StoredModel]:
         """Loads models of the store and keeps them in memory.
 
-        ``all`` means every model that is not a variant. Raises what `by_path` and `form` raise,
+        ``all`` means every model that is not a variant. Raises what `by_paths` and `form` raise,
         and `NotFound` where the store is empty.
         """
         originals = await self._in_thread(self._catalog.originals) if "all" in names else list(names)
         if names and not originals:
             raise NotFound(f"no model ({self._folder.patterns}) in {self._folder}")
-        models = [await self.by_path(name) for name in originals]
+        models = [await self.by_paths([name]) for name in originals]
         for model in models:
             model.pinned = True
             await self.form(model)
         return models
 
-    async def data(self, digest: str) -> bytes:
-        """The bytes with that sha256, which a client sent. Raises `NotFound` once they are gone."""
-        model = self._models.get(digest)
-        path = model.path if model and model.path else await self._in_thread(self._catalog.find, digest)
+    async def data(self, model: StoredModel, digest: str) -> bytes:
+        """The bytes with that sha256, of the model's files. Raises `NotFound` once they are gone."""
+        path = model.path
         if path is None:
-            raise NotFound(f"the file with sha256:{digest} has been removed")
-        data = await self._in_thread(read, path)
-        if await self._in_thread(_sha256, memoryview(data)) != digest:
-            raise NotFound(f"the file of {model or path.name} has changed")
-        return data
+            raise NotFound(f"the file of {model} has been removed")
+        for name in (path.name, *model.others):
+            if await self._in_thread(sha256_of, path.parent / name) == digest:
+                data = await self._in_thread(read, path.parent / name)
+                if await self._in_thread(_sha256, memoryview(data)) == digest:
+                    return data
+        raise NotFound(f"the file of {model} has changed")
 
     async def _by_file(self, path: Path) -> StoredModel:
         model = await self._of_store(await self._in_thread(self._catalog.digest, path), path)
@@ -177,10 +193,12 @@ class Store:
     async def _of_store(self, digest: str, path: Path) -> StoredModel:
         """The model of a file in the store, from which it is loaded unless it is in memory."""
         variant, size = await self._in_thread(self._catalog.about, path)
-        model = self._models.setdefault(digest, StoredModel(digest, path.stem, path, uploaded=False, variant=variant, size=size))
+        others = await self._in_thread(self._catalog.others, path)
+        model = self._models.setdefault(digest, StoredModel(digest, path.stem, None, uploaded=False, variant=variant))
         if not self._is_held(model):
             # The file by which it was known may have been replaced.
             model.name, model.path, model.uploaded, model.variant, model.size = path.stem, path, False, variant, size
+            model.others = others
         return model
 
     async def _by_digest(self, digest: str) -> StoredModel:
@@ -205,26 +223,35 @@ class Store:
         """Whether its content is in memory, or in a file that a client sent."""
         return model.path is not None and (model.uploaded or model.form is not None)
 
-    async def _keep_upload(self, digest: str, name: str, data: memoryview) -> StoredModel:
+    async def _keep_upload(self, digest: str, files: Files) -> StoredModel:
         if self._policy == "known":
             raise PermissionDenied(f"sha256:{digest} is not a model of the store; no other bytes are accepted (--uploads known)")
-        if len(data) > self._max_uploads:
+        size = sum(len(data) for _, data in files)
+        if size > self._max_uploads:
             raise ResourceExhausted(
-                f"the model has {len(data)} bytes, more than all uploads may have: {self._max_uploads} (--max-uploads)",
+                f"the model has {size} bytes, more than all uploads may have: {self._max_uploads} (--max-uploads)",
                 reason="uploads",
             )
         held = sum(model.size for model in self._models.values() if model.uploaded and model.path)
-        if held + len(data) > self._max_uploads:
+        if held + size > self._max_uploads:
             raise ResourceExhausted(
                 f"uploaded models hold {held} bytes; with this one they would exceed --max-uploads",
                 retry_after=5,
                 reason="uploads",
             )
-        path = await self._uploads.write(digest, data, self._check_upload, self._files)
+        (name, _), others = files[0], [name for name, _ in files[1:]]
+
+        def check(path: Path) -> None:
+            if others:
+                check_references(name, others, self._referred(path))
+            else:
+                self._check_upload(path)
+
+        path = await self._uploads.write(digest, files, check, self._files)
         variant = await self._in_thread(lambda: extras_of(path).variant)
         model = self._models.setdefault(digest, StoredModel(digest, "", None, uploaded=True, variant=None))
-        model.name, model.path = Path(name[-_MAX_NAME:]).stem or "model", path
-        model.uploaded, model.variant, model.size = True, variant, len(data)
+        model.name, model.path, model.others = Path(name[-_MAX_NAME:]).stem or "model", path, others
+        model.uploaded, model.variant, model.size = True, variant, size
         return model
 
     async def _loaded(self, model: StoredModel) -> Form:

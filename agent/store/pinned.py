@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.store.several import content_digest
 from vaccel_rpc.errors import FailedPrecondition, NotFound
 
 #: Seconds after a change of a file during which another one may have the same time: the coarsest
@@ -24,17 +25,6 @@ from vaccel_rpc.errors import FailedPrecondition, NotFound
 _SETTLED = 2.0
 
 _State = tuple[int, int, int, int, int]
-
-
-def content_digest(files: Sequence[tuple[str, str]]) -> str:
-    """The sha256 that names the content of ``files``, each a name and its sha256.
-
-    That of a single file is its own. That of several is the sha256 of what sha256sum prints for
-    them in the order of their names, so that their order does not matter.
-    """
-    if len(files) == 1:
-        return files[0][1]
-    return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(files)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -46,11 +36,15 @@ class _Opened:
 
 
 class Pinned:
-    """Opened files of one model. ``path``: its own, for an engine. ``digest``: of their content."""
+    """Opened files of one model, of which the first is its own.
+
+    ``path``: of that, for an engine. ``own``: its sha256. ``digest``: of their whole content.
+    """
 
     def __init__(self, path: Path, files: Sequence[_Opened]) -> None:
         self.path, self._files = path, files
-        self.digest = content_digest([(file.name, file.digest) for file in files])
+        self.own = files[0].digest
+        self.digest = content_digest(self.own, {file.name: file.digest for file in files[1:]})
 
     def check(self) -> None:
         """Raises `FailedPrecondition` where a file was written since it was hashed."""
@@ -61,8 +55,8 @@ class Pinned:
 
 
 @contextlib.contextmanager
-def pinned(files: Sequence[Path], folder: Path) -> Iterator[Pinned]:
-    """``files``, of which the first is the model's own, opened and hashed.
+def pinned(path: Path, others: Sequence[str], folder: Path) -> Iterator[Pinned]:
+    """A model's file and the ``others`` that it refers to, by names in its folder: opened, hashed.
 
     ``folder``: a new one, for the links, which goes at the end. Raises `NotFound` where a file
     cannot be read, `FailedPrecondition` where it is not a regular file.
@@ -71,10 +65,11 @@ def pinned(files: Sequence[Path], folder: Path) -> Iterator[Pinned]:
         folder.mkdir(mode=0o700)
         closing.callback(shutil.rmtree, folder, ignore_errors=True)
         opened = []
-        for path in files:
-            fd = closing.enter_context(_regular(path))
-            (folder / path.name).symlink_to(f"/proc/self/fd/{fd}")
-            opened.append(_Opened(path.name, fd, _state(os.fstat(fd)), _sha256(fd)))
+        for name in (path.name, *others):
+            fd = closing.enter_context(_regular(path.parent / name))
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).symlink_to(f"/proc/self/fd/{fd}")
+            opened.append(_Opened(name, fd, _state(os.fstat(fd)), _sha256(fd)))
         yield Pinned(folder / opened[0].name, opened)
 
 

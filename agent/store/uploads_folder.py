@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -24,6 +24,10 @@ _log = logging.getLogger("agent.store")
 _PREFIX = "vaccel-uploads-"
 #: Names of its files and folders. A folder with anything else is not an agent's.
 _FILE = re.compile(r"[0-9a-f]{64}-\d+")
+
+
+#: Name and bytes of each file of a model, its own first.
+Files = Sequence[tuple[str, memoryview]]
 
 
 class UploadsFolder:
@@ -42,20 +46,30 @@ class UploadsFolder:
         self.path = made.rename(made.with_name(made.name.removeprefix(".")))
         self._numbers = itertools.count(1)
 
-    async def write(self, digest: str, data: memoryview, check: Callable[[Path], None], threads: Executor) -> Path:
-        """Writes a new file by one of the ``threads``; its path. ``digest``: sha256 of ``data``.
+    async def write(self, digest: str, files: Files, check: Callable[[Path], None], threads: Executor) -> Path:
+        """Writes a model of that content by one of the ``threads``; the path of its own file.
 
-        Raises what ``check`` raises for the file, and leaves none then, nor where it is cancelled.
+        ``files``: name and bytes of each, the model's own first. A single one is written under a
+        name of ours, several under their own, into a folder. Raises what ``check`` raises for the
+        model, and leaves nothing then, nor where it is cancelled.
         """
         # A client whose call was cancelled may send the same bytes while the first are written.
-        path = self.path / f"{digest}-{next(self._numbers)}"
-        writing = threads.submit(_write, path, data, check)
+        place = self.path / f"{digest}-{next(self._numbers)}"
+        path = place if len(files) == 1 else place / files[0][0]
+        writing = threads.submit(_write, path, files, check)
         try:
             await asyncio.wrap_future(writing)
         except asyncio.CancelledError:
-            writing.add_done_callback(lambda _: path.unlink(missing_ok=True))
+            writing.add_done_callback(lambda _: self.remove(path))
             raise
         return path
+
+    def remove(self, path: Path) -> None:
+        """Removes the model whose own file is ``path``."""
+        if path.parent == self.path:
+            path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(path.parent, ignore_errors=True)
 
     def close(self) -> None:
         """Removes the folder and the files in it."""
@@ -63,13 +77,19 @@ class UploadsFolder:
         os.close(self._fd)
 
 
-def _write(path: Path, data: memoryview, check: Callable[[Path], None]) -> None:
+def _write(path: Path, files: Files, check: Callable[[Path], None]) -> None:
     try:
-        with path.open("xb") as file:
-            file.write(data)
+        if len(files) > 1:
+            path.parent.mkdir(mode=0o700)
+        for place, (_, data) in zip((path, *(path.with_name(name) for name, _ in files[1:])), files, strict=True):
+            with place.open("xb") as file:
+                file.write(data)
         check(path)
     except BaseException:
-        path.unlink(missing_ok=True)
+        if len(files) > 1:
+            shutil.rmtree(path.parent, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
         raise
 
 

@@ -97,7 +97,7 @@ class ToyStore:
         return asyncio.run(self._product(name))
 
     async def _product(self, name: str) -> int:
-        model: StoredModel = await self._store.by_path(name)
+        model: StoredModel = await self._store.by_paths([name])
         form = await self._store.form(model)
         return int(to_values(form.program.run([[from_values("int64", [1], [1])]], alone=False).outputs[0][0])[0])
 

@@ -60,7 +60,7 @@ class Forms:
         )  # fmt: skip
 
         async def loaded() -> Form:
-            return await store.form(await store.by_path("model"))
+            return await store.form(await store.by_paths(["model"]))
 
         try:
             with self.caplog.at_level(logging.INFO):

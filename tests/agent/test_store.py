@@ -143,12 +143,12 @@ def test_a_file_is_uploaded_again_while_the_first_is_written(tmp_path: Path, mon
         go_on.wait(10)
 
     async def twice() -> Path:
-        first = asyncio.create_task(uploads.write("0" * 64, memoryview(b"model"), check, threads))
+        first = asyncio.create_task(uploads.write("0" * 64, [("model", memoryview(b"model"))], check, threads))
         await asyncio.to_thread(writing.wait, 10)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
-        return await uploads.write("0" * 64, memoryview(b"model"), lambda _: None, threads)
+        return await uploads.write("0" * 64, [("model", memoryview(b"model"))], lambda _: None, threads)
 
     second = asyncio.run(twice())
     go_on.set()

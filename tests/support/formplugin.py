@@ -8,7 +8,7 @@ import weakref
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN
@@ -32,6 +32,7 @@ class Sums:
     """ids int64 [n, t] -> their sums, float32 [n]; ``alive``: how many are in memory, ``most``: how many were at a time.
 
     ``ms``: the time of a batch. ``off``: what is added to each sum. ``fails``: when (load, run). ``output``: its name.
+    In a file, ``refers`` names files beside it, whose numbers are added to each sum.
     """
 
     cost = UNKNOWN
@@ -63,6 +64,15 @@ class Sums:
         return from_values("float32", (rows,), [sum(values[i * length : (i + 1) * length]) + self._off for i in range(rows)])
 
 
+def _behaviour(path: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            behaviour: dict[str, Any] = json.loads(archive.read("behaviour.json"))
+    except zipfile.BadZipFile as error:
+        raise InvalidArgument(f"no form: {error}") from None
+    return behaviour
+
+
 class FormEngine:
     """The engine: a core for each batch."""
 
@@ -72,8 +82,15 @@ class FormEngine:
         self.workers = threads
 
     def load(self, path: Path) -> Sums:
-        with zipfile.ZipFile(path) as archive:
-            return Sums(**json.loads(archive.read("behaviour.json")))
+        behaviour = _behaviour(path)
+        off = sum(float((path.parent / name).read_text()) for name in behaviour.pop("refers", ()))
+        return Sums(**{**behaviour, "off": behaviour.get("off", 0) + off})
+
+    def external_files(self, path: Path) -> Sequence[str]:
+        names: list[str] = _behaviour(path).get("refers", [])
+        if any(name.startswith(("/", "..")) for name in names):
+            raise InvalidArgument("the form refers to a place outside of its folder")
+        return names
 
     def check_upload(self, path: Path) -> None:
         raise InvalidArgument(f"{path}: forms come from the store")
