@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from benchmarks import plots
+from benchmarks.comparison import best, peers
 from benchmarks.markdown import names, pick
+from benchmarks.plan import Record
 from benchmarks.results import Results
 from loadkit.stats import Spread
 
@@ -22,13 +24,20 @@ def all_figures(results: Results) -> dict[str, str]:
 
 def _throughput(results: Results) -> str:
     records = results.records("throughput")
-    series = {name: _points(results, name, "rate") for name in names(records, "target") if not name.startswith("torch")}
+    series = {name: _points(results, name, "rate") for name in _compared(records)}
     guides = {
         name: Spread.of(pick(records, "rate", target=name)).median
         for name in names(records, "target")
         if name.startswith("torch")
     }
     return plots.lines("Requests a second", "clients (closed loop)", "requests/s", series, guides) if series else ""
+
+
+def _compared(records: list[Record]) -> list[str]:
+    """The function's candidates, and of the other servers the quickest at 32 clients of those that compute in the same."""
+    ours = names((record for record in records if not record.get("peer") and record["load"] != "alone"), "target")
+    others = [best(records, peers(records, numbers), "rate", 32) for numbers in ("exact", "static", "dynamic")]
+    return ours + [each.target for each in others if each]
 
 
 def _points(results: Results, name: str, field: str) -> list[tuple[float, float]]:
@@ -43,7 +52,8 @@ def _latency(results: Results) -> str:
     records = [record for record in results.records("throughput") if record.get("clients") == 32 and record["load"] == "single"]
     groups = {
         name: {kind: Spread.of(pick(records, f"{kind}_ms", target=name)).median for kind in ("p50", "p99")}
-        for name in names(records, "target")
+        for name in _compared(results.records("throughput"))
+        if name in names(records, "target")
     }
     return plots.bars("Latency at 32 clients", "ms", groups) if groups else ""
 

@@ -17,8 +17,9 @@ class ReportError(ValueError):
 
 
 def tables(results: Results) -> dict[str, str]:
-    """The tables of the measured parts, by marker."""
-    texts = {name: make(results) for name, (part, make) in TABLES.items() if results.records(part)}
+    """The tables of what was measured, by marker."""
+    made = {name: make(results) for name, (part, make) in TABLES.items() if results.records(part)}
+    texts = {name: text for name, text in made.items() if text}
     return {"setup": setup(results), **texts} if texts else {}
 
 

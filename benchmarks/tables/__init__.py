@@ -7,11 +7,12 @@ from collections.abc import Callable
 from benchmarks.markdown import table
 from benchmarks.results import Results
 from benchmarks.tables import around, load, parts
+from benchmarks.tables.goals import goals
 
 #: Name of a marker -> the part of the results that it shows, and the function that formats the
 #: table.
 TABLES: dict[str, tuple[str, Callable[[Results], str]]] = {
-    "goals": ("throughput", load.goals),
+    "goals": ("throughput", goals),
     "throughput": ("throughput", load.throughput),
     "loads": ("throughput", load.loads),
     "costs": ("throughput", load.costs),

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.markdown import names, pick, shown, table
-from benchmarks.peers.environments import PEERS
 from benchmarks.plan import Record
 from benchmarks.results import Results
 from loadkit.stats import Spread
 
-#: Cores that other processes may use before the figures are called a sketch.
-_QUIET = 0.1
 #: Fields of an open loop's records, and their columns.
 _ANSWERS = {
     "p50_ms": "p50, ms",
@@ -41,57 +38,31 @@ def _throughput(records: list[Record], name: str, clients: list[int]) -> tuple[s
     loads = {"target": name, "load": "single"}
     rates = [shown(pick(records, "rate", clients=count, **loads), 0) for count in clients]
     best = Spread.of(pick(records, "rate", target="torch, sorted")).median
-    part = Spread.of(pick(records, "rate", clients=32, **loads)).median / best
+    part = [rate / best for rate in pick(records, "rate", clients=32, **loads)]
     late = [shown(pick(records, field, clients=32, **loads), 0) for field in ("p50_ms", "p99_ms")]
     alone = shown(pick(records, "p50_ms", clients=1, **loads))
-    return (name, *rates, f"{part:.2f}", *late, alone, shown(pick(records, "refused", clients=clients[-1], **loads), 0))
+    return (
+        name,
+        *rates,
+        shown([Spread.of(part).median], 2),
+        *late,
+        alone,
+        shown(pick(records, "refused", clients=clients[-1], **loads), 0),
+    )
 
 
 def _is_torch(name: str) -> bool:
     return name.startswith("torch")
 
 
-def goals(results: Results) -> str:
-    """The goals, as ratios of figures of one run."""
-    records = results.records("throughput")
-
-    def at(name: str, field: str, clients: int) -> float:
-        return Spread.of(pick(records, field, target=name, load="single", clients=clients)).median
-
-    peer_names = {peer.name for peer in PEERS}
-    peers = [name for name in names(records, "target") if name.split()[0] in peer_names]
-    ours, sorted_rate = "function, unix", Spread.of(pick(records, "rate", target="torch, sorted")).median
-    rows = [("32 clients, of torch's best sorted rate", f"{at(ours, 'rate', 32) / sorted_rate:.2f}", "0.85")]
-    for clients, goal in ((8, "1.5"), (32, "2")):
-        if peers:
-            best = max(at(name, "rate", clients) for name in peers)
-            rows.append((f"{clients} clients, of the best peer's rate", f"{at(ours, 'rate', clients) / best:.2f}", goal))
-    if peers:
-        middle = min(at(name, "p50_ms", 32) for name in peers)
-        rows.append(("32 clients, p99 of the best peer's p50", f"{at(ours, 'p99_ms', 32) / middle:.2f}", "below 1"))
-    rows.append(("128 clients, of the rate at 32", f"{at(ours, 'rate', 128) / at(ours, 'rate', 32):.2f}", "1"))
-    more = at(ours, "p50_ms", 1) - Spread.of(pick(records, "p50_ms", target="torch, batch 1")).median
-    rows.append(("1 client, median beyond torch's batch 1", f"{more:.1f} ms", "3 ms"))
-    largest = Spread.of([record["largest"]["ms"] for record in records if record["target"] == "torch, sorted"]).median
-    for clients in (8, 32):
-        short = Spread.of(pick(records, "short_p99_ms", target=ours, load="mixed", clients=clients)).median
-        named = f"mixed load, {clients} clients: short texts' p99 over the largest batch's time, {largest:.0f} ms"
-        rows.append((named, f"{short / largest:.2f}", "3"))
-    return table(("", "measured", "goal"), [row for row in rows if "nan" not in row[1]]) + "\n\n" + _noise(records)
-
-
-def _noise(records: list[Record]) -> str:
-    others = Spread.of(pick(records, "others", load="single")).median
-    judged = "" if others <= _QUIET else f": more than {_QUIET:g}, so the machine was not quiet and the figures are only a sketch"
-    return f"Meanwhile everything else on the machine used {others:.2f} cores{judged}."
-
-
 def loads(results: Results) -> str:
-    """Loads of texts of very different lengths, and of many texts in a request."""
+    """Loads of texts of very different lengths, and of many texts in a request; empty where neither was measured."""
     records = results.records("throughput")
+    if not any(record["load"] in ("mixed", "several") for record in records):
+        return ""
     rows = []
     for name in names(records, "target"):
-        if not _is_torch(name):
+        if any(record["target"] == name and record["load"] in ("mixed", "several") for record in records):
             mixed = [
                 shown(pick(records, field, target=name, load="mixed", clients=32), 0)
                 for field in ("rate", "short_p99_ms", "long_p99_ms")
