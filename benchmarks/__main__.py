@@ -56,12 +56,28 @@ def _run(config: RunConfig) -> Run:
     from dataclasses import replace
 
     from benchmarks.plan import FULL, QUICK, Run, log
-    from benchmarks.texts import file_or_generated
+    from benchmarks.texts import file_or_generated, others
 
     plan = QUICK if config.quick else FULL
-    plan = replace(plan, repeats=config.repeats or plan.repeats, open_seconds=config.open_seconds or plan.open_seconds)
-    texts = file_or_generated(config.texts, 600)
-    return Run(plan, texts, config.peers, dict(config.variants), config.arrivals, config.rates or (), log)
+    plan = replace(
+        plan,
+        repeats=config.repeats or plan.repeats,
+        clients=config.clients or plan.clients,
+        open_seconds=config.open_seconds or plan.open_seconds,
+    )
+    measured = file_or_generated(config.texts, 600)
+    return Run(
+        plan,
+        measured,
+        others(config.texts, measured),
+        peers=config.peers,
+        variants=dict(config.variants),
+        arrivals=config.arrivals,
+        rates=config.rates or (),
+        loads=config.loads,
+        targets=config.targets or (),
+        log=log,
+    )
 
 
 def _lengths(texts: list[str]) -> dict[str, float]:

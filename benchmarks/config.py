@@ -20,6 +20,8 @@ from vaccel_common.options import option
 #: The parts of a run, of which `EXTRA` are measured only where they are named.
 PARTS = ("throughput", "openloop", "start", "request", "around", "hop", "writes", "sessions", "models", "agents", "rules", "tune")
 EXTRA = ("tune",)
+#: The closed loop's loads: a text in each request, one text in ten long, and 16 texts in each.
+LOADS = ("single", "mixed", "several")
 _OUT, _PAGE = ROOT / "build/bench/results.json", ROOT / "docs/performance.md"
 
 _Value = TypeVar("_Value")
@@ -38,6 +40,12 @@ def list_of(each: Callable[[str], _Value], placeholder: str, expected: str) -> P
 def some_of(names: tuple[str, ...], placeholder: str = "PART,...") -> Parsed[tuple[str, ...]]:
     """Some of these names, separated by commas."""
     return list_of(Choice(names).parse, placeholder, f"some of {', '.join(names)}, separated by commas")
+
+
+def _part_of_a_name(text: str) -> str:
+    if not text:
+        raise ValueError("a part of a name is needed")
+    return text
 
 
 def _variant(text: str) -> tuple[str, str]:
@@ -66,7 +74,25 @@ class RunConfig:
         Flag(),
         False,
         help="Also measure mosec and LitServe, which are installed into environments of their own.",
-        choose="Needs a package index: each brings its own torch.",
+        choose="Needs a package index: each brings its own torch and ONNX Runtime.",
+    )
+    targets: tuple[str, ...] | None = option(
+        list_of(_part_of_a_name, "PART,...", "parts of names, separated by commas"),
+        help="The closed loop's targets (throughput, tune): those whose name contains one of these.",
+        choose="unix,int8,mosec compares the function with one server.",
+        shown="all",
+    )
+    clients: tuple[int, ...] | None = option(
+        list_of(Integer(1).parse, "NUMBER,...", "whole numbers from 1, separated by commas"),
+        help="The closed loop's numbers of clients.",
+        choose="The goals need 1, 8 and 32.",
+        shown="1,8,32,128; quick: 1,8,32",
+    )
+    loads: tuple[str, ...] = option(
+        some_of(LOADS, "LOAD,..."),
+        LOADS,
+        help="The closed loop's loads: a text in each request, the same with one text in ten long, 16 texts in each.",
+        choose="The goals of a comparison need single alone.",
     )
     texts: Path | None = option(
         PathTo(existing=True),

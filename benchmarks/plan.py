@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.config import LOADS
 from benchmarks.schedule import Arrivals
 
 #: One measurement; each part has keys of its own.
@@ -41,7 +42,7 @@ class BenchmarkPlan:
 
 
 QUICK = BenchmarkPlan(
-    quick=True, repeats=1, clients=(1, 32), seconds=2.5, warm=0.5, alone=80, open_seconds=4, fractions=(0.7,), spawns=3,
+    quick=True, repeats=1, clients=(1, 8, 32), seconds=2.5, warm=0.5, alone=80, open_seconds=4, fractions=(0.7,), spawns=3,
     hop_seconds=0.4, sessions=(1, 1000), models=(1, 4), agents=(1, 2),
 )  # fmt: skip
 FULL = BenchmarkPlan(
@@ -53,13 +54,21 @@ FULL = BenchmarkPlan(
 @dataclass(frozen=True)
 class Run:
     """What every part uses; ``variants``: name -> options for the agent; ``rates``: of the open
-    loop, instead of fractions.
+    loop, instead of fractions; ``loads`` and ``targets``: those that are measured; ``others``: texts
+    beside the measured ``texts``.
     """
 
     plan: BenchmarkPlan
     texts: list[str]
+    others: list[str] = field(default_factory=list)
     peers: bool = False
     variants: dict[str, str] = field(default_factory=dict)
     arrivals: Arrivals = "poisson"
     rates: tuple[float, ...] = ()
     log: Callable[[str], None] = print
+    loads: tuple[str, ...] = LOADS
+    targets: tuple[str, ...] = ()
+
+    def wants(self, target: str) -> bool:
+        """Whether a target of this name is measured: where no targets are named, every one is."""
+        return not self.targets or any(part in target for part in self.targets)

@@ -45,6 +45,18 @@ class LinesConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PeersConfig:
+    """The options of ``python -m benchmarks.peers``."""
+
+    texts: Path | None = option(
+        PathTo(existing=True),
+        help="The texts of the run: of its other lines some calibrate the int8 forms, and some are compared.",
+        choose="As for python -m benchmarks.",
+        shown="generated texts",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProfileConfig:
     """The options of ``python -m benchmarks.profile``."""
 
@@ -194,6 +206,7 @@ PROGRAMS: dict[str, type[Any]] = {
     "benchmarks.fuzz": FuzzConfig,
     "benchmarks.httpfuzz": HttpFuzzConfig,
     "benchmarks.lines": LinesConfig,
+    "benchmarks.peers": PeersConfig,
     "benchmarks.profile": ProfileConfig,
     "benchmarks.servers": ServersConfig,
     "benchmarks.simulate": SimulateConfig,

@@ -29,14 +29,17 @@ class Running:
 
 @dataclass(frozen=True)
 class BenchmarkTarget:
-    """A server to measure, which ``run()`` starts and ends; ``about``: its settings; ``several``: a
-    request may have many texts.
+    """A server to measure, which ``run()`` starts and ends; ``about``: its settings.
+
+    ``peer``: for another model server, what it computes in, `benchmarks.peers.settings.Numbers`;
+    ``alone``: it is measured with one client alone.
     """
 
     name: str
     run: Callable[[], AbstractContextManager[Running]]
-    several: bool = True
     about: str = ""
+    peer: str = ""
+    alone: bool = False
 
 
 def ours(scheme: str, options: str = "") -> BenchmarkTarget:

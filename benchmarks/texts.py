@@ -49,6 +49,17 @@ def file_or_generated(file: Path | None, count: int) -> list[str]:
     return random.Random(1).sample(texts, min(count, len(texts)))
 
 
+def others(file: Path | None, measured: Sequence[str], count: int = 1300) -> list[str]:
+    """Generated texts, or those of a file, that are not among the ``measured`` ones: what int8 forms
+    are calibrated and compared on.
+    """
+    if file is None:
+        return generated(count, 1 + len(measured))
+    known = set(measured)
+    texts = [text for text in dict.fromkeys(read_file(file)) if text.strip() and text not in known]
+    return random.Random(2).sample(texts, min(count, len(texts)))
+
+
 def mixed(texts: Sequence[str], longest: int) -> list[tuple[str, int]]:
     """All ``texts`` (kind 0), and one text of ``longest`` tokens (kind 1) for every nine of them,
     in random order.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks import load
-from benchmarks.peers.environments import PEERS, SETTINGS
+from benchmarks.peers.environments import PEERS
+from benchmarks.peers.files import prepare
+from benchmarks.peers.settings import tried
 from benchmarks.plan import Record, Run
 from benchmarks.texts import single
 
@@ -15,22 +17,16 @@ _CLIENTS = (1, 8, 32)
 def measure(run: Run) -> list[Record]:
     """Records by ``peer``, ``settings`` and ``clients``."""
     records: list[Record] = []
-    for peer in PEERS:
-        peer.install()
-        for settings in SETTINGS:
-            variant = replace(peer, settings=settings)
-            run.log(f"{peer.name}: {variant.about}")
-            with variant.run() as running:
+    peers = [peer for peer in PEERS if run.wants(peer.name)]
+    prepare(peers, run.others, run.log)
+    for peer in peers:
+        for settings in tried(peer.form):
+            run.log(f"{peer.name}: {settings}")
+            with replace(peer, settings=settings).run() as running:
                 messages = single(running.path, [(text, 0) for text in run.texts])
                 for clients in _CLIENTS:
                     end = run.plan.warm + run.plan.seconds
                     outcome = load.run(load.LoadJob(list(running.ports), messages, clients, end))
-                    records.append(
-                        {
-                            "peer": f"{peer.name} {peer.version}",
-                            "settings": variant.about,
-                            "clients": clients,
-                            **outcome.summary(run.plan.warm, end),
-                        }
-                    )
+                    summary = outcome.summary(run.plan.warm, end)
+                    records.append({"peer": peer.name, "settings": str(settings), "clients": clients, **summary})
     return records

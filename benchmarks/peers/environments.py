@@ -1,6 +1,4 @@
-"""The environments of the other model servers, how they are installed, and the settings with which
-each was fastest.
-"""
+"""The environments of the other model servers: how they are installed, and a server in its own."""
 
 from __future__ import annotations
 
@@ -10,77 +8,79 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+from benchmarks.peers.settings import FASTEST, FORMS, SERVERS, Form, Numbers, PeerSettings
 from benchmarks.targets import Running
 from loadkit.processes import ROOT, ended, free_port, spawn, wait_for
 from loadkit.texts import TEXT
 
-_TORCH = "torch==2.13.0"
+RUNTIME = "1.32.0"
+#: Beside the server; onnx is for the tools that make the files.
+_PACKAGES = ("torch==2.13.0", "tokenizers==0.23.3", "numpy==2.4.6", f"onnxruntime=={RUNTIME}", "onnx==1.23.2")
 _BODY = json.dumps({"text": TEXT})
+
+
+def python(server: str) -> str:
+    """The interpreter of a server's environment."""
+    return str(ROOT / f".venv-{server}/bin/python")
+
+
+def packages(server: str) -> list[str]:
+    """What is installed into a server's environment."""
+    return [*_PACKAGES, f"{server}=={SERVERS[server][0]}"]
+
+
+def install(server: str) -> None:
+    """Creates the server's environment, unless it has these packages; ``TORCH_INDEX`` has the same
+    meaning as for ``make``.
+    """
+    folder = ROOT / f".venv-{server}"
+    installed = folder / "installed"
+    if installed.exists() and installed.read_text().split() == packages(server):
+        return
+    print(f"Installing {server} into {folder.name}; with torch this takes some minutes", file=sys.stderr)
+    venv.create(folder.resolve(), with_pip=True)
+    index = ["--extra-index-url", os.environ["TORCH_INDEX"]] if os.environ.get("TORCH_INDEX") else []
+    pip = [python(server), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    subprocess.run([*pip, *index, *packages(server)], check=True)
+    installed.write_text("\n".join(packages(server)) + "\n")
 
 
 @dataclass(frozen=True)
 class PeerServer:
-    """A model server; ``settings``: workers, torch's threads in each, rows of a batch, milliseconds
-    that a batch waits for rows.
-    """
+    """A model server that runs a form of the model with its settings."""
 
-    name: str
-    version: str
-    path: str
-    settings: Mapping[str, int] = field(default_factory=dict)
+    server: str
+    form: Form
+    settings: PeerSettings
 
     @property
-    def python(self) -> str:
-        """The interpreter of the server's environment."""
-        return str(ROOT / f".venv-{self.name}/bin/python")
+    def name(self) -> str:
+        """The server with its version, and the form."""
+        return f"{self.server} {SERVERS[self.server][0]} + {FORMS[self.form][0]}"
 
     @property
-    def about(self) -> str:
-        """The settings in words, for tables."""
-        return ", ".join(f"{name} {value}" for name, value in self.settings.items())
-
-    def install(self) -> None:
-        """Creates the environment unless it exists; ``TORCH_INDEX`` has the same meaning as for
-        ``make``.
-        """
-        folder = ROOT / f".venv-{self.name}"
-        if (folder / "installed").exists():
-            return
-        print(f"Installing {self.name} into {folder.name}; with torch this takes some minutes", file=sys.stderr)
-        venv.create(folder, with_pip=True)
-        packages = [_TORCH, "tokenizers", f"{self.name}=={self.version}"]
-        if index := os.environ.get("TORCH_INDEX"):
-            packages += ["--extra-index-url", index]
-        subprocess.run([self.python, "-m", "pip", "--disable-pip-version-check", "install", "-q", *packages], check=True)
-        (folder / "installed").touch()
+    def numbers(self) -> Numbers:
+        """What the form computes in."""
+        return FORMS[self.form][1]
 
     @contextlib.contextmanager
     def run(self) -> Iterator[Running]:
         """Runs the server during the block; it has answered a request when the block begins."""
-        port = free_port()
-        env = {f"PEER_{name.upper()}": str(value) for name, value in self.settings.items()}
-        # As in the agent, waiting threads do not spin. torch would warn about a missing numpy that
-        # it does not need.
-        env |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "10000"}
-        env |= {"OMP_NUM_THREADS": str(self.settings["threads"]), "PORT": str(port), "PYTHONWARNINGS": "ignore"}
-        with ended(spawn([self.python, "-m", f"benchmarks.peers.{self.name}_worker"], env)) as process:
-            wait_for(port, self.path, "POST", _BODY)
-            yield Running((port,), self.path, {self.name: [process.pid]})
+        port, path = free_port(), SERVERS[self.server][1]
+        # As in the agent, torch's waiting threads do not spin; ONNX Runtime has a setting of its own. torch would
+        # warn about what it does not need. A worker tokenizes one text at a time, which takes no threads.
+        env = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "10000", "TOKENIZERS_PARALLELISM": "false"}
+        env |= {"OMP_NUM_THREADS": str(self.settings.threads), "PORT": str(port), "PYTHONWARNINGS": "ignore"}
+        env |= {**self.settings.env(), "PEER_FORM": self.form}
+        with ended(spawn([python(self.server), "-m", f"benchmarks.peers.{self.server}_worker"], env)) as process:
+            wait_for(port, path, "POST", _BODY)
+            yield Running((port,), path, {self.server: [process.pid]})
 
 
-#: The servers with their fastest settings; ``python -m benchmarks --only tune --peers`` measures
-#: the alternatives.
-PEERS = (
-    PeerServer("mosec", "0.9.8", "/inference", {"workers": 2, "threads": 1, "batch": 1, "wait_ms": 0}),
-    PeerServer("litserve", "0.2.19", "/predict", {"workers": 2, "threads": 1, "batch": 1, "wait_ms": 0}),
-)
-#: The alternatives: one process for both cores or one for each; no batches, small and large ones;
-#: short and long waits.
-SETTINGS = tuple(
-    {"workers": workers, "threads": threads, "batch": batch, "wait_ms": wait}
-    for workers, threads in ((1, 2), (2, 1))
-    for batch, wait in ((1, 0), (4, 2), (8, 5), (16, 10), (32, 10))
-)
+#: Every server with every form, with the settings that are fastest with many clients.
+PEERS = tuple(PeerServer(*key, many) for key, (many, _) in FASTEST.items())
+#: Those that are faster with other settings for one client, with these.
+ALONE = tuple(PeerServer(*key, one) for key, (many, one) in FASTEST.items() if one != many)

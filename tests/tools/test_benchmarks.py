@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -12,9 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from benchmarks import form_alone, stacks, texts, torch_alone
+from benchmarks.candidates import chosen
 from benchmarks.config import EXTRA, PARTS
 from benchmarks.generator import Generator, TimedResponse
 from benchmarks.load import Outcome
@@ -23,6 +26,9 @@ from benchmarks.parts import MEASURES
 from benchmarks.parts.agents import shares
 from benchmarks.parts.openloop import recovered
 from benchmarks.peers.environments import PEERS
+from benchmarks.peers.settings import FASTEST, FORMS, tried
+from benchmarks.peers.settings import SERVERS as SERVERS_COMPARED
+from benchmarks.plan import QUICK, Run
 from benchmarks.programs import SERVER_NAMES
 from benchmarks.schedule import Segment, times
 from benchmarks.servers.starts import SERVERS
@@ -273,7 +279,28 @@ def test_the_parts_that_help_names_are_those_there_are() -> None:
 
 
 def test_the_peers_have_workers() -> None:
-    """Every peer has a worker module of its name."""
-    for peer in PEERS:
-        assert (ROOT / f"benchmarks/peers/{peer.name}_worker.py").exists()
-        assert set(peer.settings) == {"workers", "threads", "batch", "wait_ms"}
+    """Every server has a worker module of its name, every form is compared, and what is fastest is among what was tried."""
+    assert {peer.server for peer in PEERS} == set(SERVERS_COMPARED)
+    assert {(peer.server, peer.form) for peer in PEERS} == set(FASTEST) == set(itertools.product(SERVERS_COMPARED, FORMS))
+    for (server, form), fastest in FASTEST.items():
+        assert (ROOT / f"benchmarks/peers/{server}_worker.py").exists()
+        assert set(fastest) <= set(tried(form))
+
+
+def test_targets_are_chosen_by_name() -> None:
+    """Of the function's and the peers', in their order; a name that none has is answered with the names."""
+    run = Run(QUICK, [], targets=("unix", "grpc"))
+    assert [target.name for target in chosen(run)] == ["function, unix", "function, grpc"]
+    with pytest.raises(click.UsageError, match=r"function, unix; .*mosec 0.9.8 \+ torch; .*for one client"):
+        chosen(Run(QUICK, [], peers=True, targets=("mozec",)))
+
+
+def test_calibration_is_not_measured(tmp_path: Path) -> None:
+    """Texts to calibrate int8 forms on are others than the measured ones, in a file and where they are generated."""
+    file = tmp_path / "texts.txt"
+    file.write_text("\n".join([*map(str, range(50)), *map(str, range(50)), ""]))
+    measured = texts.file_or_generated(file, 20)
+    beside = texts.others(file, measured)
+    assert not set(beside) & set(measured)
+    assert len(beside) == len(set(beside)) == 50 - len(set(measured))
+    assert not set(texts.others(None, texts.generated(600))) & set(texts.generated(600))
