@@ -143,7 +143,7 @@ class _LocalRunner:
     def __init__(self, program: Program, size: int) -> None:
         self._program, self._size = program, size
 
-    def run_timed(
+    def run_each(
         self,
         requests: Sequence[Sequence[Tensor]],
         outputs: int,  # noqa: ARG002 a `function.core.classifier.Runner`

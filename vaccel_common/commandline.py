@@ -59,13 +59,12 @@ class _OneLine(click.Command):
             code = error.exit_code
         except BrokenPipeError:
             # Whoever read the output has had enough.
-            streams.give_up_output()
             code = 1
         except OSError as error:
-            streams.give_up_output()
             code = _told(streams.reason(error), 1)
         except (ModelFileError, TextFileError) as error:
             code = _told(str(error), 1)
+        streams.end_output()
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -64,6 +64,15 @@ def tell(line: str) -> None:
         give_up_errors()
 
 
+def end_output() -> None:
+    """Writes what is left for standard output, or drops it where that fails, so that nothing is tried when the process ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        give_up_output()
+
+
 def give_up_output() -> None:
     """Drops what is left for standard output, so that it is not tried again when the process ends."""
     _give_up(1)

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from vaccel_rpc.client import RunResult
-from vaccel_rpc.remote import RemoteModel, StartedRun
+from vaccel_rpc.links import StartedRun
+from vaccel_rpc.remote import RemoteModel
 from vaccel_rpc.tensors import Tensor
 
 #: Calls a function in a thread.

@@ -11,9 +11,9 @@ from google.protobuf.message import DecodeError
 from vaccel_common.protowire import WireError
 from vaccel_rpc.channels import Channel, PendingReply
 from vaccel_rpc.dialects import Profile, Version, dialect
-from vaccel_rpc.errors import Internal, Unimplemented
+from vaccel_rpc.errors import Internal, InvalidArgument, Unimplemented
 from vaccel_rpc.tensorfields import IN_TENSORS, OUT_TENSORS, decode, encode
-from vaccel_rpc.tensors import Tensor, dtype_name
+from vaccel_rpc.tensors import Tensor, check, dtype_name
 from vaccel_rpc.wire import Parts, nested
 
 _MODEL = 2
@@ -286,4 +286,10 @@ def _run_result(kind: Any, data: bytes | bytearray | memoryview) -> RunResult:
 
 
 def _tensor(message: Any, data: bytes | memoryview) -> Tensor:
-    return Tensor(dtype_name(message.type, "the agent's reply"), tuple(message.dims), data)
+    try:
+        tensor = Tensor(dtype_name(message.type, "the agent's reply"), tuple(message.dims), data)
+        check(tensor, "the agent's reply")
+    except InvalidArgument as error:
+        # The agent's mistake, not the caller's.
+        raise Internal(error.message) from None
+    return tensor

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import copy
 import errno
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class RpcError(Exception):
     """A call failed.
 
     ``errno``: vAccel's ffi_error, where the peer sent one. ``retry_after``: the seconds after which
-    to try again, where the peer sent them.
+    to try again, where the peer sent them. ``of_run``: whether a run failed with its own inputs, so
+    that other runs of the same request may succeed; any other error is about the agent, the
+    connection or the model, and so about all of them.
     """
 
     code: ClassVar[int] = 2
     name: ClassVar[str] = "UNKNOWN"
+    of_run: bool = False
 
     def __init__(self, message: str, *, errno: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.errno = errno
         self.retry_after = retry_after
+
+    def with_place(self, place: str) -> Self:
+        """The same error, whose message ends with ``place``, that of its run among others."""
+        error = copy.copy(self)
+        error.message = f"{self.message} ({place})"
+        error.args = (error.message,)
+        return error
 
 
 class Cancelled(RpcError):
@@ -33,6 +44,7 @@ class InvalidArgument(RpcError):
     """The request is invalid and can never succeed."""
 
     code, name = 3, "INVALID_ARGUMENT"
+    of_run = True
 
 
 class DeadlineExceeded(RpcError):
@@ -63,6 +75,8 @@ class ResourceExhausted(RpcError):
     ) -> None:
         super().__init__(message, errno=errno, retry_after=retry_after)
         self.reason = reason
+        # A full queue is full for every run.
+        self.of_run = self.memory
 
     @property
     def memory(self) -> bool:
@@ -86,6 +100,7 @@ class Internal(RpcError):
     """The engine failed. The status carries a ``vaccel.Error``."""
 
     code, name = 13, "INTERNAL"
+    of_run = True
 
     def __init__(self, message: str, *, errno: int | None = errno.EINVAL, retry_after: float | None = None) -> None:
         super().__init__(message, errno=errno, retry_after=retry_after)

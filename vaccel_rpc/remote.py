@@ -7,21 +7,20 @@ several agents.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from vaccel_common import tracing
 from vaccel_rpc import rpcspans
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import Tls, connect
-from vaccel_rpc.client import TIMINGS, PendingResult, RunResult, VaccelClient, run_method
+from vaccel_rpc.client import TIMINGS, RunResult, run_method
 from vaccel_rpc.dialects import Profile, Version
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
 from vaccel_rpc.history import AgentState, ConnectionHistory
 from vaccel_rpc.keeping import LinkKeeper, Waits
+from vaccel_rpc.links import Link, Requests, RunOutcome, StartedRun
 from vaccel_rpc.negotiation import DialectChoice, open_session
-from vaccel_rpc.registering import ModelSource, Registrar, seconds_left
+from vaccel_rpc.registering import ModelSource, Registrar
 from vaccel_rpc.tensors import Tensor
 
 #: Seconds for an agent to register the model, an upload of a gigabyte included.
@@ -29,69 +28,6 @@ _REGISTER_S = 300.0
 #: How often a run is sent before its error is the answer. A run that ends its agent must not end
 #: every agent that takes its place.
 _TRIES = 3
-
-#: Runs of one request that are in flight at a time, so that a request of thousands leaves room in
-#: the agent's queue.
-_IN_FLIGHT = 256
-
-_Requests = Sequence[Sequence[Tensor]]
-
-
-@dataclass(frozen=True)
-class _Link:
-    client: VaccelClient
-    session: int
-    resource: int
-    uploaded: bool
-    registering_ns: int
-    how: str
-
-    @property
-    def closed(self) -> RpcError | None:
-        """Why the connection ended; None while it is open."""
-        return self.client.channel.closed
-
-    def close(self) -> None:
-        """Ends the connection."""
-        self.client.close()
-
-    def start(
-        self,
-        inputs: Sequence[Tensor],
-        outputs: int,
-        timeout: float | None,
-        metadata: Mapping[str, str],
-        done: Callable[[], None] | None = None,
-    ) -> PendingResult[RunResult]:
-        """Sends a run."""
-        return self.client.start_run(self.session, self.resource, inputs, outputs, timeout, metadata, done)
-
-    def run_all(self, requests: _Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str]) -> list[RunResult]:
-        """Runs all requests, at most `_IN_FLIGHT` at a time."""
-        results: list[RunResult] = []
-        in_flight: deque[PendingResult[RunResult]] = deque()
-        for inputs in requests:
-            if len(in_flight) == _IN_FLIGHT:
-                results.append(in_flight.popleft().result())
-            in_flight.append(self.start(inputs, outputs, seconds_left(deadline), metadata))
-        return results + [pending.result() for pending in in_flight]
-
-
-@dataclass
-class StartedRun:
-    """A run that was sent, and that no thread waits for. ``error``: why it was lost, after `result`."""
-
-    link: _Link
-    pending: PendingResult[RunResult]
-    error: RpcError | None = None
-
-    def result(self) -> RunResult | None:
-        """The run's result; None where its connection or session was lost. Raises any other `RpcError`."""
-        try:
-            return self.pending.result()
-        except (NotFound, Unavailable) as error:
-            self.error = error
-            return None
 
 
 class RemoteModel:
@@ -127,7 +63,7 @@ class RemoteModel:
         return self._keeper.up
 
     @property
-    def _link(self) -> _Link | None:
+    def _link(self) -> Link | None:
         return self._keeper.link
 
     @property
@@ -169,25 +105,43 @@ class RemoteModel:
         """One run; see `run_all`."""
         return self.run_all([inputs], outputs, timeout)[0]
 
-    def run_all(self, requests: _Requests, outputs: int, timeout: float | None = None) -> list[list[Tensor]]:
+    def run_all(self, requests: Requests, outputs: int, timeout: float | None = None) -> list[list[Tensor]]:
         """Each request's outputs; see `run_timed`."""
         return [ran.outputs for ran in self.run_timed(requests, outputs, timeout)]
 
     def run_timed(
         self,
-        requests: _Requests,
+        requests: Requests,
         outputs: int,
         timeout: float | None = None,
         *,
         metadata: Mapping[str, str] | None = None,
         lost: StartedRun | None = None,
     ) -> list[RunResult]:
+        """`run_each` where every run must succeed: raises the first error of any."""
+        results: list[RunResult] = []
+        for outcome in self.run_each(requests, outputs, timeout, metadata=metadata, lost=lost):
+            if isinstance(outcome, RpcError):
+                raise outcome
+            results.append(outcome)
+        return results
+
+    def run_each(
+        self,
+        requests: Requests,
+        outputs: int,
+        timeout: float | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        lost: StartedRun | None = None,
+    ) -> list[RunOutcome]:
         """Runs the model on each request's inputs concurrently; the results are in order.
 
-        ``metadata``, such as a trace, is sent with each run. ``lost``: what was tried before. Where the connection or the session is
-        lost, it waits for an agent again and sends everything again, three times at most. Raises
-        the first failure: `Unavailable` where no agent took the run, `DeadlineExceeded` after
-        ``timeout`` seconds, or the agent's error.
+        A run that fails with its inputs (`RpcError.of_run`) has its error as result. ``metadata``,
+        such as a trace, is sent with each run. ``lost``: what was tried before. Where the connection
+        or the session is lost, it waits for an agent again and sends everything again, three times
+        at most. Raises the first failure that concerns all runs: `Unavailable` where no agent took
+        the run, `DeadlineExceeded` after ``timeout`` seconds, or the agent's error.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not tracing.on():
@@ -241,12 +195,12 @@ class RemoteModel:
 
     def _run_all(
         self,
-        requests: _Requests,
+        requests: Requests,
         outputs: int,
         deadline: float | None,
         metadata: Mapping[str, str] | None,
         lost: StartedRun | None,
-    ) -> list[RunResult]:
+    ) -> list[RunOutcome]:
         metadata = {**(metadata or {}), TIMINGS: "1"}
         tries = 0
         if lost and lost.error:
@@ -263,7 +217,7 @@ class RemoteModel:
                     raise
                 self._keeper.drop(link, error)
 
-    def _new_link(self, on_close: Callable[[], None]) -> _Link:
+    def _new_link(self, on_close: Callable[[], None]) -> Link:
         timeout = self._connect_timeout
         channel = connect(self._address, timeout, tls=self._tls, on_close=on_close)
         try:
@@ -278,4 +232,4 @@ class RemoteModel:
                 raise Unavailable(f"{self._address}: no reply while registering the model") from None
             raise
         how = f"the agent speaks dialect {client.version}; model {model.how}"
-        return _Link(client, session, model.resource, model.uploaded, registering_ns, how)
+        return Link(client, session, model.resource, model.uploaded, registering_ns, how)

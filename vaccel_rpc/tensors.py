@@ -6,6 +6,7 @@ No numpy, no torch.
 from __future__ import annotations
 
 import math
+import struct
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
@@ -65,7 +66,10 @@ def check(tensor: Tensor, where: str) -> None:
 
 
 def from_values(dtype: str, dims: Sequence[int], values: Iterable[int | float]) -> Tensor:
-    """A tensor of Python numbers in C order; any dtype but float16."""
+    """A tensor of Python numbers in C order. Raises ``OverflowError`` for a number that the dtype does not have."""
+    if dtype == "float16":
+        halves = tuple(map(float, values))
+        return Tensor(dtype, tuple(dims), struct.pack(f"<{len(halves)}e", *halves))
     numbers = array(DTYPES[dtype][2], values)
     if sys.byteorder == "big":
         numbers.byteswap()
@@ -73,9 +77,22 @@ def from_values(dtype: str, dims: Sequence[int], values: Iterable[int | float]) 
 
 
 def to_values(tensor: Tensor) -> list[int] | list[float]:
-    """The elements of a tensor as Python numbers in C order; any dtype but float16."""
+    """The elements of a tensor as Python numbers in C order."""
+    return list(_numbers(tensor))
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether no element is NaN or infinite."""
+    # No sum of finite numbers of these dtypes leaves the range of Python's, which have 64 bits.
+    return not tensor.dtype.startswith("float") or math.isfinite(sum(_numbers(tensor)))
+
+
+def _numbers(tensor: Tensor) -> Sequence[int] | Sequence[float]:
+    if tensor.dtype == "float16":
+        # The module array has no half precision.
+        return struct.unpack(f"<{len(tensor.data) // 2}e", tensor.data)
     numbers: array[int] | array[float] = array(DTYPES[tensor.dtype][2])
     numbers.frombytes(tensor.data)
     if sys.byteorder == "big":
         numbers.byteswap()
-    return numbers.tolist()
+    return numbers

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 from vaccel_common.textfile import decoded, lines_of
 from vaccel_rpc.errors import FailedPrecondition, Internal
-from vaccel_rpc.tensors import Tensor, to_values
+from vaccel_rpc.tensors import Tensor, is_finite, to_values
 
 #: Bytes of a file of labels.
 _MAX_FILE = 4 << 20
@@ -40,7 +39,7 @@ def read_labels(path: str) -> tuple[str, ...]:
 def best_class(outputs: Sequence[Tensor]) -> tuple[int, int]:
     """The class of the largest number in a model's first output, and the number of classes.
 
-    Raises `FailedPrecondition` where the output is not one row, `Internal` where it has NaN.
+    Raises `FailedPrecondition` where the output is not one row, `Internal` where any output is not finite.
     """
     if not outputs:
         raise FailedPrecondition("the model gave no output; one row of numbers for each image is expected")
@@ -50,9 +49,9 @@ def best_class(outputs: Sequence[Tensor]) -> tuple[int, int]:
         raise FailedPrecondition(
             f"the model's first output is {list(output.dims)}; one row of numbers for each image is expected"
         )
-    numbers = struct.unpack(f"<{count}e", output.data) if output.dtype == "float16" else to_values(output)
-    if any(math.isnan(number) for number in numbers):
-        raise Internal("the model's output has NaN, so that no class is the best")
+    if not all(map(is_finite, outputs)):
+        raise Internal("the model's output is not finite: it has NaN or infinite numbers")
+    numbers = to_values(output)
     return max(range(count), key=numbers.__getitem__), count
 
 

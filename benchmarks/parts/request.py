@@ -206,5 +206,5 @@ class _Instant:
     def __init__(self, ran: list[RunResult]) -> None:
         self._ran = ran
 
-    def run_timed(self, *_: Any, **__: Any) -> list[RunResult]:
+    def run_each(self, *_: Any, **__: Any) -> list[RunResult]:
         return self._ran

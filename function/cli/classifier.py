@@ -193,6 +193,6 @@ def _say(line: str) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    streams.give_up_output()
+    streams.end_output()
     streams.tell(f"vaccel-classifier: {escaped(message)}")
     sys.exit(1)

@@ -15,7 +15,7 @@ from vaccel_common import tracing
 from vaccel_common.modelfile import Extras, ModelFileError, Pairs, Signature
 from vaccel_rpc.client import RunResult, Variant
 from vaccel_rpc.errors import Internal, RpcError
-from vaccel_rpc.tensors import Tensor, to_values
+from vaccel_rpc.tensors import Tensor, is_finite, to_values
 
 #: How many different characters the message about a text without tokens shows.
 _SHOWN = 5
@@ -24,15 +24,18 @@ _SHOWN = 5
 class Runner(Protocol):
     """What runs the model; `vaccel_rpc.remote.RemoteModel` is one."""
 
-    def run_timed(
+    def run_each(
         self,
         requests: Sequence[Sequence[Tensor]],
         outputs: int,
         timeout: float | None = None,
         *,
         metadata: Mapping[str, str] | None = None,
-    ) -> list[RunResult]:
-        """Each request's outputs and the time they took at the agent. Raises `RpcError`."""
+    ) -> Sequence[RunResult | RpcError]:
+        """Each request's outputs and the time they took at the agent, or its own error (`RpcError.of_run`).
+
+        Raises `RpcError` for what concerns all of them.
+        """
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Prediction:
     variant: Variant | None = None
 
 
-#: What becomes of a text: a prediction, `Unusable` where the text is wrong, an `RpcError` where the model's output for it is.
+#: What becomes of a text: a prediction, `Unusable` where the text is wrong, an `RpcError` where the model failed for it.
 Item = Prediction | Unusable | RpcError
 
 
@@ -118,7 +121,7 @@ class Classifier:
         """
         prepared = self.prepare(texts, options, metadata)
         runs = prepared.runs
-        results = self._runner.run_timed(runs, self.outputs, timeout, metadata=metadata) if runs else []
+        results = self._runner.run_each(runs, self.outputs, timeout, metadata=metadata) if runs else []
         return self.finish(prepared, results)
 
     @property
@@ -139,12 +142,12 @@ class Classifier:
         runs = [window for item in encoded if isinstance(item, Encoded) for window in item.windows]
         return Prepared(encoded, runs, began, time.perf_counter())
 
-    def finish(self, prepared: Prepared, results: Sequence[RunResult]) -> Classification:
-        """The second half of `classify`, with the results of the runs. Raises `RpcError`."""
+    def finish(self, prepared: Prepared, results: Sequence[RunResult | RpcError]) -> Classification:
+        """The second half of `classify`, with what became of the runs."""
         spent = Durations(prepared.encoded_at - prepared.began)
         if results:
             spent.rpc = time.perf_counter() - prepared.encoded_at
-        timings = [result.timings for result in results if result.timings]
+        timings = [result.timings for result in results if isinstance(result, RunResult) and result.timings]
         spent.queue = max((timing.queue for timing in timings), default=0.0)
         spent.forward = max((timing.forward for timing in timings), default=0.0)
         left = iter(results)
@@ -194,12 +197,19 @@ class Classifier:
         (first,) = self._encoder.encode([text.text])
         return (text.text, "") if first.blank else (text.text_pair, "'s text_pair")
 
-    def _prediction(self, runs: list[RunResult], encoded: Encoded) -> Prediction | Internal:
-        outputs = [to_values(run.outputs[0]) for run in runs]
-        if any(len(values) != len(self.labels) for values in outputs):
-            raise Internal(f"the model gave {len(outputs[0])} numbers for {len(self.labels)} labels")
-        if not all(math.isfinite(sum(values)) for values in outputs):
+    def _prediction(self, outcomes: list[RunResult | RpcError], encoded: Encoded) -> Prediction | RpcError:
+        runs: list[RunResult] = []
+        for outcome in outcomes:
+            if isinstance(outcome, RpcError):
+                return outcome
+            runs.append(outcome)
+        # A model whose other outputs are not finite has failed as well, whatever its first one says.
+        if not all(is_finite(tensor) for run in runs for tensor in run.outputs):
             return Internal("the model's output is not finite")
+        outputs = [to_values(run.outputs[0]) if run.outputs else [] for run in runs]
+        for values in outputs:
+            if len(values) != len(self.labels):
+                return Internal(f"the model gave {len(values)} numbers for {len(self.labels)} labels")
         score = SCORES[self._signature.problem_type]
         values, logits = _mean([score(values) for values in outputs]), _mean(outputs)
         best = max(range(len(values)), key=values.__getitem__)

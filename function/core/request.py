@@ -35,11 +35,11 @@ class ClassifyRequest:
         """Raises the first `Unusable` or `RpcError` among the items, unless each of many texts is to get its own error."""
         if self.many and self.options.errors == "item":
             return
-        for item in items:
+        for i, item in enumerate(items):
             if isinstance(item, Unusable):
                 raise item if self.many else named(item)
             if isinstance(item, RpcError):
-                raise item
+                raise item.with_place(f"texts[{i}]") if self.many else item
 
 
 def of_object(data: Any, limits: RequestLimits, defaults: Mapping[str, Any]) -> ClassifyRequest:

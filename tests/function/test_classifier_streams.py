@@ -65,7 +65,7 @@ def test_a_path_is_any_bytes(agent: ServerProcess, tmp_path: Path) -> None:
     Path(os.fsdecode(path)).write_text("good morning\n")
     for name, code, says in ((path, 0, b"neither 1"), (path + b"\n", 1, b"na\\udcefve.txt\\n: No such file or directory\n")):
         options: list[str | bytes] = [*command("-m", str(TWEETS), "--address", agent.addresses["unix"], "-f"), name]
-        done = subprocess.run(options, cwd=ROOT, capture_output=True, timeout=60)
+        done = subprocess.run(options, cwd=ROOT, capture_output=True, timeout=120)
         assert (done.returncode, says in done.stderr) == (code, True), done.stderr
         assert done.stderr.count(b"\n") == 1
 
@@ -75,6 +75,6 @@ def test_a_terminal_of_another_encoding(agent: ServerProcess, tmp_path: Path) ->
     texts = tmp_path / "kä\u4e2d.txt"
     texts.write_text("good morning\n")
     options = command("-m", str(TWEETS), "-f", str(texts), "--address", agent.addresses["unix"])
-    done = subprocess.run(options, cwd=ROOT, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, timeout=60)
+    done = subprocess.run(options, cwd=ROOT, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, timeout=120)
     assert done.returncode == 0, done.stderr
     assert b"lines from: " + os.fsencode(tmp_path) + b"/k\xe4\\u4e2d.txt\n" in done.stdout

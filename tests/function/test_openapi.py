@@ -40,7 +40,7 @@ def test_it_names_every_route_and_no_other(document: Any) -> None:
     """Paths and methods are those of the application."""
 
     class Nobody:
-        def run_timed(self, *_: Any, **__: Any) -> Any:
+        def run_each(self, *_: Any, **__: Any) -> Any:
             raise NotImplementedError
 
     service = ClassifyService(

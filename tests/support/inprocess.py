@@ -17,11 +17,12 @@ from function.web.app import create_app
 from tests.support.paths import TWEETS
 from vaccel_common.modelfile import Extras
 from vaccel_rpc.client import RunResult
+from vaccel_rpc.errors import RpcError
 from vaccel_rpc.history import AgentState
 from vaccel_rpc.tensors import Tensor, from_values, to_values
 
-#: Token ids of a run -> logits.
-Logits = Callable[[list[Any]], Sequence[float]]
+#: Token ids of a run -> logits, or the run's error.
+Logits = Callable[[list[Any]], Sequence[float] | RpcError]
 
 
 @lru_cache
@@ -36,9 +37,12 @@ class LogitsRunner:
         self._logits = logits
         self.runs = 0
 
-    def run_timed(self, requests: Sequence[Sequence[Tensor]], *_: Any, **__: Any) -> list[RunResult]:
+    def run_each(self, requests: Sequence[Sequence[Tensor]], *_: Any, **__: Any) -> list[RunResult | RpcError]:
         self.runs += len(requests)
-        return [RunResult([from_values("float32", (1, 3), self._logits(to_values(request[0])))]) for request in requests]
+        outcomes = [self._logits(to_values(request[0])) for request in requests]
+        return [
+            logits if isinstance(logits, RpcError) else RunResult([from_values("float32", (1, 3), logits)]) for logits in outcomes
+        ]
 
 
 def service(logits: Logits = lambda _: (0.0, 0.0, 2.0), of: Extras | None = None) -> ClassifyService:

@@ -23,7 +23,7 @@ PROGRAMS = (
 def ended(program: str, shell: str, errors: Path) -> tuple[int, str]:
     """The exit code of a program's command in a shell, and what standard error had."""
     errors.write_text("")
-    done = subprocess.run(["bash", "-c", f"{sys.executable} -m {program} {shell} 2>>{errors}"], cwd=ROOT, timeout=60)
+    done = subprocess.run(["bash", "-c", f"{sys.executable} -m {program} {shell} 2>>{errors}"], cwd=ROOT, timeout=120)
     return done.returncode, errors.read_text()
 
 
