@@ -2,6 +2,6 @@
 
 A call goes down through ``transports`` -> `service` -> ``operations`` -> ``batching`` and ``store``
 -> ``engines``; each imports only what stands to its right, `sessions`, and ``vaccel_rpc``. Only
-``engines.torch`` imports torch, only ``transports.grpc`` imports grpcio, and nothing here imports
-``function``.
+``engines.torch`` imports torch, only ``engines.onnx`` onnxruntime, only ``transports.grpc`` grpcio,
+and nothing here imports ``function``.
 """

@@ -49,7 +49,7 @@ class AgentConfig:
         choose="Use unix:// beside a function in its pod, tcp:// or grpc:// for other pods.",
     )  # fmt: skip
     models: Path | None = option(
-        PathTo(), help="The model store: a directory of NAME.pt and NAME.pt2.", shown="models/ of a checkout, else none",
+        PathTo(), help="The model store: a directory of NAME.pt, NAME.pt2 and NAME.onnx.", shown="models/ of a checkout, else none",
         choose="Name a directory wherever the agent serves more than the model that ships.",
     )  # fmt: skip
     preload: tuple[str, ...] = option(

@@ -9,7 +9,7 @@ from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, progr
 from vaccel_common.options import ConfigError
 from vaccel_rpc.registering import ModelSource
 
-_SUFFIXES = (".pt", ".pt2")
+_SUFFIXES = (".pt", ".pt2", ".onnx")
 #: The tokenizer file of the model that ships, for an installation without model files. It names that model by its sha256.
 SHIPPED_TOKENIZER = Path(__file__).parent / "tweets.tokenizer"
 

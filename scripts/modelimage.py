@@ -28,7 +28,7 @@ from vaccel_common.modelfile import ModelFileError, digest_beside
 _OCI = "application/vnd.oci.image"
 #: A model runs on either: the image is the same for both.
 ARCHITECTURES = ("amd64", "arm64")
-SUFFIXES = (".pt", ".pt2")
+SUFFIXES = (".pt", ".pt2", ".onnx")
 
 
 class ModelImageError(Exception):

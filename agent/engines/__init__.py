@@ -1,5 +1,5 @@
 """Engines load model files and run them.
 
-`contract` is the seam, `registry` finds the engines, and `torch` is the one that ships. Nothing
-outside ``agent.engines.torch`` imports torch.
+`contract` is the seam, `registry` finds the engines, and `torch` and `onnx` ship. Nothing outside
+``agent.engines.torch`` imports torch, and nothing outside ``agent.engines.onnx`` onnxruntime.
 """

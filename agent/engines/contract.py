@@ -91,7 +91,7 @@ class Engine(Protocol):
     def check_upload(self, path: Path) -> None:
         """Raises `InvalidArgument` unless a client's file is a model that is safe to load.
 
-        Uploads have no suffix; the agent asks the engine that ships.
+        Uploads have no suffix; the agent asks an engine that ships, which it tells by the bytes.
         """
 
     def __str__(self) -> str:

@@ -11,18 +11,25 @@ from agent.engines.arrays import difference
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN, Cost, Point, fit
 from agent.engines.layout import Layout
-from vaccel_common.modelfile import Signature
+from vaccel_common.modelfile import Signature, VariantOf
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.tensors import Tensor
 
 #: The largest difference allowed between a padded and an unpadded run.
 TOLERANCE = 1e-3
+#: Variants are coarser: with padding, a few of their numbers round the other way.
+_TOLERANCES = {"int8": 0.2, "bf16": 0.1}
 
 #: Rows and length of the batches by whose times a program's cost is fitted: the first _ALWAYS of
 #: them, and the others until _LONG_S seconds have passed.
 _SAMPLES, _ALWAYS, _LONG_S = ((1, 8), (8, 8), (1, 32), (8, 32), (1, 128), (8, 128)), 5, 0.25
 #: The same for a model that does not state its maximum length.
 _SHORT_SAMPLES = ((1, 4), (8, 4), (1, 8), (8, 8), (1, 16), (8, 16))
+
+
+def tolerance(variant: VariantOf | None) -> float:
+    """The largest difference allowed for a file that is such a variant; None: that is an original."""
+    return _TOLERANCES.get(variant.precision if variant else "", TOLERANCE)
 
 
 class MeasuredProgram(ABC):

@@ -1,4 +1,4 @@
-"""The engines of one agent by the suffixes of their files: the shipped one, and plugins."""
+"""The engines of one agent by the suffixes of their files: those that ship, and plugins."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.engines.contract import DeviceError, Engine, EngineModule, Program, RefersToFiles
+from vaccel_common.modelfile import program_kind
 from vaccel_rpc.errors import Internal
 
-#: The engine that ships. It is also the one for uploads.
-_SHIPPED = "agent.engines.torch"
+#: The engines that ship, of which the first is the one for an upload that no other recognizes.
+_SHIPPED = ("agent.engines.torch", "agent.engines.onnx")
+#: The kinds of uploads, which have no suffix, that another engine than the first loads.
+_UPLOADS = {"onnx": ".onnx"}
 _NEEDED = "signature, joinable, cost and run (agent/engines/contract.py)"
 
 
@@ -19,10 +22,10 @@ class EngineError(Exception):
 
 
 class Engines:
-    """The engine that ships and the modules ``names``, imported by `open`."""
+    """The engines that ship and the modules ``names``, imported by `open`."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
-        self._names = (_SHIPPED, *names)
+        self._names = (*_SHIPPED, *names)
         self._by_suffix: dict[str, Engine] = {}
 
     def open(self, device: str, threads: int) -> None:
@@ -40,7 +43,7 @@ class Engines:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Suffixes of all engines' files; those of the engine that ships come first."""
+        """Suffixes of all engines' files; those of the engines that ship come first."""
         return tuple(self._by_suffix)
 
     @property
@@ -56,33 +59,32 @@ class Engines:
     def __str__(self) -> str:
         return ", ".join(dict.fromkeys(map(str, self._by_suffix.values())))
 
-    @property
-    def _shipped(self) -> Engine:
-        return next(iter(self._by_suffix.values()))
-
     def check_upload(self, path: Path) -> None:
         """Raises `InvalidArgument` unless a client's file is a model that is safe to load."""
-        self._shipped.check_upload(path)
+        self._engine_of(path).check_upload(path)
 
     def external_files(self, path: Path) -> Sequence[str]:
         """The names of the files in its folder that the model's file refers to.
 
         Raises `InvalidArgument` where it is damaged or refers to other places.
         """
-        engine = self._by_suffix.get(path.suffix)
+        engine = self._engine_of(path)
         return engine.external_files(path) if isinstance(engine, RefersToFiles) else ()
 
     def load(self, path: Path) -> Program:
         """The program in a file, loaded by the engine of its suffix.
 
-        An upload has no suffix and is loaded by the engine that ships. Raises `InvalidArgument`,
-        and `Internal` where the engine returned something else than a program.
+        An upload has no suffix: its bytes tell. Raises `InvalidArgument`, and `Internal` where the
+        engine returned something else than a program.
         """
-        engine = self._by_suffix.get(path.suffix) or self._shipped
-        program = engine.load(path)
+        program = self._engine_of(path).load(path)
         if not isinstance(program, Program):
             raise Internal(f"the plugin for {path.suffix} returned {type(program).__name__}: a program has {_NEEDED}")
         return program
+
+    def _engine_of(self, path: Path) -> Engine:
+        suffix = path.suffix if path.suffix in self._by_suffix else _UPLOADS.get(program_kind(path) or "")
+        return self._by_suffix[suffix] if suffix else next(iter(self._by_suffix.values()))
 
 
 def _imported(name: str) -> EngineModule:

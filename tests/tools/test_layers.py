@@ -46,6 +46,7 @@ TESTS = sorted(path.parent.name for path in (ROOT / "tests").glob("*/__init__.py
 #: Third-party package -> the only files that may import it.
 ONLY = {
     "torch": ("agent/engines/torch/", "export/", "training/"),
+    "onnxruntime": ("agent/engines/onnx/", "export/"),
     "flask": ("function/web/",),
     "werkzeug": ("function/web/", "function/runtimes/parliament.py"),
     "cheroot": ("agent/monitoring.py",),
@@ -71,6 +72,7 @@ BELOW = {
     "agent/engines/": ("agent.batching", "agent.store", "agent.service", "agent.sessions", "agent.transports", "agent.server"),
     "agent/batching/": (
         "agent.engines.torch",
+        "agent.engines.onnx",
         "agent.service",
         "agent.sessions",
         "agent.store",
@@ -79,6 +81,7 @@ BELOW = {
     ),
     "agent/store/": (
         "agent.engines.torch",
+        "agent.engines.onnx",
         "agent.batching",
         "agent.service",
         "agent.sessions",
@@ -92,7 +95,14 @@ BELOW = {
     "agent/listening.py": ("agent",),
     "agent/sessions.py": ("agent.engines", "agent.batching", "agent.service", "agent.transports", "agent.server"),
     "agent/calls.py": ("agent.engines", "agent.batching", "agent.store", "agent.operations", "agent.service", "agent.transports"),
-    "agent/operations/": ("agent.engines.torch", "agent.service", "agent.transports", "agent.server", "socket"),
+    "agent/operations/": (
+        "agent.engines.torch",
+        "agent.engines.onnx",
+        "agent.service",
+        "agent.transports",
+        "agent.server",
+        "socket",
+    ),
     "agent/service.py": ("agent.engines", "agent.transports", "agent.server", "socket"),
     "agent/transports/": ("agent.engines", "agent.batching", "agent.store", "agent.operations", "agent.server"),
     "function/core/": (

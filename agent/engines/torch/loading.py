@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from agent.engines.measured import TOLERANCE
+from agent.engines.measured import tolerance
 from agent.engines.torch import archive, fp16_linear
 from agent.engines.torch.device import TorchDevice
 from agent.engines.torch.exceptions import is_memory, last_line
@@ -25,8 +25,6 @@ _log = logging.getLogger("agent.engines.torch")
 
 #: The most by which the two forms of a model may differ.
 _SAME = 1e-4
-#: Variants are coarser: with padding, a few of their numbers round the other way.
-_TOLERANCES = {"int8": 0.2, "bf16": 0.1}
 #: Rows and length of the batches by which two forms are compared, and how often each is timed.
 _TYPICAL, _TIMES = ((1, 16), (4, 16)), 5
 
@@ -64,8 +62,7 @@ def load(path: Path, device: TorchDevice) -> TorchProgram:
         if is_memory(error):
             raise ResourceExhausted(f"not enough memory to load the model: {last_line(error)}") from None
         raise InvalidArgument(f"torch cannot load the model: {last_line(error)}".replace(str(path), "the file")) from None
-    tolerance = _TOLERANCES.get(extras.variant.precision if extras.variant else "", TOLERANCE)
-    program = _faster([TorchProgram(form, signature, device, tolerance) for form in forms])
+    program = _faster([TorchProgram(form, signature, device, tolerance(extras.variant)) for form in forms])
     program.warm_up()
     return program
 

@@ -1,0 +1,61 @@
+"""onnxruntime as an `agent.engines.contract.Engine`."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.engines.contract import Program
+from agent.engines.onnx.graph import external_files
+from vaccel_common.onnxfile import OnnxFileError
+from vaccel_rpc.errors import FailedPrecondition, InvalidArgument
+
+_log = logging.getLogger("agent.engines.onnx")
+
+_LIBRARY = "onnxruntime"
+_MISSING = "an ONNX file needs onnxruntime, which is not installed here: pip install 'function[onnx]', or make install-onnx"
+
+
+class OnnxEngine:
+    """onnxruntime on a CPU, with ``threads`` cores. ``device`` is for the other engines.
+
+    Without the library there is an engine too, which loads no file and says what installs it.
+    """
+
+    #: As many as the other engines have: torch opens one for each core, and one for a GPU.
+    workers = 1
+    #: Variants are chosen by what the machine computes fast, which torch knows.
+    precisions: frozenset[str] = frozenset()
+
+    def __init__(self, device: str, threads: int) -> None:
+        self._device, self._threads = device, threads
+
+    def load(self, path: Path) -> Program:
+        """See `agent.engines.onnx.loading.load`. Raises `FailedPrecondition` without the library."""
+        _check_library()
+        from agent.engines.onnx.loading import load
+
+        if self._device.startswith("cuda"):
+            _log.warning("%s runs on the CPU: this engine has no other device", path.name)
+        return load(path, self._threads)
+
+    def external_files(self, path: Path) -> Sequence[str]:
+        """See `agent.engines.contract.RefersToFiles.external_files`."""
+        try:
+            return external_files(path)
+        except (OnnxFileError, OSError) as error:
+            raise InvalidArgument(str(error).replace(str(path), "the file")) from None
+
+    def check_upload(self, path: Path) -> None:
+        """Raises `InvalidArgument`: see `Engine.check_upload`."""
+        raise InvalidArgument(f"{path.name}: ONNX files come from the store")
+
+    def __str__(self) -> str:
+        return "cpu"
+
+
+def _check_library() -> None:
+    if importlib.util.find_spec(_LIBRARY) is None:
+        raise FailedPrecondition(_MISSING)

@@ -1,0 +1,67 @@
+"""Loads ONNX files, with the files of external data beside them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from agent.engines.measured import tolerance
+from agent.engines.onnx import sessions, signatures
+from agent.engines.onnx.graph import external_files
+from agent.engines.onnx.program import OnnxProgram
+from vaccel_common.modelfile import ModelFileError, read_extras
+from vaccel_common.onnxfile import OnnxFileError
+from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
+
+#: Where a link leads that the agent made to a file that it has opened.
+_OPENED = "/proc/self/fd/"
+
+
+def load(path: Path, threads: int) -> OnnxProgram:
+    """Loads and warms up a model file, for ``threads`` cores.
+
+    Raises `InvalidArgument` with the reason where it is not a model, `ResourceExhausted` where
+    memory ran out.
+    """
+    try:
+        program = _loaded(path, threads)
+    except (ModelFileError, OnnxFileError, OSError) as error:
+        raise InvalidArgument(str(error).replace(str(path), "the file")) from None
+    except RpcError:
+        raise
+    except Exception as error:  # noqa: BLE001 onnxruntime's errors have no class in common
+        reason = sessions.reason(error).replace(str(path), "the file")
+        if sessions.is_memory(error):
+            raise ResourceExhausted(f"not enough memory to load the model: {reason}") from None
+        raise InvalidArgument(f"onnxruntime cannot load the model: {reason}") from None
+    program.warm_up()
+    return program
+
+
+def _loaded(path: Path, threads: int) -> OnnxProgram:
+    extras = read_extras(path)
+    external = {name: _beside(path, name).read_bytes() for name in external_files(path)}
+    single = sessions.new(path, 1, external)
+    parallel = sessions.new(path, threads, external) if threads > 1 else None
+    inputs, outputs = single.get_inputs(), single.get_outputs()
+    signature = extras.signature
+    if signature is None:
+        signature = signatures.derived(path.stem, inputs, outputs)
+    else:
+        signatures.check(signature, inputs, outputs)
+    return OnnxProgram(single, parallel, signature, tolerance(extras.variant))
+
+
+def _beside(path: Path, name: str) -> Path:
+    """The file of external data with that name, which no link leads out of the model's folder.
+
+    Raises `InvalidArgument`.
+    """
+    data = path.parent / name
+    folder = os.path.realpath(path.parent)
+    is_opened = path.is_symlink() and data.is_symlink() and str(data.readlink()).startswith(_OPENED)
+    if not is_opened and not Path(os.path.realpath(data)).is_relative_to(folder):
+        raise InvalidArgument(f"external data {name}: a link leads out of the model's folder")
+    if not data.is_file():
+        raise InvalidArgument(f"external data {name}: there is no such file beside the model")
+    return data

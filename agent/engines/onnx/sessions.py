@@ -1,0 +1,50 @@
+"""Sessions of onnxruntime, and its errors in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+_MEMORY_PHRASES = ("bad allocation", "bad_alloc", "Failed to allocate memory", "is smaller than requested bytes", "out of memory")
+#: What precedes the reason in a message, and the node in which it arose.
+_CODE, _LOADING = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : "), re.compile(r"Load model from .* failed:")
+_NODE = re.compile(r"Non-zero status code returned while running (\w+) node\. Name:'(.*?)' Status Message: (.*)", re.DOTALL)
+#: A place in onnxruntime's sources, with the function's name, and the condition that failed there.
+_PLACE = re.compile(r"/\S+\.(?:cc|h):\d+ .*?\) |\S+\.(?:cc|h):\d+ \S+ ")
+_CONDITION = re.compile(r"^.* was false\. (?=.)", re.DOTALL)
+
+
+def new(path: Path, threads: int, external: Mapping[str, bytes]) -> Any:
+    """A session of the model in ``path``, with ``threads`` cores.
+
+    ``external``: contents of its files of external data, by name. Raises what onnxruntime raises.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # Threads that spin while they wait take the cores from the other workers.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 4  # what fails is raised, and logged in the agent's format
+    # A plan of memory is made for each new shape, and kept: texts have thousands of shapes.
+    options.enable_mem_pattern = False
+    if external:
+        names, contents = list(external), list(external.values())
+        options.add_external_initializers_from_files_in_memory(names, contents, [len(content) for content in contents])
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether memory ran out."""
+    return isinstance(error, MemoryError) or any(phrase in str(error) for phrase in _MEMORY_PHRASES)
+
+
+def reason(error: BaseException) -> str:
+    """The reason in one line of at most 500 characters."""
+    text, where = _LOADING.sub("", _CODE.sub("", str(error))), ""
+    if node := _NODE.search(text):
+        where, text = f"{node[1]} {node[2]}".strip() + ": ", node[3]
+    return " ".join((where + _CONDITION.sub("", _PLACE.sub("", text))).split())[:500] or type(error).__name__
