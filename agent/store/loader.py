@@ -6,6 +6,9 @@ and no more than two programs of a model are in memory at a time.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import itertools
 import logging
 import time
@@ -54,6 +57,8 @@ class Loader:
         except RpcError as error:
             _log.warning("Model %s cannot be loaded: %s", model, error.message)
             raise
+        if candidates.groups or candidates.exact:
+            _give_back()
         _log.info("Loaded model %s in %.1f s%s", *_described(model, form, time.monotonic() - began))
         return form
 
@@ -144,6 +149,13 @@ class Loader:
         form = Form(sent or path.stem, sent or path.name, digest, program, extras.variant, extras.labels)
         self._forms[digest] = form
         return form
+
+
+def _give_back() -> None:
+    """Gives the memory of programs that were left out back to the system."""
+    gc.collect()  # torch.export's modules are in cycles
+    with contextlib.suppress(AttributeError, OSError):  # a C library other than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _described(model: StoredModel, form: Form, seconds: float) -> tuple[StoredModel | Form, float, str]:

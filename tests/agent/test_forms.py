@@ -109,7 +109,6 @@ def test_of_several_the_quickest_runs_and_two_are_in_memory_at_a_time(forms: For
     assert (form.file, form.precision) == ("b.form", "exact")
     assert form.variant is not None
     assert form.variant.of == digest_of(forms.own)
-    gc.collect()
     assert (Sums.most, len(Sums.alive)) == (2, 1)
 
 

@@ -48,6 +48,7 @@ class Sums:
         self._ms, self._off, self._fails = ms, off, fails
         if fails == "load":
             raise InvalidArgument("this form cannot be loaded")
+        self._cycle = self  # as in torch.export's modules
         Sums.alive.add(self)
         Sums.most = max(Sums.most, len(Sums.alive))
 
