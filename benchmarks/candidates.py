@@ -33,13 +33,15 @@ def chosen(run: Run) -> list[BenchmarkTarget]:
         raise click.UsageError(f"--targets: the names are {'; '.join(names)}")
     peers = tuple(peer for peer in peers if run.wants(_name(peer)))
     about = prepare(peers, run.others, run.log)
-    return [target for target in functions if run.wants(target.name)] + [_peer(peer, about) for peer in peers]
+    return [target for target in functions if run.wants(target.name) or target.name in run.variants] + [
+        _peer(peer, about) for peer in peers
+    ]
 
 
 def _functions(run: Run) -> list[BenchmarkTarget]:
     every = [ours(scheme) for scheme in SCHEMES]
     if any(path.suffix in _SUFFIXES for path in MODEL.parent.glob(f"{MODEL.stem}.int8.*")):
-        every.append(BenchmarkTarget("function, int8", ours("unix", _FAST).run, about=_FAST))
+        every.append(BenchmarkTarget("function, fast", ours("unix", _FAST).run, about=_FAST))
     return every + [BenchmarkTarget(name, ours("unix", options).run, about=options) for name, options in run.variants.items()]
 
 

@@ -62,7 +62,7 @@ class RunConfig:
     quick: bool = option(
         Flag(),
         False,
-        help="Two minutes and rough figures instead of half an hour.",
+        help="Ten minutes and rough figures instead of an hour.",
         choose="To see that everything runs; figures to quote need a full run.",
     )
     only: tuple[str, ...] | None = option(
@@ -79,7 +79,7 @@ class RunConfig:
     targets: tuple[str, ...] | None = option(
         list_of(_part_of_a_name, "PART,...", "parts of names, separated by commas"),
         help="The closed loop's targets (throughput, tune): those whose name contains one of these.",
-        choose="unix,int8,mosec compares the function with one server.",
+        choose="unix,fast,mosec compares the function with one server; what --variant names is measured anyway.",
         shown="all",
     )
     clients: tuple[int, ...] | None = option(
@@ -104,7 +104,7 @@ class RunConfig:
         (),
         flags=("--variant",),
         help="Also measure the function with these options for its agent; repeatable.",
-        choose="Such as int8=--precision=int8.",
+        choose="Such as registered=--precision=registered.",
         shown="none",
     )
     arrivals: Arrivals = option(

@@ -58,7 +58,7 @@ def results() -> Results:
         ),
         load("function, unix", 32, 120, kind="mixed"),
         load("function, unix", 8, 12, kind="several"),
-        *(load("function, int8", clients, rate, ran="int8") for clients, rate in ((1, 100), (8, 230), (32, 280))),
+        *(load("function, fast", clients, rate, ran="int8") for clients, rate in ((1, 100), (8, 230), (32, 280))),
         *peer("mosec 0.9.8 + torch", "exact", 45, 80, 70),
         *peer("mosec 0.9.8 + ONNX Runtime", "exact", 60, 120, 130),
         *peer("mosec 0.9.8 + ONNX Runtime for one client", "exact", 100),

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,8 @@ def test_targets_are_chosen_by_name() -> None:
     """Of the function's and the peers', in their order; a name that none has is answered with the names."""
     run = Run(QUICK, [], targets=("unix", "grpc"))
     assert [target.name for target in chosen(run)] == ["function, unix", "function, grpc"]
+    named = replace(run, targets=("torch",), variants={"mine": "--threads=1"})
+    assert [target.name for target in chosen(named)] == ["mine"], "what --variant names is measured anyway"
     with pytest.raises(click.UsageError, match=r"function, unix; .*mosec 0.9.8 \+ torch; .*for one client"):
         chosen(Run(QUICK, [], peers=True, targets=("mozec",)))
 
