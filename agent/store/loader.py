@@ -57,8 +57,6 @@ class Loader:
         except RpcError as error:
             _log.warning("Model %s cannot be loaded: %s", model, error.message)
             raise
-        if candidates.groups or candidates.exact:
-            _give_back()
         _log.info("Loaded model %s in %.1f s%s", *_described(model, form, time.monotonic() - began))
         return form
 
@@ -73,8 +71,8 @@ class Loader:
         for group in candidates.groups:
             holder: Form | None = None
             for path in group:
-                form = self._candidate(path, model)
-                holder = form if holder is None else self._quicker(holder, form, None) if form else holder
+                holder = self._challenged(holder, path, model, None)
+                _give_back()
             if holder:
                 return holder
         return None
@@ -86,9 +84,14 @@ class Loader:
         holder = self._read(model.path, model.digest, model.others, sent=model.name if model.uploaded else None)
         contest = self._contest(holder) if candidates.exact else None
         for path in candidates.exact if contest else ():
-            if form := self._candidate(path, model):
-                holder = self._quicker(holder, form, contest)
+            holder = self._challenged(holder, path, model, contest) or holder
+            _give_back()
         return holder
+
+    def _challenged(self, holder: Form | None, path: Path, model: StoredModel, contest: Contest | None) -> Form | None:
+        """The file's form instead of the holder, if it is the quicker one; no other reference stays."""
+        form = self._candidate(path, model)
+        return self._quicker(holder, form, contest) if holder and form else holder or form
 
     def _contest(self, registered: Form) -> Contest | None:
         if registered.program.signature is None:
