@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from export.refusal import reading
 from export.tokenizer import write_digest
 from vaccel_common.about import About, write_about
 from vaccel_common.modelfile import parse_signature
@@ -93,7 +94,8 @@ def write_torchscript(module: nn.Module, path: Path, extras: dict[str, str], *, 
 def loaded(path: Path) -> tuple[Any, dict[str, str]]:
     """The program of a .pt file, and those of `ENTRIES` that it has."""
     names = dict.fromkeys(ENTRIES, "")
-    program = torch.jit.load(str(path), _extra_files=names)
+    with reading(path, "a TorchScript file"):
+        program = torch.jit.load(str(path), _extra_files=names)
     texts = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
     return program, {name: text for name, text in texts.items() if text}
 

@@ -19,7 +19,7 @@ from export.checking import of_module, of_pipeline
 from export.described import described
 from export.huggingface import Choices, plain_tokenizer, read_folder, silence
 from export.options import FILE, FOLDER, ModelFolder, limited, read_labels, writes
-from export.refusal import Refused
+from export.refusal import Refused, reading
 from export.samples import untruncated, varied
 from export.tokenizer import main as tokenizer_file
 from export.writing import Limits, Source, require_form, write_checked
@@ -55,12 +55,14 @@ def write_module(module: torch.nn.Module, out: Path, extras: dict[str, str], lim
 @writes
 def checkpoint(folder: Path, max_length: int, about: About, out: Path, half: bool | None, allow_difference: float) -> None:
     """A model file from the checkpoint that models.train wrote into FOLDER."""
-    labels = json.loads((folder / "labels.json").read_text())
-    config = (folder / "config.json").read_text()
-    model = from_state(json.loads(config), torch.load(folder / "state.pt", weights_only=True))
+    with reading(folder, "a folder that models.train wrote"):
+        labels = json.loads((folder / "labels.json").read_text())
+        config = (folder / "config.json").read_text()
+        model = from_state(json.loads(config), torch.load(folder / "state.pt", weights_only=True))
+        read = Tokenizer.from_file(str(folder / "tokenizer.json"))
     inputs = ("input_ids", "attention_mask")
     signature = classifier_signature(out.stem, "single_label_classification", max_length, len(labels), inputs=inputs, pad=0)
-    tokenizer = plain_tokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")), max_length)
+    tokenizer = plain_tokenizer(read, max_length)
     extras = extra_files(tokenizer, labels, signature, about)
     write_module(model, out, {**extras, "config.json": config}, Limits(half, allow_difference), "the checkpoint")
 
@@ -161,8 +163,12 @@ def torchscript(
         if signature
         else classifier_signature(out.stem, problem_type, max_length, len(names), inputs=("input_ids", "attention_mask"), pad=pad)
     )
-    extras = extra_files(plain_tokenizer(Tokenizer.from_file(str(tokenizer)), max_length), names, text, about)
-    write_module(torch.jit.load(str(module)), out, extras, Limits(False, allow_difference), module.name)
+    with reading(tokenizer, "a tokenizer.json"):
+        read = plain_tokenizer(Tokenizer.from_file(str(tokenizer)), max_length)
+    extras = extra_files(read, names, text, about)
+    with reading(module, "a TorchScript file"):
+        program = torch.jit.load(str(module))
+    write_module(program, out, extras, Limits(False, allow_difference), module.name)
 
 
 main.add_command(tokenizer_file)

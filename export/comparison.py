@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from export.refusal import reading
 from export.samples import padded
 
 #: Speed is measured at these batch sizes, on this many texts, in this many rounds. The files take
@@ -22,7 +23,8 @@ Rows = Sequence[Sequence[int]]
 
 def load(path: Path) -> Program:
     """A TorchScript file as the agent runs it on a CPU: frozen, its weights in float32."""
-    program: Program = torch.jit.freeze(torch.jit.load(str(path)).eval().float())
+    with reading(path, "a TorchScript file"):
+        program: Program = torch.jit.freeze(torch.jit.load(str(path)).eval().float())
     return program
 
 

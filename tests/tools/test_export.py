@@ -107,3 +107,29 @@ def test_a_wrong_signature_is_named(text: str, says: str) -> None:
     """The error names the field that is wrong."""
     with pytest.raises(ModelFileError, match=says):
         parse_signature(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("pt2", "{wrong}"), "wrong.pt is not a TorchScript file: "),
+        (
+            ("torchscript", "{wrong}", "--tokenizer", "{tokenizer}", "--labels", "{labels}"),
+            "wrong.pt is not a TorchScript file: ",
+        ),
+        (("torchscript", "{wrong}", "--tokenizer", "{wrong}", "--labels", "{labels}"), "wrong.pt is not a tokenizer.json: "),
+        (("checkpoint", "{folder}"), " is not a folder that models.train wrote: "),
+    ],
+)
+def test_a_file_of_another_kind_is_one_line(options: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    """With its name and the library's reason, and no traceback."""
+    (tmp_path / "wrong.pt").write_text("a b\n")
+    (tmp_path / "labels.json").write_text('["a", "b"')
+    labels = tmp_path / "names.json"
+    labels.write_text('["a", "b"]')
+    tokenizer().save(str(tmp_path / "tokenizer.json"))
+    places = {"wrong": tmp_path / "wrong.pt", "tokenizer": tmp_path / "tokenizer.json", "labels": labels, "folder": tmp_path}
+    done = export(*(option.format_map(places) for option in options), "-o", str(tmp_path / "out.pt2"))
+    assert done.exit_code == 1, done.output
+    assert says in done.output
+    assert done.output.count("\n") == 1
