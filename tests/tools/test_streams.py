@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -54,6 +55,17 @@ def test_a_file_that_fails_is_told(command: str, says: str, tmp_path: Path) -> N
     code, told = ended(command.format(copy=copy), "", tmp_path / "errors.txt")
     assert (code, told[: len(says)], told.count("\n")) == (1, says, 1)
 
+
+def test_every_command_is_a_program() -> None:
+    """The class has what the tests above hold for some."""
+    folders = ("agent", "benchmarks", "export", "function", "knative", "scripts", "training")
+    sources = {path: path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py")}
+    commands = [(path, found[1]) for path, source in sources.items() for found in re.finditer(_COMMAND, source)]
+    assert len(commands) >= 18
+    assert [str(path) for path, arguments in commands if "cls=" not in arguments] == []
+
+
+_COMMAND = re.compile(r"@click\.(?:command|group)\(([^)]*)")
 
 _WAITS = """
 import time, click, sys
