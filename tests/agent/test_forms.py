@@ -5,25 +5,32 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import importlib.util
 import json
 import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import requests
 import torch
 
 from agent.config import Precision
+from agent.engines.arrays import difference
 from agent.store import contest
 from agent.store.folder import StoreFolder
 from agent.store.model import Form
 from agent.store.models import Store
 from agent.store.variants import choose
 from tests.support import formplugin
-from tests.support.clients import client
+from tests.support.clients import client, ids
 from tests.support.formplugin import Sums, write
+from tests.support.onnxmodels import save_tweets
+from tests.support.optional import require
+from tests.support.paths import TWEETS
 from tests.support.servers import SpawnAgent
 from tests.support.torchmodels import MaskedSum, batchable_signature, save
 from vaccel_rpc.client import TIMINGS, Variant
@@ -203,3 +210,27 @@ def test_exact_forms_of_torch_compete_and_the_answer_names_the_one_that_ran(spaw
     assert named.variant == Variant("float32", digest_of(store / "sums.pt2"))
     text = requests.get(agent.wait_for(r"Metrics and health on '(http://[^']+)'")[1] + "/metrics", timeout=5).text
     assert f'vaccel_model_loaded{{file="{file}",model="sums",precision="exact",sha256="{digest_of(own)}"}} 1.0' in text
+
+
+def test_the_model_that_ships_competes_with_its_onnx_form(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """Both answer the same to 1e-4; the log says which takes how long, and the answer which ran."""
+    require(importlib.util.find_spec("onnxruntime"), "onnxruntime is not installed (make install-onnx)")
+    own, form = tmp_path / "store" / "tweets.pt", tmp_path / "store" / "tweets.onnx"
+    own.parent.mkdir()
+    shutil.copy(TWEETS, own)
+    save_tweets(form)
+    whole = onnx.load(form)
+    whole.metadata_props.add(key="variant.json", value=json.dumps({"of": digest_of(own), "precision": "float32"}))
+    onnx.save(whole, form)
+    agent = spawn_agent("--models", str(own.parent), "--preload", "all")
+    (line,) = [line for line in agent.text.splitlines() if "of the time of tweets.pt: " in line]
+    runs = line.split(": ")[-1].removesuffix(" runs")
+    calls = client(agent)
+    session = calls.create_session()
+    ran = calls.start_run(session, calls.register_path(session, "tweets"), ids(101, 2204, 102), 1, 20, {TIMINGS: "1"}).result()
+    assert ran.variant == (Variant("float32", digest_of(form)) if runs == "tweets.onnx" else None)
+    exact = client(spawn_agent("--models", str(own.parent), "--precision", "registered"))
+    session = exact.create_session()
+    for name in ("tweets.pt", "tweets.onnx"):
+        outputs = exact.run(session, exact.register_path(session, name), ids(101, 2204, 102), 1, 20)
+        assert difference(ran.outputs, outputs) <= 1e-4

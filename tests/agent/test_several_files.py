@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+import onnx
 import pytest
 
+from agent.engines.arrays import difference
 from agent.store.several import MAX_FILES, MAX_NAME, check_names, content_digest
 from tests.support.clients import client
 from tests.support.formplugin import write
+from tests.support.onnxmodels import foreign
+from tests.support.optional import require
 from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.torchmodels import Twice, saved
 from vaccel_rpc.client import VaccelClient
@@ -22,7 +27,7 @@ from vaccel_rpc.errors import (
     PermissionDenied,
     ResourceExhausted,
 )
-from vaccel_rpc.tensors import from_values, to_values
+from vaccel_rpc.tensors import Tensor, from_values, to_values
 
 DIALECTS: tuple[Version, ...] = ("0.7", "2025-07", "2025-08", "0.8")
 Files = list[tuple[str, bytes]]
@@ -173,6 +178,37 @@ def test_the_digest_is_of_all_files_and_of_no_order() -> None:
         content_digest("a" * 64, {"x": "b" * 64}),
     ]
     assert len({one, *others}) == 4
+
+
+@pytest.mark.parametrize("version", DIALECTS)
+def test_an_onnx_file_with_external_data(spawn_agent: SpawnAgent, tmp_path: Path, version: Version) -> None:
+    """By its name, by the paths of both files, and by their bytes; the answer is that of the file in one piece."""
+    require(importlib.util.find_spec("onnxruntime"), "onnxruntime is not installed (make install-onnx)")
+    store = tmp_path / "store"
+    store.mkdir()
+    whole = foreign()
+    onnx.save(whole, store / "whole.onnx")
+    onnx.save(whole, store / "parts.onnx", save_as_external_data=True, location="parts.bin", size_threshold=256)
+    sent = [(name, (store / name).read_bytes()) for name in ("parts.bin", "parts.onnx")]
+    calls = client(spawn_agent("--models", str(store), "--uploads", "known"), version=version)
+    session = calls.create_session()
+    inputs = [from_values("int64", [1, 2], [3, 4]), from_values("int64", [1, 2], [1, 1])]
+
+    def logits(model: int) -> Tensor:
+        return calls.run(session, model, inputs, 1, 20)[0]
+
+    right = logits(calls.register_path(session, "whole"))
+    for model in (
+        calls.register_path(session, "parts"),
+        calls.register_paths(session, ["parts.bin", "parts.onnx"]),
+        calls.register_files(session, sent),
+        calls.register_files(session, [("renamed.onnx", sent[1][1]), sent[0]]),
+    ):
+        assert difference([right], [logits(model)]) <= 1e-6
+    with pytest.raises(PermissionDenied, match="--uploads known"):
+        calls.register_files(session, [("parts.bin", sent[0][1][::-1]), sent[1]])
+    with pytest.raises(InvalidArgument, match=r"refers to .parts\.bin., which was not given"):
+        calls.register_files(session, [sent[1], ("other.bin", sent[0][1])])
 
 
 def test_another_file_of_the_model_that_is_replaced_does_not_run(start: Sequence[ServerProcess], tmp_path: Path) -> None:
