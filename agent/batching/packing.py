@@ -21,11 +21,14 @@ class BatchLimits:
     """The limits of a batch: ``rows``, and ``tokens`` with padding (None: no limit).
 
     ``overhead``: a batch grows while the fixed part of its cost is more than this fraction of its
-    time. Beyond that, a larger batch makes others wait and gains nothing.
+    time. Beyond that, a larger batch makes others wait and gains nothing. ``padding``: a request
+    joins a batch if that adds padding for at most this fraction of the fixed cost that it saves. It
+    would save most of that in a later batch too, with requests that are nearer in length.
     """
 
     rows: int = 64
     overhead: float = 0.05
+    padding: float = 0.5
     tokens: int | None = None
 
     def seconds(self, cost: Cost) -> float:
@@ -44,8 +47,8 @@ class BatchLimits:
 def pack(waiting: Sequence[Shape], limits: BatchLimits, cost: Cost = UNKNOWN) -> list[int]:
     """Indices of the requests that run next.
 
-    They are the oldest (``waiting[0]``), and those nearest to it in length, as long as running them
-    together takes no more time than running each alone.
+    They are the oldest (``waiting[0]``), and those nearest to it in length, as long as a request saves
+    more time than its padding takes.
     """
     oldest = waiting[0]
     if oldest.key is None:
@@ -53,14 +56,14 @@ def pack(waiting: Sequence[Shape], limits: BatchLimits, cost: Cost = UNKNOWN) ->
     others = [i for i in range(1, len(waiting)) if waiting[i].key == oldest.key]
     others.sort(key=lambda i: abs(waiting[i].length - oldest.length))
     chosen, rows, longest = [0], oldest.rows, oldest.length
-    seconds = cost.seconds(rows, longest)
+    seconds, saved = cost.seconds(rows, longest), cost.a * (1 - limits.padding)
     for i in others:
         other = waiting[i]
         new_rows, new_longest = rows + other.rows, max(longest, other.length)
         if not limits.allow(cost, new_rows, new_longest):
             continue
         together = cost.seconds(new_rows, new_longest)
-        if together > seconds + cost.seconds(other.rows, other.length):
+        if together > seconds + cost.seconds(other.rows, other.length) - saved:
             continue
         chosen.append(i)
         rows, longest, seconds = new_rows, new_longest, together

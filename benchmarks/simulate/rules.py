@@ -32,8 +32,8 @@ def share(waiting: Sequence[Waiting], limits: BatchLimits, free: int) -> BatchLi
 
 
 def packed(cost: Cost, limits: BatchLimits) -> Rule:
-    """The shipped rule: the oldest request, and those nearest in length while running them together
-    is faster.
+    """The shipped rule: the oldest request, and those nearest in length while each saves more than its
+    padding costs.
     """
     return lambda waiting, _, free: pack([request.shape for request in waiting], share(waiting, limits, free), cost)
 

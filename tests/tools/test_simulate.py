@@ -93,7 +93,8 @@ def test_the_bound_fails_for_a_rule_that_starves() -> None:
 def test_rules_choose() -> None:
     """Each rule takes its own choice of the same queue."""
     queue = waiting(20, 100, 22, 90, 5)
-    assert packed(Cost(2, 0, 0.1, 0), BatchLimits(rows=4))(queue, 5, 1) == [0, 2, 4]
+    assert packed(Cost(2, 0, 0.1, 0), BatchLimits(rows=4))(queue, 5, 1) == [0, 2]
+    assert packed(Cost(2, 0, 0.1, 0), BatchLimits(rows=4, padding=1))(queue, 5, 1) == [0, 2, 4]
     assert padded(4, 0.25)(queue, 5, 1) == [0, 2]
     assert arrival(3)(queue, 5, 1) == [0, 1, 2]
     assert sorted(window(5, 2)(queue, 5, 1)) == [0, 2]

@@ -26,10 +26,16 @@ TOKENS = Cost(10, 0, 1, 0)
         ([(K, 10, 1), (K, 30, 1), (K, 20, 1)], BatchLimits(rows=2), UNKNOWN, [0, 2]),
         ([(K, 10, 1)] * 5, BatchLimits(tokens=30), UNKNOWN, [0, 1, 2]),
         ([(K, 99, 1)], BatchLimits(tokens=30), UNKNOWN, [0]),
-        # Together 10 + 2 * 20, apart 20 + 30: equal, so together. One token more is too much.
-        ([(K, 10, 1), (K, 20, 1)], BatchLimits(), TOKENS, [0, 1]),
-        ([(K, 10, 1), (K, 21, 1)], BatchLimits(), TOKENS, [0]),
-        ([(K, 21, 1), (K, 10, 1), (K, 12, 1)], BatchLimits(), TOKENS, [0, 2]),
+        # Together 10 + 2 * 20, apart 20 + 30: equal, so together where padding may cost all that is
+        # saved. One token more is too much.
+        ([(K, 10, 1), (K, 20, 1)], BatchLimits(padding=1), TOKENS, [0, 1]),
+        ([(K, 10, 1), (K, 21, 1)], BatchLimits(padding=1), TOKENS, [0]),
+        ([(K, 21, 1), (K, 10, 1), (K, 12, 1)], BatchLimits(padding=1), TOKENS, [0, 2]),
+        # Half of the 10 that are saved is 5 tokens of padding, of the rows before or of the new one.
+        ([(K, 10, 1), (K, 15, 1)], BatchLimits(), TOKENS, [0, 1]),
+        ([(K, 10, 1), (K, 16, 1)], BatchLimits(), TOKENS, [0]),
+        ([(K, 21, 1), (K, 15, 1), (K, 16, 1)], BatchLimits(), TOKENS, [0, 2]),
+        ([(K, 10, 1), (K, 10, 1), (K, 13, 1)], BatchLimits(), TOKENS, [0, 1]),
         # A tenth of 100 is the fixed 10: 9 rows of 10 tokens, and no tenth.
         ([(K, 10, 1)] * 12, BatchLimits(overhead=0.1), TOKENS, [*range(9)]),
         ([(K, 10, 9), (K, 10, 1)], BatchLimits(overhead=0.1), TOKENS, [0]),
@@ -39,7 +45,7 @@ TOKENS = Cost(10, 0, 1, 0)
     ],
 )
 def test_pack(waiting: list[tuple[str | None, int, int]], limits: BatchLimits, cost: Cost, chosen: list[int]) -> None:
-    """The oldest always runs; its nearest in length of the same key join while limits allow and it is quicker than apart."""
+    """The oldest always runs; its nearest in length of the same key join while limits allow and it saves more than its padding costs."""
     assert pack([Shape(*shape) for shape in waiting], limits, cost) == chosen
 
 
