@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -44,9 +43,11 @@ class AwaitedRuns:
 
     async def _result(self, started: StartedRun, future: asyncio.Future[None], timeout: float) -> RunResult | None:
         # After the deadline the result is there, or is the error that says so.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await future
+        over = asyncio.get_running_loop().call_later(timeout, _resolve, future)
+        try:
+            await future
+        finally:
+            over.cancel()
         return started.result()
 
     def _done(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
@@ -62,6 +63,9 @@ class AwaitedRuns:
     def _deliver(self) -> None:
         self._delivery_scheduled = False
         while self._finished:
-            future = self._finished.popleft()
-            if not future.done():
-                future.set_result(None)
+            _resolve(self._finished.popleft())
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from tests.support.playedagent import PlayedAgent, UpstreamAgent, played
 from tests.support.recorded import WIRE
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.awaiting import AwaitedRuns
-from vaccel_rpc.errors import NotFound, RpcError, Unavailable
+from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.registering import ModelSource
 from vaccel_rpc.remote import RemoteModel
@@ -98,3 +100,32 @@ def test_a_session_that_is_never_there(tmp_path: Path, whose: str) -> None:
     error, runs = outcome(tmp_path, [no_session] * 10, 5, whose)
     assert isinstance(error, NotFound)
     assert runs == 2
+
+
+def test_a_run_without_an_answer_ends_at_its_deadline(tmp_path: Path) -> None:
+    """A coroutine's too, though no thread waits for it; a cancelled one leaves nothing that would be told later."""
+    upstream, go = UpstreamAgent(), threading.Event()
+
+    def answer(stream: int, request: Request) -> bytes:
+        if request.method == RUN:
+            go.wait(20)
+        return upstream(stream, request)
+
+    async def late(remote: RemoteModel) -> list[Tensor]:
+        runs, inputs = AwaitedRuns(remote, asyncio.to_thread), [from_values("float32", (1, 4), ROW)]
+        cancelled = asyncio.create_task(runs.run(inputs, 1, 10))
+        began = time.monotonic()
+        with pytest.raises(DeadlineExceeded):
+            await runs.run(inputs, 1, 0.2)
+        assert 0.15 < time.monotonic() - began < 5
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        go.set()
+        return (await runs.run(inputs, 1, 10)).outputs
+
+    with played(answer, tmp_path) as agent:
+        remote = RemoteModel(parse(agent.address), ModelSource("affine.pt", WIRE / "affine.pt"))
+        remote.connect(10)
+        assert to_values(asyncio.run(late(remote))[0]) == ROW
+        remote.close()
