@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import hashlib
 import importlib.util
 import json
 import logging
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,18 +62,27 @@ class Forms:
 
     def run(self, precision: Precision = "exact") -> Form:
         """What runs for ``model``. Raises what loading it raises."""
+
+        async def loaded(store: Store) -> Form:
+            return await store.form(await store.by_paths(["model"]))
+
+        with self._store(precision) as store, self.caplog.at_level(logging.INFO):
+            return asyncio.run(loaded(store))
+
+    def preloaded(self) -> list[str]:
+        """The names of the models that ``--preload all`` loads."""
+        with self._store("exact") as store:
+            return [model.name for model in asyncio.run(store.preload(["all"]))]
+
+    @contextlib.contextmanager
+    def _store(self, precision: Precision) -> Iterator[Store]:
         engine = formplugin.open("cpu", 1)
         store = Store(
             StoreFolder(self.folder, lambda: (".form",)), "deny", engine.load, lambda _: None, max_models=4, max_uploads=0,
             choose=lambda digest, variants: choose(digest, variants, precision, engine.precisions),
         )  # fmt: skip
-
-        async def loaded() -> Form:
-            return await store.form(await store.by_paths(["model"]))
-
         try:
-            with self.caplog.at_level(logging.INFO):
-                return asyncio.run(loaded())
+            yield store
         finally:
             store.close()
 
@@ -175,6 +186,14 @@ def test_a_file_that_is_no_longer_a_variant_does_not_run(forms: Forms) -> None:
     write(forms.folder / "other.form", ms=QUICK / 2, of=digest_of(forms.own))
     assert forms.run().file == "model.form"
     assert "other.form does not match other.form.sha256" in forms.caplog.text
+
+
+def test_a_form_whose_original_is_not_there_is_a_model_itself(forms: Forms) -> None:
+    """``--preload all`` loads it, under its own name; beside its original it is loaded in its place alone."""
+    forms.add("other", ms=QUICK)
+    assert forms.preloaded() == ["model"]
+    forms.own.unlink()
+    assert forms.preloaded() == ["other"]
 
 
 def test_timing_ends_in_time() -> None:

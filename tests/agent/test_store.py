@@ -132,6 +132,19 @@ def test_uploads_of_a_killed_agent_are_removed(spawn_agent: SpawnAgent, tmp_path
     assert len([*temporary.rglob("thesis.txt")]) == 2
 
 
+def test_models_of_several_files_of_a_killed_agent_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are folders; links to files that it had opened, too."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "vaccel-uploads-left"
+    for name in (f"{'0' * 64}-1", f"{'1' * 64}-02"):
+        (left / name).mkdir(parents=True)
+    (left / f"{'0' * 64}-1" / "model.onnx").touch()
+    (left / f"{'1' * 64}-02" / "model.pt").symlink_to("/proc/self/fd/9")
+    uploads = UploadsFolder()
+    assert [*tmp_path.iterdir()] == [uploads.path]
+    uploads.close()
+
+
 def test_a_file_is_uploaded_again_while_the_first_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a deadline: the first is written to its end and removed, and the second stays."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -110,6 +112,25 @@ def test_any_engine_classifies_images(agents: list[ImageService]) -> None:
     agents[0].register("means")
     for colour, label in (((250, 9, 9), b"red"), ((9, 250, 9), b"green"), ((9, 9, 250), b"blue")):
         assert agents[0].tags(colour) == label.ljust(1024, b"\0")
+
+
+def test_labels_are_those_of_the_file_that_was_loaded(agents: list[ImageService], folder: Path) -> None:
+    """Whatever has the model's name by the next image."""
+    model = folder / "means.mean"
+
+    def name(*labels: str) -> None:
+        new = folder / "new"
+        with zipfile.ZipFile(new, "w") as archive:
+            archive.writestr("labels.json", json.dumps(labels))
+        new.rename(model)
+
+    name("one", "two", "three")
+    agents[0].register("means")
+    assert agents[0].tags((250, 9, 9)).rstrip(b"\0") == b"one"
+    name("four", "five", "six")
+    assert agents[0].tags((250, 9, 9)).rstrip(b"\0") == b"one"
+    agents[0].register("means")
+    assert agents[0].tags((250, 9, 9)).rstrip(b"\0") == b"four"
 
 
 def test_a_label_has_room_for_its_end(agents: list[ImageService]) -> None:
