@@ -50,11 +50,13 @@ loadtest: .venv-loadtest/installed ## run every user class of loadtests/ against
 	.venv-loadtest/bin/locust -f loadtests/locustfile.py --headless --only-summary --host http://127.0.0.1:$(PORT) \
 	  -u 20 -r 20 -t 20s --shape steady --stop-timeout 15
 
-models-check: .venv/installed-dev ## export small classifiers of every family in both forms, and compare each with transformers' pipeline
+models-check: .venv/installed-dev ## export small classifiers of every family in each form, and compare them with transformers' pipeline
 	.venv/bin/python -m pytest -m models tests/tools/test_export_families.py
 
-variants: .venv/installed-export ## write the int8 and bf16 variants of models/tweets.pt, for --precision
+variants: .venv/installed-export ## write the ONNX form and the int8 and bf16 variants of models/tweets.pt, for --precision
+	.venv/bin/python -m models.variants onnx models/tweets.pt
 	.venv/bin/python -m models.variants int8 models/tweets.pt
+	.venv/bin/python -m models.variants int8 --form onnx models/tweets.pt
 	.venv/bin/python -m models.variants bf16 models/tweets.pt
 
 models/tweets.int8.pt: models/tweets.pt | .venv/installed-export
@@ -100,8 +102,8 @@ extras_func = func
 extras_onnx = agent,onnx
 extras_parliament = parliament
 extras_dev = agent,onnx,otel
-extras_export = agent
-extras_train = agent
+extras_export = agent,onnx
+extras_train = agent,onnx
 groups = dev export train deploy images charts loadtest servers
 group = $(filter $(groups),$*)
 packages = -e '.$(if $(extras_$*),[$(extras_$*)])' $(if $(group),--group $(group))

@@ -1,8 +1,8 @@
 """Puts a classifier into one model file: ``python -m models.export COMMAND``.
 
 ``checkpoint`` reads a checkpoint of ``models.train``, ``huggingface`` the folder of a Hugging Face
-sequence classifier, ``torchscript`` a bare TorchScript module with its tokenizer and labels.
-``tokenizer`` writes the small file for a function without a model file.
+sequence classifier, ``torchscript`` a bare TorchScript module with its tokenizer and labels,
+``onnx`` an ONNX file of another tool. ``tokenizer`` writes the small file for a function without a model file.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ import torch
 from tokenizers import Tokenizer
 
 from export.archive import classifier_signature, extra_files, loaded
-from export.checking import of_module, of_pipeline
+from export.checking import of_pipeline
 from export.described import described
 from export.huggingface import Choices, plain_tokenizer, read_folder, silence
+from export.modules import write_module
+from export.onnxcommand import onnx_file
 from export.options import FILE, FOLDER, ModelFolder, limited, read_labels, writes
-from export.refusal import Refused, reading
+from export.refusal import reading
 from export.samples import untruncated, varied
 from export.tokenizer import main as tokenizer_file
 from export.writing import Limits, Source, require_form, write_checked
 from training.network import from_state
 from vaccel_common.about import About
 from vaccel_common.commandline import Programs
-from vaccel_common.modelfile import PROBLEM_TYPES, ModelFileError, from_entries
+from vaccel_common.modelfile import PROBLEM_TYPES
 
 
 @click.group(cls=Programs, help=__doc__)
@@ -34,18 +36,6 @@ from vaccel_common.modelfile import PROBLEM_TYPES, ModelFileError, from_entries
 def main(context: click.Context) -> None:
     """Writes model files; the help text is the module's docstring."""
     context.with_resource(silence())
-
-
-def write_module(module: torch.nn.Module, out: Path, extras: dict[str, str], limits: Limits, against: str) -> None:
-    """Writes ``module``, whose file is compared with the module itself."""
-    require_form(out, half=limits.half)
-    try:
-        parsed = from_entries({name: text.encode() for name, text in extras.items()})
-        texts = varied(untruncated(extras["tokenizer.json"]), (parsed.signature and parsed.signature.max_length) or 512)
-        expected = of_module(module, parsed, texts, against)
-    except ModelFileError as error:
-        raise Refused(str(error)) from None
-    write_checked(Source(module, expected, limits), out, extras)
 
 
 @main.command()
@@ -171,6 +161,7 @@ def torchscript(
     write_module(program, out, extras, Limits(False, allow_difference), module.name)
 
 
+main.add_command(onnx_file)
 main.add_command(tokenizer_file)
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from export import onnxform
 from export.archive import add_entry, exported, save_torchscript, traced
 
 Extras = dict[str, str]
@@ -37,6 +38,7 @@ def _save_export(program: Any, path: Path, extras: Extras) -> None:
 FORMS = {
     ".pt": Form("TorchScript", (traced,), save_torchscript, add_entry),
     ".pt2": Form("torch.export", (exported,), _save_export, add_entry),
+    ".onnx": Form("ONNX", (onnxform.of_export, onnxform.of_trace), onnxform.save, onnxform.add_entry),
 }
 
 

@@ -57,7 +57,7 @@ def writes(command: Callable[..., Any]) -> Callable[..., Any]:
         "--out",
         type=click.Path(path_type=Path),
         required=True,
-        help="NAME.pt (TorchScript) or NAME.pt2 (torch.export).",
+        help="NAME.pt (TorchScript), NAME.pt2 (torch.export) or NAME.onnx.",
     )
     return out(weights(limited(command)))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from vaccel_common.commandline import Program
-from vaccel_common.modelfile import ModelFileError, read_extras
+from vaccel_common.modelfile import ModelFileError, read_entries, read_extras
 
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "about.json")
 
@@ -35,11 +35,9 @@ def write_tokenizer_file(model: Path, out: Path) -> None:
     extras = read_extras(model)
     if extras.tokenizer is None or extras.signature is None or extras.labels is None:
         raise ModelFileError(f"{model} must contain tokenizer.json, labels.json and signature.json; one is missing")
-    entries = {"model.json": json.dumps({"name": model.stem, "sha256": write_digest(model)}).encode()}
-    with zipfile.ZipFile(model) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
-        for name in source.namelist():
-            if "/extra/" in name and name.rsplit("/", 1)[-1] in _ENTRIES:
-                entries[name.rsplit("/", 1)[-1]] = source.read(name)
+    entries = {name: data for name, data in read_entries(model).items() if name in _ENTRIES}
+    entries["model.json"] = json.dumps({"name": model.stem, "sha256": write_digest(model)}).encode()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
         for name, data in sorted(entries.items()):
             target.writestr(zipfile.ZipInfo(name), data)
 

@@ -35,12 +35,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Source:
-    """What is written: a module, or another program of which ``forms`` are made; its right answers."""
+    """What is written: a module, or another program of which ``forms`` are made; its right answers.
+
+    ``original``: the sha256 of a file of which what is written is another form; ``variant.json``
+    names it.
+    """
 
     program: Any
     expected: Expected
     limits: Limits = Limits()
     forms: Mapping[str, Form] = field(default_factory=lambda: FORMS)
+    original: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,13 +99,24 @@ def _placed(source: Source, out: Path, extras: dict[str, str]) -> tuple[_Draft, 
             raise Refused(f"not written as {out.suffix}: {error.message}{_others(source, out, folder, extras)}") from None
         if out.suffix == ".pt" and source.limits.half is not False:
             draft = _halved(draft, source.expected, forced=source.limits.half is True)
-        source.forms[out.suffix].add_entry(draft.path, "verdict.json", json.dumps(draft.verdict.json(draft.weights)))
+        for name, entry in _entries(source, draft).items():
+            source.forms[out.suffix].add_entry(draft.path, name, json.dumps(entry))
         draft.path.replace(out)
     return draft, write_digest(out)
 
 
+def _entries(source: Source, draft: _Draft) -> dict[str, Any]:
+    """What is known once the file was checked."""
+    verdict = draft.verdict
+    entries = {"verdict.json": verdict.json(draft.weights)}
+    if source.original:
+        agreement = round(1 - verdict.labels / verdict.texts, 4)
+        entries["variant.json"] = {"of": source.original, "precision": "float32", "agreement": agreement, "texts": verdict.texts}
+    return entries
+
+
 def _next(out: Path) -> str:
-    folder, name = shlex.quote(str(out.absolute().parent)), shlex.quote(out.stem)
+    folder, name = shlex.quote(str(out.absolute().parent)), shlex.quote(out.stem if out.suffix == ".pt" else out.name)
     return f"vaccel-rpc-agent -a unix:///tmp/vaccel.sock --models {folder} --preload {name}"
 
 

@@ -160,11 +160,20 @@ def read_extras(path: str | Path) -> Extras:
     Raises `ModelFileError` where the file is not such an archive or an entry is malformed,
     ``OSError`` where it cannot be read.
     """
-    entries = _archive_entries(path) if _is_archive(path) else _onnx_entries(path)
+    entries = read_entries(path)
     try:
         return from_entries(entries)
     except ValueError as error:
         raise ModelFileError(f"{path}: {error}") from None
+
+
+def read_entries(path: str | Path) -> dict[str, bytes]:
+    """The entries of a model or tokenizer file that `from_entries` parses, by name.
+
+    Raises `ModelFileError` where the file is not such an archive, ``OSError`` where it cannot be
+    read.
+    """
+    return _archive_entries(path) if _is_archive(path) else _onnx_entries(path)
 
 
 def from_entries(entries: Mapping[str, bytes]) -> Extras:

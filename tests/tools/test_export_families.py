@@ -6,6 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import onnx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -13,11 +14,12 @@ from export.commands import main
 from tests.support.families import FAMILIES, make
 from vaccel_common.modelfile import read_extras
 
+FORMS = (".pt", ".pt2", ".onnx")
 #: Family and form of what cannot be exported -> a part of the reason.
 REFUSED = {
-    **{(family, form): "nor is it right as" for family in ("canine", "funnel", "longformer") for form in (".pt", ".pt2")},
-    **{("nystromformer", form): "transformers' own pipeline fails with it" for form in (".pt", ".pt2")},
-    **{(family, ".pt2"): "as .pt it is right" for family in ("bart", "gpt_neo", "mbart", "t5", "xlnet")},
+    **{(family, form): "nor is it right as" for family in ("canine", "funnel", "longformer") for form in FORMS},
+    **{("nystromformer", form): "transformers' own pipeline fails with it" for form in FORMS},
+    **{(family, ".pt2"): "as .pt and .onnx it is right" for family in ("bart", "gpt_neo", "mbart", "t5", "xlnet")},
 }
 #: Families whose answers padding changes: the file says that texts run alone.
 ALONE = {"bart", "convbert", "fnet", "mbart", "mobilebert", "t5", "xlnet"}
@@ -25,6 +27,8 @@ ALONE = {"bart", "convbert", "fnet", "mbart", "mobilebert", "t5", "xlnet"}
 OPTIONS = {"gpt2": ("--pad-id", "0")}
 #: One for each way to encode positions, to attend and to pool; `make models-check` tries all.
 SOME = ("deberta-v2", "fnet", "gpt2", "longformer", "mpnet", "xlnet")
+#: Of these, one that torch.export alone brings to ONNX, one that a trace alone does, and one that both do.
+IN_ONNX = ("fnet", "xlnet", "mpnet")
 
 
 def export(folder: Path, out: Path, *options: str) -> Result:
@@ -34,6 +38,9 @@ def export(folder: Path, out: Path, *options: str) -> Result:
 
 def verdict(path: Path) -> dict[str, object]:
     """``verdict.json`` of a model file."""
+    if path.suffix == ".onnx":
+        properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+        return dict(json.loads(properties["verdict.json"]))
     with zipfile.ZipFile(path) as archive:
         name = next(name for name in archive.namelist() if name.endswith("/extra/verdict.json"))
         found: dict[str, object] = json.loads(archive.read(name))
@@ -56,15 +63,17 @@ def _exports(tmp_path: Path, family: str, suffix: str) -> None:
     assert (signature.batch is None) == (family in ALONE)
 
 
-@pytest.mark.parametrize("family", SOME)
-def test_a_family_gives_the_answers_of_its_pipeline(tmp_path: Path, family: str) -> None:
-    """To 1e-4 in TorchScript, alone and, where padding changes nothing, in batches; or it is refused."""
-    _exports(tmp_path, family, ".pt")
+@pytest.mark.parametrize(
+    ("family", "suffix"), [*((family, ".pt") for family in SOME), *((family, ".onnx") for family in IN_ONNX)]
+)
+def test_a_family_gives_the_answers_of_its_pipeline(tmp_path: Path, family: str, suffix: str) -> None:
+    """To 1e-4, alone and, where padding changes nothing, in batches; or it is refused."""
+    _exports(tmp_path, family, suffix)
 
 
 @pytest.mark.models
-@pytest.mark.parametrize("suffix", [".pt", ".pt2"])
+@pytest.mark.parametrize("suffix", FORMS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_right_or_refused(tmp_path: Path, family: str, suffix: str) -> None:
-    """In both forms; a refusal is one line and leaves nothing behind."""
+    """In each form; a refusal is one line and leaves nothing behind."""
     _exports(tmp_path, family, suffix)

@@ -1,0 +1,156 @@
+"""An ONNX file that another tool wrote, such as optimum: what it takes, what it gives, and its answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from agent.engines.contract import Batch
+from agent.engines.cost import UNKNOWN
+from export.archive import SOURCES
+from export.onnxform import LARGEST
+from export.refusal import Refused, one_line
+from vaccel_common.modelfile import Signature, parse_signature
+from vaccel_rpc.tensors import Tensor
+
+_DTYPES: dict[int, str] = {
+    onnx.TensorProto.INT32: "int32",
+    onnx.TensorProto.INT64: "int64",
+    onnx.TensorProto.FLOAT: "float32",
+    onnx.TensorProto.FLOAT16: "float16",
+}
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A graph whose inputs the function can make, and whose only output is its logits.
+
+    ``dropped``: outputs that it had beside them.
+    """
+
+    model: onnx.ModelProto
+    dropped: list[str]
+
+    def signature(self, name: str, problem_type: str, max_length: int, classes: int, pad: int) -> str:
+        """Its ``signature.json``. Raises `Refused` where the graph does not fit the number of labels."""
+        inputs = [_spec(value, ["n", "t"]) for value in _inputs(self.model.graph)]
+        output = _spec(self.model.graph.output[0], ["n", classes])
+        if output["dims"][1] != classes:
+            raise Refused(f"its output {output['name']} has {output['dims'][1]} classes, and there are {classes} labels")
+        for spec in inputs:
+            spec["pad"] = pad if spec["name"] == "input_ids" else 0
+        dims = [spec["dims"] for spec in inputs]
+        if fixed := [dim[0] for dim in dims if dim[0] not in ("n", 1)]:
+            raise Refused(f"it takes {fixed[0]} texts at a time and no other number: export it with a dynamic batch dimension")
+        batch = "n" if all(dim[0] == "n" for dim in (*dims, output["dims"])) else None
+        length = "t" if all(dim[1] == "t" for dim in dims) else None
+        longest = min([max_length, *(dim[1] for dim in dims if isinstance(dim[1], int))])
+        facts = {"format": 1, "name": name, "problem_type": problem_type, "max_length": longest}
+        text = json.dumps({**facts, "inputs": inputs, "outputs": [output], "batch": batch, "length": length}, indent=1)
+        parse_signature(text)
+        return text
+
+
+class PlainSession:
+    """A graph as onnxruntime computes it without optimizations, each request by itself.
+
+    It is an `agent.engines.contract.Program`.
+    """
+
+    joinable = False
+    cost = UNKNOWN
+
+    def __init__(self, model: onnx.ModelProto, signature: Signature | None) -> None:
+        self.signature = signature
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001 onnxruntime raises many kinds
+            raise Refused(f"onnxruntime cannot load it: {one_line(error)}") from None
+
+    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:  # noqa: ARG002 as the contract has it
+        """Each request's outputs. Raises `Refused` with onnxruntime's reason."""
+        try:
+            return Batch([self._one(request) for request in requests], 0.0, 0.0)
+        except Exception as error:  # noqa: BLE001 onnxruntime raises many kinds
+            raise Refused(f"onnxruntime cannot run it: {one_line(error)}") from None
+
+    def _one(self, request: Sequence[Tensor]) -> list[Tensor]:
+        arrays = [np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.dims) for tensor in request]
+        feed = dict(zip((value.name for value in self._session.get_inputs()), arrays, strict=True))
+        return [Tensor(str(array.dtype), array.shape, array.tobytes()) for array in self._session.run(None, feed)]
+
+
+def read_foreign(path: Path) -> Foreign:
+    """The graph in ``path``, weights in files beside it included.
+
+    Raises `Refused` where it is not ONNX, or not a classifier of tokens.
+    """
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # noqa: BLE001 protobuf and onnx raise several kinds
+        raise Refused(f"{path} cannot be read as ONNX: {one_line(error)}") from None
+    if model.ByteSize() > LARGEST:
+        raise Refused(
+            f"{path} has {model.ByteSize() / 1e9:.3g} GB of weights, and one ONNX file holds at most {LARGEST / 1e9:.3g}"
+        )
+    return _of_classifier(model)
+
+
+def _of_classifier(model: onnx.ModelProto) -> Foreign:
+    names = [value.name for value in _inputs(model.graph)]
+    if unknown := [name for name in names if name not in SOURCES]:
+        raise Refused(f"it takes {', '.join(unknown)}; the function sends {', '.join(SOURCES)}")
+    if "input_ids" not in names:
+        raise Refused(f"it takes {', '.join(names) or 'nothing'}, and not input_ids")
+    outputs = {value.name: value for value in model.graph.output}
+    logits = outputs.get("logits") or (next(iter(outputs.values())) if len(outputs) == 1 else None)
+    if logits is None:
+        raise Refused(f"it gives {', '.join(outputs)}: the output of a classifier must be named logits, or be the only one")
+    del model.graph.output[:]
+    model.graph.output.append(logits)
+    return Foreign(model, [name for name in outputs if name != logits.name])
+
+
+def _inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Its inputs, without those that older files list for their weights too."""
+    weights = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in weights]
+
+
+def _spec(value: onnx.ValueInfoProto, names: Sequence[str | int]) -> dict[str, Any]:
+    """The entry of an input or output of two dimensions; ``names``: of those without a fixed size."""
+    tensor = value.type.tensor_type
+    dims = [dim.dim_value if dim.HasField("dim_value") else name for dim, name in zip(tensor.shape.dim, names, strict=False)]
+    if tensor.elem_type not in _DTYPES or len(tensor.shape.dim) != len(names):
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+        raise Refused(
+            f"{value.name} is {kind} with {len(tensor.shape.dim)} dimensions; [n, t] for an input, [n, classes] for logits are expected"
+        )
+    return {"name": value.name, "dtype": _DTYPES[tensor.elem_type], "dims": dims}
+
+
+def file_in(folder: Path) -> Path:
+    """The one ONNX file of a folder, or of its folder ``onnx``. Raises `Refused` where there are none or several."""
+    files = sorted((*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")))
+    if len(files) == 1:
+        return files[0]
+    plain = [path for path in files if path.name == "model.onnx"]
+    if len(plain) == 1:
+        return plain[0]
+    found = (
+        f"has several, {', '.join(str(path.relative_to(folder)) for path in files)}: name one by --file"
+        if files
+        else "has no ONNX file"
+    )
+    raise Refused(f"{folder} {found}")

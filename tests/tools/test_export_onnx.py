@@ -1,0 +1,233 @@
+"""ONNX as a form of a program, and ONNX files of other tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from onnx import TensorProto, helper
+from torch import nn
+
+from agent.engines.registry import Engines
+from export import onnxform
+from export.commands import main
+from export.refusal import Refused
+from export.tokenizer import write_tokenizer_file
+from function.core.tokens import Encoder
+from tests.support.families import make
+from tests.support.paths import ROOT
+from vaccel_common.modelfile import program_kind, read_entries, read_extras
+from vaccel_rpc.tensors import Tensor, to_values
+
+TEXTS = ["the cake was very good", "tea", "we was late again, the train is bad " * 4, "🙂 天气 мы", ""]
+
+
+def tool(*arguments: str | Path) -> Result:
+    """``python -m models.export`` in this process."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def outputs(path: Path, *, joined: bool = False) -> list[float]:
+    """The logits of `TEXTS` by the agent's engine, alone or in one batch."""
+    engines = Engines()
+    engines.open("cpu", 1)
+    program, extras = engines.load(path), read_extras(path)
+    assert extras.signature is not None
+    assert extras.tokenizer is not None
+    requests: list[list[Tensor]] = [item.windows[0] for item in Encoder(extras.tokenizer, extras.signature).encode(TEXTS)]
+    batches = [requests] if joined else [[request] for request in requests]
+    answers = [answer for batch in batches for answer in program.run(batch, alone=False).outputs]
+    return [float(value) for answer in answers for value in to_values(answer[0])]
+
+
+def difference(one: list[float], other: list[float]) -> float:
+    """The largest."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier as its author publishes it, and its files ``m.pt``, ``m.pt2`` and ``m.onnx`` beside it."""
+    at = tmp_path_factory.mktemp("forms")
+    make(at / "hf", "bert", ("gut", "嫌い", "🙂"))
+    for name in ("m.pt", "m.pt2", "m.onnx"):
+        done = tool("huggingface", at / "hf", "-o", at / name)
+        assert done.exit_code == 0, done.output
+    return at
+
+
+def test_the_three_forms_of_a_model_agree(folder: Path) -> None:
+    """To 1e-4, alone and in a batch; each has the same labels and tokenizer, and its verdict."""
+    plain = outputs(folder / "m.pt")
+    for name in ("m.pt2", "m.onnx"):
+        for joined in (False, True):
+            assert difference(outputs(folder / name, joined=joined), plain) < 1e-4
+    extras = read_extras(folder / "m.onnx")
+    assert extras.labels == ["gut", "嫌い", "🙂"]
+    assert extras.tokenizer == read_extras(folder / "m.pt").tokenizer
+    assert program_kind(folder / "m.onnx") == "onnx"
+    verdict = json.loads(_properties(folder / "m.onnx")["verdict.json"])
+    assert verdict["weights"] == "float32"
+    assert verdict["scores"] < 1e-4
+
+
+def _properties(path: Path) -> dict[str, str]:
+    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+
+def test_an_onnx_file_is_plain_and_has_no_paths_of_its_builder(folder: Path) -> None:
+    """Standard operators alone; dimensions are those of the signature."""
+    model = onnx.load(folder / "m.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert {opset.domain for opset in model.opset_import if opset.domain} <= {"ai.onnx.ml"}
+    assert {node.domain for node in model.graph.node} == {""}
+    for value in model.graph.input:
+        assert [dim.dim_param for dim in value.type.tensor_type.shape.dim] == ["n", "t"]
+    content = (folder / "m.onnx").read_bytes()
+    assert str(ROOT).encode() not in content
+    assert b".py" not in content
+
+
+def test_a_tokenizer_file_is_made_of_an_onnx_file_too(folder: Path, tmp_path: Path) -> None:
+    """With the same entries as of the TorchScript file, but for the model's name."""
+    for name in ("m.pt", "m.onnx"):
+        write_tokenizer_file(folder / name, tmp_path / f"{name}.tokenizer")
+    one, other = (read_entries(tmp_path / f"{name}.tokenizer") for name in ("m.pt", "m.onnx"))
+    assert one.pop("model.json") != other.pop("model.json")
+    assert {name: one[name] for name in ("tokenizer.json", "labels.json")} == {
+        name: other[name] for name in ("tokenizer.json", "labels.json")
+    }
+
+
+def test_a_model_beyond_the_size_of_one_file_is_refused() -> None:
+    """At the edge: 400 bytes of weights fit into 400, and not into 399."""
+    module = nn.Linear(10, 10, bias=False).half()
+    onnxform.require_size(module, 400)
+    with pytest.raises(Refused, match=r"its weights are 4e-07 GB, and one ONNX file holds at most 3\.99e-07"):
+        onnxform.require_size(module, 399)
+
+
+def test_torchscript_becomes_onnx(folder: Path, tmp_path: Path) -> None:
+    """Which torch.export cannot read; the module is traced instead."""
+    entries = read_entries(folder / "m.pt")
+    for name in ("tokenizer.json", "labels.json", "signature.json"):
+        (tmp_path / name).write_bytes(entries[name])
+    parts = ("--tokenizer", tmp_path / "tokenizer.json", "--labels", tmp_path / "labels.json", "--max-length", "64")
+    done = tool("torchscript", folder / "m.pt", *parts, "-o", tmp_path / "out.onnx")
+    assert done.exit_code == 0, done.output
+    assert difference(outputs(tmp_path / "out.onnx"), outputs(folder / "m.pt")) < 1e-4
+
+
+def _foreign(folder: Path, out: Path, edit: Callable[[onnx.ModelProto], None] = lambda _: None, **options: Any) -> Path:
+    """``m.onnx`` as another tool would have written it, without our entries and with its names of dimensions."""
+    model = onnx.load(folder / "m.onnx")
+    del model.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output):
+        for dim, name in zip(value.type.tensor_type.shape.dim, ("batch_size", "sequence_length"), strict=True):
+            if dim.dim_param:
+                dim.dim_param = name
+    edit(model)
+    onnx.save(model, out, **options)
+    return out
+
+
+def _parts(folder: Path, tmp_path: Path) -> tuple[str | Path, ...]:
+    entries = read_entries(folder / "m.pt")
+    for name in ("tokenizer.json", "labels.json"):
+        (tmp_path / name).write_bytes(entries[name])
+    return "--tokenizer", tmp_path / "tokenizer.json", "--labels", tmp_path / "labels.json", "--max-length", "64"
+
+
+def test_a_foreign_file_gets_tokenizer_labels_and_signature(folder: Path, tmp_path: Path) -> None:
+    """Weights in a file beside it are taken in; the answers are the graph's own."""
+    source = _foreign(folder, tmp_path / "model.onnx", save_as_external_data=True, size_threshold=0)
+    assert len(list(tmp_path.iterdir())) == 2
+    done = tool("onnx", source, *_parts(folder, tmp_path), "-o", tmp_path / "out.onnx")
+    assert done.exit_code == 0, done.output
+    assert "against the graph itself, not optimized: scores differ by at most" in done.output
+    assert difference(outputs(tmp_path / "out.onnx", joined=True), outputs(folder / "m.pt")) < 1e-4
+    assert tool("onnx", source, "-o", tmp_path / "out.onnx").exit_code == 2
+
+
+def test_a_folder_of_optimum_is_taken_as_it_is(folder: Path, tmp_path: Path) -> None:
+    """config.json and the tokenizer beside model.onnx; other outputs than the logits are left out."""
+
+    def with_states(model: onnx.ModelProto) -> None:
+        states = next(node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization")
+        model.graph.output.append(helper.make_tensor_value_info(states, TensorProto.FLOAT, None))
+
+    source = tmp_path / "optimum"
+    make(source, "bert", ("gut", "嫌い", "🙂"))
+    (source / "model.safetensors").unlink()
+    _foreign(folder, source / "model.onnx", with_states)
+    done = tool("onnx", source, "-o", tmp_path / "out.onnx")
+    assert done.exit_code == 0, done.output
+    assert "longest input: 64 tokens" in done.output
+    assert "are left out" in done.output
+    assert read_extras(tmp_path / "out.onnx").labels == ["gut", "嫌い", "🙂"]
+    assert difference(outputs(tmp_path / "out.onnx"), outputs(folder / "m.pt")) < 1e-4
+    (source / "model.onnx").rename(source / "a.onnx")
+    _foreign(folder, source / "b.onnx")
+    assert "has several, a.onnx, b.onnx: name one by --file" in tool("onnx", source, "-o", tmp_path / "o.onnx").output
+    for path in source.glob("*.onnx"):
+        path.unlink()
+    assert "has no ONNX file" in tool("onnx", source, "-o", tmp_path / "o.onnx").output
+
+
+def _other_input(model: onnx.ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("position_ids", TensorProto.INT64, ["n", "t"]))
+
+
+def _custom(model: onnx.ModelProto) -> None:
+    model.graph.node[0].domain = "own.example"
+    model.opset_import.append(helper.make_opsetid("own.example", 1))
+
+
+def _other_output(model: onnx.ModelProto) -> None:
+    model.graph.output.extend([helper.make_tensor_value_info(model.graph.node[0].output[0], TensorProto.FLOAT, None)])
+    next(value for value in model.graph.output if value.name == "logits").name = "pooled"
+    for node in model.graph.node:
+        node.output[:] = ["pooled" if name == "logits" else name for name in node.output]
+
+
+def _four_classes(model: onnx.ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 4
+
+
+def _fixed_batch(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 8
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (_other_input, "it takes position_ids; the function sends input_ids, attention_mask, token_type_ids"),
+        (_custom, "onnxruntime cannot load it"),
+        (_other_output, "the output of a classifier must be named logits, or be the only one"),
+        (_four_classes, "its output logits has 4 classes, and there are 3 labels"),
+        (_fixed_batch, "it takes 8 texts at a time and no other number"),
+    ],
+)
+def test_a_foreign_file_that_cannot_run_is_refused_in_one_line(
+    folder: Path, tmp_path: Path, edit: Callable[[onnx.ModelProto], None], says: str
+) -> None:
+    """With the reason; nothing is written."""
+    source = _foreign(folder, tmp_path / "model.onnx", edit)
+    done = tool("onnx", source, *_parts(folder, tmp_path), "-o", tmp_path / "out.onnx")
+    assert done.exit_code == 1
+    assert says in done.output
+    assert len(done.output.splitlines()) == 1
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_what_is_not_onnx_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
+    """And so is another suffix for what stays ONNX."""
+    (tmp_path / "model.onnx").write_bytes(b"no protobuf")
+    parts = _parts(folder, tmp_path)
+    assert "cannot be read as ONNX" in tool("onnx", tmp_path / "model.onnx", *parts, "-o", tmp_path / "out.onnx").output
+    assert "the name must end in .onnx" in tool("onnx", folder / "m.onnx", *parts, "-o", tmp_path / "out.pt").output
