@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from export import onnxrun
 from export.refusal import reading
 from export.samples import padded
 
 #: Speed is measured at these batch sizes, on this many texts, in this many rounds. The files take
-#: turns, and the best round counts: other load on the machine disturbs it least.
+#: turns, and the best round counts, by the time of CPU: other load on the machine disturbs it least.
 _BATCHES, _SAMPLE, _ROUNDS = (1, 4, 8, 16), 200, 5
 
 Program = Callable[..., Tensor]
@@ -22,7 +23,10 @@ Rows = Sequence[Sequence[int]]
 
 
 def load(path: Path) -> Program:
-    """A TorchScript file as the agent runs it on a CPU: frozen, its weights in float32."""
+    """A file as the agent runs it on a CPU: TorchScript frozen, its weights in float32; or ONNX."""
+    if path.suffix == ".onnx":
+        with reading(path, "an ONNX file"):
+            return onnxrun.program(path)
     with reading(path, "a TorchScript file"):
         program: Program = torch.jit.freeze(torch.jit.load(str(path)).eval().float())
     return program
@@ -81,7 +85,7 @@ def _seconds(program: Program, batches: Sequence[tuple[Tensor, Tensor]]) -> floa
     with torch.inference_mode():
         for batch in batches[-2:]:
             program(*batch)
-        began = time.perf_counter()
+        began = time.process_time()
         for batch in batches:
             program(*batch)
-        return time.perf_counter() - began
+        return time.process_time() - began

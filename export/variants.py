@@ -1,9 +1,10 @@
 """Makes faster variants of a model file and compares them: ``python -m models.variants COMMAND``.
 
 ``int8`` and ``bf16`` write NAME.int8.pt and NAME.bf16.pt beside NAME.pt: TorchScript with the same
-tokenizer, labels, inputs and outputs. Their ``variant.json`` names the original and the share of
-texts with the same label, measured on the file ``--texts`` or else on texts of random words.
-``evaluate`` compares files on the validation part of labelled tweets.
+tokenizer, labels, inputs and outputs; ``int8 --form onnx`` writes NAME.int8.onnx. Their
+``variant.json`` names the original and the share of texts with the same label, measured on the file
+``--texts`` or else on texts of random words. ``onnx`` writes NAME.onnx, a form with the original's
+answers. ``evaluate`` compares files on the validation part of labelled tweets.
 """
 
 from __future__ import annotations
@@ -16,12 +17,20 @@ from typing import Any, NamedTuple
 
 import click
 import torch
+from onnx import ModelProto
 from tokenizers import Tokenizer
 
+from export import onnxform, onnxint8, onnxrun
 from export.archive import loaded, write_torchscript
-from export.comparison import agreement, compare, load, logits_of, speeds
+from export.comparison import Program, agreement, compare, load, logits_of, speeds
+from export.forms import FORMS
+from export.huggingface import silence
 from export.lowered import Bfloat16, ranges, to_int8
+from export.modules import write_module
+from export.options import limited
 from export.samples import made_up, padded, token_ids
+from export.tokenizer import write_digest
+from export.writing import Limits
 from training.data import of_part, read_tweets
 from training.network import MeanPoolClassifier, from_state
 from vaccel_common.commandline import Programs
@@ -58,12 +67,17 @@ def makes(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @main.command()
 @makes
-def int8(model: Path, out: Path | None, texts: Path | None) -> None:
+@click.option("--form", type=click.Choice(["pt", "onnx"]), default="pt", show_default=True, help="TorchScript or ONNX.")
+def int8(model: Path, out: Path | None, texts: Path | None, form: str) -> None:
     """Write MODEL's int8 variant, for CPUs with AVX-512 VNNI."""
     original = read_original(model)
     calibration, trial = _token_ids(original, texts)
-    lowered = to_int8(original.model, ranges(original.model, (padded([row]) for row in calibration)))
-    _write(original, lowered, "int8", out or model.with_suffix(".int8.pt"), trial)
+    path = out or model.with_suffix(f".int8.{form}")
+    if form == "onnx":
+        _write_onnx(original, onnxint8.lowered(original.model, original.extras, calibration), "int8", path, trial)
+    else:
+        bounds = ranges(original.model, (padded([row]) for row in calibration))
+        _write(original, to_int8(original.model, bounds), "int8", path, trial)
 
 
 @main.command()
@@ -73,6 +87,27 @@ def bf16(model: Path, out: Path | None, texts: Path | None) -> None:
     original = read_original(model)
     _, trial = _token_ids(original, texts)
     _write(original, Bfloat16(original.model), "bf16", out or model.with_suffix(".bf16.pt"), trial)
+
+
+@main.command()
+@click.argument("model", type=FILE)
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="[default: NAME.onnx beside MODEL]")
+@limited
+def onnx(model: Path, out: Path | None, allow_difference: float) -> None:
+    """Write MODEL.pt as ONNX with the same answers, which the agent runs where that is quicker."""
+    with silence():
+        program, extras = loaded(model)
+        if "variant.json" in extras:
+            raise click.UsageError(f"{model} is a variant itself; pass the original")
+        missing = [name for name in ("tokenizer.json", "labels.json", "signature.json") if name not in extras]
+        if missing:
+            raise click.UsageError(f"{model} has no {' and no '.join(missing)}: 'models.export torchscript' adds them")
+        module = (
+            from_state(json.loads(extras["config.json"]), program.state_dict()) if "config.json" in extras else program.float()
+        )
+        limits = Limits(False, allow_difference)
+        path = out or model.with_suffix(".onnx")
+        write_module(module, path, extras, limits, model.name, forms={".onnx": FORMS[".onnx"]}, original=_digest(model))
 
 
 @main.command()
@@ -112,10 +147,13 @@ def read_original(path: Path) -> Original:
         raise click.UsageError(f"{path} is a variant itself; pass the original")
     if "config.json" not in extras:
         raise click.UsageError(f"{path} has no config.json: only files that 'models.export checkpoint' wrote can have variants")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     model = from_state(json.loads(extras["config.json"]), program.state_dict())
-    return Original(digest, model, extras, Tokenizer.from_str(extras["tokenizer.json"]))
+    return Original(_digest(path), model, extras, Tokenizer.from_str(extras["tokenizer.json"]))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _token_ids(original: Original, texts: Path | None) -> tuple[list[list[int]], list[list[int]]]:
@@ -133,13 +171,31 @@ def _token_ids(original: Original, texts: Path | None) -> tuple[list[list[int]],
 def _write(original: Original, lowered: torch.nn.Module, precision: str, out: Path, trial: list[list[int]]) -> None:
     if out.suffix != ".pt":
         raise click.UsageError(f"--out {out}: the name must end in .pt")
+    extras = _variant(original, lowered.eval(), precision, trial)
+    _tell(out, write_torchscript(lowered, out, extras, half=True), extras)
+
+
+def _write_onnx(original: Original, lowered: ModelProto, precision: str, out: Path, trial: list[list[int]]) -> None:
+    if out.suffix != ".onnx":
+        raise click.UsageError(f"--out {out}: the name must end in .onnx")
+    extras = _variant(original, onnxrun.program(lowered), precision, trial)
+    onnxform.save(lowered, out, extras)
+    _tell(out, write_digest(out), extras)
+
+
+def _variant(original: Original, program: Program, precision: str, trial: list[list[int]]) -> dict[str, str]:
+    """The extra files of a variant, with its agreement."""
     exact = logits_of(original.model, trial).argmax(1)
-    agreed = agreement(logits_of(lowered.eval(), trial).argmax(1), exact)
-    variant = {"of": original.digest, "precision": precision, "agreement": agreed, "texts": len(trial)}
-    parse_variant(json.dumps(variant))
-    extras = {**original.extras, "variant.json": json.dumps(variant)}
-    digest = write_torchscript(lowered, out, extras, half=True)
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, agreement {agreed} on {len(trial)} texts, sha256 {digest}")
+    agreed = agreement(logits_of(program, trial).argmax(1), exact)
+    variant = json.dumps({"of": original.digest, "precision": precision, "agreement": agreed, "texts": len(trial)})
+    parse_variant(variant)
+    return {**original.extras, "variant.json": variant}
+
+
+def _tell(out: Path, digest: str, extras: dict[str, str]) -> None:
+    variant = parse_variant(extras["variant.json"])
+    size = out.stat().st_size / 1e6
+    click.echo(f"{out}: {size:.1f} MB, agreement {variant.agreement} on {variant.texts} texts, sha256 {digest}")
 
 
 if __name__ == "__main__":

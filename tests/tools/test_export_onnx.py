@@ -9,18 +9,21 @@ from typing import Any
 
 import onnx
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from onnx import TensorProto, helper
 from torch import nn
 
 from agent.engines.registry import Engines
-from export import onnxform
+from export import onnxform, onnxint8, onnxrun
 from export.commands import main
 from export.refusal import Refused
 from export.tokenizer import write_tokenizer_file
+from export.variants import main as variants
 from function.core.tokens import Encoder
 from tests.support.families import make
 from tests.support.paths import ROOT
+from tests.support.smallmodel import write_small_model
 from vaccel_common.modelfile import program_kind, read_entries, read_extras
 from vaccel_rpc.tensors import Tensor, to_values
 
@@ -231,3 +234,52 @@ def test_what_is_not_onnx_is_refused_in_one_line(folder: Path, tmp_path: Path) -
     parts = _parts(folder, tmp_path)
     assert "cannot be read as ONNX" in tool("onnx", tmp_path / "model.onnx", *parts, "-o", tmp_path / "out.onnx").output
     assert "the name must end in .onnx" in tool("onnx", folder / "m.onnx", *parts, "-o", tmp_path / "out.pt").output
+
+
+def test_an_exact_form_and_an_int8_variant_name_their_original(tmp_path: Path) -> None:
+    """The form has its answers; the variant's do not depend on the batch."""
+    model = write_small_model(tmp_path / "small.pt")
+    for command in (("onnx",), ("int8", "--form", "onnx")):
+        done = CliRunner().invoke(variants, [*command, str(model)])
+        assert done.exit_code == 0, done.output
+    form, int8 = (read_extras(tmp_path / name).variant for name in ("small.onnx", "small.int8.onnx"))
+    assert form is not None
+    assert int8 is not None
+    assert form.of == int8.of == (tmp_path / "small.pt.sha256").read_text().split()[0]
+    assert (form.precision, form.agreement, int8.precision) == ("float32", 1.0, "int8")
+    assert difference(outputs(tmp_path / "small.onnx"), outputs(model)) < 1e-4
+    alone, joined = outputs(tmp_path / "small.int8.onnx"), outputs(tmp_path / "small.int8.onnx", joined=True)
+    assert 0 < difference(alone, outputs(model)) < 0.1
+    assert difference(alone, joined) < 1e-4
+
+
+def test_int8_products_are_those_of_the_rounded_numbers() -> None:
+    """Weights have a scale for each output, inputs one for all; the bias is added, and the last layer kept."""
+    generator = torch.Generator().manual_seed(0)
+    weight, bias, head = (torch.randn(shape, generator=generator).numpy() for shape in ((4, 3), (3,), (3, 2)))
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"]),
+        helper.make_node("Add", ["p", "b"], ["s"]),
+        helper.make_node("MatMul", ["s", "h"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+        [onnx.numpy_helper.from_array(array, name) for array, name in ((weight, "w"), (bias, "b"), (head, "h"))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    inputs = torch.randn(5, 4, generator=generator)
+    bounds = onnxint8.ranges(model, [{"x": inputs.numpy()}])
+    assert bounds == {"x": (min(0.0, float(inputs.min())), float(inputs.max()))}
+    low, high = bounds["x"]
+    scale = (high - low) / 255
+    zero = round(-low / scale)
+    steps = (inputs / scale).round().add(zero).clamp(0, 255) - zero
+    scales = torch.tensor(abs(weight).max(0) / 127)
+    rounded = (torch.tensor(weight) / scales).round() * scales
+    expected = (steps * scale @ rounded + torch.tensor(bias)) @ torch.tensor(head)
+    answer = onnxrun.program(onnxint8.to_int8(model, bounds))(inputs)
+    assert torch.allclose(answer, expected, atol=1e-4)
+    assert not torch.allclose(answer, (inputs @ torch.tensor(weight) + torch.tensor(bias)) @ torch.tensor(head), atol=1e-4)

@@ -15,6 +15,8 @@ from tests.support.paths import ROOT, TWEETS
 TOOLS = (
     (("models.export", "huggingface", "--help"), "torch", "install-export"),
     (("models.export", "huggingface", "models", "-o", "x.pt"), "transformers", "install-export"),
+    (("models.export", "--help"), "onnx", "install-export"),
+    (("models.variants", "--help"), "onnxruntime", "install-export"),
     (("models.variants", "--help"), "torch", "install-export"),
     (("models.train", "--help"), "numpy", "install-train"),
     (("training.train", "--help"), "numpy", "install-train"),

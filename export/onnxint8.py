@@ -1,0 +1,133 @@
+"""int8 products in the linear layers of an ONNX graph, as `export.lowered` has them for TorchScript.
+
+Static: the range of each layer's inputs is measured beforehand. Layers that take the same input
+share its quantized form. What decides the label, the last layers of a classifier, stays in float32.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+from torch import nn
+
+from export import onnxform, onnxrun
+from export.samples import padded
+
+Range = tuple[float, float]
+#: The domain of onnxruntime's own operators, and the one that is used: uint8 times int8, scaled to float32, plus a bias.
+_DOMAIN, _PRODUCT = "com.microsoft", "MatMulIntegerToFloat"
+
+
+def lowered(module: nn.Module, extras: dict[str, str], rows: Sequence[Sequence[int]]) -> onnx.ModelProto:
+    """The ONNX graph of a network of token ids and mask, in int8 with the ranges of ``rows``."""
+    model = onnxform.of_export(module, extras)
+    names = [value.name for value in model.graph.input]
+    batches = (dict(zip(names, (tensor.numpy() for tensor in padded([row])), strict=True)) for row in rows)
+    return to_int8(model, ranges(model, batches))
+
+
+def ranges(model: onnx.ModelProto, batches: Iterable[Mapping[str, npt.NDArray[np.int64]]]) -> dict[str, Range]:
+    """Minimum and maximum of each linear layer's input over ``batches``, which have no padding."""
+    names = sorted({node.input[0] for node in _linear(model.graph)})
+    observed = onnx.ModelProto()
+    observed.CopyFrom(model)
+    observed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    session = onnxrun.session(observed)
+    bounds = dict.fromkeys(names, (0.0, 0.0))
+    for batch in batches:
+        for name, values in zip(names, session.run(names, dict(batch)), strict=True):
+            low, high = bounds[name]
+            bounds[name] = min(low, float(values.min())), max(high, float(values.max()))
+    return bounds
+
+
+def to_int8(model: onnx.ModelProto, bounds: Mapping[str, Range]) -> onnx.ModelProto:
+    """A copy of ``model`` with int8 products in its linear layers; inputs outside ``bounds`` saturate."""
+    lowered = onnx.ModelProto()
+    lowered.CopyFrom(model)
+    _Lowering(lowered.graph, bounds).write()
+    if all(opset.domain != _DOMAIN for opset in lowered.opset_import):
+        lowered.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
+    return lowered
+
+
+def _linear(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The products of states with weights. A classifier's head has Gemm, or is the last of them."""
+    weights = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 2}
+    products = [node for node in graph.node if node.op_type == "MatMul" and node.input[1] in weights]
+    return products if any(node.op_type == "Gemm" for node in graph.node) else products[:-1]
+
+
+class _Lowering:
+    """Replaces the linear layers of a graph, each with the addition of its bias."""
+
+    def __init__(self, graph: onnx.GraphProto, bounds: Mapping[str, Range]) -> None:
+        self._graph, self._bounds = graph, bounds
+        self._weights = {tensor.name: tensor for tensor in graph.initializer}
+        self._users: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+        for node in graph.node:
+            for name in node.input:
+                self._users[name].append(node)
+        self._quantized: set[str] = set()
+        self._added: dict[str, onnx.TensorProto] = {}
+
+    def write(self) -> None:
+        """Puts the new nodes into the graph, and leaves out weights that nothing uses now."""
+        linear = {node.output[0] for node in _linear(self._graph)}
+        biases = {product: bias for product in linear if (bias := self._bias(product))}
+        dropped = {add for add, _ in biases.values()}
+        nodes: list[onnx.NodeProto] = []
+        for node in self._graph.node:
+            if node.output[0] in linear:
+                nodes += self._lowered(node, *biases.get(node.output[0], (node.output[0], "")))
+            elif node.output[0] not in dropped:
+                nodes.append(node)
+        used = {name for node in nodes for name in node.input}
+        tensors = [tensor for tensor in (*self._weights.values(), *self._added.values()) if tensor.name in used]
+        lowered = onnx.GraphProto(node=nodes, initializer=tensors)
+        del self._graph.node[:], self._graph.initializer[:]
+        self._graph.MergeFrom(lowered)
+
+    def _bias(self, product: str) -> tuple[str, str] | None:
+        """The output and the weights of the addition that alone uses a product, if they are a bias."""
+        users = self._users[product]
+        if len(users) != 1 or users[0].op_type != "Add":
+            return None
+        names = [name for name in users[0].input if name in self._weights and len(self._weights[name].dims) == 1]
+        return (users[0].output[0], names[0]) if names else None
+
+    def _lowered(self, node: onnx.NodeProto, output: str, bias: str) -> list[onnx.NodeProto]:
+        source, weight = node.input
+        low, high = self._bounds[source]
+        scale = max(high - low, 1e-8) / 255
+        scale_name = self._add(f"{source}_scale", np.float32(scale))
+        zero_name = self._add(f"{source}_zero", np.uint8(round(-low / scale)))
+        values, scales = _quantized(numpy_helper.to_array(self._weights[weight]))
+        names = [
+            f"{source}_int8",
+            self._add(f"{weight}_int8", values),
+            scale_name,
+            self._add(f"{weight}_scale", scales),
+            zero_name,
+        ]
+        quantize = helper.make_node("QuantizeLinear", [source, scale_name, zero_name], [f"{source}_int8"])
+        product = helper.make_node(_PRODUCT, [*names, "", bias] if bias else names, [output], domain=_DOMAIN)
+        first = source not in self._quantized
+        self._quantized.add(source)
+        return [quantize, product] if first else [product]
+
+    def _add(self, name: str, value: npt.NDArray[Any] | np.generic) -> str:
+        self._added[name] = numpy_helper.from_array(np.asarray(value), name)
+        return name
+
+
+def _quantized(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Weights [in, out] in int8, with a scale for each output."""
+    scales = np.maximum(np.abs(weight).max(0) / 127, 1e-8).astype(np.float32)
+    return np.clip(np.rint(weight / scales), -127, 127).astype(np.int8), scales
