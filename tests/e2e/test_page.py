@@ -21,8 +21,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.support.functions import start, wait_until_ready
 from tests.support.optional import needs_program
-from tests.support.paths import MODELS
+from tests.support.paths import MODELS, TWEETS
 from tests.support.servers import ServerProcess, SpawnAgent
+from vaccel_common.modelfile import read_extras
 
 pytestmark = [
     pytest.mark.e2e,
@@ -104,6 +105,12 @@ def test_one_text(page: webdriver.Chrome) -> None:
     for part in ("Time taken", "tokenize", "rpc", "queue", "forward", "tweets (", "unix://"):
         assert part in shown
     assert "reachable" in text(page, "about")
+
+
+def test_what_the_model_is_for(page: webdriver.Chrome) -> None:
+    """The sentences of the model's file, as text."""
+    about = read_extras(TWEETS).about
+    assert text(page, "purpose") == f"{about.description} {about.limits}"
 
 
 def test_by_the_keyboard_alone(page: webdriver.Chrome) -> None:
