@@ -7,10 +7,11 @@ from benchmarks.plan import Record
 from benchmarks.results import Results
 from loadkit.stats import Spread
 
-#: Parts below this share of their process are summed up.
+#: Parts below this many milliseconds are left out.
 _SMALL = 0.01
-#: The process that runs the model.
-_WITH_MODEL = "agent"
+#: The threads that run the model: most of what they do besides does not show in samples that hold
+#: Python's lock.
+_WORKERS = "agent, other threads"
 
 
 def around(results: Results) -> str:
@@ -37,6 +38,8 @@ _ROWS = (
     ("the model alone on one thread", 3, lambda record: record["alone_ms"]),
     ("the same beside itself on the other core", 3, lambda record: record["beside_ms"]),
     ("**around the model**: the sum less the model alone", 3, _around),
+    ("of it the agent's other threads", 3, lambda record: record["ms"][_WORKERS] - record["alone_ms"]),
+    ("of that padding, by its share of the tokens", 3, lambda record: record["padding"] * record["alone_ms"]),
     ("rows in a batch, mean", 2, lambda record: record["rows"]),
     ("padding, of the tokens", 3, lambda record: record["padding"]),
     ("requests a second", 0, lambda record: record["rate"]),
@@ -44,29 +47,22 @@ _ROWS = (
 
 
 def _parts(forms: dict[str, list[Record]]) -> str:
-    """Where it goes: the samples' shares of each process's CPU time without the model's."""
-    parts = dict.fromkeys(
-        (process, part)
-        for records in forms.values()
-        for record in records
-        for process, shares in record["stacks"].items()
-        for part, share in shares.items()
-        if share >= _SMALL
-    )
-    rows = [
-        (f"{process}, {part}", *(shown([_part(record, process, part) for record in records], 3) for records in forms.values()))
-        for process, part in sorted(parts, key=lambda part: -_median(forms, *part))
-    ]
-    return table(("part, sampled", *forms), rows)
+    """Where it goes: the CPU time of threads, divided by their samples."""
+    labels = dict.fromkeys(label for records in forms.values() for record in records for label in _divided(record))
+    rows = {label: [[_divided(record).get(label, 0.0) for record in records] for records in forms.values()] for label in labels}
+    medians = {label: max(Spread.of(values).median for values in columns) for label, columns in rows.items()}
+    ordered = sorted((label for label in rows if medians[label] >= _SMALL), key=lambda label: -medians[label])
+    return table(("part, sampled", *forms), [(label, *(shown(values, 3) for values in rows[label])) for label in ordered])
 
 
-def _part(record: Record, process: str, part: str) -> float:
-    whole: float = sum(ms for name, ms in record["ms"].items() if name.startswith(process))
-    if process == _WITH_MODEL:
-        whole -= record["alone_ms"]
-    share: float = record["stacks"][process].get(part, 0.0)
-    return share * whole
-
-
-def _median(forms: dict[str, list[Record]], process: str, part: str) -> float:
-    return max(Spread.of([_part(record, process, part) for record in records]).median for records in forms.values())
+def _divided(record: Record) -> dict[str, float]:
+    """Milliseconds by process, threads and part."""
+    divided: dict[str, float] = {}
+    for process, shares in record["stacks"].items():
+        for name, share in shares.items():
+            threads, _, part = name.partition(": ")
+            group = f"{process}, {threads}"
+            sampled = sum(other for label, other in shares.items() if label.startswith(threads))
+            if group != _WORKERS:
+                divided[f"{group}: {part}"] = record["ms"][group] * share / sampled
+    return divided

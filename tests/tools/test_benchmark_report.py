@@ -155,7 +155,9 @@ def test_every_table_is_made(results: Results) -> None:
     assert mixed in texts["goals"]
     assert "| ttrpc, tcp | 0.200 | 0.250 | 0.300 | 1.25 | 1.50 |" in texts["writes"]
     assert "| **around the model**: the sum less the model alone | 1.000 | 1.000 |" in texts["around"]
-    assert "| agent, event loop: transport | 0.300 | 0.300 |" in texts["around"], "of the process's time without the model"
+    assert "| of that padding, by its share of the tokens | 0.010 | 0.010 |" in texts["around"]
+    assert "| agent, event loop: transport | 0.500 | 0.500 |" in texts["around"], "of these threads' time"
+    assert "other threads: batcher" not in texts["around"], "most of the time of the model's threads is not sampled"
     assert "other threads: other" not in texts["around"], "it is too small to be a row"
     assert "\n\nmosec 0.9.8 + torch: workers 2.\n\n" in texts["throughput"]
     assert texts["goals"].endswith("\n\nMeanwhile everything else on the machine used 0.05 cores.")
