@@ -21,6 +21,7 @@ from agent.engines.torch.program import TorchProgram
 from export.huggingface import Folder
 from export.refusal import Refused, one_line
 from function.core.classifier import Classifier, Prediction
+from function.core.texts import Pair, Text
 from function.core.tokens import Encoder
 from vaccel_common.modelfile import Extras, Signature, read_extras
 from vaccel_rpc.client import RunResult
@@ -47,7 +48,7 @@ class Expected:
     """The right answers to ``texts``, and who gave them."""
 
     against: str
-    texts: list[str]
+    texts: list[Text]
     answers: list[Answer]
 
 
@@ -55,12 +56,14 @@ class Expected:
 class Verdict:
     """The largest differences over all texts, alone and padded; ``verdict.json`` in the file.
 
-    ``texts``: their number; ``longest``: tokens of the longest; ``scores``, ``logits``: absolute, and
-    relative to numbers above 1; ``labels``: how many texts got another best label in some run.
+    ``texts``: their number, ``pairs``: that of those which are pairs; ``longest``: tokens of the longest;
+    ``scores``, ``logits``: absolute, and relative to numbers above 1; ``labels``: how many texts got another
+    best label in some run.
     """
 
     against: str
     texts: int
+    pairs: int
     longest: int
     batches: tuple[int, ...]
     scores: float
@@ -73,14 +76,15 @@ class Verdict:
 
     def __str__(self) -> str:
         padded = f" and padded in batches of {' and '.join(map(str, self.batches[1:]))}" if self.batches[1:] else ""
+        pairs = f" ({self.pairs} of them pairs)" if self.pairs else ""
         return (
-            f"{self.texts} texts of up to {self.longest} tokens, alone{padded}, against {self.against}: "
+            f"{self.texts} texts{pairs} of up to {self.longest} tokens, alone{padded}, against {self.against}: "
             f"scores differ by at most {self.scores:.1e}, logits by {self.logits:.1e}, {self.labels} labels differ"
         )
 
 
-def of_pipeline(folder: Folder, texts: Sequence[str]) -> Expected:
-    """The answers of transformers' own pipeline, tokenizer included, one text at a time.
+def of_pipeline(folder: Folder, texts: Sequence[Text]) -> Expected:
+    """The answers of transformers' own pipeline, tokenizer included, one text or pair at a time.
 
     Raises `Refused` where it has none.
     """
@@ -89,9 +93,10 @@ def of_pipeline(folder: Folder, texts: Sequence[str]) -> Expected:
     cut = {"truncation": True, "max_length": folder.max_length}
     try:
         pipeline = transformers.pipeline("text-classification", model=folder.model, tokenizer=folder.tokenizer)
-        tokens = [folder.tokenizer(text, **cut)["input_ids"] for text in texts]
-        logits = pipeline(list(texts), top_k=None, function_to_apply="none", **cut)
-        scores = pipeline(list(texts), top_k=None, **cut)
+        named = [text._asdict() if isinstance(text, Pair) else {"text": text} for text in texts]
+        tokens = [folder.tokenizer(**text, **cut)["input_ids"] for text in named]
+        logits = pipeline(named, top_k=None, function_to_apply="none", **cut)
+        scores = pipeline(named, top_k=None, **cut)
     except Exception as error:  # noqa: BLE001 a model may raise anything
         raise Refused(f"{folder.family}: transformers' own pipeline fails with it: {one_line(error)}") from None
     answers = [Answer(*one) for one in zip(tokens, map(_by_label, logits), map(_by_label, scores), strict=True)]
@@ -99,12 +104,12 @@ def of_pipeline(folder: Folder, texts: Sequence[str]) -> Expected:
     return Expected(f"the pipeline of transformers {transformers.__version__}", list(texts), answers)
 
 
-def of_module(module: nn.Module, extras: Extras, texts: Sequence[str], against: str) -> Expected:
+def of_module(module: nn.Module, extras: Extras, texts: Sequence[Text], against: str) -> Expected:
     """The answers of a module with the tokenizer, labels and signature in ``extras``, one text at a time."""
     return of_program(TorchProgram(module, _signature(extras), TorchDevice("cpu", 1)), extras, texts, against)
 
 
-def of_program(program: Program, extras: Extras, texts: Sequence[str], against: str) -> Expected:
+def of_program(program: Program, extras: Extras, texts: Sequence[Text], against: str) -> Expected:
     """The answers of a program with the tokenizer, labels and signature in ``extras``, one text at a time."""
     answers = _answers(program, extras, texts, 1)
     _refuse_not_finite(answers, against)
@@ -155,7 +160,7 @@ class _LocalRunner:
         return [RunResult(row) for batch in batches for row in self._program.run(batch, alone=False).outputs]
 
 
-def _answers(program: Program, extras: Extras, texts: Sequence[str], size: int) -> list[Answer]:
+def _answers(program: Program, extras: Extras, texts: Sequence[Text], size: int) -> list[Answer]:
     classifier = Classifier.of_file(extras, _LocalRunner(program, size), blank=True)
     items = classifier.classify(texts).items
     encoder = Encoder(extras.tokenizer or b"", _signature(extras))
@@ -178,10 +183,13 @@ def _compared(answers: Sequence[Answer], expected: Expected, batches: tuple[int,
     pairs = list(zip(answers, expected.answers, strict=True))
     for text, (ours, right) in zip(expected.texts, pairs, strict=True):
         if ours.tokens != right.tokens:
-            raise Refused(f"the tokenizer in the file gives other tokens than {expected.against}, for example for {text[:40]!r}")
+            raise Refused(
+                f"the tokenizer in the file gives other tokens than {expected.against}, for example for {str(text)[:60]!r}"
+            )
     return Verdict(
         against=expected.against,
         texts=len(pairs),
+        pairs=sum(isinstance(text, Pair) for text in expected.texts),
         longest=max(len(right.tokens) for _, right in pairs),
         batches=batches,
         scores=max(_distance(ours.scores, right.scores) for ours, right in pairs),
@@ -192,7 +200,7 @@ def _compared(answers: Sequence[Answer], expected: Expected, batches: tuple[int,
 
 def _worse(one: Verdict, other: Verdict, batches: tuple[int, ...]) -> Verdict:
     worst = {name: max(getattr(one, name), getattr(other, name)) for name in ("scores", "logits", "labels")}
-    return Verdict(one.against, one.texts, one.longest, batches, **worst)
+    return Verdict(one.against, one.texts, one.pairs, one.longest, batches, **worst)
 
 
 def _best(answer: Answer) -> str:

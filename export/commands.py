@@ -17,18 +17,19 @@ from tokenizers import Tokenizer
 from export.archive import classifier_signature, extra_files, loaded
 from export.checking import of_pipeline
 from export.described import described
-from export.huggingface import Choices, plain_tokenizer, read_folder, silence
+from export.huggingface import Choices, Folder, plain_tokenizer, read_folder, silence
 from export.modules import write_module
 from export.onnxcommand import onnx_file
 from export.options import FILE, FOLDER, ModelFolder, limited, read_labels, writes
-from export.refusal import reading
+from export.pairs import refusing, samples, taking
+from export.refusal import Refused, reading
 from export.samples import untruncated, varied
 from export.tokenizer import main as tokenizer_file
 from export.writing import Limits, Source, require_form, write_checked
 from training.network import from_state
 from vaccel_common.about import About
 from vaccel_common.commandline import Programs
-from vaccel_common.modelfile import PROBLEM_TYPES
+from vaccel_common.modelfile import PAIRS, PROBLEM_TYPES, Pairs
 
 
 @click.group(cls=Programs, help=__doc__)
@@ -86,6 +87,11 @@ def pt2(model: Path, out: Path, allow_difference: float) -> None:
 )
 @click.option("--labels", type=FILE, help="A JSON list of names; the index is the class id. [default: id2label in config.json]")
 @click.option("--pad-id", type=int, help="Token id of padding. [default: as config.json, else the tokenizer]")
+@click.option(
+    "--pairs",
+    type=click.Choice(PAIRS),
+    help="Whether a text may, must or cannot have a second one, as for a cross-encoder. [default: allowed, where that is right]",
+)
 @described
 @writes
 def huggingface(
@@ -94,6 +100,7 @@ def huggingface(
     problem_type: str | None,
     labels: Path | None,
     pad_id: int | None,
+    pairs: Pairs | None,
     about: About,
     out: Path,
     half: bool | None,
@@ -105,14 +112,33 @@ def huggingface(
     own pipeline, and not written where it differs.
     """
     require_form(out, half=half)
-    source = read_folder(folder, Choices(max_length, problem_type, read_labels(labels), pad_id))
+    choices, limits = Choices(max_length, problem_type, read_labels(labels), pad_id), Limits(half, allow_difference)
+    source = read_folder(folder, choices)
+    try:
+        write_folder(taking(source, pairs or "allowed"), out, about, limits)
+    except Refused as error:
+        if pairs:
+            raise
+        # The attempt may have changed the weights, to 16 bits.
+        write_folder(refusing(read_folder(folder, choices), error), out, about, limits)
+
+
+def write_folder(source: Folder, out: Path, about: About, limits: Limits) -> None:
+    """Writes the model of a folder, whose file is compared with transformers' pipeline. Raises `Refused`."""
     signature = classifier_signature(
-        out.stem, source.problem_type, source.max_length, len(source.labels), inputs=source.inputs, pad=source.pad
+        out.stem,
+        source.problem_type,
+        source.max_length,
+        len(source.labels),
+        inputs=source.inputs,
+        pad=source.pad,
+        pairs=source.pairs,
     )
     tokenizer = source.tokenizer_json()
-    expected = of_pipeline(source, varied(untruncated(tokenizer.decode()), source.max_length))
+    texts = varied(untruncated(tokenizer.decode()), source.max_length)
+    expected = of_pipeline(source, samples(texts, source.pairs))
     extras = extra_files(tokenizer, source.labels, signature, about)
-    write_checked(Source(source.module(), expected, Limits(half, allow_difference)), out, extras, notes=source.notes)
+    write_checked(Source(source.module(), expected, limits), out, extras, notes=source.notes)
 
 
 @main.command()

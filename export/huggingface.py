@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from export.refusal import Refused, one_line
-from vaccel_common.modelfile import PROBLEM_TYPES
+from vaccel_common.modelfile import PROBLEM_TYPES, Pairs
 
 #: The longest input without ``--max-length`` where the model allows more: the cost of a text grows with its length.
 DEFAULT_LONGEST = 512
@@ -40,7 +40,8 @@ class Folder:
     """A classifier as it is in its folder, in float32.
 
     ``tokenizer``: of transformers. ``inputs``: what of an encoding the model takes. ``notes``: where
-    each fact that could have been another comes from, one line each.
+    each fact that could have been another comes from, one line each. ``pairs``: whether it takes pairs
+    of texts (`export.pairs`).
     """
 
     model: Any
@@ -51,6 +52,7 @@ class Folder:
     pad: int
     inputs: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
+    pairs: Pairs = "refused"
 
     @property
     def family(self) -> str:

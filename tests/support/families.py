@@ -96,6 +96,14 @@ _BYTES = (
 )
 _UNIGRAM = ("xlnet", "xlm-roberta", "camembert", "t5", "mbart", "albert", "deberta-v2", "big_bird", "rembert", "fnet", "gemma")
 
+#: Families whose authors' tokenizers tell the second text of a pair by segment ids; XLNet's are of single texts, too.
+_SEGMENTS = ("albert", "bert", "big_bird", "convbert", "deberta", "deberta-v2", "electra", "ernie", "fnet", "funnel", "mobilebert",
+             "nystromformer", "rembert", "roformer", "squeezebert", "xlnet")  # fmt: skip
+#: What BERT's tokenizers add to a text, and to a pair.
+_CLASSIFIED: dict[str, Any] = {
+    "single": "[CLS] $A [SEP]", "pair": "[CLS] $A [SEP] $B:1 [SEP]:1", "special_tokens": [("[CLS]", 2), ("[SEP]", 3)],
+}  # fmt: skip
+
 
 def tokenizer_for(family: str, **options: Any) -> PreTrainedTokenizerFast:
     """A tokenizer of the family's kind; ``options`` go to `PreTrainedTokenizerFast`."""
@@ -107,15 +115,17 @@ def tokenizer_for(family: str, **options: Any) -> PreTrainedTokenizerFast:
         tokens = {"pad_token": "<pad>", "eos_token": "</s>", "bos_token": "<s>"}
         if family in ("roberta", "longformer", "bart", "modernbert", "deberta"):
             tokenizer.post_processor = processors.TemplateProcessing(
-                single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+                single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
             )
     else:
         tokenizer = _unigram() if family in _UNIGRAM else _word_pieces()
     if family == "xlnet":
         tokenizer.post_processor = processors.TemplateProcessing(
-            single="$A:0 [SEP]:0 [CLS]:2", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+            single="$A:0 [SEP]:0 [CLS]:2", pair="$A:0 [SEP]:0 $B:1 [SEP]:1 [CLS]:2", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
         )
-        tokens |= {"padding_side": "left", "model_input_names": ["input_ids", "token_type_ids", "attention_mask"]}
+        tokens |= {"padding_side": "left"}
+    if family in _SEGMENTS:
+        tokens |= {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]}
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **{**tokens, **options})
 
 
@@ -133,7 +143,7 @@ def _unigram() -> Tokenizer:
     pieces += [("▁" + word, -4.0) for word in WORDS if word.isalpha()] + [(letter, -6.0) for letter in sorted(set(CHARACTERS))]
     tokenizer = Tokenizer(Unigram(pieces, unk_id=1))
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.post_processor = processors.TemplateProcessing(**_CLASSIFIED)
     tokenizer.add_special_tokens(list(SPECIAL))
     return tokenizer
 
@@ -144,7 +154,7 @@ def _word_pieces() -> Tokenizer:
     tokenizer = Tokenizer(WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.post_processor = processors.TemplateProcessing(**_CLASSIFIED)
     tokenizer.add_special_tokens(list(SPECIAL))
     return tokenizer
 

@@ -60,6 +60,8 @@ def _exports(tmp_path: Path, family: str, suffix: str) -> None:
     assert float(str(verdict(out)["scores"])) <= 1e-4
     signature = read_extras(out).signature
     assert signature is not None
+    assert signature.pairs == "allowed" or suffix != ".pt"
+    assert (verdict(out)["pairs"] == 0) == (signature.pairs == "refused")
     assert (signature.batch is None) == (family in ALONE)
 
 
