@@ -5,17 +5,16 @@ calling it alone.
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import logging
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from tokenizers import Tokenizer
 
@@ -24,7 +23,7 @@ from benchmarks.lines import tiny
 from benchmarks.plan import Record, Run
 from benchmarks.texts import single
 from function.core.answers import answer
-from function.core.classifier import Classification, Classifier
+from function.core.classifier import Classification, Classifier, Prepared
 from function.core.options import Options
 from function.core.request import RequestLimits, of_object, parse_json
 from function.core.service import ClassifyService, CountedSemaphore
@@ -32,23 +31,25 @@ from function.core.tokens import Encoder
 from function.load import extras_of
 from function.telemetry.access import Access
 from function.telemetry.metrics import FunctionMetrics
-from function.web.app import create_app
+from function.web.direct import DirectAnswers
 from function.web.http import in_json
 from loadkit import servers
 from loadkit.processes import ended, free_port, spawn, wait_for
 from vaccel_common import log
 from vaccel_rpc.addresses import parse
+from vaccel_rpc.awaiting import AwaitedRuns
 from vaccel_rpc.client import RunResult
 from vaccel_rpc.history import AgentState
 from vaccel_rpc.registering import ModelSource
 from vaccel_rpc.remote import RemoteModel
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _CLIENTS = 32
 _BATCHES = 5
 _LIMITS = RequestLimits(128, 10_000, 1 << 20)
-_SERVER, _APP = "HTTP server: frame, gather, hand-off", "application: route, request, response, headers, id, times"
+_SERVER, _APP = "HTTP server: frame, gather", "answer: request, response, headers, id, times"
 
 
 def measure(run: Run) -> list[Record]:
@@ -108,7 +109,7 @@ def _parts(run: Run, place: str, model: Path) -> Iterator[Record]:
         metrics.request("/classify", 200, 0.01)
         metrics.classified(classified)
 
-    encoding = _us(lambda: tokenizer.encode_batch([texts()]))
+    encoding = _us(lambda: tokenizer.encode_batch_fast([texts()]))
     encoded = _us(lambda: encoder.encode([texts()]))
     parts = {
         "JSON of the body": _us(lambda: parse_json(bodies())),
@@ -132,24 +133,37 @@ def _application(service: ClassifyService, bodies: Callable[[], bytes], classifi
     """The application with a classifier that returns at once: with a log of errors alone, and with
     one of every request.
     """
-    app: Any = create_app(service, Access(service))
-    service.classifier.classify = lambda *_: classified  # type: ignore[method-assign]
+    service.classifier.prepare = lambda *_: Prepared([], [], 0, 0)  # type: ignore[method-assign]
+    service.classifier.finish = lambda *_: classified  # type: ignore[method-assign]
+
+    direct = DirectAnswers(service, Access(service), cast(AwaitedRuns, None))
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/classify",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
 
     def call() -> None:
-        body = bodies()
-        environ = {
-            "REQUEST_METHOD": "POST", "PATH_INFO": "/classify", "SCRIPT_NAME": "", "QUERY_STRING": "", "SERVER_NAME": "function",
-            "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "CONTENT_TYPE": "application/json", "HTTP_HOST": "benchmark",
-            "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body), "wsgi.url_scheme": "http",
-        }  # fmt: skip
-        answered = app(environ, lambda *_: None)
-        assert b"label" in b"".join(answered)
-        answered.close()
+        response = _finished(direct(scope, bodies()))
+        assert isinstance(response, tuple)
+        response[3]()
 
     for level in ("error", "info"):
         log.configure("text", level, os.devnull)
         yield _us(call)
     logging.getLogger().handlers.clear()
+
+
+def _finished(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: Result = finished.value
+        return result
+    raise AssertionError("it waits for something")
 
 
 def _json(run: Run) -> Iterator[Record]:

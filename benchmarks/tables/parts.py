@@ -39,7 +39,7 @@ def request(results: Results) -> str:
         us = pick(records, "us", part=name)
         known += Spread.of(us).median
         rows.append((f"{name}", shown(us), f"{Spread.of(us).median / total:.2f}"))
-    rows.append(("the rest: threads waiting for each other", shown([total - known]), f"{1 - known / total:.2f}"))
+    rows.append(("the rest: cold caches, hand-overs", shown([total - known]), f"{1 - known / total:.2f}"))
     rows.append(("**whole**, 32 clients", shown(pick(records, "us", what="whole")), "1.00"))
     beside = dict.fromkeys(pick(records, "part", what="beside"))
     rows += [(f"beside it: {name}", shown(pick(records, "us", part=name)), "") for name in beside]
