@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from function.cli import vaccellog
 from function.cli.config import ClassifierConfig
-from function.cli.lines import read_file, standard_input
+from function.cli.lines import read_file, read_pairs, standard_input
 from function.cli.model import open_model
 from function.cli.profiling import ClientProfile
 from function.cli.results import RunSummary, as_json, as_text, why
@@ -25,6 +25,7 @@ from function.cli.vocab import VocabError
 from function.core.classifier import Classification, Classifier, Item, Prediction
 from function.core.options import Options, Unusable, read_options
 from function.core.stream import Arriving, in_order
+from function.core.texts import Text
 from vaccel_common import commandline, streams
 from vaccel_common.log import escaped
 from vaccel_common.modelfile import ModelFileError
@@ -43,8 +44,8 @@ _PAUSE_S = 0.1
 #: Lines that are read before they are wanted.
 _AHEAD = 4096
 
-Writer = Callable[[int, str, Item, float], str]
-Form = Callable[[int, str, Item, float, Options], str]
+Writer = Callable[[int, Text, Item, float], str]
+Form = Callable[[int, Text, Item, float, Options], str]
 
 
 @click.command(cls=commandline.Program, context_settings={"show_default": True, "max_content_width": 120})
@@ -88,7 +89,7 @@ def _run(config: ClassifierConfig, options: Options) -> None:
         value = getattr(config, option.name)
         _log.debug("  %s = %s", option.flag.lstrip("-").replace("-", "_"), "(none)" if value is None else option.kind.show(value))
     show = config.form == "text"
-    lines = None if config.source == "-" else read_file(Path(config.source))
+    lines = _lines(config)
     remote, classifier = open_model(config.model, config.vocab, config.address, config.dialect)
     if show:
         _say(f"Processing {'' if lines is None else f'{len(lines)} '}lines from: {config.source}")
@@ -103,20 +104,27 @@ def _run(config: ClassifierConfig, options: Options) -> None:
     _classify(classifier, remote, lines, config, writer, options)
 
 
+def _lines(config: ClassifierConfig) -> list[Text] | None:
+    """The texts or pairs of the file; None for standard input."""
+    if config.pair_column is not None:
+        return read_pairs(Path(config.source), config.column, config.pair_column)
+    return None if config.source == "-" else list(read_file(Path(config.source), config.column))
+
+
 def _classify(
     classifier: Classifier,
     remote: RemoteModel,
-    lines: list[str] | None,
+    lines: list[Text] | None,
     config: ClassifierConfig,
     writer: Writer,
     options: Options,
 ) -> None:
     summary, profile = RunSummary(), ClientProfile()
     profile.add("register", remote.registering_ns / 1e9)
-    arriving = Arriving(standard_input() if lines is None else lines, _AHEAD)
+    arriving = Arriving[Text](standard_input() if lines is None else lines, _AHEAD)
     progress = tqdm(total=None if lines is None else len(lines), unit="line", file=sys.stderr, disable=not sys.stderr.isatty())
 
-    def run(texts: list[str]) -> _Done:
+    def run(texts: list[Text]) -> _Done:
         began = time.perf_counter()
         return texts, classifier.classify(texts, _CALL_S, options), time.perf_counter() - began
 
@@ -171,7 +179,7 @@ def _connect(remote: RemoteModel, wait: float) -> None:
             time.sleep(_PAUSE_S)
 
 
-_Done = tuple[list[str], Classification, float]
+_Done = tuple[list[Text], Classification, float]
 
 
 class _Terminated(KeyboardInterrupt):

@@ -38,7 +38,12 @@ class ClassifierConfig:
     vocab: Path | None = option(PathTo(), flags=("-v", "--vocab"), help="A BERT vocabulary, for a model without a tokenizer.")
     source: str = required(
         Text("FILE"), flags=("-f", "--file"),
-        help="The texts: a file with one on each line, a .csv with a column 'tweet', or - for standard input.",
+        help="The texts: a file with one on each line, a .csv, or - for standard input.",
+    )  # fmt: skip
+    column: str = option(Text("NAME"), "tweet", help="The column of a .csv that has the texts.")
+    pair_column: str | None = option(
+        Text("NAME"), help="The column of a .csv that has the second text of each pair.",
+        choose="Use it for a model of pairs of texts, such as a cross-encoder.",
     )  # fmt: skip
     batch: int = option(
         Integer(1, 1024),
