@@ -15,7 +15,7 @@ from vaccel_common.options import ConfigError, option
 from vaccel_rpc.addresses import DEFAULT, Address, AddressError, parse
 from vaccel_rpc.channels import Tls
 
-Uploads = Literal["allow", "known", "deny"]
+Uploads = Literal["allow", "data", "known", "deny"]
 Precision = Literal["auto", "exact", "fast", "registered"]
 
 #: Of the variable of every option that does not name another.
@@ -57,8 +57,9 @@ class AgentConfig:
         choose="Without it, the first request of each model waits until it is loaded.",
     )  # fmt: skip
     uploads: Uploads | None = option(
-        Choice[Uploads](("allow", "known", "deny")), shown="known; allow if all addresses are unix sockets",
-        help="Model bytes from clients: run any, only those whose sha256 is a model of the store, or none.",
+        Choice[Uploads](("allow", "data", "known", "deny")), shown="known; allow if all addresses are unix sockets",
+        help="Model bytes from clients: run any; ONNX files that are data, and models of the store; models of the store alone; or "
+        "none.",
         choose="A TorchScript or .pt2 model is a program: allow it only for clients that you trust.",
     )  # fmt: skip
     precision: Precision = option(

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ class Agent:
             StoreFolder(config.store, lambda: self._engines.suffixes),
             config.upload_policy,
             self._engines.load,
-            self._engines.check_upload,
+            partial(self._engines.check_upload, is_data=config.upload_policy == "data"),
             max_models=config.max_models,
             max_uploads=config.max_uploads,
             referred=self._engines.external_files,

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from agent.engines.contract import DeviceError, Engine, EngineModule, Program, RefersToFiles
 from vaccel_common.modelfile import program_kind
-from vaccel_rpc.errors import Internal
+from vaccel_rpc.errors import Internal, PermissionDenied
 
 #: The engines that ship, of which the first is the one for an upload that no other recognizes.
 _SHIPPED = ("agent.engines.torch", "agent.engines.onnx")
-#: The kinds of uploads, which have no suffix, that another engine than the first loads.
+#: The kinds of uploads, which have no suffix, that another engine than the first loads. They are
+#: data, where the first engine's are programs.
 _UPLOADS = {"onnx": ".onnx"}
+_DATA_POLICY = "--uploads data"
 _NEEDED = "signature, joinable, cost and run (agent/engines/contract.py)"
 
 
@@ -59,8 +61,13 @@ class Engines:
     def __str__(self) -> str:
         return ", ".join(dict.fromkeys(map(str, self._by_suffix.values())))
 
-    def check_upload(self, path: Path) -> None:
-        """Raises `InvalidArgument` unless a client's file is a model that is safe to load."""
+    def check_upload(self, path: Path, *, is_data: bool = False) -> None:
+        """Raises `InvalidArgument` unless a client's file is a model that is safe to load.
+
+        ``is_data``: raises `PermissionDenied` for one that is a program.
+        """
+        if is_data and program_kind(path) not in _UPLOADS:
+            raise PermissionDenied(f"the bytes are not an ONNX file; no other models are accepted here ({_DATA_POLICY})")
         self._engine_of(path).check_upload(path)
 
     def external_files(self, path: Path) -> Sequence[str]:

@@ -226,6 +226,8 @@ class Store:
     async def _keep_upload(self, digest: str, files: Files) -> StoredModel:
         if self._policy == "known":
             raise PermissionDenied(f"sha256:{digest} is not a model of the store; no other bytes are accepted (--uploads known)")
+        if self._policy == "data" and len(files) > 1:
+            raise PermissionDenied("a model of several files is not accepted here (--uploads data); send one ONNX file")
         size = sum(len(data) for _, data in files)
         if size > self._max_uploads:
             raise ResourceExhausted(

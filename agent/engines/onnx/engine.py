@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.engines.contract import Program
 from agent.engines.onnx.graph import external_files
+from agent.engines.onnx.uploads import check_upload
 from vaccel_common.onnxfile import OnnxFileError
 from vaccel_rpc.errors import FailedPrecondition, InvalidArgument
 
@@ -39,7 +40,8 @@ class OnnxEngine:
 
         if self._device.startswith("cuda"):
             _log.warning("%s runs on the CPU: this engine has no other device", path.name)
-        return load(path, self._threads)
+        # An upload has no suffix.
+        return load(path, self._threads, is_bounded=not path.suffix)
 
     def external_files(self, path: Path) -> Sequence[str]:
         """See `agent.engines.contract.RefersToFiles.external_files`."""
@@ -49,8 +51,9 @@ class OnnxEngine:
             raise InvalidArgument(str(error).replace(str(path), "the file")) from None
 
     def check_upload(self, path: Path) -> None:
-        """Raises `InvalidArgument`: see `Engine.check_upload`."""
-        raise InvalidArgument(f"{path.name}: ONNX files come from the store")
+        """See `agent.engines.onnx.uploads.check_upload`. Raises `FailedPrecondition` without the library."""
+        _check_library()
+        check_upload(path)
 
     def __str__(self) -> str:
         return "cpu"

@@ -13,18 +13,22 @@ from vaccel_common.modelfile import ModelFileError, read_extras
 from vaccel_common.onnxfile import OnnxFileError
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 
+#: Seconds of a run of an upload, at most.
+RUN_S = 30.0
 #: Where a link leads that the agent made to a file that it has opened.
 _OPENED = "/proc/self/fd/"
 
 
-def load(path: Path, threads: int) -> OnnxProgram:
+def load(path: Path, threads: int, *, is_bounded: bool = False) -> OnnxProgram:
     """Loads and warms up a model file, for ``threads`` cores.
+
+    ``is_bounded``: its runs have limits of memory and time.
 
     Raises `InvalidArgument` with the reason where it is not a model, `ResourceExhausted` where
     memory ran out.
     """
     try:
-        program = _loaded(path, threads)
+        program = _loaded(path, threads, is_bounded=is_bounded)
     except (ModelFileError, OnnxFileError, OSError) as error:
         raise InvalidArgument(str(error).replace(str(path), "the file")) from None
     except RpcError:
@@ -38,18 +42,18 @@ def load(path: Path, threads: int) -> OnnxProgram:
     return program
 
 
-def _loaded(path: Path, threads: int) -> OnnxProgram:
+def _loaded(path: Path, threads: int, *, is_bounded: bool) -> OnnxProgram:
     extras = read_extras(path)
     external = {name: _beside(path, name).read_bytes() for name in external_files(path)}
-    single = sessions.new(path, 1, external)
-    parallel = sessions.new(path, threads, external) if threads > 1 else None
+    single = sessions.new(path, 1, external, is_bounded=is_bounded)
+    parallel = sessions.new(path, threads, external, is_bounded=is_bounded) if threads > 1 else None
     inputs, outputs = single.get_inputs(), single.get_outputs()
     signature = extras.signature
     if signature is None:
         signature = signatures.derived(path.stem, inputs, outputs)
     else:
         signatures.check(signature, inputs, outputs)
-    return OnnxProgram(single, parallel, signature, tolerance(extras.variant))
+    return OnnxProgram(single, parallel, signature, tolerance(extras.variant), RUN_S if is_bounded else None)
 
 
 def _beside(path: Path, name: str) -> Path:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import onnxruntime
 
 from agent.engines import arrays
 from agent.engines.contract import Batch
@@ -23,11 +26,15 @@ class OnnxProgram(MeasuredProgram):
     """A model in memory; see `MeasuredProgram`.
 
     A session has its own number of threads: ``single`` has one, for batches that run beside others,
-    and ``parallel`` all cores, for those that run alone; None where there is one core.
+    and ``parallel`` all cores, for those that run alone; None where there is one core. ``limit``:
+    seconds of a run, which ends at the next operator; None: as long as it takes.
     """
 
-    def __init__(self, single: Any, parallel: Any | None, signature: Signature, tolerance: float) -> None:
+    def __init__(
+        self, single: Any, parallel: Any | None, signature: Signature, tolerance: float, limit: float | None = None
+    ) -> None:
         super().__init__(signature, tolerance, _log)
+        self._limit = limit
         self._single, self._parallel = single, parallel
         self._inputs = [spec.name for spec in signature.inputs]
         self._outputs = [spec.name for spec in signature.outputs]
@@ -66,8 +73,25 @@ class OnnxProgram(MeasuredProgram):
     def _call(self, session: Any, inputs: Sequence[arrays.Array]) -> list[arrays.Array]:
         # Kernels expect aligned numbers, and a message's bytes may lie anywhere.
         feeds = {name: array if array.flags.aligned else array.copy() for name, array in zip(self._inputs, inputs, strict=True)}
+        if self._limit is not None:
+            return self._ended(session, feeds, self._limit)
         results: list[arrays.Array] = session.run(self._outputs, feeds)
         return results
+
+    def _ended(self, session: Any, feeds: Mapping[str, arrays.Array], limit: float) -> list[arrays.Array]:
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = 4
+        timer = threading.Timer(limit, setattr, (options, "terminate", True))
+        timer.start()
+        try:
+            results: list[arrays.Array] = session.run(self._outputs, feeds, options)
+            return results
+        except Exception:
+            if options.terminate:
+                raise Internal(f"the run took more than {limit:g} s, the limit for a model that a client sent") from None
+            raise
+        finally:
+            timer.cancel()
 
     def _check_rows(self, results: Sequence[arrays.Array], rows: int) -> None:
         """Raises `Internal` for an output whose batch dimension has another size than the inputs'."""

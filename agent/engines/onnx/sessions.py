@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,15 @@ _PLACE = re.compile(r"/\S+\.(?:cc|h):\d+ .*?\) |\S+\.(?:cc|h):\d+ \S+ ")
 _CONDITION = re.compile(r"^.* was false\. (?=.)", re.DOTALL)
 
 
-def new(path: Path, threads: int, external: Mapping[str, bytes]) -> Any:
+#: Memory for the runs of all sessions that are bounded, in bytes.
+MAX_MEMORY = 2 << 30
+
+
+def new(path: Path, threads: int, external: Mapping[str, bytes], *, is_bounded: bool = False) -> Any:
     """A session of the model in ``path``, with ``threads`` cores.
 
-    ``external``: contents of its files of external data, by name. Raises what onnxruntime raises.
+    ``external``: contents of its files of external data, by name. ``is_bounded``: its runs share
+    `MAX_MEMORY` with those of all other such sessions. Raises what onnxruntime raises.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -36,10 +42,21 @@ def new(path: Path, threads: int, external: Mapping[str, bytes]) -> Any:
     options.log_severity_level = 4  # what fails is raised, and logged in the agent's format
     # A plan of memory is made for each new shape, and kept: texts have thousands of shapes.
     options.enable_mem_pattern = False
+    if is_bounded:
+        _register_bounded_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
     if external:
         names, contents = list(external), list(external.values())
         options.add_external_initializers_from_files_in_memory(names, contents, [len(content) for content in contents])
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(SLOW))
+
+
+@cache
+def _register_bounded_memory() -> None:
+    kind, memory = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
+    same_as_requested = 1
+    limits = onnxruntime.OrtArenaCfg({"max_mem": MAX_MEMORY, "arena_extend_strategy": same_as_requested})
+    onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, memory), limits)
 
 
 def is_memory(error: BaseException) -> bool:

@@ -1,0 +1,91 @@
+"""Tries a client's ONNX file, in a process of its own that `agent.engines.onnx.uploads` starts.
+
+What crashes, hangs or takes all memory does so there, within limits that the process sets itself
+before it reads the file. It writes `ACCEPTED`, or why the file is refused, on its standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.engines.onnx.graph import Survey, survey
+from agent.engines.onnx.operators import refused
+from vaccel_common.onnxfile import OnnxFileError
+from vaccel_rpc.errors import Internal, InvalidArgument, RpcError
+
+if TYPE_CHECKING:
+    from agent.engines.measured import MeasuredProgram
+
+#: What it writes for a file that may be loaded.
+ACCEPTED = "accepted"
+_MIB = 1 << 20
+
+
+def cpu_seconds(size: int) -> int:
+    """CPU time for a file of ``size`` bytes, in seconds; the model that ships takes about 2."""
+    return 10 + size // (32 * _MIB)
+
+
+def memory_mib(size: int) -> int:
+    """Address space for a file of ``size`` bytes, in MiB.
+
+    The libraries take 200 MiB of it; a model takes its size twice while it loads, and then it runs.
+    """
+    return 1024 + 4 * size // _MIB
+
+
+def check(found: Survey) -> None:
+    """Raises `InvalidArgument` unless a file with that in it is data alone, and complete."""
+    if found.is_external:
+        raise InvalidArgument("it has external data; all of an upload's weights must be in its file")
+    if found.functions or found.training:
+        raise InvalidArgument("it has functions or training information, which an upload may not have")
+    if operator := refused(found.operators):
+        raise InvalidArgument(f"it has the operator {operator[:100]!r}, which is not one of those that an upload may have")
+
+
+def main() -> None:
+    """Tries the file that the command line names, and writes the answer."""
+    print(_tried(Path(sys.argv[1])))  # noqa: T201 for the process that started this one
+
+
+def _tried(path: Path) -> str:
+    _limit(path.stat().st_size)
+    try:
+        check(survey(path))
+        # Imported within the limits, and not before there is something to load.
+        from agent.engines.onnx.loading import load
+
+        _run(load(path, 1))
+    except MemoryError:
+        return "memory ran out"
+    except (RpcError, OnnxFileError) as error:
+        return str(error)
+    return ACCEPTED
+
+
+def _run(program: MeasuredProgram) -> None:
+    """Runs examples, the longest too. Raises `ResourceExhausted` where they take too much memory."""
+    layout = program.layout
+    if layout is None:
+        return
+    for rows, length in ((1, 7), (2, layout.signature.max_length or 16)):
+        # What fails for another reason fails so for its sender.
+        with contextlib.suppress(Internal):
+            program.run([layout.example(length, rows)], alone=False)
+
+
+def _limit(size: int) -> None:
+    space = memory_mib(size) * _MIB
+    limits = {
+        resource.RLIMIT_AS: space,
+        resource.RLIMIT_CPU: cpu_seconds(size),
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, limit in limits.items():
+        resource.setrlimit(kind, (limit, limit))

@@ -1,0 +1,49 @@
+"""Decides whether a client's ONNX file may be loaded, by a trial in another process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from agent.engines.onnx.trial import ACCEPTED, cpu_seconds, memory_mib
+from vaccel_rpc.errors import InvalidArgument, Unavailable
+
+#: Seconds after which a trial ends, however little CPU time it took.
+_WALL_S = 120
+_LONGEST = 500
+
+
+def check_upload(path: Path) -> None:
+    """Raises `InvalidArgument` with the reason where the file may not be loaded.
+
+    Raises `Unavailable` where it could not be tried in time, as on an overloaded machine.
+    """
+    # Nothing of the agent's environment but what finds the same packages.
+    environment = {
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-c", "from agent.engines.onnx.trial import main; main()", str(path)]
+    try:
+        done = subprocess.run(  # noqa: S603 our own module
+            command, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=_WALL_S
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"the model could not be tried within {_WALL_S} s; try again later") from None
+    answer = done.stdout.decode(errors="replace").strip()
+    if answer == ACCEPTED and not done.returncode:
+        return
+    reason = answer.replace(str(path), "the file")[:_LONGEST] or _ended(done.returncode, path.stat().st_size)
+    raise InvalidArgument(f"the ONNX file is refused: {reason}")
+
+
+def _ended(code: int, size: int) -> str:
+    if code in (-signal.SIGXCPU, -signal.SIGKILL):
+        return f"to load and try it takes more than {cpu_seconds(size)} s of CPU time"
+    if code >= 0:
+        return f"it could not be loaded within {memory_mib(size)} MiB of memory"
+    return f"it crashes the program that loads it ({signal.Signals(-code).name})"
