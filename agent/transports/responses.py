@@ -26,13 +26,14 @@ class ResponseWriter:
         self._small: list[bytes] = []
         self.blocked: float | None = None
 
-    def write(self, parts: Parts, length: int) -> bool:
+    def write(self, parts: Parts, length: int, *, more: bool = True) -> bool:
         """Sends a response of ``length`` bytes; False, and sends nothing, where the budget refuses.
 
-        A response that is small is sent in any case, unless others are unread.
+        A response that is small is sent in any case, unless others are unread; ``more``: see
+        `write_small`.
         """
         if length < LARGE and self.blocked is None:
-            self.write_small(parts)
+            self.write_small(parts, more=more)
             return True
         if not self._budget.reserve(length):
             return False
@@ -42,14 +43,15 @@ class ResponseWriter:
         self._settle()
         return True
 
-    def write_small(self, parts: Parts) -> None:
-        """Sends a small response, whatever is unread, in one piece with those that follow at once.
-
-        The requests of a batch are answered in the same turn of the event loop.
+    def write_small(self, parts: Parts, *, more: bool = True) -> None:
+        """Sends a small response, whatever is unread: where ``more`` may follow in this turn of the event
+        loop, as the responses to a batch do, in one piece with them.
         """
-        if not self._small:
+        if more and not self._small:
             asyncio.get_running_loop().call_soon(self.flush)
         self._small.append(b"".join(parts))
+        if not more:
+            self.flush()
 
     def flush(self) -> None:
         """Passes the small responses on to the transport."""

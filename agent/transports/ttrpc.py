@@ -282,7 +282,10 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         length = size(response)
         if length > self._max_message:
             self._fail(stream, None, ResourceExhausted(f"the response of {length} bytes exceeds the limit (--max-message)"))
-        elif not self._responses.write((frames.header(stream, frames.RESPONSE, 0, length), *response), length):
+        # A lone call need not wait for another turn of the event loop.
+        elif not self._responses.write(
+            (frames.header(stream, frames.RESPONSE, 0, length), *response), length, more=len(self._calls) > 1
+        ):
             self._service.metrics.rejected("buffer")
             self._fail(
                 stream, None, ResourceExhausted("the memory for unread responses is used up (--max-buffer)", retry_after=1)

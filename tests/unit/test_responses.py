@@ -61,6 +61,9 @@ def test_small_responses_of_one_turn_go_together() -> None:
         assert writer.write((bytes(LARGE),), LARGE)
         received.append(theirs.recv(1 << 20))
         writer.write_small((b"e",))
+        assert writer.write((b"f",), 1, more=False), "at once, after those before it"
+        received.append(theirs.recv(1 << 20))
+        writer.write_small((b"g",))
         writer.flush()
         transport.close()
         await asyncio.sleep(0)
@@ -68,4 +71,4 @@ def test_small_responses_of_one_turn_go_together() -> None:
         theirs.close()
         return received
 
-    assert asyncio.run(run()) == [b"abc", b"d" + bytes(LARGE), b"e"]
+    assert asyncio.run(run()) == [b"abc", b"d" + bytes(LARGE), b"ef", b"g"]
