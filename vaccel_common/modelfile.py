@@ -37,6 +37,10 @@ Dim = int | str
 _MAX_DIGEST_FILE = 1 << 13
 
 
+#: What reading malformed JSON raises: infinity is no size, and arrays may be nested without end.
+_MALFORMED = (TypeError, ValueError, OverflowError, RecursionError)
+
+
 class ModelFileError(ValueError):
     """The file or an entry in it does not have the format of model files, as the message says."""
 
@@ -126,7 +130,7 @@ def parse_signature(text: str | bytes) -> Signature:
         raise
     except KeyError as error:
         raise ModelFileError(f"signature.json: {error.args[0]!r} is missing") from None
-    except (TypeError, ValueError) as error:
+    except _MALFORMED as error:
         raise ModelFileError(f"signature.json: {error}") from None
 
 
@@ -139,6 +143,12 @@ def _pairs(value: Any) -> Pairs | None:
 def _spec(data: dict[str, Any]) -> TensorSpec:
     if data["dtype"] not in DTYPES:
         raise ModelFileError(f"signature.json: dtype {data['dtype']!r} must be one of {', '.join(DTYPES)}")
+    if not isinstance(data["name"], str) or not all(
+        isinstance(dim, str) or (type(dim) is int and dim >= 0) for dim in data["dims"]
+    ):
+        raise ModelFileError(
+            f"signature.json: {data['name']!r} of {data['dims']} must be a name, and sizes or names of dimensions"
+        )
     return TensorSpec(data["name"], data["dtype"], tuple(data["dims"]), data.get("pad", 0))
 
 
@@ -147,7 +157,7 @@ def parse_variant(text: str | bytes) -> VariantOf:
     try:
         data = json.loads(text)
         variant = VariantOf(data["of"], data["precision"], float(data.get("agreement", 0)), int(data.get("texts", 0)))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, *_MALFORMED) as error:
         raise ModelFileError(f"variant.json: {error}") from None
     if not _is_digest(variant.of) or not isinstance(variant.precision, str):
         raise ModelFileError('variant.json: "of" must be a sha256, "precision" a name')
@@ -189,7 +199,7 @@ def from_entries(entries: Mapping[str, bytes]) -> Extras:
         )
     except ModelFileError:
         raise
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(str(error)) from None
 
 
@@ -212,8 +222,7 @@ def _onnx_entries(path: str | Path) -> dict[str, bytes]:
 
 
 _KINDS = "TorchScript, torch.export, ONNX or tokenizer zip"
-#: The first bytes of a zip archive with files in it. Of ONNX they would be field 10, which a model
-#: does not have: no file is both.
+#: The first bytes of an archive. Of ONNX they would be field 10, which no model has.
 _ARCHIVE = b"PK\x03\x04"
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "model.json", "variant.json", "about.json")
 
@@ -236,9 +245,13 @@ def _labels(data: bytes | None) -> list[str] | None:
 def program_kind(path: str | Path) -> Literal["torchscript", "export", "onnx"] | None:
     """The kind of program in the file, by its content; None for any other file."""
     try:
-        return _archive_kind(path) if _is_archive(path) else _onnx_kind(path)
+        if _is_archive(path):
+            return _archive_kind(path)
     except OSError:
         return None
+    from vaccel_common.onnxfile import is_onnx  # not at a function's start, which reads an archive
+
+    return "onnx" if is_onnx(path) else None
 
 
 def _is_archive(path: str | Path) -> bool:
@@ -255,13 +268,6 @@ def _archive_kind(path: str | Path) -> Literal["torchscript", "export"] | None:
     if "archive_format" in names or any(name.startswith("models/") and name.endswith(".json") for name in names):
         return "export"
     return "torchscript" if "constants.pkl" in names or "data.pkl" in names else None
-
-
-def _onnx_kind(path: str | Path) -> Literal["onnx"] | None:
-    # Imported here: a function's start reads an archive.
-    from vaccel_common.onnxfile import is_onnx
-
-    return "onnx" if is_onnx(path) else None
 
 
 def beside(path: Path) -> Path:

@@ -33,7 +33,9 @@ class ClassifierConfig:
     """What is classified, by which model, and how the results are written; times in seconds."""
 
     model: Path = required(
-        Parsed(_local, "PATH", "a path"), flags=("-m", "--model"), help="The model file (.pt), or its tokenizer file."
+        Parsed(_local, "PATH", "a path"),
+        flags=("-m", "--model"),
+        help="The model file (.pt, .pt2, .onnx), or its tokenizer file.",
     )
     vocab: Path | None = option(PathTo(), flags=("-v", "--vocab"), help="A BERT vocabulary, for a model without a tokenizer.")
     source: str = required(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,25 @@ def test_any_bytes_are_read_or_refused(scratch: Path, data: bytes) -> None:
         read_extras(scratch)
     except ModelFileError:
         assert program_kind(scratch) is None or is_onnx(scratch)
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ("labels.json", "[" * 100_000),
+        ("variant.json", "[" * 100_000),
+        ("signature.json", "[" * 100_000),
+        ("signature.json", json.dumps(SIGNATURE | {"max_length": float("inf")})),
+        ("signature.json", json.dumps(SIGNATURE | {"inputs": [{"name": ["x"], "dtype": "int64", "dims": ["n"]}]})),
+        ("signature.json", json.dumps(SIGNATURE | {"inputs": [{"name": "x", "dtype": ["int64"], "dims": ["n"]}]})),
+        ("signature.json", json.dumps(SIGNATURE | {"inputs": [{"name": "x", "dtype": "int64", "dims": [["n"]]}]})),
+        ("signature.json", json.dumps(SIGNATURE | {"inputs": [{"name": "x", "dtype": "int64", "dims": [-1]}]})),
+        ("signature.json", json.dumps(SIGNATURE | {"inputs": [{"name": "x", "dtype": "int64", "dims": [1.5]}]})),
+        ("variant.json", json.dumps({"of": 64 * "a", "precision": "int8", "texts": float("inf")})),
+    ],
+)
+def test_a_malformed_entry_is_refused(path: Path, entry: str, text: str) -> None:
+    """A client's file decides what is in them: any JSON is read, or refused in one line."""
+    path.write_bytes(model(**{entry: text}).SerializeToString())
+    with pytest.raises(ModelFileError, match=rf"{re.escape(str(path))}: [^\n]+$"):
+        read_extras(path)
