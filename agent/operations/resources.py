@@ -63,8 +63,10 @@ class ResourceOperations:
             raise PermissionDenied("a client can read back only the bytes that it sent; this resource was registered by a path")
         parts: list[bytes | bytearray | memoryview] = []
         async with self._reading:
-            for name, digest in resource.sent:
+            for sent, digest in resource.sent:
                 data = await self._store.data(resource.model, digest)
+                # A single file is given back by the model's name, as it was recorded for upstream's clients.
+                name = sent if len(resource.sent) > 1 else resource.model.name
                 fields = call.dialect.blob(name=name, size=len(data)).SerializeToString()
                 parts += nested(_BLOBS, fields, call.dialect.blob_path[-1], data)
         return parts

@@ -81,7 +81,7 @@ def test_the_environment_says_what_options_say(spawn_agent: SpawnAgent, tmp_path
     assert "Preloaded model tweets" in agent.text
     empty = spawn_agent(ready=False, env={"VACCEL_AGENT_MODELS": str(tmp_path), "VACCEL_AGENT_PRELOAD": "all"})
     assert empty.process.wait(30) == 1
-    assert f"vaccel-rpc-agent: --preload: no model (NAME.pt, NAME.pt2) in {tmp_path}" in empty.text
+    assert f"vaccel-rpc-agent: --preload: no model (NAME.pt, NAME.pt2, NAME.onnx) in {tmp_path}" in empty.text
     assert "Traceback" not in empty.text
 
 
