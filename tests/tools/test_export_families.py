@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from export.commands import main
@@ -79,3 +81,31 @@ def test_a_family_gives_the_answers_of_its_pipeline(tmp_path: Path, family: str,
 def test_every_family_is_right_or_refused(tmp_path: Path, family: str, suffix: str) -> None:
     """In each form; a refusal is one line and leaves nothing behind."""
     _exports(tmp_path, family, suffix)
+
+
+#: Labels and changes of config.json of classifiers that differ in what they answer.
+ANSWERS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "1000 labels": (tuple(f"class {i}" for i in range(1000)), {}),
+    "labels of several scripts": (("gut", "嫌い", "🙂"), {}),
+    "one label": (("spam",), {}),
+    "several labels at once": (("a", "b", "c"), {"problem_type": "multi_label_classification"}),
+    "regression": (("stars",), {"problem_type": "regression"}),
+    "bfloat16": (("a", "b"), {"dtype": torch.bfloat16}),
+    "float16": (("a", "b"), {"dtype": torch.float16}),
+}
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("suffix", FORMS)
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_kind_of_answer_is_right(tmp_path: Path, name: str, suffix: str) -> None:
+    """In each form, computed in float32."""
+    labels, changes = ANSWERS[name]
+    out = tmp_path / f"out{suffix}"
+    done = export(make(tmp_path / "folder", "distilbert", labels, **changes), out)
+    assert done.exit_code == 0, done.output
+    assert float(str(verdict(out)["scores"])) <= 1e-5
+    extras = read_extras(out)
+    assert extras.labels == list(labels)
+    assert extras.signature is not None
+    assert extras.signature.outputs[0].dtype == "float32"
