@@ -73,7 +73,7 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     except tracing.TracingError as error:
         raise ConfigError(str(error)) from None
     source, model, file = describe(config.model, config.tokenizer)
-    remote = RemoteModel(config.address, source, tls=config.tls, dialect=config.dialect, agent_wait=config.agent_wait)
+    remote = RemoteModel(config.agents, source, tls=config.tls, dialect=config.dialect, agent_wait=config.agent_wait)
     remote.start()
     # Imported only now, while the connection to the agent is being made.
     from function.core.classifier import Classifier
@@ -97,7 +97,7 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
         streams=CountedSemaphore(config.max_streams),
         not_ready=readiness.reason,
         agents=remote.agents,
-        waits=remote.waits,
+        figures=remote.figures,
         phases=phases,
         log_texts=config.log_texts,
         cors_origins=config.cors_origins,

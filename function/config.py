@@ -11,16 +11,18 @@ from vaccel_common import log
 from vaccel_common.kinds import Choice, Flag, Many, Parsed, PathTo, Text
 from vaccel_common.number_kinds import Integer, seconds
 from vaccel_common.options import ConfigError, from_variables, option
-from vaccel_rpc.addresses import DEFAULT, Address, parse, parse_agent
+from vaccel_rpc.addresses import DEFAULT
 from vaccel_rpc.channels import Tls
 from vaccel_rpc.negotiation import CHOICES, DialectChoice
+from vaccel_rpc.pool.targets import Target, parse_targets, show
 
 _DAY_S = 86_400
 
 
-#: The option by which every program of ours finds the agent, and the variables that upstream's clients read too.
-AGENT_ADDRESS = Parsed(parse_agent, "ADDRESS", "one address")
-AGENT_ADDRESS_VARIABLES = ("VACCEL_RPC_ADDRESS", "VACCEL_RPC_ADDR")
+#: The option by which every program of ours finds its agents, and the variables that upstream's clients read too.
+AGENTS = Parsed(parse_targets, "ADDRESS,...", "a list of addresses", show)
+DEFAULT_AGENTS = parse_targets(DEFAULT)
+AGENTS_VARIABLES = ("VACCEL_RPC_ADDRESS", "VACCEL_RPC_ADDR")
 #: The option by which every program of ours chooses how to speak to the agent.
 DIALECT = Choice[DialectChoice](CHOICES)
 DIALECT_VARIABLES = ("VACCEL_RPC_DIALECT",)
@@ -36,10 +38,11 @@ class FunctionConfig:
     ships, belongs to.
     """
 
-    address: Address = option(
-        AGENT_ADDRESS, parse(DEFAULT), variables=AGENT_ADDRESS_VARIABLES,
-        help="The agent's address: unix://, tcp:// or vsock:// (ttrpc), grpc://, grpcs:// or grpc+unix:// (gRPC).",
-        choose="Use unix:// for an agent in the same pod, and tcp:// for a Service of agents.",
+    agents: tuple[Target, ...] = option(
+        AGENTS, DEFAULT_AGENTS, flags=("--address",), variables=AGENTS_VARIABLES,
+        help="The agents' addresses: unix://, tcp:// or vsock:// (ttrpc), grpc://, grpcs:// or grpc+unix:// (gRPC). A list, or a "
+        "name with several records, is a pool; ';prefer' behind an address puts it first.",
+        choose="Use unix:// for an agent in the same pod, and tcp:// with a headless Service for several agents.",
     )  # fmt: skip
     dialect: DialectChoice = option(DIALECT, "auto", variables=DIALECT_VARIABLES, help=DIALECT_HELP, choose=DIALECT_CHOOSE)
     tls_ca: Path | None = option(

@@ -78,7 +78,7 @@ def _prepare(environment: Any, runner: Any, **_: Any) -> None:
     try:
         texts.texts(parsed.texts)
         if parsed.rpc_address:
-            rpc.address(parsed.rpc_address)
+            rpc.agents(parsed.rpc_address)
             rpc.prepared(parsed.tokenizer, parsed.texts)
     except ValueError as error:
         sys.exit(f"loadtests: {error}")

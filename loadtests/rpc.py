@@ -17,7 +17,8 @@ from loadtests import texts
 from loadtests.answers import WrongAnswer
 from loadtests.base import TIMEOUT_S, TextUser
 from vaccel_common.modelfile import ModelFileError
-from vaccel_rpc.addresses import Address, AddressError, parse
+from vaccel_rpc.addresses import AddressError
+from vaccel_rpc.pool.targets import Target, parse_targets
 from vaccel_rpc.registering import ModelSource
 from vaccel_rpc.remote import RemoteModel
 from vaccel_rpc.tensors import Tensor, to_values
@@ -34,7 +35,7 @@ class RawRpc(TextUser):
     def on_start(self) -> None:
         """Connects and registers the model, which is timed too."""
         source, self._requests, self._outputs = prepared(self.options.tokenizer, self.options.texts)
-        self._model = RemoteModel(address(self.options.rpc_address), source)
+        self._model = RemoteModel(agents(self.options.rpc_address), source)
         with self.timed("RPC", "connect and register"):
             self._model.connect(TIMEOUT_S)
 
@@ -54,14 +55,14 @@ class RawRpc(TextUser):
             self.checker.logits(text, to_values(outputs[0]))
 
 
-def address(text: str) -> Address:
-    """The agent's address. Raises ``ValueError`` for a gRPC one.
+def agents(text: str) -> tuple[Target, ...]:
+    """The agents' addresses. Raises ``ValueError`` for a gRPC one.
 
     A gRPC call waits in a thread outside of gevent's loop, so that every other user would wait with
     it.
     """
-    parsed = parse(text)
-    if parsed.is_grpc:
+    parsed = parse_targets(text)
+    if any(target.address.is_grpc for target in parsed):
         raise AddressError(f"{text!r}: RawRpc speaks ttrpc: unix:///PATH, tcp://HOST:PORT or vsock://CID:PORT")
     return parsed
 

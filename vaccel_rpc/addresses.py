@@ -65,13 +65,6 @@ class Address:
         return f"unix:{self.path}" if self.is_unix else str(self).split("://", 1)[1]
 
 
-def parse_agent(text: str) -> Address:
-    """The address of the one agent that a client uses. Raises `AddressError`."""
-    if "," in text:
-        raise AddressError("one address is needed; several agents are not supported yet")
-    return parse(text)
-
-
 def parse(text: str) -> Address:
     """The address that ``text`` means. Raises `AddressError`."""
     scheme, separator, rest = text.strip().partition("://")

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from vaccel_rpc.client import RunResult
-from vaccel_rpc.links import StartedRun
+from vaccel_rpc.pool.runs import StartedRun
 from vaccel_rpc.remote import RemoteModel
 from vaccel_rpc.tensors import Tensor
 
@@ -46,9 +46,10 @@ class AwaitedRuns:
         over = asyncio.get_running_loop().call_later(timeout, _resolve, future)
         try:
             await future
+            return started.result()
         finally:
             over.cancel()
-        return started.result()
+            started.forget()
 
     def _done(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
         self._finished.append(future)

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from vaccel_rpc.errors import RpcError
 
@@ -22,13 +23,20 @@ class AgentState:
     """An agent as its client sees it.
 
     ``since``: when it became reachable or unreachable, in seconds of Unix time. ``problem``: why it
-    cannot be reached; None while it can, and before the first attempt has ended.
+    cannot be reached; None while it can, and before the first attempt has ended. ``suspect``: it is
+    connected but does not answer.
     """
 
     address: str
     reachable: bool
     since: float
     problem: RpcError | None = None
+    suspect: bool = False
+
+    @property
+    def name(self) -> Literal["reachable", "suspect", "unreachable"]:
+        """The state in one word."""
+        return "unreachable" if not self.reachable else "suspect" if self.suspect else "reachable"
 
     @property
     def reason(self) -> str | None:

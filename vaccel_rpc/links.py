@@ -1,39 +1,42 @@
-"""A connection to an agent with a session and a registered model, and the runs over it."""
+"""A connection to an agent with a session and the registered model."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vaccel_rpc.client import PendingResult, RunResult, VaccelClient
-from vaccel_rpc.errors import NotFound, RpcError, Unavailable
-from vaccel_rpc.registering import seconds_left
-from vaccel_rpc.tensors import Tensor
+from vaccel_rpc.errors import RpcError
+from vaccel_rpc.pool.health import ANSWER_S
+from vaccel_rpc.pool.runs import Inputs
+from vaccel_rpc.registering import Registered
 
-#: Runs of one request that are in flight at a time, so that a request of thousands leaves room in
-#: the agent's queue.
-_IN_FLIGHT = 256
+_log = logging.getLogger("vaccel_rpc")
 
-Requests = Sequence[Sequence[Tensor]]
-#: What became of a run: its result, or its own error (`RpcError.of_run`).
-RunOutcome = RunResult | RpcError
+#: Seconds for an agent to load the model.
+_LOAD_S = 300.0
 
 
-@dataclass(frozen=True)
-class Link:
-    """The ``client`` of a connection, with the ids of its session and of the model in that.
+@dataclass(eq=False)
+class AgentLink:
+    """A connection to an agent, with a session and the model.
 
-    ``uploaded``: whether the model's file was sent, ``registering_ns``: how long that took, ``how``:
-    in words, for the log.
+    ``registering_ns``: how long registering it took. ``warm``: whether the model is in the agent's
+    memory, as far as is known.
     """
 
     client: VaccelClient
     session: int
-    resource: int
-    uploaded: bool
+    model: Registered
     registering_ns: int
-    how: str
+    warm: bool = True
+
+    @property
+    def how(self) -> str:
+        """The dialect, and how the model was registered, for the log."""
+        return f"the agent speaks dialect {self.client.version}; model {self.model.how}"
 
     @property
     def closed(self) -> RpcError | None:
@@ -44,49 +47,30 @@ class Link:
         """Ends the connection."""
         self.client.close()
 
-    def start(
+    def start_run(
         self,
-        inputs: Sequence[Tensor],
+        inputs: Inputs,
         outputs: int,
         timeout: float | None,
         metadata: Mapping[str, str],
         done: Callable[[], None] | None = None,
     ) -> PendingResult[RunResult]:
-        """Sends a run."""
-        return self.client.start_run(self.session, self.resource, inputs, outputs, timeout, metadata, done)
+        """Sends a run without waiting for it; ``done``: see `vaccel_rpc.channels.Channel.start`. Raises `RpcError`."""
+        return self.client.start_run(self.session, self.model.resource, inputs, outputs, timeout, metadata, done)
 
-    def run_all(self, requests: Requests, outputs: int, deadline: float | None, metadata: Mapping[str, str]) -> list[RunOutcome]:
-        """Runs all requests, at most `_IN_FLIGHT` at a time. Raises `RpcError` that is not `RpcError.of_run`."""
-        results: list[RunOutcome] = []
-        in_flight: deque[PendingResult[RunResult]] = deque()
-        for inputs in requests:
-            if len(in_flight) == _IN_FLIGHT:
-                results.append(_outcome(in_flight.popleft()))
-            in_flight.append(self.start(inputs, outputs, seconds_left(deadline), metadata))
-        return results + [_outcome(pending) for pending in in_flight]
+    def load(self) -> None:
+        """Has the agent load the model, in a thread of its own; until then the link is not ``warm``."""
+        self.warm = False
+        threading.Thread(target=self._load, name="loading model", daemon=True).start()
 
-
-def _outcome(pending: PendingResult[RunResult]) -> RunOutcome:
-    try:
-        return pending.result()
-    except RpcError as error:
-        if error.of_run:
-            return error
-        raise
-
-
-@dataclass
-class StartedRun:
-    """A run that was sent, and that no thread waits for. ``error``: why it was lost, after `result`."""
-
-    link: Link
-    pending: PendingResult[RunResult]
-    error: RpcError | None = None
-
-    def result(self) -> RunResult | None:
-        """The run's result; None where its connection or session was lost. Raises any other `RpcError`."""
+    def _load(self) -> None:
         try:
-            return self.pending.result()
-        except (NotFound, Unavailable) as error:
-            self.error = error
-            return None
+            self.client.load(self.session, self.model.resource, _LOAD_S)
+        except RpcError as error:
+            # A run will say so, too.
+            _log.info("an agent did not load the model: %s", error.message)
+        self.warm = True
+
+    def ping(self) -> None:
+        """A call that any agent answers at once. Raises `RpcError`."""
+        self.client.update_session(self.session, 0, ANSWER_S)

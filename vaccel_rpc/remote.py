@@ -1,7 +1,6 @@
-"""One model on an agent: connects, registers the model, runs it, and reconnects when needed.
+"""One model on the agents that an address names: connects, registers the model, runs it, and reconnects when needed.
 
-Callers name a model and inputs, never a connection, so that this is the place for a choice among
-several agents.
+Callers name a model and inputs, never a connection: which agent runs what is the pool's business.
 """
 
 from __future__ import annotations
@@ -11,30 +10,31 @@ from collections.abc import Callable, Mapping, Sequence
 
 from vaccel_common import tracing
 from vaccel_rpc import rpcspans
-from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import Tls, connect
 from vaccel_rpc.client import TIMINGS, RunResult, run_method
-from vaccel_rpc.dialects import Profile, Version
-from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
-from vaccel_rpc.history import AgentState, ConnectionHistory
-from vaccel_rpc.keeping import LinkKeeper, Waits
-from vaccel_rpc.links import Link, Requests, RunOutcome, StartedRun
+from vaccel_rpc.dialects import Profile
+from vaccel_rpc.errors import DeadlineExceeded, RpcError, Unavailable
+from vaccel_rpc.history import AgentState
+from vaccel_rpc.links import AgentLink
 from vaccel_rpc.negotiation import DialectChoice, open_session
+from vaccel_rpc.pool.figures import PoolFigures
+from vaccel_rpc.pool.health import Health
+from vaccel_rpc.pool.members import Member
+from vaccel_rpc.pool.pool import AgentPool
+from vaccel_rpc.pool.runs import Inputs, PooledRuns, RunLink, RunOutcome, StartedRun
+from vaccel_rpc.pool.targets import Endpoint, Target
 from vaccel_rpc.registering import ModelSource, Registrar
 from vaccel_rpc.tensors import Tensor
 
 #: Seconds for an agent to register the model, an upload of a gigabyte included.
 _REGISTER_S = 300.0
-#: How often a run is sent before its error is the answer. A run that ends its agent must not end
-#: every agent that takes its place.
-_TRIES = 3
 
 
 class RemoteModel:
-    """A model on the agent at ``address``. Thread-safe.
+    """A model on the agents that ``targets`` name. Thread-safe.
 
     It does not connect before `start`, `connect` or the first run. ``dialect``: which one to speak;
-    ``auto`` finds out which one the agent speaks, again for each connection. ``agent_wait``: the
+    ``auto`` finds out which one an agent speaks, again for each connection. ``agent_wait``: the
     seconds for which a run waits for an agent where there is none; None: until one attempt to
     connect has ended. A log has a line for each connection, with the dialect and whether the model
     was uploaded, and for its end.
@@ -42,7 +42,7 @@ class RemoteModel:
 
     def __init__(
         self,
-        address: Address,
+        targets: Sequence[Target],
         source: ModelSource,
         *,
         connect_timeout: float = 5.0,
@@ -50,68 +50,44 @@ class RemoteModel:
         dialect: DialectChoice = "auto",
         agent_wait: float | None = None,
     ) -> None:
-        self._address, self._connect_timeout, self._tls, self._dialect = address, connect_timeout, tls, dialect
-        self._agent_wait = agent_wait
-        self._registrar = Registrar(source)
+        self._targets, self._source = tuple(targets), source
+        self._connect_timeout, self._tls, self._dialect = connect_timeout, tls, dialect
         #: Service and method of a run, as the last agent has them.
         self._run_method: tuple[str, str] | None = None
-        self._keeper = LinkKeeper(self._new_link, ConnectionHistory(str(address)))
+        self._pool: AgentPool[RunLink] = AgentPool(targets, self._connector)
+        self._health: Health[RunLink] = Health(self._pool)
+        self.runs = PooledRuns(self._pool, self._health, agent_wait)
 
     @property
     def ready(self) -> bool:
-        """Whether it is connected, with a session and the model registered."""
-        return self._keeper.up
+        """Whether an agent is connected, with a session and the model registered."""
+        return bool(self._pool.usable)
 
     @property
-    def _link(self) -> Link | None:
-        return self._keeper.link
-
-    @property
-    def session_id(self) -> int:
-        """The id of the current session; 0 before the first."""
-        return self._link.session if self._link else 0
-
-    @property
-    def resource_id(self) -> int:
-        """The model's resource id in the current session; 0 before the first."""
-        return self._link.resource if self._link else 0
-
-    @property
-    def dialect(self) -> Version | None:
-        """The dialect of the current connection; None before the first."""
-        return self._link.client.version if self._link else None
-
-    @property
-    def uploaded(self) -> bool:
-        """Whether the model's file had to be uploaded."""
-        return self._link is not None and self._link.uploaded
-
-    @property
-    def registering_ns(self) -> int:
-        """The nanoseconds that registering the model took in the current session, its upload included; 0 before the first."""
-        return self._link.registering_ns if self._link else 0
+    def link(self) -> AgentLink | None:
+        """The first agent's link that can be used, or was used last; None before there is one."""
+        links = [member.keeper.link for member in self._pool.usable or self._pool.members]
+        return next((link for link in links if isinstance(link, AgentLink)), None)
 
     def start(self) -> None:
-        """Connects in the background, and reconnects whenever the connection is lost, until
-        `close`.
-        """
-        self._keeper.start()
+        """Connects in the background, and reconnects whenever a connection is lost, until `close`."""
+        self._pool.start()
 
     def connect(self, timeout: float | None = None) -> None:
         """Connects and registers the model, unless it is ready: one attempt. Raises `RpcError`."""
-        self._keeper.get(None if timeout is None else time.monotonic() + timeout)
+        self._pool.take(0, deadline=None if timeout is None else time.monotonic() + timeout)
 
     def run(self, inputs: Sequence[Tensor], outputs: int, timeout: float | None = None) -> list[Tensor]:
         """One run; see `run_all`."""
         return self.run_all([inputs], outputs, timeout)[0]
 
-    def run_all(self, requests: Requests, outputs: int, timeout: float | None = None) -> list[list[Tensor]]:
+    def run_all(self, requests: Sequence[Inputs], outputs: int, timeout: float | None = None) -> list[list[Tensor]]:
         """Each request's outputs; see `run_timed`."""
         return [ran.outputs for ran in self.run_timed(requests, outputs, timeout)]
 
     def run_timed(
         self,
-        requests: Requests,
+        requests: Sequence[Inputs],
         outputs: int,
         timeout: float | None = None,
         *,
@@ -128,7 +104,7 @@ class RemoteModel:
 
     def run_each(
         self,
-        requests: Requests,
+        requests: Sequence[Inputs],
         outputs: int,
         timeout: float | None = None,
         *,
@@ -138,22 +114,34 @@ class RemoteModel:
         """Runs the model on each request's inputs concurrently; the results are in order.
 
         A run that fails with its inputs (`RpcError.of_run`) has its error as result. ``metadata``,
-        such as a trace, is sent with each run. ``lost``: what was tried before. Where the connection
-        or the session is lost, it waits for an agent again and sends everything again, three times
-        at most. Raises the first failure that concerns all runs: `Unavailable` where no agent took
-        the run, `DeadlineExceeded` after ``timeout`` seconds, or the agent's error.
+        such as a trace, is sent with each run. What an agent did not take, or lost, is
+        sent again, three times at most (`vaccel_rpc.pool.runs`). ``lost``: the run, if it was sent by
+        `start_run` before. Raises the first failure that concerns all runs:
+        `Unavailable` where no agent took the run, `DeadlineExceeded` after ``timeout`` seconds, or
+        the agent's error.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not tracing.on():
-            return self._run_all(requests, outputs, deadline, metadata, lost)
+            return self.runs.run_all(requests, outputs, deadline, {**(metadata or {}), TIMINGS: "1"}, lost)
         names = self._run_method or run_method("0.8" if self._dialect == "auto" else self._dialect)
-        with rpcspans.client(self._address, *names, metadata) as span:
-            span.set("vaccel.runs", len(requests))
-            return self._run_all(requests, outputs, deadline, tracing.child_of(span, metadata), lost)
+        outcomes: list[RunOutcome] = []
+        try:
+            with rpcspans.client(self._targets[0].address, *names, metadata) as span:
+                span.set("vaccel.runs", len(requests))
+                sent = tracing.child_of(span, metadata)
+                outcomes = self.runs.run_all(requests, outputs, deadline, {**(sent or {}), TIMINGS: "1"}, lost)
+                # The span says of a run's own error what it says of all others.
+                for outcome in outcomes:
+                    if isinstance(outcome, RpcError):
+                        raise outcome
+        except RpcError:
+            if not outcomes:
+                raise
+        return outcomes
 
     def start_run(
         self,
-        inputs: Sequence[Tensor],
+        inputs: Inputs,
         outputs: int,
         timeout: float,
         done: Callable[[], None],
@@ -164,72 +152,55 @@ class RemoteModel:
 
         ``done`` is called from any thread when `StartedRun.result` no longer waits. Raises `RpcError`.
         """
-        link = self._keeper.link
-        if link is None or link.closed is not None:
-            return None
-        try:
-            return StartedRun(link, link.start(inputs, outputs, timeout, {**(metadata or {}), TIMINGS: "1"}, done))
-        except (BlockingIOError, Unavailable):
-            return None
+        return self.runs.start(inputs, outputs, timeout, {**(metadata or {}), TIMINGS: "1"}, done)
 
     def profile(self, timeout: float | None = None) -> Profile:
         """The current session's profile at the agent, by region; agents differ in what they record.
 
         Raises `RpcError`; `Unavailable` where there is no session, for no new one has a profile.
         """
-        if not (link := self._link):
+        if not (link := self.link):
             raise Unavailable("the connection was lost")
         return link.client.profile(link.session, timeout)
 
+    @property
+    def members(self) -> tuple[Member[RunLink], ...]:
+        """The agents, each with its link and load."""
+        return self._pool.members
+
     def agents(self) -> list[AgentState]:
         """The state of each agent that the address names."""
-        return [self._keeper.state]
+        return self._pool.states
 
-    def waits(self) -> Waits:
-        """How many runs wait for an agent now, and how many have ever had to."""
-        return self._keeper.waits
+    def figures(self) -> PoolFigures:
+        """What the pool has done so far."""
+        runs = {str(member.endpoint): member.load.answered for member in self._pool.members}
+        return PoolFigures(self._pool.waits, runs, dict(self.runs.retries), self._health.suspects)
 
     def close(self) -> None:
-        """Ends the connection and the background thread."""
-        self._keeper.close()
+        """Ends the connections and the background threads."""
+        self._health.close()
+        self._pool.close()
 
-    def _run_all(
-        self,
-        requests: Requests,
-        outputs: int,
-        deadline: float | None,
-        metadata: Mapping[str, str] | None,
-        lost: StartedRun | None,
-    ) -> list[RunOutcome]:
-        metadata = {**(metadata or {}), TIMINGS: "1"}
-        tries = 0
-        if lost and lost.error:
-            self._keeper.drop(lost.link, lost.error)
-            tries = 1
-        while True:
-            link = self._keeper.get(deadline, self._agent_wait)
-            tries += 1
-            try:
-                return link.run_all(requests, outputs, deadline, metadata)
-            except (NotFound, Unavailable) as error:
-                # A new session does not have it either: the agent has no such model.
-                if tries == _TRIES or (tries > 1 and isinstance(error, NotFound)):
-                    raise
-                self._keeper.drop(link, error)
+    def _connector(self, endpoint: Endpoint) -> Callable[[Callable[[], None]], AgentLink]:
+        registrar = Registrar(self._source)
+        return lambda on_close: self._new_link(endpoint, registrar, on_close)
 
-    def _new_link(self, on_close: Callable[[], None]) -> Link:
+    def _new_link(self, endpoint: Endpoint, registrar: Registrar, on_close: Callable[[], None]) -> AgentLink:
         timeout = self._connect_timeout
-        channel = connect(self._address, timeout, tls=self._tls, on_close=on_close)
+        channel = connect(endpoint.address, timeout, tls=self._tls, on_close=on_close, name=endpoint.name)
         try:
             client, session = open_session(channel, self._dialect, timeout)
             self._run_method = client.run_method
             began = time.monotonic_ns()
-            model = self._registrar.register(client, session, _REGISTER_S)
-            registering_ns = time.monotonic_ns() - began
+            model = registrar.register(client, session, _REGISTER_S)
+            link = AgentLink(client, session, model, time.monotonic_ns() - began)
         except BaseException as error:
             channel.close()
             if isinstance(error, DeadlineExceeded):
-                raise Unavailable(f"{self._address}: no reply while registering the model") from None
+                raise Unavailable(f"{endpoint}: no reply while registering the model") from None
             raise
-        how = f"the agent speaks dialect {client.version}; model {model.how}"
-        return Link(client, session, model.resource, model.uploaded, registering_ns, how)
+        if len(self._pool.members) > 1:
+            # Others run what is sent meanwhile.
+            link.load()
+        return link

@@ -36,10 +36,10 @@ from function.web.http import in_json
 from loadkit import servers
 from loadkit.processes import ended, free_port, spawn, wait_for
 from vaccel_common import log
-from vaccel_rpc.addresses import parse
 from vaccel_rpc.awaiting import AwaitedRuns
 from vaccel_rpc.client import RunResult
 from vaccel_rpc.history import AgentState
+from vaccel_rpc.pool.targets import parse_targets
 from vaccel_rpc.registering import ModelSource
 from vaccel_rpc.remote import RemoteModel
 
@@ -95,7 +95,7 @@ def _parts(run: Run, place: str, model: Path) -> Iterator[Record]:
     encoder = Encoder(extras.tokenizer, extras.signature)
     tokenizer = Tokenizer.from_buffer(extras.tokenizer)
     tokenizer.enable_truncation(extras.signature.max_length)
-    remote = RemoteModel(parse(place), ModelSource("tiny"))
+    remote = RemoteModel(parse_targets(place), ModelSource("tiny"))
     inputs = _Turns([encoder.encode([text])[0].windows for text in run.texts])
     ran = remote.run_timed(inputs(), 1)
     classifier = Classifier.of_file(extras, _Instant(ran))

@@ -90,15 +90,15 @@ def _run(config: ClassifierConfig, options: Options) -> None:
         _log.debug("  %s = %s", option.flag.lstrip("-").replace("-", "_"), "(none)" if value is None else option.kind.show(value))
     show = config.form == "text"
     lines = _lines(config)
-    remote, classifier = open_model(config.model, config.vocab, config.address, config.dialect)
+    remote, classifier = open_model(config.model, config.vocab, config.agents, config.dialect)
     if show:
         _say(f"Processing {'' if lines is None else f'{len(lines)} '}lines from: {config.source}")
         _say("== [Vocab Loaded] ==")
     _connect(remote, config.wait)
-    if show:
-        _say(f"vaccel_resource_new(): Time Taken: {remote.registering_ns} nanoseconds")
-        _say(f"Created new model resource {remote.resource_id}")
-        _say(f"Initialized vAccel session {remote.session_id}")
+    if show and (link := remote.link):
+        _say(f"vaccel_resource_new(): Time Taken: {link.registering_ns} nanoseconds")
+        _say(f"Created new model resource {link.model.resource}")
+        _say(f"Initialized vAccel session {link.session}")
     form: Form = as_text if show else as_json
     writer: Writer = lambda number, text, item, ms: form(number, text, item, ms, options)  # noqa: E731
     _classify(classifier, remote, lines, config, writer, options)
@@ -120,7 +120,7 @@ def _classify(
     options: Options,
 ) -> None:
     summary, profile = RunSummary(), ClientProfile()
-    profile.add("register", remote.registering_ns / 1e9)
+    profile.add("register", remote.link.registering_ns / 1e9 if remote.link else 0.0)
     arriving = Arriving[Text](standard_input() if lines is None else lines, _AHEAD)
     progress = tqdm(total=None if lines is None else len(lines), unit="line", file=sys.stderr, disable=not sys.stderr.isatty())
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from function.cli.vaccellog import LEVEL
-from function.config import AGENT_ADDRESS, AGENT_ADDRESS_VARIABLES, DIALECT, DIALECT_CHOOSE, DIALECT_HELP, DIALECT_VARIABLES
+from function.config import AGENTS, AGENTS_VARIABLES, DEFAULT_AGENTS, DIALECT, DIALECT_CHOOSE, DIALECT_HELP, DIALECT_VARIABLES
 from vaccel_common.kinds import Choice, Flag, Parsed, PathTo, Text
 from vaccel_common.number_kinds import Integer, seconds
 from vaccel_common.options import option, required
-from vaccel_rpc.addresses import DEFAULT, Address, parse
 from vaccel_rpc.negotiation import DialectChoice
+from vaccel_rpc.pool.targets import Target
 
 OutputFormat = Literal["text", "jsonl"]
 
@@ -57,7 +57,10 @@ class ClassifierConfig:
     form: OutputFormat = option(
         Choice[OutputFormat](("text", "jsonl")), "text", flags=("--format",), help="The deployment guide's lines, or JSON lines."
     )
-    address: Address = option(AGENT_ADDRESS, parse(DEFAULT), variables=AGENT_ADDRESS_VARIABLES, help="The agent's address.")
+    agents: tuple[Target, ...] = option(
+        AGENTS, DEFAULT_AGENTS, flags=("--address",), variables=AGENTS_VARIABLES,
+        help="The agents' addresses, separated by commas; a name with several records is several agents.",
+    )  # fmt: skip
     dialect: DialectChoice = option(DIALECT, "auto", variables=DIALECT_VARIABLES, help=DIALECT_HELP, choose=DIALECT_CHOOSE)
     wait: float = option(
         seconds(minimum=0), 0.0, help="Seconds to wait for an agent that does not listen yet.",

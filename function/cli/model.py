@@ -11,20 +11,22 @@ from function.load import extras_of
 from vaccel_common import streams
 from vaccel_common.log import escaped
 from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, program_kind
-from vaccel_rpc.addresses import Address
 from vaccel_rpc.negotiation import DialectChoice
+from vaccel_rpc.pool.targets import Target
 from vaccel_rpc.registering import ModelSource
 from vaccel_rpc.remote import RemoteModel
 
 
-def open_model(model: Path, vocab: Path | None, address: Address, dialect: DialectChoice) -> tuple[RemoteModel, Classifier]:
+def open_model(
+    model: Path, vocab: Path | None, agents: tuple[Target, ...], dialect: DialectChoice
+) -> tuple[RemoteModel, Classifier]:
     """The model on the agent, not connected yet, and a classifier that it runs.
 
     ``vocab`` is for a model without a tokenizer; for another, a note on standard error says that it
     is ignored. Raises `ModelFileError`, `function.cli.vocab.VocabError`, ``OSError``.
     """
     extras = extras_of(model)
-    remote = RemoteModel(address, _source(model, extras), dialect=dialect)
+    remote = RemoteModel(agents, _source(model, extras), dialect=dialect)
     if extras.tokenizer is not None:
         if vocab is not None:
             streams.tell(escaped(f"note: {model.name} has its own tokenizer; -v {vocab} is ignored"))

@@ -10,7 +10,7 @@ from function.core.classifier import Classification, Classifier
 from function.core.request import ClassifyRequest, RequestLimits
 from vaccel_common.about import About
 from vaccel_rpc.history import AgentState
-from vaccel_rpc.keeping import Waits
+from vaccel_rpc.pool.figures import PoolFigures
 
 
 class CountedSemaphore:
@@ -46,7 +46,7 @@ class ClassifyService:
     ``model``: its name and digest, shown in answers. ``timeout``: seconds for one request. ``requests``, ``streams``: the limits of
     requests and of streams of lines that are open at the same time. ``not_ready()``: why the service is not ready for requests, or
     None. ``agents()``: the state of each agent. ``phases``: seconds of each phase of the start. ``source``: of the events that it
-    answers with. ``waits()``: how many requests wait for an agent, and how many have waited. ``metrics``: whether its routes include
+    answers with. ``figures()``: what the pool of agents has done. ``metrics``: whether its routes include
     that of the metrics. ``about``: what the model's file says that the model is for, and of its limits.
     """
 
@@ -62,7 +62,7 @@ class ClassifyService:
     log_texts: bool = False
     cors_origins: tuple[str, ...] = ()
     source: str = "/function"
-    waits: Callable[[], Waits] = Waits
+    figures: Callable[[], PoolFigures] = PoolFigures
     metrics: bool = True
     about: About = field(default_factory=About)
 

@@ -79,7 +79,7 @@ class _AgentCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Called for each exposition."""
-        agents, waits = self._service.agents(), self._service.waits()
+        agents, figures = self._service.agents(), self._service.figures()
         reachable = sum(agent.reachable for agent in agents)
         yield GaugeMetricFamily("function_agents_known", "Agents that the address names", len(agents))
         yield GaugeMetricFamily("function_agents_reachable", "Agents that are connected", reachable)
@@ -87,8 +87,16 @@ class _AgentCollector:
             "function_agent_since_timestamp_seconds", "Since when an agent is in its state", labels=("agent", "state", "reason")
         )
         for agent in agents:
-            state = "reachable" if agent.reachable else "unreachable"
-            since.add_metric((agent.address, state, agent.problem.name if agent.problem else ""), agent.since)
+            since.add_metric((agent.address, agent.name, agent.problem.name if agent.problem else ""), agent.since)
         yield since
-        yield GaugeMetricFamily("function_requests_waiting_for_agent", "Requests that wait for an agent", waits.now)
-        yield CounterMetricFamily("function_agent_waits", "Requests that have had to wait for an agent", waits.ever)
+        yield GaugeMetricFamily("function_requests_waiting_for_agent", "Requests that wait for an agent", figures.waits.now)
+        yield CounterMetricFamily("function_agent_waits", "Requests that have had to wait for an agent", figures.waits.ever)
+        runs = CounterMetricFamily("function_agent_runs", "Runs that an agent has answered", labels=("agent",))
+        for agent_name, count in figures.runs.items():
+            runs.add_metric((agent_name,), count)
+        yield runs
+        retries = CounterMetricFamily("function_agent_retries", "Runs that were sent to an agent again", labels=("reason",))
+        for reason, count in figures.retries.items():
+            retries.add_metric((reason,), count)
+        yield retries
+        yield CounterMetricFamily("function_agent_suspects", "How often an agent did not answer any more", figures.suspects)

@@ -73,5 +73,7 @@ def timing(seconds: float, done: Classification | None, service: ClassifyService
         parts = {"tokenize": spent.tokenize, "queue": spent.queue, "forward": spent.forward, **parts}
     times = [f"{name};dur={1000 * value:.2f}" for name, value in parts.items()]
     if done:
-        times.insert(1, f'rpc;dur={1000 * done.spent.rpc:.2f};desc="{service.agents()[0].address}"')
+        agents = service.agents()
+        which = f';desc="{agents[0].address}"' if len(agents) == 1 else ""
+        times.insert(1, f"rpc;dur={1000 * done.spent.rpc:.2f}{which}")
     return ", ".join(times)

@@ -12,7 +12,7 @@ from knative.cluster.objects import Json, containers, is_function
 from vaccel_common.kinds import Parsed, Text
 from vaccel_common.number_kinds import Integer
 from vaccel_common.options import ConfigError, option
-from vaccel_rpc.addresses import parse_agent
+from vaccel_rpc.pool.targets import parse_targets
 
 _AGENT = "vaccel-agent"
 _AGENT_KINDS = ("DaemonSet", "Deployment", "StatefulSet")
@@ -22,7 +22,7 @@ _ANNOTATIONS = {"min_scale": "autoscaling.knative.dev/min-scale", "max_scale": "
 
 
 def _address(text: str) -> str:
-    parse_agent(text)
+    parse_targets(text)
     return text
 
 

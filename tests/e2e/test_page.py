@@ -194,7 +194,7 @@ def test_an_agent_that_is_away(browser: webdriver.Chrome, spawn_agent: SpawnAgen
     server = start(tmp_path, f"unix://{tmp_path}/a.sock", AGENT_WAIT_S="0")
     try:
         browser.get(server.addresses["http"] + "/")
-        until(browser, lambda: text(browser, "ready").startswith("The agent cannot be reached"))
+        until(browser, lambda: text(browser, "ready").startswith("No agent can be reached"))
         write(browser, "good morning")
         browser.find_element(By.ID, "go").click()
         until(browser, lambda: "No such file or directory (try again in" in text(browser, "error"))
@@ -204,7 +204,7 @@ def test_an_agent_that_is_away(browser: webdriver.Chrome, spawn_agent: SpawnAgen
         until(browser, lambda: text(browser, "ready") == "Ready")
         agent.stop(signal.SIGKILL)
         browser.find_element(By.ID, "go").click()
-        until(browser, lambda: text(browser, "ready").startswith("The agent cannot be reached"))
+        until(browser, lambda: text(browser, "ready").startswith("No agent can be reached"))
         spawn_agent("-a", f"unix://{tmp_path}/a.sock", "--models", str(MODELS), "--preload", "tweets")
         browser.find_element(By.ID, "go").click()
         until(browser, lambda: text(browser, "label") == "neither")

@@ -109,6 +109,8 @@ def test_a_killed_agent_costs_no_request(spawn_agent: SpawnAgent, tmp_path: Path
         assert metric(server, "function_requests_waiting_for_agent") == 0
     lines = [line.partition("] ")[2] for line in server.text.splitlines() if " vaccel_rpc]" in line]
     said = [re.sub(r"\d+\.\d", "N", line.removeprefix(f"{address}: ")) for line in lines]
+    # A busy machine's agent may be suspect while it loads its model.
+    said = [line for line in said if not line.startswith(("does not answer", "answers again"))]
     reached = next(line for line in said if line.startswith("the agent speaks"))
     assert said[0] == reached
     losses = [line for line in said if line.startswith("lost the agent after N s: ")]

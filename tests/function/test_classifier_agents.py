@@ -127,7 +127,7 @@ def test_an_agents_error_is_one_line(tmp_path: Path, small_file: Path, texts: Pa
 
     with played(answer, tmp_path) as agent:
         done = run(agent.address, "-m", str(small_file), "-f", str(texts))
-    assert (done.returncode, done.stderr) == (1, "vaccel-classifier: INTERNAL: FFI error: 22\\nLine 1: forged\n")
+    assert (done.returncode, done.stderr) == (1, "vaccel-classifier: line 1: INTERNAL: FFI error: 22\\nLine 1: forged\n")
     assert unlike(done.stdout, guide_forms(texts, len(TEXTS))[:5]) == []
 
 

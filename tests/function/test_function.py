@@ -22,6 +22,7 @@ from tests.support.functions import LABELS, post, start, wait_until_ready
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import ServerProcess, spawn
 from vaccel_common.options import ConfigError
+from vaccel_rpc.pool.targets import show
 
 #: What the fixture ``function`` sets for the tests of this module.
 FUNCTION_ENV = {"MAX_BODY": "100000"}
@@ -158,10 +159,10 @@ def test_the_environment_that_is_given_is_all_that_is_read(monkeypatch: pytest.M
     """`from_env` reads its argument alone: an agent's address in the process's own environment does not count."""
     monkeypatch.setenv("VACCEL_RPC_ADDRESS", "tcp://elsewhere:1")
     monkeypatch.setenv("K_SERVICE", "elsewhere")
-    assert str(from_env({}).address) == "tcp://127.0.0.1:65500"
+    assert show(from_env({}).agents) == "tcp://127.0.0.1:65500"
     assert from_env({}).event_source == "/function"
-    assert str(from_env({"VACCEL_RPC_ADDR": "tcp://b:1"}).address) == "tcp://b:1"
-    assert str(from_env({"VACCEL_RPC_ADDR": "tcp://b:1", "VACCEL_RPC_ADDRESS": "tcp://a:1"}).address) == "tcp://a:1"
+    assert show(from_env({"VACCEL_RPC_ADDR": "tcp://b:1"}).agents) == "tcp://b:1"
+    assert show(from_env({"VACCEL_RPC_ADDR": "tcp://b:1", "VACCEL_RPC_ADDRESS": "tcp://a:1"}).agents) == "tcp://a:1"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_the_environment_that_is_given_is_all_that_is_read(monkeypatch: pytest.M
         ("LOG_FORMAT", "xml", "one of text, json"),
         ("VACCEL_RPC_ADDRESS", "localhost", "no scheme"),
         ("VACCEL_RPC_DIALECT", "0.9", "one of auto, 0.7, 0.8"),
-        ("VACCEL_RPC_ADDRESS", "tcp://a:1,tcp://b:1", "one address"),
+        ("VACCEL_RPC_ADDRESS", "tcp://a:1,tcp://a:1", "tcp://a:1 is given twice"),
     ],
 )
 def test_a_wrong_variable_is_named(variable: str, value: str, says: str) -> None:

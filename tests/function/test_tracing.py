@@ -125,14 +125,14 @@ def test_a_call_that_fails_says_how(collector: Collector, spawn_agent: SpawnAgen
     agent = spawn_agent("--models", str(MODELS), "--preload", "tweets", env=collector.env)
     code = f"""if True:
         from vaccel_common import tracing
-        from vaccel_rpc.addresses import parse
+        from vaccel_rpc.pool.targets import parse_targets
         from vaccel_rpc.errors import RpcError
         from vaccel_rpc.registering import ModelSource
         from vaccel_rpc.remote import RemoteModel
         tracing.configure("caller")
-        remote = RemoteModel(parse({agent.addresses["unix"]!r}), ModelSource("tweets"))
+        remote = RemoteModel(parse_targets({agent.addresses["unix"]!r}), ModelSource("tweets"))
         remote.connect()
-        for address, outputs in ((remote, 1), (RemoteModel(parse("tcp://127.0.0.1:9"), ModelSource("tweets")), 2)):
+        for address, outputs in ((remote, 1), (RemoteModel(parse_targets("tcp://127.0.0.1:9"), ModelSource("tweets")), 2)):
             try:
                 address.run([], outputs)
             except RpcError as error:

@@ -119,7 +119,7 @@ def test_what_is_overridden_still_fits_the_schemas() -> None:
     ("options", "says"),
     [
         (("--address", "nowhere"), "'--address': 'nowhere' has no scheme"),
-        (("--address", "tcp://a:1,tcp://b:2"), "one address is needed"),
+        (("--address", "tcp://a:1,,tcp://b:2"), "an address of the list is empty"),
         (("--model", "sha256:12"), "'--model': 'sha256:12': a NAME, or sha256: and 64"),
         (("--min-scale", "3", "--max-scale", "2"), "--min-scale 3 is more than --max-scale 2"),
         (("agent", "--image", "x"), "--image: this command deploys no function"),

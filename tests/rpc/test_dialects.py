@@ -13,11 +13,12 @@ from tests.support.paths import MODELS
 from tests.support.playedagent import Build, PlayedAgent, Transport, UpstreamAgent, played
 from tests.support.recorded import WIRE
 from tests.support.servers import ServerProcess
-from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels.ttrpc import TtrpcChannel
 from vaccel_rpc.dialects import Version
 from vaccel_rpc.errors import Internal, Unimplemented
+from vaccel_rpc.links import AgentLink
 from vaccel_rpc.negotiation import DialectChoice
+from vaccel_rpc.pool.targets import parse_targets
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response, Status
 from vaccel_rpc.registering import ModelSource
 from vaccel_rpc.remote import RemoteModel
@@ -32,7 +33,14 @@ DIGEST = "sha256:" + 64 * "a"
 
 def remote_of(agent: PlayedAgent, path: str | None = DIGEST, dialect: DialectChoice = "auto") -> RemoteModel:
     """The model ``affine.pt`` on an agent."""
-    return RemoteModel(parse(agent.address), ModelSource(path, AFFINE), dialect=dialect)
+    return RemoteModel(parse_targets(agent.address), ModelSource(path, AFFINE), dialect=dialect)
+
+
+def linked(remote: RemoteModel) -> AgentLink:
+    """The model's link to its agent."""
+    link = remote.link
+    assert link is not None
+    return link
 
 
 def run(remote: RemoteModel) -> list[int] | list[float]:
@@ -51,7 +59,7 @@ def test_an_upstream_agent_gets_the_file(
     with played(upstream, tmp_path, transport) as agent:
         remote = remote_of(agent)
         assert run(remote) == ROW
-        assert (remote.dialect, remote.uploaded) == (build, True)
+        assert (linked(remote).client.version, linked(remote).model.uploaded) == (build, True)
         remote.close()
     assert upstream.uploads == [AFFINE.read_bytes()]
     calls = [(service, name) for name in ("CreateSession", "RegisterResource", "RegisterResource", method)]
@@ -72,7 +80,7 @@ def test_a_file_on_an_upstream_agents_disk_is_used(tmp_path: Path, build: Build,
     with played(upstream, tmp_path) as agent:
         remote = remote_of(agent, "affine.pt")
         assert run(remote) == ROW
-        assert not remote.uploaded
+        assert not linked(remote).model.uploaded
         remote.close()
     assert upstream.uploads == []
     assert caplog.messages == [f"{agent.address}: the agent speaks dialect {build}; model registered as affine.pt"]
@@ -83,14 +91,14 @@ def test_the_dialect_is_found_out_again_for_each_connection(tmp_path: Path) -> N
     answers = [UpstreamAgent("0.7"), UpstreamAgent("0.8")]
     with played(lambda stream, request: answers[0](stream, request), tmp_path) as agent:
         remote = remote_of(agent)
-        assert (run(remote), remote.dialect) == (ROW, "0.7")
+        assert (run(remote), linked(remote).client.version) == (ROW, "0.7")
         answers.pop(0)
         agent.hang_up()
         end = time.monotonic() + 5
         while remote.ready:
             assert time.monotonic() < end
             time.sleep(0.01)
-        assert (run(remote), remote.dialect) == (ROW, "0.8")
+        assert (run(remote), linked(remote).client.version) == (ROW, "0.8")
         remote.close()
 
 
@@ -102,7 +110,7 @@ def test_builds_between_the_releases(tmp_path: Path, build: Build, dialect: Vers
     with played(upstream, tmp_path) as agent:
         remote = remote_of(agent, path)
         assert run(remote) == ROW
-        assert (remote.dialect, remote.uploaded) == (dialect, path == DIGEST)
+        assert (linked(remote).client.version, linked(remote).model.uploaded) == (dialect, path == DIGEST)
         remote.close()
     assert upstream.uploads == ([AFFINE.read_bytes()] if path == DIGEST else [])
 
@@ -120,7 +128,7 @@ def test_an_agents_errors_are_its_own(tmp_path: Path) -> None:
     """Without a file the refusal of the path is the error, with its errno, and says what could not be done about it."""
     reason = rf"^FFI error: 22 \(registering {DIGEST}, whose file is not here to be uploaded\)$"
     with played(UpstreamAgent(), tmp_path) as agent, pytest.raises(Internal, match=reason) as raised:
-        RemoteModel(parse(agent.address), ModelSource(DIGEST)).connect(5)
+        RemoteModel(parse_targets(agent.address), ModelSource(DIGEST)).connect(5)
     assert raised.value.errno == 22
 
 
@@ -153,9 +161,9 @@ def test_our_own_agent(agent: ServerProcess, monkeypatch: pytest.MonkeyPatch, ch
         return start(channel, service, method, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(TtrpcChannel, "start", counted)
-    remote = RemoteModel(parse(agent.addresses["unix"]), ModelSource("tweets", MODELS / "tweets.pt"), dialect=choice)
+    remote = RemoteModel(parse_targets(agent.addresses["unix"]), ModelSource("tweets", MODELS / "tweets.pt"), dialect=choice)
     [output] = remote.run(ids(101, 2204, 2851, 102), 1, 20)
-    assert (output.dims, remote.dialect, remote.uploaded) == ((1, 3), version, False)
+    assert (output.dims, linked(remote).client.version, linked(remote).model.uploaded) == ((1, 3), version, False)
     service, method = (NEW, "TorchModelRun") if version == "0.8" else (OLD, "TorchJitloadForward")
     assert calls == [(service, "CreateSession"), (service, "RegisterResource"), (service, method)]
     remote.close()

@@ -12,9 +12,9 @@ import pytest
 
 from tests.support.playedagent import PlayedAgent, UpstreamAgent, played
 from tests.support.recorded import WIRE
-from vaccel_rpc.addresses import parse
 from vaccel_rpc.awaiting import AwaitedRuns
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, RpcError, Unavailable
+from vaccel_rpc.pool.targets import parse_targets
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.registering import ModelSource
 from vaccel_rpc.remote import RemoteModel
@@ -66,7 +66,7 @@ def outcome(folder: Path, fates: list[Fate], wait: float | None, whose: str) -> 
         return fate(agent) if fate else upstream(stream, request)
 
     with played(answer, folder) as agent:
-        remote = RemoteModel(parse(agent.address), ModelSource("affine.pt", WIRE / "affine.pt"), agent_wait=wait)
+        remote = RemoteModel(parse_targets(agent.address), ModelSource("affine.pt", WIRE / "affine.pt"), agent_wait=wait)
         try:
             remote.connect(10)
             return to_values(RUNS[whose](remote, [from_values("float32", (1, 4), ROW)])[0]), agent.calls.count(
@@ -125,7 +125,7 @@ def test_a_run_without_an_answer_ends_at_its_deadline(tmp_path: Path) -> None:
         return (await runs.run(inputs, 1, 10)).outputs
 
     with played(answer, tmp_path) as agent:
-        remote = RemoteModel(parse(agent.address), ModelSource("affine.pt", WIRE / "affine.pt"))
+        remote = RemoteModel(parse_targets(agent.address), ModelSource("affine.pt", WIRE / "affine.pt"))
         remote.connect(10)
         assert to_values(asyncio.run(late(remote))[0]) == ROW
         remote.close()

@@ -79,9 +79,11 @@ def connect(
     tls: Tls | None = None,
     max_message: int = MAX_MESSAGE,
     on_close: Callable[[], None] = lambda: None,
+    name: str = "",
 ) -> Channel:
     """A connected channel to an agent.
 
+    ``name``: the host name that led to the address, for gRPC's authority and TLS.
     ``on_close`` is called once, from any thread, when the connection is lost.
 
     Raises `Unavailable` where no agent answers within ``timeout`` seconds, `FailedPrecondition`
@@ -90,7 +92,7 @@ def connect(
     if address.is_grpc:
         from vaccel_rpc.channels.grpc import GrpcChannel
 
-        return GrpcChannel(address, timeout, tls=tls, max_message=max_message, on_close=on_close)
+        return GrpcChannel(address, timeout, tls=tls, max_message=max_message, on_close=on_close, name=name)
     from vaccel_rpc.channels.ttrpc import TtrpcChannel
 
     return TtrpcChannel(address, timeout, max_message=max_message, on_close=on_close)

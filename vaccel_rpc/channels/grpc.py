@@ -5,6 +5,7 @@ Needs the extra ``grpc``; imported only for a grpc address.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ try:
 except ImportError:
     grpc = None
 
+#: Seconds within which the end of a connection is noticed.
+_NOTICED_S = 1.0
 #: The metadata in which gRPC carries a ``google.rpc.Status`` with its details.
 DETAILS = "grpc-status-details-bin"
 
@@ -30,17 +33,20 @@ def message_options(max_message: int) -> list[tuple[str, int]]:
 
 
 class _GrpcReply:
-    def __init__(self, call: Any) -> None:
-        self._call = call
+    def __init__(self, channel: GrpcChannel, call: Any) -> None:
+        self._channel, self._call = channel, call
 
     def result(self) -> bytes:
         """The reply's payload. Raises the call's `RpcError`."""
         try:
             payload: bytes = self._call.result()
         except grpc.RpcError as error:
+            # No caller cancels: grpcio does where the connection is closed, and an agent that ends.
+            if error.code() is grpc.StatusCode.CANCELLED:
+                raise self._channel.closed or Unavailable(f"{self._channel.address}: the agent cancelled the call") from None
             raise _error(error) from None
         except grpc.FutureCancelledError:
-            raise Unavailable("the connection was closed") from None
+            raise self._channel.closed or Unavailable(f"{self._channel.address}: the connection was closed") from None
         return payload
 
 
@@ -48,13 +54,15 @@ class GrpcChannel:
     """See `vaccel_rpc.channels.Channel`."""
 
     def __init__(
-        self, address: Address, timeout: float, *, tls: Tls | None, max_message: int, on_close: Callable[[], None]
+        self, address: Address, timeout: float, *, tls: Tls | None, max_message: int, on_close: Callable[[], None], name: str = ""
     ) -> None:
         if grpc is None:
             raise FailedPrecondition(f"{address} needs grpcio: pip install 'grpcio>=1.80'")
-        self._address, self._on_close = address, on_close
+        self.address, self._on_close = address, on_close
+        #: When each call was sent that has no reply yet.
+        self._calls: dict[Any, float] = {}
         self._closed: RpcError | None = None
-        self._channel = _channel(address, tls, max_message)
+        self._channel = _channel(address, tls, max_message, name)
         try:
             grpc.channel_ready_future(self._channel).result(timeout)
         except grpc.FutureTimeoutError:
@@ -82,15 +90,21 @@ class GrpcChannel:
         call = self._channel.unary_unary(f"/{service}/{method}").future(
             b"".join(payload), timeout, [*metadata.items()] if metadata else None
         )
-        if done is not None:
-            call.add_done_callback(lambda _: done())
-        return _GrpcReply(call)
+        self._calls[call] = time.monotonic()
+
+        def over(_: object) -> None:
+            self._calls.pop(call, None)
+            if done is not None:
+                done()
+
+        call.add_done_callback(over)
+        return _GrpcReply(self, call)
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _GrpcReply:
         """Sends a call with several requests."""
         if self._closed:
             raise self._closed
-        return _GrpcReply(self._channel.stream_unary(f"/{service}/{method}").future(iter(payloads), timeout=timeout))
+        return _GrpcReply(self, self._channel.stream_unary(f"/{service}/{method}").future(iter(payloads), timeout=timeout))
 
     def close(self) -> None:
         """Ends the connection."""
@@ -98,19 +112,30 @@ class GrpcChannel:
         self._channel.close()
 
     def _changed(self, state: Any) -> None:
-        if state is not grpc.ChannelConnectivity.READY:
-            self._lost("the agent closed the connection")
+        if state is grpc.ChannelConnectivity.READY or self._closed:
+            return
+        self._lost("the agent closed the connection")
+        # grpcio connects again, and holds calls until then that were sent meanwhile, perhaps to their
+        # deadline. Earlier ones are on the old connection, whose agent may still answer them.
+        recent = time.monotonic() - _NOTICED_S
+        for call, sent in [*self._calls.items()]:
+            if sent > recent:
+                call.cancel()
 
     def _lost(self, why: str) -> None:
         if self._closed is None:
-            self._closed = Unavailable(f"{self._address}: {why}")
+            self._closed = Unavailable(f"{self.address}: {why}")
             self._on_close()
 
 
-def _channel(address: Address, tls: Tls | None, max_message: int) -> Any:
+def _channel(address: Address, tls: Tls | None, max_message: int, name: str) -> Any:
     # Each client needs a connection of its own: by default grpcio shares the subchannels of equal
     # targets within a process.
-    options = [*message_options(max_message), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+    options: list[tuple[str, Any]] = [
+        *message_options(max_message), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0),
+    ]  # fmt: skip
+    if name:
+        options.append(("grpc.default_authority", f"{name}:{address.port}"))
     if address.scheme != "grpcs":
         return grpc.insecure_channel(address.target, options)
     tls = tls or Tls()
@@ -118,6 +143,8 @@ def _channel(address: Address, tls: Tls | None, max_message: int) -> Any:
         ca, key, cert = tls.read()
     except OSError as error:
         raise FailedPrecondition(f"TLS file {error.filename}: {error.strerror}") from None
+    if name:
+        options.append(("grpc.ssl_target_name_override", name))
     return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(ca, key, cert), options)
 
 

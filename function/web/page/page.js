@@ -26,7 +26,7 @@ async function refresh() {
     Object.assign(state, { limits: about.limits, labels: about.labels });
     const up = about.agents.some((agent) => agent.reachable);
     $("dot").className = up ? "up" : "down";
-    $("ready").textContent = up ? "Ready" : `The agent cannot be reached: ${about.agents[0].reason}`;
+    $("ready").textContent = up ? "Ready" : `No agent can be reached: ${about.agents.map((agent) => agent.reason).join("; ")}`;
     $("metrics").hidden = !about.links.metrics;
     $("state").title = `As of ${new Date().toLocaleTimeString()}`;
     const digest = about.model.sha256 ? about.model.sha256.slice(0, 12) : "no digest";
@@ -34,7 +34,7 @@ async function refresh() {
     $("purpose").textContent = stated.join(" ") || "The model's file does not say what the model is for, nor where it fails.";
     facts($("about"), [
       ["Model", `${about.model.name} (${digest})`],
-      ...about.agents.map((agent) => ["Agent", `${agent.address}, ${agent.reachable ? "reachable" : "away"} since ${new Date(agent.since).toLocaleString()}`]),
+      ...about.agents.map((agent) => ["Agent", `${agent.address}, ${agent.state} since ${new Date(agent.since).toLocaleString()}`]),
       ["Version", about.version],
     ]);
   } catch {

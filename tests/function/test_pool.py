@@ -1,0 +1,119 @@
+"""A function with several agents: what its clients see of an agent's end, freeze or upgrade, which is nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.functions import function_of, post, wait_until_ready
+from tests.support.paths import MODELS
+from tests.support.servers import ServerProcess, SpawnAgent
+from vaccel_rpc.pool.health import ANSWER_S, OVERDUE_S
+
+pytestmark = pytest.mark.timeout(300)
+
+MODEL = ("--models", str(MODELS), "--preload", "tweets", "--threads", "1")
+#: Texts with the label that the model gives them.
+TEXTS = {"What a lovely day for a walk in the park": "neither", "I am going to make some tea": "neither"}
+
+
+class Clients:
+    """Sixteen clients that each send their next text when the last one is answered, and check it."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._server, self._end = server, threading.Event()
+        self._threads = [threading.Thread(target=self._work, args=(number,)) for number in range(16)]
+        self.failures: Counter[str] = Counter()
+        self.latencies: list[float] = []
+
+    def __enter__(self) -> Clients:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, number: int) -> None:
+        text, label = [*TEXTS.items()][number % len(TEXTS)]
+        while not self._end.is_set():
+            began = time.monotonic()
+            answer = post(self._server, {"text": text})
+            self.latencies.append(time.monotonic() - began)
+            if answer.status_code != 200:
+                self.failures[f"{answer.status_code} {answer.text}"] += 1
+            elif answer.json()["label"] != label:
+                self.failures["wrong answer"] += 1
+
+
+@contextmanager
+def function_on(folder: Path, addresses: list[str], **env: str) -> Iterator[ServerProcess]:
+    """A function that has reached all of these agents."""
+    with function_of(folder, ",".join(addresses), REQUEST_TIMEOUT_S="5", **env) as server:
+        wait_until_ready(server)
+        reachable(server, len(addresses))
+        yield server
+
+
+def states(server: ServerProcess) -> list[str]:
+    """The state of each agent, as the function says."""
+    about = requests.get(server.addresses["http"] + "/", headers={"Accept": "application/json"}, timeout=5).json()
+    return [agent["state"] for agent in about["agents"]]
+
+
+def reachable(server: ServerProcess, count: int) -> None:
+    """Returns when so many agents can be reached."""
+    end = time.monotonic() + 60
+    while states(server).count("reachable") != count:
+        assert time.monotonic() < end, states(server)
+        time.sleep(0.05)
+
+
+def test_agents_end_and_are_upgraded_one_by_one(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """Killed, told to end, and a rolling restart of three: every request is answered, and rightly."""
+    addresses = [f"unix://{tmp_path}/a{i}.sock" for i in range(3)]
+    agents = [spawn_agent("-a", address, *MODEL) for address in addresses]
+    with function_on(tmp_path, addresses) as server, Clients(server) as clients:
+        for sig in (signal.SIGKILL, signal.SIGTERM):
+            for i, address in enumerate(addresses):
+                agents[i].stop(sig)
+                agents[i] = spawn_agent("-a", address, *MODEL)
+                reachable(server, 3)
+    assert clients.failures == {}
+    assert len(clients.latencies) > 200
+
+
+def test_a_frozen_agent_costs_a_second(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """It stands still for longer than a request may take: what was in flight there is answered by the other within the limit
+    for suspicion, and nothing fails. The metrics say what happened.
+    """
+    addresses = [f"unix://{tmp_path}/a{i}.sock" for i in range(2)]
+    agents = [spawn_agent("-a", address, *MODEL) for address in addresses]
+    with function_on(tmp_path, addresses) as server:
+        with Clients(server) as clients:
+            time.sleep(1)
+            os.kill(agents[0].process.pid, signal.SIGSTOP)
+            try:
+                time.sleep(12)
+                assert sorted(states(server)) == ["reachable", "unreachable"]
+            finally:
+                os.kill(agents[0].process.pid, signal.SIGCONT)
+            reachable(server, 2)
+        metrics = requests.get(server.addresses["http"] + "/metrics", timeout=5).text
+    assert clients.failures == {}
+    assert max(clients.latencies) < OVERDUE_S + ANSWER_S + 2
+    assert "function_agent_suspects_total 1.0" in metrics
+    assert 'function_agent_retries_total{reason="UNAVAILABLE"}' in metrics
+    for address in addresses:
+        assert f'function_agent_runs_total{{agent="{address}"}}' in metrics

@@ -1,0 +1,254 @@
+"""A pool of real agents: what their clients see of an agent's end, freeze, overload or slowness, which is nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.servers import ServerProcess, SpawnAgent
+from vaccel_rpc.errors import ResourceExhausted, RpcError
+from vaccel_rpc.pool.health import ANSWER_S, OVERDUE_S
+from vaccel_rpc.pool.targets import parse_targets
+from vaccel_rpc.registering import ModelSource
+from vaccel_rpc.remote import RemoteModel
+from vaccel_rpc.tensors import from_values, to_values
+
+pytestmark = pytest.mark.timeout(180)
+
+CLIENTS = 16
+
+
+def store_of(folder: Path, name: str, content: str) -> tuple[str, ...]:
+    """An agent's options for a store with one model that sleeps."""
+    store = folder / name
+    store.mkdir()
+    (store / "nap.sleep").write_text(content)
+    return ("--plugin", "tests.support.sleepplugin", "--models", str(store), "--preload", "nap")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine on which nobody listens."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@pytest.fixture
+def agents(
+    spawn_agent: SpawnAgent, tmp_path: Path, request: pytest.FixtureRequest
+) -> list[tuple[str, tuple[str, ...], ServerProcess]]:
+    """Two agents of 5 ms a run: each one's address, its options, its process."""
+    scheme = getattr(request, "param", "tcp")
+    options = store_of(tmp_path, "store", '{"seconds": 0.005}')
+    places = (
+        [f"{tmp_path}/pool{i}.sock" for i in range(2)] if "unix" in scheme else [f"127.0.0.1:{port}" for port in free_ports(2)]
+    )
+    started = []
+    for place in places:
+        listen = ("-a", f"{scheme}://{place}", *options)
+        started.append((f"{scheme}://{place}", listen, spawn_agent(*listen)))
+    return started
+
+
+class Load:
+    """Clients that run texts of random length one after the other and check each answer."""
+
+    def __init__(self, remote: RemoteModel, clients: int = CLIENTS, timeout: float = 5.0) -> None:
+        self._remote, self._timeout = remote, timeout
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._work, args=(number,)) for number in range(clients)]
+        self.latencies: list[float] = []
+        self.failures: Counter[str] = Counter()
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, number: int) -> None:
+        while not self._end.is_set():
+            values = [number, *range(number % 7)]
+            began = time.monotonic()
+            try:
+                (output,) = self._remote.run([from_values("int64", (len(values),), values)], 1, self._timeout)
+            except RpcError as error:
+                self.failures[f"{error.name}: {error.message}"] += 1
+                continue
+            self.latencies.append(time.monotonic() - began)
+            if to_values(output) != [2 * value for value in values]:
+                self.failures["wrong answer"] += 1
+
+
+@contextlib.contextmanager
+def pool_of(*addresses: str, **options: Any) -> Iterator[RemoteModel]:
+    """The model on these agents, all connected."""
+    remote = RemoteModel(parse_targets(",".join(addresses)), ModelSource("nap"), agent_wait=5, **options)
+    remote.start()
+    try:
+        reachable(remote, len(addresses))
+        yield remote
+    finally:
+        remote.close()
+
+
+def reachable(remote: RemoteModel, count: int) -> None:
+    """Returns when so many agents can be reached."""
+    end = time.monotonic() + 60
+    while sum(agent.reachable for agent in remote.agents()) != count:
+        assert time.monotonic() < end, remote.agents()
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("agents", ["tcp", "unix", "grpc", "grpc+unix"], indirect=True)
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
+def test_an_agents_end_costs_nothing(
+    agents: list[tuple[str, tuple[str, ...], ServerProcess]], spawn_agent: SpawnAgent, sig: signal.Signals
+) -> None:
+    """Of two, each ends and is started again, one at a time: every run is answered, and rightly."""
+    with pool_of(*(address for address, _, _ in agents)) as remote, Load(remote) as load:
+        for _, listen, process in agents:
+            time.sleep(0.5)
+            process.stop(sig)
+            time.sleep(0.5)
+            spawn_agent(*listen)
+            reachable(remote, 2)
+        time.sleep(0.3)
+    assert load.failures == {}
+    assert len(load.latencies) > 100
+
+
+@pytest.mark.parametrize("agents", ["tcp", "grpc"], indirect=True)
+def test_a_frozen_agent_is_left_out(agents: list[tuple[str, tuple[str, ...], ServerProcess]]) -> None:
+    """No run fails though one agent of two stands still for longer than a run may take, and none waits much longer than the
+    limit for suspicion. When it goes on, it is used again.
+    """
+    frozen = agents[0][2].process.pid
+    with pool_of(*(address for address, _, _ in agents)) as remote, Load(remote) as load:
+        time.sleep(0.5)
+        os.kill(frozen, signal.SIGSTOP)
+        try:
+            time.sleep(7)
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+        reachable(remote, 2)
+    assert load.failures == {}
+    assert max(load.latencies) < OVERDUE_S + ANSWER_S + 2
+
+
+def test_a_lone_agent_that_freezes_keeps_its_runs(agents: list[tuple[str, tuple[str, ...], ServerProcess]]) -> None:
+    """There is no other: its state says that it is suspect, the run waits, and is answered when the agent goes on."""
+    address, _, process = agents[0]
+    with pool_of(address) as remote:
+        os.kill(process.process.pid, signal.SIGSTOP)
+        answers: list[list[Any]] = []
+        caller = threading.Thread(target=lambda: answers.append(remote.run([from_values("int64", (1,), [4])], 1, 20)))
+        try:
+            caller.start()
+            until(lambda: remote.agents()[0].suspect)
+            assert remote.agents()[0].reachable
+        finally:
+            os.kill(process.process.pid, signal.SIGCONT)
+        caller.join()
+        assert to_values(answers[0][0]) == [8]
+        until(lambda: not remote.agents()[0].suspect)
+
+
+def test_what_one_agent_has_no_room_for_runs_on_another(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """A full queue is no error while another agent has room; where none has, its answer is the caller's."""
+    options = store_of(tmp_path, "store", '{"seconds": 0.3}')
+    small = spawn_agent(*options, "--max-queue", "1").addresses["unix"]
+    large = spawn_agent(*options).addresses["unix"]
+    inputs = [[from_values("int64", (1,), [i])] for i in range(12)]
+    with pool_of(small, large) as remote:
+        outputs = remote.run_all(inputs, 1, 30)
+        assert [to_values(output) for (output,) in outputs] == [[2 * i] for i in range(12)]
+        assert remote.runs.retries["RESOURCE_EXHAUSTED"] > 0
+    with pool_of(small) as remote, pytest.raises(ResourceExhausted, match="--max-queue"):
+        remote.run_all(inputs, 1, 30)
+
+
+def test_a_slow_agent_gets_less(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """Four times slower: about a fifth of the work, by itself."""
+    quick = spawn_agent(*store_of(tmp_path, "quick", '{"seconds": 0.05}'), "--metrics-address", "127.0.0.1:0")
+    slow = spawn_agent(*store_of(tmp_path, "slow", '{"seconds": 0.2}'), "--metrics-address", "127.0.0.1:0")
+    with pool_of(quick.addresses["unix"], slow.addresses["unix"]) as remote:
+        with Load(remote):
+            time.sleep(6)
+        loads = {member.endpoint.address.path: member.load.answered for member in remote.members}
+    share = loads[slow.addresses["unix"].removeprefix("unix://")] / sum(loads.values())
+    assert 0.1 < share < 0.3
+
+
+def test_names_that_come_and_go(spawn_agent: SpawnAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name's agents join when it has records of them, and leave with these; a look-up that fails changes nothing."""
+    options = store_of(tmp_path, "store", '{"seconds": 0.005}')
+    (port,) = free_ports(1)
+    hosts = [f"127.0.0.{i}" for i in range(2, 5)]
+    for host in hosts:
+        spawn_agent("-a", f"tcp://{host}:{port}", *options)
+    records: list[str] | OSError = hosts[:1]
+
+    def getaddrinfo(host: str, port: int | None, **_: object) -> list[tuple[Any, ...]]:
+        if isinstance(records, OSError) and host == "agents":
+            raise records
+        found = records if host == "agents" and not isinstance(records, OSError) else [host]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port or 0)) for each in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("vaccel_rpc.pool.discovery._PERIOD_S", 0.1)
+    remote = RemoteModel(parse_targets(f"tcp://agents:{port}"), ModelSource("nap"), agent_wait=5)
+    remote.start()
+    with contextlib.closing(remote), Load(remote) as load:
+        reachable(remote, 1)
+        records = hosts
+        reachable(remote, 3)
+        records = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        time.sleep(0.5)
+        assert sum(agent.reachable for agent in remote.agents()) == 3
+        records = hosts[2:]
+        reachable(remote, 1)
+        assert [agent.address for agent in remote.agents()] == [f"tcp://{hosts[2]}:{port} (agents)"]
+        time.sleep(0.5)
+    assert load.failures == {}
+    assert len(load.latencies) > 50
+
+
+def test_a_name_without_records_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its state has the name and the reason, and a run's error, too."""
+
+    def getaddrinfo(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    remote = RemoteModel(parse_targets("tcp://nowhere:1"), ModelSource("nap"))
+    with contextlib.closing(remote):
+        with pytest.raises(RpcError, match=r"^tcp://nowhere:1: Name or service not known$"):
+            remote.connect(10)
+        assert [(agent.address, agent.reachable, agent.reason) for agent in remote.agents()] == [
+            ("tcp://nowhere:1", False, "tcp://nowhere:1: Name or service not known")
+        ]
+
+
+def until(condition: Any) -> None:
+    """Returns when it holds."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

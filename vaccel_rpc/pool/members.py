@@ -1,0 +1,52 @@
+"""One agent of a pool: its link, its load, and whether it takes runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from vaccel_rpc.history import AgentState
+from vaccel_rpc.keeping import Link, LinkKeeper
+from vaccel_rpc.pool.load import Load
+from vaccel_rpc.pool.targets import Endpoint
+
+L = TypeVar("L", bound=Link)
+
+
+class Member(Generic[L]):
+    """An agent of the pool.
+
+    ``suspect``: it does not answer any more, and is used only where no other agent can be.
+    ``leaving``: its name has no record of it any more. ``full_until``: monotonic seconds before which
+    it has no room for more runs.
+    """
+
+    def __init__(self, endpoint: Endpoint, keeper: LinkKeeper[L]) -> None:
+        self.endpoint, self.keeper = endpoint, keeper
+        self.load = Load()
+        self.preferred = endpoint.preferred
+        self.suspect = self.leaving = False
+        self.full_until = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether runs can be sent to it."""
+        return self.keeper.up and not self.leaving
+
+    @property
+    def warm(self) -> bool:
+        """Whether the model is in its memory."""
+        link = self.keeper.link
+        return link is not None and link.warm
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it has not refused a run for want of room just now."""
+        return not self.full_until or self.full_until <= time.monotonic()
+
+    @property
+    def state(self) -> AgentState:
+        """The state of its link."""
+        state = self.keeper.state
+        return replace(state, suspect=True) if self.suspect and state.reachable else state
