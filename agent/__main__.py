@@ -17,7 +17,7 @@ _SWITCH_S = 0.0005
 
 
 @click.command(
-    cls=commandline.Program,
+    cls=commandline.ToolCommand,
     context_settings={"show_default": True, "max_content_width": 120},
     epilog="In a variable, separate several models or modules by spaces: VACCEL_AGENT_PRELOAD='a b'; addresses by commas.",
 )

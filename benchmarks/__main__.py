@@ -9,7 +9,7 @@ import click
 
 from benchmarks.config import EXTRA, PARTS, RunConfig
 from benchmarks.results import Results, read
-from vaccel_common.commandline import Program, options
+from vaccel_common.commandline import ToolCommand, options
 
 if TYPE_CHECKING:
     from benchmarks.plan import Run
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # What a run needs is imported when it begins, so that --help appears at once.
 
 
-@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @options(RunConfig)
 def main(**values: Any) -> None:
     """Measures one part after the other.

@@ -27,7 +27,7 @@ from benchmarks.rpc import ModelClient
 from loadkit import servers
 from loadkit.processes import free_port
 from loadkit.usage import growth, resident_mib
-from vaccel_common.commandline import Program, options
+from vaccel_common.commandline import ToolCommand, options
 from vaccel_rpc.addresses import Address, no_delay, parse, ttrpc_socket
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.frames import encode
@@ -41,7 +41,7 @@ _ATTACKERS = 3
 _RATE = 40.0
 
 
-@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @options(FuzzConfig)
 def main(**values: Any) -> None:
     """Attacks an agent that it starts while a correct client checks its answers."""

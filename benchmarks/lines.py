@@ -22,7 +22,7 @@ from loadkit import servers
 from loadkit.http1 import LAST_CHUNK, chunk, head
 from loadkit.processes import ROOT
 from loadkit.usage import resident_mib
-from vaccel_common.commandline import Program, options
+from vaccel_common.commandline import ToolCommand, options
 from vaccel_common.modelfile import read_extras
 
 _HEADERS = {"Content-Type": "application/x-ndjson", "Transfer-Encoding": "chunked", "Connection": "close"}
@@ -40,7 +40,7 @@ class Tiny(nn.Module):
         return torch.cat([total % 7, total % 5, total % 3], 1)
 
 
-@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @options(LinesConfig)
 def main(**values: Any) -> None:
     """Streams lines through the function to a tiny model; exit code 1 if an answer is missing or

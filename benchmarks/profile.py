@@ -13,10 +13,10 @@ import click
 from benchmarks import load, stacks, targets
 from benchmarks.programs import ProfileConfig
 from benchmarks.texts import generated, single
-from vaccel_common.commandline import Program, options
+from vaccel_common.commandline import ToolCommand, options
 
 
-@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @options(ProfileConfig)
 def main(**values: Any) -> None:
     """Puts a function and its agent under load, and samples the stacks of both 100 times a

@@ -110,8 +110,14 @@ def of_module(module: nn.Module, extras: Extras, texts: Sequence[Text], against:
 
 
 def of_program(program: Program, extras: Extras, texts: Sequence[Text], against: str) -> Expected:
-    """The answers of a program with the tokenizer, labels and signature in ``extras``, one text at a time."""
-    answers = _answers(program, extras, texts, 1)
+    """The answers of a program with the tokenizer, labels and signature in ``extras``, one text at a time.
+
+    Raises `Refused` where it does not run with these.
+    """
+    try:
+        answers = _answers(program, extras, texts, 1)
+    except RpcError as error:
+        raise Refused(f"{against} does not run: {one_line(error)}") from None
     _refuse_not_finite(answers, against)
     return Expected(against, list(texts), answers)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
 from tokenizers import Tokenizer
 
-from export.archive import classifier_signature, extra_files, loaded
+from export.archive import SOURCES, classifier_signature, extra_files, loaded
 from export.checking import of_pipeline
 from export.described import described
 from export.huggingface import Choices, Folder, plain_tokenizer, read_folder, silence
@@ -28,11 +29,11 @@ from export.tokenizer import main as tokenizer_file
 from export.writing import Limits, Source, require_form, write_checked
 from training.network import from_state
 from vaccel_common.about import About
-from vaccel_common.commandline import Programs
+from vaccel_common.commandline import ToolGroup
 from vaccel_common.modelfile import PAIRS, PROBLEM_TYPES, Pairs
 
 
-@click.group(cls=Programs, help=__doc__)
+@click.group(cls=ToolGroup, help=__doc__)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Writes model files; the help text is the module's docstring."""
@@ -146,7 +147,9 @@ def write_folder(source: Folder, out: Path, about: About, limits: Limits) -> Non
 @click.option("--tokenizer", type=FILE, required=True, help="tokenizer.json (Hugging Face tokenizers).")
 @click.option("--labels", type=FILE, required=True, help="A JSON list of names; the index is the class id.")
 @click.option(
-    "--signature", type=FILE, help="signature.json. [default: input_ids and attention_mask, int64 [n, t], batched and padded]"
+    "--signature",
+    type=FILE,
+    help="signature.json. [default: input_ids, attention_mask, token_type_ids, as many as forward takes; int64 [n, t]]",
 )
 @click.option(
     "--problem-type",
@@ -174,17 +177,26 @@ def torchscript(
 ) -> None:
     """A model file from a bare TorchScript MODULE, whose weights stay unchanged."""
     names = read_labels(labels) or []
+    with reading(module, "a TorchScript file"):
+        program = torch.jit.load(str(module))
     text = (
         signature.read_text()
         if signature
-        else classifier_signature(out.stem, problem_type, max_length, len(names), inputs=("input_ids", "attention_mask"), pad=pad)
+        else classifier_signature(out.stem, problem_type, max_length, len(names), inputs=_inputs(program, module), pad=pad)
     )
     with reading(tokenizer, "a tokenizer.json"):
         read = plain_tokenizer(Tokenizer.from_file(str(tokenizer)), max_length)
     extras = extra_files(read, names, text, about)
-    with reading(module, "a TorchScript file"):
-        program = torch.jit.load(str(module))
     write_module(program, out, extras, Limits(False, allow_difference), module.name)
+
+
+def _inputs(program: torch.jit.ScriptModule, module: Path) -> tuple[str, ...]:
+    """The names of the tensors that the module's ``forward`` takes, in the order of classifiers of texts."""
+    forward: Any = program.forward
+    count = len(forward.schema.arguments) - 1  # less ``self``
+    if not 1 <= count <= len(SOURCES):
+        raise Refused(f"{module}: forward takes {count} inputs; name them in a signature.json (--signature)")
+    return tuple(SOURCES)[:count]
 
 
 main.add_command(onnx_file)

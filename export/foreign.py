@@ -29,7 +29,7 @@ _DTYPES: dict[int, str] = {
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ForeignModel:
     """A graph whose inputs the function can make, and whose only output is its logits.
 
     ``dropped``: outputs that it had beside them.
@@ -91,7 +91,7 @@ class PlainSession:
         return [Tensor(str(array.dtype), array.shape, array.tobytes()) for array in self._session.run(None, feed)]
 
 
-def read_foreign(path: Path) -> Foreign:
+def read_foreign(path: Path) -> ForeignModel:
     """The graph in ``path``, weights in files beside it included.
 
     Raises `Refused` where it is not ONNX, or not a classifier of tokens.
@@ -107,7 +107,7 @@ def read_foreign(path: Path) -> Foreign:
     return _of_classifier(model)
 
 
-def _of_classifier(model: onnx.ModelProto) -> Foreign:
+def _of_classifier(model: onnx.ModelProto) -> ForeignModel:
     names = [value.name for value in _inputs(model.graph)]
     if unknown := [name for name in names if name not in SOURCES]:
         raise Refused(f"it takes {', '.join(unknown)}; the function sends {', '.join(SOURCES)}")
@@ -119,7 +119,7 @@ def _of_classifier(model: onnx.ModelProto) -> Foreign:
         raise Refused(f"it gives {', '.join(outputs)}: the output of a classifier must be named logits, or be the only one")
     del model.graph.output[:]
     model.graph.output.append(logits)
-    return Foreign(model, [name for name in outputs if name != logits.name])
+    return ForeignModel(model, [name for name in outputs if name != logits.name])
 
 
 def _inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:

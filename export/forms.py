@@ -18,7 +18,7 @@ Prepare = Callable[[nn.Module, Extras], Any]
 
 
 @dataclass(frozen=True)
-class Form:
+class FileForm:
     """``prepare``: ways to make a program of a module, the preferred one first; each may raise anything.
 
     ``save`` writes such a program with extra files, and ``add_entry`` adds one.
@@ -36,9 +36,9 @@ def _save_export(program: Any, path: Path, extras: Extras) -> None:
 
 #: By suffix.
 FORMS = {
-    ".pt": Form("TorchScript", (traced,), save_torchscript, add_entry),
-    ".pt2": Form("torch.export", (exported,), _save_export, add_entry),
-    ".onnx": Form("ONNX", (onnxform.of_export, onnxform.of_trace), onnxform.save, onnxform.add_entry),
+    ".pt": FileForm("TorchScript", (traced,), save_torchscript, add_entry),
+    ".pt2": FileForm("torch.export", (exported,), _save_export, add_entry),
+    ".onnx": FileForm("ONNX", (onnxform.of_export, onnxform.of_trace), onnxform.save, onnxform.add_entry),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from export.checking import of_module
-from export.forms import FORMS, Form
+from export.forms import FORMS, FileForm
 from export.refusal import Refused
 from export.samples import untruncated, varied
 from export.writing import Limits, Source, require_form, write_checked
@@ -22,7 +22,7 @@ def write_module(
     limits: Limits,
     against: str,
     *,
-    forms: Mapping[str, Form] = FORMS,
+    forms: Mapping[str, FileForm] = FORMS,
     original: str | None = None,
 ) -> None:
     """Writes ``module`` in one of ``forms``; ``original``: see `export.writing.Source`. Raises `Refused`."""

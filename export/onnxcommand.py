@@ -14,13 +14,14 @@ from export import onnxform
 from export.archive import extra_files
 from export.checking import Expected, of_program
 from export.described import described
-from export.foreign import Foreign, PlainSession, file_in, read_foreign
-from export.forms import Form
+from export.foreign import ForeignModel, PlainSession, file_in, read_foreign
+from export.forms import FileForm
 from export.huggingface import DEFAULT_LONGEST, Choices, Folder, plain_tokenizer, read_folder
 from export.options import FILE, limited, read_labels
 from export.samples import untruncated, varied
 from export.writing import Limits, Source, require_form, write_checked
 from vaccel_common.about import About
+from vaccel_common.commandline import ToolCommand
 from vaccel_common.modelfile import PROBLEM_TYPES, from_entries
 
 
@@ -28,10 +29,10 @@ def _unchanged(model: Any, _: dict[str, str]) -> Any:
     return model
 
 
-FORMS = {".onnx": Form("ONNX", (_unchanged,), onnxform.save, onnxform.add_entry)}
+FORMS = {".onnx": FileForm("ONNX", (_unchanged,), onnxform.save, onnxform.add_entry)}
 
 
-@click.command(name="onnx")
+@click.command(cls=ToolCommand, name="onnx")
 @click.argument("source", type=click.Path(exists=True, path_type=Path), metavar="FOREIGN.onnx|FOLDER")
 @click.option("--file", type=FILE, help="Of a FOLDER with several ONNX files, the one to take.")
 @click.option("--tokenizer", type=FILE, help="tokenizer.json. [of a FOLDER: as transformers' AutoTokenizer]")
@@ -86,7 +87,7 @@ def onnx_file(
 class _Parts:
     """What makes a model file of a graph; ``folder``: where it is from one."""
 
-    graph: Foreign
+    graph: ForeignModel
     tokenizer: bytes
     labels: Sequence[str]
     problem_type: str
@@ -109,7 +110,7 @@ def _of_file(source: Path, tokenizer: Path | None, choices: Choices) -> _Parts:
     return _Parts(read_foreign(source), text, choices.labels, problem_type, longest, choices.pad_id or 0)
 
 
-def _expected(graph: Foreign, extras: dict[str, str], folder: Folder | None) -> Expected:
+def _expected(graph: ForeignModel, extras: dict[str, str], folder: Folder | None) -> Expected:
     """The answers of the graph itself, to the tokens that the folder's tokenizer gives."""
     parsed = from_entries({name: text.encode() for name, text in extras.items()})
     signature = parsed.signature

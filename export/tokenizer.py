@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from vaccel_common.commandline import Program
+from vaccel_common.commandline import ToolCommand
 from vaccel_common.modelfile import ModelFileError, read_entries, read_extras
 
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "about.json")
@@ -42,7 +42,7 @@ def write_tokenizer_file(model: Path, out: Path) -> None:
             target.writestr(zipfile.ZipInfo(name), data)
 
 
-@click.command(cls=Program, name="tokenizer")
+@click.command(cls=ToolCommand, name="tokenizer")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The tokenizer file to write.")
 def main(model: Path, out: Path) -> None:

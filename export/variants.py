@@ -33,7 +33,7 @@ from export.tokenizer import write_digest
 from export.writing import Limits
 from training.data import of_part, read_tweets
 from training.network import MeanPoolClassifier, from_state
-from vaccel_common.commandline import Programs
+from vaccel_common.commandline import ToolGroup
 from vaccel_common.modelfile import parse_variant
 from vaccel_common.textfile import read_lines
 
@@ -51,7 +51,7 @@ class Original(NamedTuple):
     tokenizer: Tokenizer
 
 
-@click.group(cls=Programs, help=__doc__)
+@click.group(cls=ToolGroup, help=__doc__)
 def main() -> None:
     """Writes and compares variants; the help text is the module's docstring."""
 

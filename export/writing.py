@@ -17,7 +17,7 @@ import click
 import torch
 
 from export.checking import LIMIT, Expected, Verdict, check
-from export.forms import FORMS, Form, Prepare, listed
+from export.forms import FORMS, FileForm, Prepare, listed
 from export.refusal import Refused, one_line
 from export.tokenizer import write_digest
 
@@ -44,7 +44,7 @@ class Source:
     program: Any
     expected: Expected
     limits: Limits = Limits()
-    forms: Mapping[str, Form] = field(default_factory=lambda: FORMS)
+    forms: Mapping[str, FileForm] = field(default_factory=lambda: FORMS)
     original: str | None = None
 
 
@@ -59,7 +59,7 @@ class _Draft:
     weights: str = "float32"
 
 
-def require_form(out: Path, *, half: bool | None = None, forms: Mapping[str, Form] = FORMS) -> None:
+def require_form(out: Path, *, half: bool | None = None, forms: Mapping[str, FileForm] = FORMS) -> None:
     """Raises `Refused` unless the name has the suffix of a form that can have the weights, and its folder exists."""
     if out.suffix not in forms:
         raise Refused(f"--out {out}: the name must end in {listed(list(forms))}")

@@ -16,14 +16,14 @@ from pathlib import Path
 import click
 
 from scripts.builders import Builder, BuilderError, choose, run
-from vaccel_common.commandline import Program
+from vaccel_common.commandline import ToolCommand
 
 NAME = "localhost/python:3.11-slim"
 _PACKAGES = "ca-certificates,python3,python3-venv"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
-@click.command(cls=Program)
+@click.command(cls=ToolCommand)
 @click.option("--builder", type=click.Choice(["buildah", "docker"]), help="Default: the one that is installed.")
 @click.option("--name", default=NAME, show_default=True)
 def main(builder: str | None, name: str) -> None:

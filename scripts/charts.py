@@ -15,7 +15,7 @@ from typing import Any
 import click
 import yaml
 
-from vaccel_common.commandline import Programs
+from vaccel_common.commandline import ToolGroup
 
 ROOT = Path(__file__).parent.parent
 CHARTS = ROOT / "knative/charts"
@@ -151,7 +151,7 @@ def problems(chart: Path, case: dict[str, Any]) -> list[str]:
     return [*report["errors"], *messages]
 
 
-@click.group(cls=Programs, help=__doc__)
+@click.group(cls=ToolGroup, help=__doc__)
 def main() -> None:
     """See the module."""
 

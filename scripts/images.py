@@ -14,7 +14,7 @@ import click
 
 from scripts import baseimage, sbom, wheels
 from scripts.builders import Builder, BuilderError, choose
-from vaccel_common.commandline import Program
+from vaccel_common.commandline import ToolCommand
 from vaccel_rpc import __version__
 
 ROOT = Path(__file__).parent.parent
@@ -38,7 +38,7 @@ class BuiltImage:
     packages: int
 
 
-@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @click.argument("names", nargs=-1, type=click.Choice(NAMES))
 @click.option("--builder", type=click.Choice(["buildah", "docker"]), show_default="the one that is installed")
 @click.option(

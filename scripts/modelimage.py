@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 
-from vaccel_common.commandline import Program
+from vaccel_common.commandline import ToolCommand
 from vaccel_common.modelfile import ModelFileError, digest_beside
 
 _OCI = "application/vnd.oci.image"
@@ -171,7 +171,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--name", required=True, help="The image's name, such as registry.example.org/models/tweets:1.")
 @click.option("-o", "--output", default="models.tar", type=click.Path(dir_okay=False, path_type=Path), help="The archive.")

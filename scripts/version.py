@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from vaccel_common.commandline import Program
+from vaccel_common.commandline import ToolCommand
 from vaccel_rpc import __version__
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +74,7 @@ def _number(match: re.Match[str]) -> str:
     return next(group for group in match.groups() if group)
 
 
-@click.command(cls=Program, help=__doc__)
+@click.command(cls=ToolCommand, help=__doc__)
 @click.argument("version", required=False)
 def main(version: str | None) -> None:
     """Writes VERSION everywhere; without it, prints the current version."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vaccel_common.csvfile import Row, read_columns
+from vaccel_common.csvfile import CsvRow, read_columns
 from vaccel_common.textfile import TextFileError
 
 #: Class names; the index is the class id of the CSV's ``class`` column and of the model's logits.
@@ -53,7 +53,7 @@ def read_tweets(path: Path, *, voted: bool = False) -> list[Tweet]:
     return [_tweet(path, row) for row in read_columns(path, ("tweet", "class", *(VOTES if voted else ())))]
 
 
-def _tweet(path: Path, row: Row) -> Tweet:
+def _tweet(path: Path, row: CsvRow) -> Tweet:
     text, label, *votes = row.fields
     if label not in ("0", "1", "2"):
         raise TextFileError(f"{path}, line {row.line}: class is {label!r}, not 0, 1 or 2")

@@ -15,14 +15,14 @@ from typing import Any
 import click
 
 from training.data import LABELS
-from vaccel_common.commandline import Program
+from vaccel_common.commandline import ToolCommand
 
 _COLUMNS = ("seed", "epoch", "minutes", "tune macro F1", "accuracy", "macro F1", *(f"F1 {name}" for name in LABELS), "ECE")
 
 _FIGURES = (("F1", "f1"), ("precision", "precision"), ("recall", "recall"))
 
 
-@click.command(cls=Program, help=__doc__)
+@click.command(cls=ToolCommand, help=__doc__)
 @click.argument("folders", type=click.Path(exists=True, file_okay=False, path_type=Path), nargs=-1, required=True)
 @click.option(
     "-o",

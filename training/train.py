@@ -32,7 +32,7 @@ from training.examples import Example, batches, collate, draw, encode, labels_of
 from training.metrics import calibration_error, report
 from training.network import MeanPoolClassifier, from_pretrained
 from training.tokenizer import tweet_tokenizer
-from vaccel_common.commandline import Program
+from vaccel_common.commandline import ToolCommand
 
 #: The average of the weights takes in every so many steps, with this share of what it was.
 _EVERY, _DECAY = 10, 0.98
@@ -129,7 +129,7 @@ def evaluate(logits: Tensor, calibration: Calibration, examples: list[Example]) 
     return figures | {"calibration_error_unshifted": round(unshifted, 4)}
 
 
-@click.command(cls=Program, help=__doc__)
+@click.command(cls=ToolCommand, help=__doc__)
 @click.option(
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

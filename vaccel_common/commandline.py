@@ -68,11 +68,11 @@ class _OneLine(click.Command):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-class Program(_OneLine):
+class ToolCommand(_OneLine):
     """A program of one command."""
 
 
-class Programs(_OneLine, click.Group):
+class ToolGroup(_OneLine, click.Group):
     """A program of several commands."""
 
 

@@ -14,14 +14,14 @@ from vaccel_common.textfile import TextFileError, read_text
 _ALIKE = 0.75
 
 
-class Row(NamedTuple):
+class CsvRow(NamedTuple):
     """The fields of the columns that were asked for, and the ``line`` of the file with the row's beginning, from 1."""
 
     line: int
     fields: tuple[str, ...]
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> list[Row]:
+def read_columns(path: Path, columns: Sequence[str]) -> list[CsvRow]:
     """The fields of ``columns`` in each row after the header. An empty line is no row.
 
     Raises `TextFileError` with the line for a column that the header does not name once, a quote
@@ -34,7 +34,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[Row]:
     rows = _rows(text, path)
     header = next(rows, (1, []))[1]
     at = [_place(column, header, path) for column in columns]
-    return [Row(line, tuple(row[i] for i in at)) for line, row in _fitting(rows, header, path)]
+    return [CsvRow(line, tuple(row[i] for i in at)) for line, row in _fitting(rows, header, path)]
 
 
 def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:

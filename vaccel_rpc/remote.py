@@ -22,7 +22,7 @@ from vaccel_rpc.pool.health import Health
 from vaccel_rpc.pool.members import Member
 from vaccel_rpc.pool.pool import AgentPool
 from vaccel_rpc.pool.runs import Inputs, PooledRuns, RunLink, RunOutcome, StartedRun
-from vaccel_rpc.pool.targets import Endpoint, Target
+from vaccel_rpc.pool.targets import AgentEndpoint, Target
 from vaccel_rpc.registering import ModelSource, Registrar
 from vaccel_rpc.tensors import Tensor
 
@@ -182,11 +182,11 @@ class RemoteModel:
         self._health.close()
         self._pool.close()
 
-    def _connector(self, endpoint: Endpoint) -> Callable[[Callable[[], None]], AgentLink]:
+    def _connector(self, endpoint: AgentEndpoint) -> Callable[[Callable[[], None]], AgentLink]:
         registrar = Registrar(self._source)
         return lambda on_close: self._new_link(endpoint, registrar, on_close)
 
-    def _new_link(self, endpoint: Endpoint, registrar: Registrar, on_close: Callable[[], None]) -> AgentLink:
+    def _new_link(self, endpoint: AgentEndpoint, registrar: Registrar, on_close: Callable[[], None]) -> AgentLink:
         timeout = self._connect_timeout
         channel = connect(endpoint.address, timeout, tls=self._tls, on_close=on_close, name=endpoint.name)
         try:

@@ -24,7 +24,7 @@ from benchmarks.programs import HttpFuzzConfig
 from loadkit import servers
 from loadkit.processes import raise_file_limit
 from loadkit.usage import growth, resident_mib
-from vaccel_common.commandline import Program, options
+from vaccel_common.commandline import ToolCommand, options
 
 _READ_TIMEOUT_S, _KEEP_ALIVE_S = 2, 4
 #: Seconds after which a connection that should have ended is a failure: the longer time limit, and
@@ -69,7 +69,7 @@ class FuzzTarget:
         return faults
 
 
-@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @options(HttpFuzzConfig)
 def main(**values: Any) -> None:
     """Sends mutated requests to a function that it starts, and compares the responses with the

@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from benchmarks.programs import PeersConfig
-from vaccel_common.commandline import Program, options
+from vaccel_common.commandline import ToolCommand, options
 
 
-@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @options(PeersConfig)
 def main(**values: Any) -> None:
     """Installs mosec and LitServe and makes their ONNX files in build/bench/peers.

@@ -21,7 +21,7 @@ from benchmarks.texts import generated, single
 from loadkit.processes import ROOT, compile_all, ended, first_answer, free_port, spawn
 from loadkit.texts import TEXT
 from loadkit.usage import memory_mib
-from vaccel_common.commandline import Program, options
+from vaccel_common.commandline import ToolCommand, options
 
 _PATH = "/classify"
 _BODY = json.dumps({"text": TEXT})
@@ -29,7 +29,7 @@ _BODY = json.dumps({"text": TEXT})
 _OWN = ROOT / ".venv-servers/bin/python"
 
 
-@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @options(ServersConfig)
 def main(**values: Any) -> None:
     """Compares HTTP servers under a stub Flask application: a table in Markdown.

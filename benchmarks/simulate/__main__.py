@@ -16,10 +16,10 @@ from benchmarks.simulate.engine import simulate
 from benchmarks.simulate.rules import all_rules
 from benchmarks.simulate.workload import capacity, standard
 from benchmarks.texts import file_or_generated, tweet_lengths
-from vaccel_common.commandline import Program, options
+from vaccel_common.commandline import ToolCommand, options
 
 
-@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @options(SimulateConfig)
 def main(**values: Any) -> None:
     """Simulates every packing rule under every load: p50, p99, requests a second, the worst wait of

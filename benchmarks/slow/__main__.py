@@ -11,10 +11,10 @@ from benchmarks.programs import SlowConfig
 from benchmarks.slow import beside, descriptors
 from benchmarks.slow.beside import SlowPlan
 from loadkit.processes import raise_file_limit
-from vaccel_common.commandline import Program, options
+from vaccel_common.commandline import ToolCommand, options
 
 
-@click.command(cls=Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @options(SlowConfig)
 def main(**values: Any) -> None:
     """Measures normal clients beside others, and prints tables in Markdown.

@@ -48,7 +48,7 @@ Writer = Callable[[int, Text, Item, float], str]
 Form = Callable[[int, Text, Item, float, Options], str]
 
 
-@click.command(cls=commandline.Program, context_settings={"show_default": True, "max_content_width": 120})
+@click.command(cls=commandline.ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
 @commandline.options(ClassifierConfig)
 @commandline.options(Options)
 def main(**values: Any) -> None:

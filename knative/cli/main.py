@@ -15,7 +15,7 @@ import click
 from knative.apply.overrides import Overrides
 from knative.cli.config import ClusterConfig, DeployConfig, FilesConfig, StatusConfig, UndeployConfig, WaitConfig
 from knative.verify.config import VerifyConfig
-from vaccel_common.commandline import Programs, options
+from vaccel_common.commandline import ToolGroup, options
 from vaccel_common.options import ConfigError, declared
 
 #: Command -> the settings classes that declare its options, besides `ClusterConfig`, which every
@@ -45,7 +45,7 @@ def _options_of(name: str) -> Callable[[_Command], _Command]:
     return decorate
 
 
-@click.group(cls=Programs, context_settings=_CONTEXT)
+@click.group(cls=ToolGroup, context_settings=_CONTEXT)
 def main() -> None:
     """Deploys the agents and the function to Knative, shows their state, and verifies that they do
     what they promise.

@@ -62,7 +62,7 @@ def agents(
     return started
 
 
-class Load:
+class RunningClients:
     """Clients that run texts of random length one after the other and check each answer."""
 
     def __init__(self, remote: RemoteModel, clients: int = CLIENTS, timeout: float = 5.0) -> None:
@@ -72,7 +72,7 @@ class Load:
         self.latencies: list[float] = []
         self.failures: Counter[str] = Counter()
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> RunningClients:
         for thread in self._threads:
             thread.start()
         return self
@@ -122,7 +122,7 @@ def test_an_agents_end_costs_nothing(
     agents: list[tuple[str, tuple[str, ...], ServerProcess]], spawn_agent: SpawnAgent, sig: signal.Signals
 ) -> None:
     """Of two, each ends and is started again, one at a time: every run is answered, and rightly."""
-    with pool_of(*(address for address, _, _ in agents)) as remote, Load(remote) as load:
+    with pool_of(*(address for address, _, _ in agents)) as remote, RunningClients(remote) as load:
         for _, listen, process in agents:
             time.sleep(0.5)
             process.stop(sig)
@@ -140,7 +140,7 @@ def test_a_frozen_agent_is_left_out(agents: list[tuple[str, tuple[str, ...], Ser
     limit for suspicion. When it goes on, it is used again.
     """
     frozen = agents[0][2].process.pid
-    with pool_of(*(address for address, _, _ in agents)) as remote, Load(remote) as load:
+    with pool_of(*(address for address, _, _ in agents)) as remote, RunningClients(remote) as load:
         time.sleep(0.5)
         os.kill(frozen, signal.SIGSTOP)
         try:
@@ -189,7 +189,7 @@ def test_a_slow_agent_gets_less(spawn_agent: SpawnAgent, tmp_path: Path) -> None
     quick = spawn_agent(*store_of(tmp_path, "quick", '{"seconds": 0.05}'), "--metrics-address", "127.0.0.1:0")
     slow = spawn_agent(*store_of(tmp_path, "slow", '{"seconds": 0.2}'), "--metrics-address", "127.0.0.1:0")
     with pool_of(quick.addresses["unix"], slow.addresses["unix"]) as remote:
-        with Load(remote):
+        with RunningClients(remote):
             time.sleep(6)
         loads = {member.endpoint.address.path: member.load.answered for member in remote.members}
     share = loads[slow.addresses["unix"].removeprefix("unix://")] / sum(loads.values())
@@ -215,7 +215,7 @@ def test_names_that_come_and_go(spawn_agent: SpawnAgent, tmp_path: Path, monkeyp
     monkeypatch.setattr("vaccel_rpc.pool.discovery._PERIOD_S", 0.1)
     remote = RemoteModel(parse_targets(f"tcp://agents:{port}"), ModelSource("nap"), agent_wait=5)
     remote.start()
-    with contextlib.closing(remote), Load(remote) as load:
+    with contextlib.closing(remote), RunningClients(remote) as load:
         reachable(remote, 1)
         records = hosts
         reachable(remote, 3)

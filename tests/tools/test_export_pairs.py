@@ -36,7 +36,7 @@ TEXTS: list[dict[str, str]] = [
 
 
 @dataclass(frozen=True)
-class Row:
+class Exported:
     """A classifier of the table. ``tokenizer``: options of its tokenizer; ``config``: of its config.json."""
 
     family: str
@@ -49,22 +49,22 @@ class Row:
 
 
 ROWS = {
-    "BERT cross-encoder, one label": Row("bert", ("relevant",), ("--pairs", "required"), pairs="required", segments=True),
-    "BERT, NLI": Row("bert", segments=True),
-    "RoBERTa, NLI": Row("roberta", options=("--pairs", "required"), pairs="required"),
-    "DistilBERT, NLI": Row("distilbert"),
-    "DeBERTa, NLI": Row("deberta-v2"),
-    "XLM-R, regression": Row("xlm-roberta", ("similarity",), config={"problem_type": "regression"}),
-    "BERT whose tokenizer keeps the end": Row("bert", tokenizer={"truncation_side": "left"}, segments=True),
-    "RoBERTa whose tokenizer keeps the end": Row("roberta", tokenizer={"truncation_side": "left"}),
-    "BERT of single texts": Row("bert", options=("--pairs", "refused"), pairs="refused"),
-    "BERT of single texts whose end counts": Row(
+    "BERT cross-encoder, one label": Exported("bert", ("relevant",), ("--pairs", "required"), pairs="required", segments=True),
+    "BERT, NLI": Exported("bert", segments=True),
+    "RoBERTa, NLI": Exported("roberta", options=("--pairs", "required"), pairs="required"),
+    "DistilBERT, NLI": Exported("distilbert"),
+    "DeBERTa, NLI": Exported("deberta-v2"),
+    "XLM-R, regression": Exported("xlm-roberta", ("similarity",), config={"problem_type": "regression"}),
+    "BERT whose tokenizer keeps the end": Exported("bert", tokenizer={"truncation_side": "left"}, segments=True),
+    "RoBERTa whose tokenizer keeps the end": Exported("roberta", tokenizer={"truncation_side": "left"}),
+    "BERT of single texts": Exported("bert", options=("--pairs", "refused"), pairs="refused"),
+    "BERT of single texts whose end counts": Exported(
         "bert", options=("--pairs", "refused"), tokenizer={"truncation_side": "left"}, pairs="refused"
     ),
 }
 
 
-def exported(row: Row, tmp_path: Path) -> tuple[Path, Path]:
+def exported(row: Exported, tmp_path: Path) -> tuple[Path, Path]:
     """The classifier's folder, and its file in a store's folder."""
     folder = make(tmp_path / "folder", row.family, row.labels, **row.config)
     tokenizer_for(row.family, **row.tokenizer).save_pretrained(folder)
@@ -118,7 +118,7 @@ def test_a_classifier_of_pairs_is_served_as_its_pipeline_answers(name: str, tmp_
 
 def test_a_family_that_fails_with_a_pair_takes_single_texts(tmp_path: Path) -> None:
     """A network without embeddings for a second segment: pairs are refused with the reason, and asked for they refuse the export."""
-    row = Row("bert", config={"type_vocab_size": 1})
+    row = Exported("bert", config={"type_vocab_size": 1})
     _, file = exported(row, tmp_path)
     signature = read_extras(file).signature
     assert signature

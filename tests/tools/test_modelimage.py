@@ -110,7 +110,7 @@ def test_the_same_models_are_the_same_image(folder: Path, tmp_path: Path) -> Non
     [
         (lambda folder: (folder / "b.pt2").write_bytes(b"other"), "b.pt2 does not match b.pt2.sha256"),
         (lambda folder: (folder / "b.pt2.sha256").write_text("none"), "b.pt2.sha256 has no sha256"),
-        (lambda folder: [path.unlink() for path in folder.glob("*.pt*")], "has no model (*.pt, *.pt2)"),
+        (lambda folder: [path.unlink() for path in folder.glob("*.pt*")], "has no model (*.pt, *.pt2, *.onnx)"),
     ],
 )
 def test_what_is_no_store_is_refused(folder: Path, tmp_path: Path, change: Any, says: str) -> None:

@@ -69,8 +69,8 @@ _COMMAND = re.compile(r"@click\.(?:command|group)\(([^)]*)")
 
 _WAITS = """
 import time, click, sys
-from vaccel_common.commandline import Program
-@click.command(cls=Program)
+from vaccel_common.commandline import ToolCommand
+@click.command(cls=ToolCommand)
 def main(): print("begun", flush=True); time.sleep(30)
 main()
 """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from function.cli.lines import read_file
 from training.data import read_tweets
-from vaccel_common.csvfile import Row, read_columns
+from vaccel_common.csvfile import CsvRow, read_columns
 from vaccel_common.textfile import TextFileError
 
 
@@ -37,7 +37,7 @@ def write(path: Path, data: str | bytes) -> Path:
 )
 def test_fields_are_read_as_they_were_written(tmp_path: Path, data: str, rows: list[tuple[int, str]]) -> None:
     """With the line where each row begins; quotes may hold line ends, and nothing else is one but line feeds."""
-    assert read_columns(write(tmp_path, data), ["tweet"]) == [Row(line, (text,)) for line, text in rows]
+    assert read_columns(write(tmp_path, data), ["tweet"]) == [CsvRow(line, (text,)) for line, text in rows]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class Clock:
         return self.now
 
 
-class Agent:
+class SimulatedAgent:
     """An agent that runs one text after the other: ``seconds`` for each token."""
 
     def __init__(self, clock: Clock, seconds: float, *, preferred: bool = False) -> None:
@@ -33,11 +33,11 @@ class Agent:
 
 
 @dataclass(order=True)
-class Answer:
+class ArrivingAnswer:
     """An answer on its way."""
 
     at: float
-    agent: Agent = field(compare=False)
+    agent: SimulatedAgent = field(compare=False)
     run: OutstandingRun = field(compare=False)
 
 
@@ -47,11 +47,11 @@ class ClosedLoop:
     def __init__(self, clock: Clock, clients: int, seed: int = 1) -> None:
         self._clock, self._random = clock, random.Random(seed)
         self._idle = clients
-        self._answers: list[Answer] = []
+        self._answers: list[ArrivingAnswer] = []
 
-    def run(self, agents: list[Agent], seconds: float) -> Counter[Agent]:
+    def run(self, agents: list[SimulatedAgent], seconds: float) -> Counter[SimulatedAgent]:
         """Tokens that each agent answered within so many seconds."""
-        end, done = self._clock.now + seconds, Counter[Agent]()
+        end, done = self._clock.now + seconds, Counter[SimulatedAgent]()
         while self._clock.now < end:
             while self._idle:
                 self._idle -= 1
@@ -63,19 +63,19 @@ class ClosedLoop:
             self._idle += 1
         return done
 
-    def _send(self, agents: list[Agent]) -> None:
+    def _send(self, agents: list[SimulatedAgent]) -> None:
         tokens = self._random.randint(3, 60)
         agent = pick(agents, tokens, self._random.randrange)
         run = agent.load.begin(tokens)
         agent.free_at = max(agent.free_at, self._clock.now) + tokens * agent.seconds + 0.0005
-        heapq.heappush(self._answers, Answer(agent.free_at, agent, run))
+        heapq.heappush(self._answers, ArrivingAnswer(agent.free_at, agent, run))
 
 
 @pytest.mark.parametrize("clients", [8, 16, 64])
 def test_equal_agents_get_equal_shares(clients: int) -> None:
     """Of one agent that becomes four, each has its share of the work within 15 %."""
     clock = Clock()
-    agents = [Agent(clock, 0.0003) for _ in range(4)]
+    agents = [SimulatedAgent(clock, 0.0003) for _ in range(4)]
     loop = ClosedLoop(clock, clients)
     loop.run(agents[:1], 10)
     loop.run(agents, 5)
@@ -88,7 +88,7 @@ def test_equal_agents_get_equal_shares(clients: int) -> None:
 def test_a_slow_agent_gets_what_it_can_do(clients: int) -> None:
     """One of two is made four times slower: it gets a fifth of the work."""
     clock = Clock()
-    quick, slow = Agent(clock, 0.0003), Agent(clock, 0.0003)
+    quick, slow = SimulatedAgent(clock, 0.0003), SimulatedAgent(clock, 0.0003)
     loop = ClosedLoop(clock, clients)
     loop.run([quick, slow], 10)
     slow.seconds *= 4
@@ -100,7 +100,7 @@ def test_a_slow_agent_gets_what_it_can_do(clients: int) -> None:
 def test_an_agent_that_was_slow_is_tried_again() -> None:
     """Its pace is forgiven after a while, and it has its share again."""
     clock = Clock()
-    one, other = Agent(clock, 0.0003), Agent(clock, 0.01)
+    one, other = SimulatedAgent(clock, 0.0003), SimulatedAgent(clock, 0.01)
     loop = ClosedLoop(clock, 2)
     loop.run([one, other], 20)
     other.seconds = 0.0003
@@ -112,7 +112,7 @@ def test_an_agent_that_was_slow_is_tried_again() -> None:
 def test_a_run_without_an_answer_makes_an_agent_slow() -> None:
     """Before any answer says so: a frozen agent gets few more, not half of all."""
     clock = Clock()
-    frozen, living = Agent(clock, 1), Agent(clock, 1)
+    frozen, living = SimulatedAgent(clock, 1), SimulatedAgent(clock, 1)
     for agent in (frozen, living):
         run = agent.load.begin(10)
         clock.now += 0.01
@@ -126,7 +126,7 @@ def test_a_run_without_an_answer_makes_an_agent_slow() -> None:
 def test_a_preferred_agent_goes_first() -> None:
     """Whatever its load is; without one, all others are the same."""
     clock = Clock()
-    near, far = Agent(clock, 1, preferred=True), Agent(clock, 1)
+    near, far = SimulatedAgent(clock, 1, preferred=True), SimulatedAgent(clock, 1)
     near.load.begin(1000)
     assert {pick([near, far, far], 1, random.Random(i).randrange) for i in range(20)} == {near}
 
@@ -134,7 +134,7 @@ def test_a_preferred_agent_goes_first() -> None:
 def test_an_agent_nobody_knows_gets_no_flood() -> None:
     """What is outstanding counts from the first run on, though no answer has come yet."""
     clock = Clock()
-    agents = [Agent(clock, 1) for _ in range(2)]
+    agents = [SimulatedAgent(clock, 1) for _ in range(2)]
     for i in range(100):
         pick(agents, 10, random.Random(i).randrange).load.begin(10)
     assert [agent.load.runs for agent in agents] == [50, 50]

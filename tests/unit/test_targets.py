@@ -6,7 +6,7 @@ import pytest
 
 from vaccel_rpc.addresses import AddressError, parse
 from vaccel_rpc.pool.discovery import MAX_RECORDS, endpoints
-from vaccel_rpc.pool.targets import MAX_TARGETS, Endpoint, Target, parse_targets, show
+from vaccel_rpc.pool.targets import MAX_TARGETS, AgentEndpoint, Target, parse_targets, show
 
 
 def test_a_list_keeps_its_order_and_what_is_preferred() -> None:
@@ -48,10 +48,10 @@ def test_a_name_stands_for_all_its_records() -> None:
     near, far, fixed = parse_targets("tcp://all:1,tcp://near:1;prefer,unix:///run/a.sock")
     answers = {near: ["10.0.0.1", "10.0.0.2", "fd00::3"], far: ["10.0.0.2"]}
     assert endpoints([near, far, fixed], answers) == (
-        Endpoint(parse("tcp://10.0.0.2:1"), preferred=True, name="near"),
-        Endpoint(parse("tcp://10.0.0.1:1"), name="all"),
-        Endpoint(parse("tcp://[fd00::3]:1"), name="all"),
-        Endpoint(parse("unix:///run/a.sock")),
+        AgentEndpoint(parse("tcp://10.0.0.2:1"), preferred=True, name="near"),
+        AgentEndpoint(parse("tcp://10.0.0.1:1"), name="all"),
+        AgentEndpoint(parse("tcp://[fd00::3]:1"), name="all"),
+        AgentEndpoint(parse("unix:///run/a.sock")),
     )
 
 

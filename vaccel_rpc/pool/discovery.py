@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from vaccel_rpc.errors import RpcError, Unavailable
-from vaccel_rpc.pool.targets import Endpoint, Target
+from vaccel_rpc.pool.targets import AgentEndpoint, Target
 
 #: Seconds between look-ups, and the least between two where somebody is in a hurry.
 _PERIOD_S, _SOON_S = 5.0, 0.1
@@ -32,14 +32,14 @@ def look_up(host: str) -> list[str]:
     return hosts[:1] if _LOCALHOST.issuperset(hosts) else hosts
 
 
-def endpoints(targets: Sequence[Target], answers: Mapping[Target, Sequence[str]]) -> tuple[Endpoint, ...]:
+def endpoints(targets: Sequence[Target], answers: Mapping[Target, Sequence[str]]) -> tuple[AgentEndpoint, ...]:
     """The endpoint of each target that is no name, and one for each answer of those that are; each address once.
 
     An address that several targets lead to is preferred where one of them is.
     """
-    found: dict[str, Endpoint] = {}
+    found: dict[str, AgentEndpoint] = {}
     for target in sorted(targets, key=lambda target: not target.preferred):
-        endpoint = Endpoint(target.address, target.preferred)
+        endpoint = AgentEndpoint(target.address, target.preferred)
         for each in [endpoint.at(host) for host in answers.get(target, ())[:MAX_RECORDS]] if target.is_name else [endpoint]:
             found.setdefault(str(each.address), each)
     return tuple(found.values())
@@ -51,7 +51,9 @@ class Discovery:
     ``found`` is called, from that thread, with the endpoints when they change.
     """
 
-    def __init__(self, targets: Sequence[Target], found: Callable[[Sequence[Endpoint]], None], look_up: LookUp = look_up) -> None:
+    def __init__(
+        self, targets: Sequence[Target], found: Callable[[Sequence[AgentEndpoint]], None], look_up: LookUp = look_up
+    ) -> None:
         self._targets, self._found, self._look_up = targets, found, look_up
         self._names = [target for target in targets if target.is_name]
         self._answers: dict[Target, Sequence[str]] = {}

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from vaccel_rpc.history import AgentState
 from vaccel_rpc.keeping import Link, LinkKeeper
 from vaccel_rpc.pool.load import Load
-from vaccel_rpc.pool.targets import Endpoint
+from vaccel_rpc.pool.targets import AgentEndpoint
 
 L = TypeVar("L", bound=Link)
 
@@ -22,7 +22,7 @@ class Member(Generic[L]):
     it has no room for more runs.
     """
 
-    def __init__(self, endpoint: Endpoint, keeper: LinkKeeper[L]) -> None:
+    def __init__(self, endpoint: AgentEndpoint, keeper: LinkKeeper[L]) -> None:
         self.endpoint, self.keeper = endpoint, keeper
         self.load = Load()
         self.preferred = endpoint.preferred

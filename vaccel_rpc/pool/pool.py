@@ -17,7 +17,7 @@ from vaccel_rpc.pool.discovery import Discovery, LookUp, look_up
 from vaccel_rpc.pool.figures import Waits
 from vaccel_rpc.pool.members import Member
 from vaccel_rpc.pool.picking import pick
-from vaccel_rpc.pool.targets import Endpoint, Target, show
+from vaccel_rpc.pool.targets import AgentEndpoint, Target, show
 
 _log = logging.getLogger("vaccel_rpc")
 
@@ -29,7 +29,7 @@ _LEAVE_S = 60.0
 #: Makes links to one agent; its argument is called when the link ends. Raises `RpcError`.
 Connect = Callable[[Callable[[], None]], L]
 #: What makes links to an agent.
-Connector = Callable[[Endpoint], Connect[L]]
+Connector = Callable[[AgentEndpoint], Connect[L]]
 
 
 class AgentPool(Generic[L]):
@@ -43,7 +43,7 @@ class AgentPool(Generic[L]):
         self._lock = threading.Lock()
         #: An attempt or a look-up has ended, or a link.
         self._changed = threading.Condition(self._lock)
-        self._members: dict[Endpoint, Member[L]] = {}
+        self._members: dict[AgentEndpoint, Member[L]] = {}
         #: As `members`; replaced, never changed.
         self.members: tuple[Member[L], ...] = ()
         self._discovery = Discovery(targets, self._found, look_up)
@@ -162,7 +162,7 @@ class AgentPool(Generic[L]):
     def _problems(self) -> list[RpcError | None]:
         return [member.keeper.problem for member in self.members] + [problem for _, problem in self._discovery.unknown]
 
-    def _found(self, endpoints: Sequence[Endpoint]) -> None:
+    def _found(self, endpoints: Sequence[AgentEndpoint]) -> None:
         """Takes the agents that there are now as members; those that are no more leave."""
         with self._changed:
             if self._ended:
@@ -182,7 +182,7 @@ class AgentPool(Generic[L]):
         for member in removed:
             threading.Thread(target=_leave, args=(member,), name="leaving agent", daemon=True).start()
 
-    def _member(self, endpoint: Endpoint) -> Member[L]:
+    def _member(self, endpoint: AgentEndpoint) -> Member[L]:
         connect = self._connector(endpoint)
 
         def connected(on_close: Callable[[], None]) -> L:

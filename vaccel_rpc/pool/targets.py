@@ -41,7 +41,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class AgentEndpoint:
     """One agent's address. ``name``: the host name that led to ``address``, an IP address; else empty."""
 
     address: Address
@@ -51,7 +51,7 @@ class Endpoint:
     def __str__(self) -> str:
         return f"{self.address} ({self.name})" if self.name else str(self.address)
 
-    def at(self, host: str) -> Endpoint:
+    def at(self, host: str) -> AgentEndpoint:
         """The same on the IP address ``host``, to which its name led."""
         return replace(self, address=replace(self.address, host=host), name=self.address.host)
 

@@ -16,7 +16,7 @@ from vaccel_rpc.errors import FailedPrecondition, InvalidArgument
 _log = logging.getLogger("agent.engines.onnx")
 
 _LIBRARY = "onnxruntime"
-_MISSING = "an ONNX file needs onnxruntime, which is not installed here: pip install 'function[onnx]', or make install-onnx"
+_MISSING = "an ONNX file needs onnxruntime, which is not installed here: pip install 'onnxruntime>=1.32', or make install-onnx in a checkout"
 
 
 class OnnxEngine:
