@@ -276,8 +276,7 @@ def beside(path: Path) -> Path:
 
 
 def digest_beside(path: Path) -> str | None:
-    """The sha256 in ``PATH.sha256`` (sha256sum's format: ``HEX  NAME``); None where there is no
-    such file.
+    """The sha256 in ``PATH.sha256`` (sha256sum's format: ``HEX  NAME``); None without such a file.
 
     Raises `ModelFileError` where the file has no sha256 or is not a regular file.
     """

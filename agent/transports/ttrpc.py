@@ -1,7 +1,4 @@
-"""ttrpc: frames in, frames out, one asyncio protocol for each connection.
-
-Its scope ends with the connection.
-"""
+"""ttrpc: frames in, frames out; one asyncio protocol for each connection, with which its scope ends."""
 
 from __future__ import annotations
 

@@ -2,103 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import random
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.support.scriptedagent import ScriptedAgent, call, connected, echo, nothing, outcome
 from vaccel_rpc import frames
-from vaccel_rpc.addresses import Address
-from vaccel_rpc.channels import PendingReply
-from vaccel_rpc.channels.ttrpc import TtrpcChannel
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, ResourceExhausted, RpcError, Unavailable
-from vaccel_rpc.proto.ttrpc_pb2 import Request, Response, Status
-
-Script = Callable[["ScriptedAgent", frames.Frame, Request], None]
-
-
-@dataclass
-class ScriptedAgent:
-    """Accepts one connection and handles each request as the test prescribes."""
-
-    answer: Script
-    sock: socket.socket = field(default_factory=lambda: socket.socket(socket.AF_UNIX))
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    kept: list[tuple[int, bytes]] = field(default_factory=list)
-    accepted: threading.Event = field(default_factory=threading.Event)
-
-    def serve(self, listener: socket.socket) -> None:
-        self.sock, _ = listener.accept()
-        self.accepted.set()
-        reader = frames.FrameReader(1 << 30)
-        with contextlib.suppress(OSError):
-            while data := self.sock.recv(1 << 16):
-                for frame in reader.receive(data):
-                    assert isinstance(frame, frames.Frame)
-                    self.answer(self, frame, Request.FromString(bytes(frame.data)))
-
-    def send(self, stream: int, payload: bytes = b"", code: int = 0) -> None:
-        status = Status(code=code, message="no") if code else None
-        response = Response(status=status, payload=payload).SerializeToString()
-        with self.lock, contextlib.suppress(OSError):
-            self.sock.sendall(frames.encode(stream, frames.RESPONSE, 0, response))
-
-    def hang_up(self) -> None:
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
-        self.sock.close()
-
-
-@dataclass
-class Ends:
-    channel: TtrpcChannel
-    peer: ScriptedAgent
-    lost: threading.Event
-
-
-@contextlib.contextmanager
-def connected(folder: Path, answer: Script, max_message: int = 1 << 20) -> Iterator[Ends]:
-    path, lost, peer = str(folder / "peer.sock"), threading.Event(), ScriptedAgent(answer)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-        thread = threading.Thread(target=peer.serve, args=(listener,), daemon=True)
-        thread.start()
-        channel = TtrpcChannel(Address("unix", path=path), 5, max_message=max_message, on_close=lost.set)
-        try:
-            yield Ends(channel, peer, lost)
-        finally:
-            channel.close()
-            thread.join(5)
-            peer.hang_up()
-
-
-def echo(peer: ScriptedAgent, frame: frames.Frame, request: Request) -> None:
-    peer.send(frame.stream, request.payload)
-
-
-def nothing(peer: ScriptedAgent, frame: frames.Frame, request: Request) -> None:
-    peer.kept.append((frame.stream, request.payload))
-
-
-def call(ends: Ends, payload: bytes = b"x", timeout: float | None = 10) -> bytes:
-    return bytes(ends.channel.start("s", "m", [payload], timeout).result())
-
-
-def outcome(ends: Ends, timeout: float | None) -> bytes | RpcError:
-    try:
-        return call(ends, timeout=timeout)
-    except RpcError as error:
-        return error
+from vaccel_rpc.proto.ttrpc_pb2 import Request
 
 
 def shuffled(peer: ScriptedAgent, frame: frames.Frame, request: Request) -> None:
@@ -250,83 +165,6 @@ def test_nobody_waits_and_the_peer_reads_no_more_before_it_is_read(tmp_path: Pat
         payload = bytes(300_000)
         replies = [ends.channel.start("s", "m", [payload], 20) for _ in range(30)]
         assert all(reply.result() == payload for reply in replies)
-
-
-def sent_at_once(ends: Ends, payload: bytes, done: Callable[[], None]) -> PendingReply:
-    """A call for which no thread waits, once no other thread sends."""
-    while True:
-        with contextlib.suppress(BlockingIOError):
-            return ends.channel.start("s", "m", [payload], 20, done=done)
-
-
-def test_replies_for_which_no_thread_waits(tmp_path: Path) -> None:
-    """Each is announced once, whether or not other threads wait meanwhile."""
-    with connected(tmp_path, echo) as ends, ThreadPoolExecutor(2) as pool:
-        announced: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for together in (False, True):
-            waiting = [pool.submit(lambda: [call(ends) for _ in range(200)]) for _ in range(2 * together)]
-            replies = [sent_at_once(ends, b"%d" % number, partial(announced.put, number)) for number in range(100)]
-            assert sorted(announced.get(timeout=10) for _ in replies) == [*range(100)]
-            assert [bytes(reply.result()) for reply in replies] == [b"%d" % number for number in range(100)]
-            assert all(thread.result() for thread in waiting)
-        assert announced.empty()
-
-
-def test_a_reader_that_leaves_tells_the_owner(tmp_path: Path) -> None:
-    """Nobody waits for the reply that comes next: it is read at once, not after the owner's pause."""
-
-    def answer(peer: ScriptedAgent, frame: frames.Frame, request: Request) -> None:
-        if request.payload == b"later":
-            peer.kept.append((frame.stream, request.payload))
-            return
-        peer.send(frame.stream)
-        for stream, payload in peer.kept:
-            # The caller of the reply above has gone by then.
-            threading.Timer(0.005, peer.send, (stream, payload)).start()
-        peer.kept.clear()
-
-    with connected(tmp_path, answer) as ends:
-        waits = []
-        for _ in range(20):
-            done = threading.Event()
-            ends.channel.start("s", "m", [b"later"], 10, done=done.set)
-            call(ends)
-            began = time.monotonic()
-            assert done.wait(10)
-            waits.append(time.monotonic() - began)
-    assert sorted(waits)[5] < 0.03, "most took as long as the pause, 0.05 s"
-
-
-def test_the_end_is_announced(tmp_path: Path) -> None:
-    """A call for which no thread waits ends with the connection."""
-    with connected(tmp_path, nothing) as ends:
-        done = threading.Event()
-        reply = ends.channel.start("s", "m", [b"x"], 10, done=done.set)
-        assert ends.peer.accepted.wait(10)
-        ends.peer.hang_up()
-        assert done.wait(10)
-        with pytest.raises(Unavailable):
-            reply.result()
-
-
-def test_a_call_that_cannot_be_sent_at_once_is_not_sent(tmp_path: Path) -> None:
-    """Where nothing may wait: nothing of it is sent, and the connection goes on."""
-    go = threading.Event()
-
-    def slow(peer: ScriptedAgent, frame: frames.Frame, request: Request) -> None:
-        assert go.wait(20)
-        peer.send(frame.stream, request.payload)
-
-    with connected(tmp_path, slow) as ends:
-        done, count = threading.Semaphore(0), 0
-        with contextlib.suppress(BlockingIOError):
-            for count in range(10_000):  # noqa: B007 the number of those that were sent
-                ends.channel.start("s", "m", [bytes(1000)], 20, done=done.release)
-        assert 0 < count < 9_999
-        go.set()
-        assert all(done.acquire(timeout=20) for _ in range(count))
-        assert call(ends, b"fine") == b"fine"
-        assert not done.acquire(timeout=0.05), "the call that was not sent is not announced"
 
 
 def test_errors_and_refusals_are_their_callers_own(tmp_path: Path) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 import socket
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +15,7 @@ from typing import Any
 import click
 import pytest
 
-from benchmarks import form_alone, stacks, texts, torch_alone
+from benchmarks import texts, torch_alone
 from benchmarks.candidates import chosen
 from benchmarks.config import EXTRA, PARTS
 from benchmarks.generator import Generator, TimedResponse
@@ -34,9 +31,7 @@ from benchmarks.plan import QUICK, Run
 from benchmarks.programs import SERVER_NAMES
 from benchmarks.schedule import Segment, times
 from benchmarks.servers.starts import SERVERS
-from loadkit.processes import ended, spawn
 from loadkit.stats import Spread, percentile
-from loadkit.usage import cpu_seconds, memory_mib, thread_seconds, tree
 from tests.support.paths import ROOT
 
 
@@ -204,65 +199,6 @@ def test_the_closed_loop_sends_when_it_was_answered(server: tuple[int, list[int]
     wrong = Generator([port], [(b"x", 0)], b'"other"', 1)
     wrong.closed(0.01)
     assert {answer.status for answer in wrong.answers} == {0}
-
-
-def test_processes_are_counted() -> None:
-    """CPU time and memory of this process are measured."""
-    assert os.getpid() in tree(os.getpid())
-    assert cpu_seconds(os.getpid()) > 0
-    memory = memory_mib(os.getpid())
-    assert memory["rss"] >= memory["pss"] > 0
-
-
-def test_threads_are_counted() -> None:
-    """The main thread's time, and that of all others, also of those that have ended."""
-    before = thread_seconds(os.getpid())
-    worker = threading.Thread(target=lambda: sum(range(20_000_000)))
-    worker.start()
-    worker.join()
-    after = thread_seconds(os.getpid())
-    assert after[1] - before[1] > 0.1
-    assert sum(after) == pytest.approx(time.process_time(), abs=0.2)
-
-
-def test_stacks_belong_to_parts() -> None:
-    """A sample counts for the innermost frame that a part knows, by thread."""
-    lines = [
-        "thread (0x1): MainThread;run (asyncio/base_events.py:640);_frame (agent/transports/ttrpc.py:9);from (wire.py:3) 3",
-        "thread (0x2): worker 0;_work (agent/batching/batcher.py:1);_call (agent/engines/torch/program.py:3) 5",
-        "thread (0x2): worker 0;_work (agent/batching/batcher.py:1);_join (agent/engines/torch/program.py:3) 2",
-        "thread (0x3): request-1;somewhere (else.py:1) 1",
-    ]
-    assert stacks.counted(lines) == {
-        "event loop: messages": 3,
-        "other threads: model": 5,
-        "other threads: joining, splitting": 2,
-        "other threads: other": 1,
-    }
-
-
-@pytest.mark.parametrize(("rows", "expected"), [(2, 3.0), (2.25, 2.75), (3, 2.0)])
-def test_a_mean_batch_size_lies_between_two(rows: float, expected: float) -> None:
-    """What was measured at the sizes around it is interpolated."""
-    assert form_alone.at({2: 3.0, 3: 2.0}, rows) == expected
-
-
-def test_nothing_is_left_behind() -> None:
-    """What a server started ends with it, even if the server does not see to it."""
-    program = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
-    with ended(spawn([sys.executable, "-c", program], {})) as process:
-        while len(pids := tree(process.pid)) < 2:
-            assert process.poll() is None
-    assert process.returncode
-    while is_running(pids[1]):
-        pass
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_shares_of_the_cores() -> None:

@@ -17,7 +17,7 @@ from function.core.options import Unusable
 from function.core.request import RequestLimits, of_object
 from function.core.texts import Pair
 from tests.support.inprocess import client, extras
-from vaccel_common.modelfile import Extras, ModelFileError, Pairs, TensorSpec, parse_signature
+from vaccel_common.modelfile import Extras, Pairs, TensorSpec
 
 JSON, FORM, LINES, TEXT = "application/json", "application/x-www-form-urlencoded", "application/x-ndjson", "text/plain"
 PAIR = {"text": "the tea was cold", "text_pair": "🍵 is a drink, 茶"}
@@ -291,13 +291,3 @@ def test_any_object_is_read_or_refused(data: Any) -> None:
     for text in request.texts:
         parts = text if isinstance(text, Pair) else [text]
         assert isinstance(text, Unusable) or all(isinstance(part, str) and part.strip() for part in parts)
-
-
-def test_a_signature_states_pairs_by_one_of_three_words() -> None:
-    """Any other value is refused with them."""
-    data = {"format": 1, "name": "x", "problem_type": "regression", "inputs": [], "outputs": []}
-    assert parse_signature(json.dumps(data)).pairs is None
-    for pairs in ("allowed", "required", "refused"):
-        assert parse_signature(json.dumps({**data, "pairs": pairs})).pairs == pairs
-    with pytest.raises(ModelFileError, match='"pairs" must be one of allowed, required, refused'):
-        parse_signature(json.dumps({**data, "pairs": True}))

@@ -1,7 +1,4 @@
-"""ttrpc over a blocking socket.
-
-Any thread sends; one of the callers that wait reads (`handoff`).
-"""
+"""ttrpc over a blocking socket: any thread sends, and one of the callers that wait reads (`handoff`)."""
 
 from __future__ import annotations
 
