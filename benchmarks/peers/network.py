@@ -76,9 +76,9 @@ class _Layer(nn.Module):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
         width, inner, eps = config["hidden_size"], config["intermediate_size"], config["layer_norm_eps"]
-        self.attention = nn.ModuleDict({"self": _Attention(config), "output": _Output(width, width, eps)})
+        self.attention = nn.ModuleDict({"self": _Attention(config), "output": _OutputLayer(width, width, eps)})
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, inner)})
-        self.output = _Output(inner, width, eps)
+        self.output = _OutputLayer(inner, width, eps)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         attended = self.attention["output"](self.attention["self"](states, mask), states)
@@ -103,7 +103,7 @@ class _Attention(nn.Module):
         return states.view(states.shape[0], states.shape[1], self.heads, self.size).permute(0, 2, 1, 3)
 
 
-class _Output(nn.Module):
+class _OutputLayer(nn.Module):
     def __init__(self, inner: int, width: int, eps: float) -> None:
         super().__init__()
         self.dense = nn.Linear(inner, width)
