@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -22,8 +22,9 @@ def function(agent: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """A function that may open 256 files."""
     original = subprocess.Popen
 
-    def limited(*args: object, **kwargs: object) -> subprocess.Popen[bytes]:
-        return original(*args, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES)), **kwargs)  # type: ignore[call-overload, no-any-return]
+    def limited(command: list[str], **kwargs: Any) -> subprocess.Popen[bytes]:
+        # By the shell: code between fork and exec is not safe in a process with threads, such as gRPC's.
+        return original(["sh", "-c", f'ulimit -n {FILES} && exec "$@"', "sh", *command], **kwargs)
 
     monkeypatch.setattr(subprocess, "Popen", limited)
     env = {"VACCEL_RPC_ADDRESS": agent.addresses["unix"], "PORT": "0", "HOST": "127.0.0.1"}
