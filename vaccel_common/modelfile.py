@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from vaccel_common import archivefile
 from vaccel_common.about import About, parse_about
 from vaccel_common.imagespec import ImageSpec, parse_image
 
@@ -205,10 +206,8 @@ def from_entries(entries: Mapping[str, bytes]) -> Extras:
 
 def _archive_entries(path: str | Path) -> dict[str, bytes]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = {_extra_name(name): name for name in archive.namelist()}
-            return {name: archive.read(names[name]) for name in _ENTRIES if name in names}
-    except zipfile.BadZipFile as error:
+        return archivefile.read_entries(path, _ENTRIES)
+    except archivefile.ArchiveFileError as error:
         raise ModelFileError(f"{path} is not a model file ({_KINDS}): {error}") from None
 
 
@@ -225,12 +224,6 @@ _KINDS = "TorchScript, torch.export, ONNX or tokenizer zip"
 #: The first bytes of an archive. Of ONNX they would be field 10, which no model has.
 _ARCHIVE = b"PK\x03\x04"
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "model.json", "variant.json", "about.json")
-
-
-def _extra_name(name: str) -> str:
-    """The name of an extra file, at ``NAME`` or ``*/extra/NAME``; other entries keep their path."""
-    head, _, tail = name.rpartition("/")
-    return tail if not head or head.endswith("extra") else name
 
 
 def _labels(data: bytes | None) -> list[str] | None:
