@@ -177,6 +177,8 @@ def torchscript(
 ) -> None:
     """A model file from a bare TorchScript MODULE, whose weights stay unchanged."""
     names = read_labels(labels) or []
+    with reading(tokenizer, "a tokenizer.json"):
+        read = plain_tokenizer(Tokenizer.from_file(str(tokenizer)), max_length)
     with reading(module, "a TorchScript file"):
         program = torch.jit.load(str(module))
     text = (
@@ -184,8 +186,6 @@ def torchscript(
         if signature
         else classifier_signature(out.stem, problem_type, max_length, len(names), inputs=_inputs(program, module), pad=pad)
     )
-    with reading(tokenizer, "a tokenizer.json"):
-        read = plain_tokenizer(Tokenizer.from_file(str(tokenizer)), max_length)
     extras = extra_files(read, names, text, about)
     write_module(program, out, extras, Limits(False, allow_difference), module.name)
 

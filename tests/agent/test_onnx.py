@@ -252,7 +252,7 @@ def test_without_the_extra_a_file_says_what_installs_it(engines: Engines, store:
     """One line, and the other engines' files load."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert importlib.util.find_spec("onnxruntime") is None
-    with pytest.raises(FailedPrecondition, match=r"needs onnxruntime.*pip install 'function\[onnx\]'"):
+    with pytest.raises(FailedPrecondition, match=r"needs onnxruntime.*pip install 'onnxruntime>=1.32'"):
         engines.load(store / "foreign.onnx")
 
 
