@@ -82,7 +82,7 @@ def make(
     #: Folder of docker/wheels, and the extras or groups whose packages it has to contain.
     packages = {
         "vaccel-function": ("function", extras),
-        "vaccel-agent": ("agent", "agent,otel"),
+        "vaccel-agent": ("agent", "agent,onnx,otel"),
         "vaccel-hello": ("function", extras),
         "vaccel-loadtest": ("loadtest", "loadtest"),
     }

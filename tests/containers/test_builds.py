@@ -41,7 +41,7 @@ def test_the_requirements_of_extras_and_groups() -> None:
 
 def test_the_images_requirements_are_the_projects(tmp_path: Path) -> None:
     """The Dockerfile's own calls: the function's requirements have no torch, the agent's have."""
-    for extras, torch in (("grpc,otel", False), ("agent,otel", True)):
+    for extras, torch in (("grpc,otel", False), ("agent,onnx,otel", True)):
         subprocess.run([sys.executable, "scripts/requirements.py", extras, str(tmp_path)], cwd=ROOT, check=True)
         names = [requirements.package(line) for line in (tmp_path / "requirements.txt").read_text().splitlines()]
         assert {"flask", "grpcio"} <= set(names)
