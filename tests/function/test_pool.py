@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 import requests
 
 from tests.support.functions import function_of, post, wait_until_ready
+from tests.support.loops import ClientLoops
 from tests.support.paths import MODELS
 from tests.support.servers import ServerProcess, SpawnAgent
 from vaccel_rpc.pool.health import ANSWER_S, OVERDUE_S
@@ -26,35 +26,24 @@ MODEL = ("--models", str(MODELS), "--preload", "tweets", "--threads", "1")
 TEXTS = {"What a lovely day for a walk in the park": "neither", "I am going to make some tea": "neither"}
 
 
-class Clients:
+class Clients(ClientLoops):
     """Sixteen clients that each send their next text when the last one is answered, and check it."""
 
     def __init__(self, server: ServerProcess) -> None:
-        self._server, self._end = server, threading.Event()
-        self._threads = [threading.Thread(target=self._work, args=(number,)) for number in range(16)]
+        super().__init__(16, self._ask)
+        self._server = server
         self.failures: Counter[str] = Counter()
         self.latencies: list[float] = []
 
-    def __enter__(self) -> Clients:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self, number: int) -> None:
+    def _ask(self, number: int) -> None:
         text, label = [*TEXTS.items()][number % len(TEXTS)]
-        while not self._end.is_set():
-            began = time.monotonic()
-            answer = post(self._server, {"text": text})
-            self.latencies.append(time.monotonic() - began)
-            if answer.status_code != 200:
-                self.failures[f"{answer.status_code} {answer.text}"] += 1
-            elif answer.json()["label"] != label:
-                self.failures["wrong answer"] += 1
+        began = time.monotonic()
+        answer = post(self._server, {"text": text})
+        self.latencies.append(time.monotonic() - began)
+        if answer.status_code != 200:
+            self.failures[f"{answer.status_code} {answer.text}"] += 1
+        elif answer.json()["label"] != label:
+            self.failures["wrong answer"] += 1
 
 
 @contextmanager

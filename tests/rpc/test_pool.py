@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.loops import ClientLoops
 from tests.support.servers import ServerProcess, SpawnAgent
 from vaccel_rpc.errors import ResourceExhausted, RpcError
 from vaccel_rpc.pool.health import ANSWER_S, OVERDUE_S
@@ -62,38 +63,26 @@ def agents(
     return started
 
 
-class RunningClients:
+class RunningClients(ClientLoops):
     """Clients that run texts of random length one after the other and check each answer."""
 
     def __init__(self, remote: RemoteModel, clients: int = CLIENTS, timeout: float = 5.0) -> None:
+        super().__init__(clients, self._run)
         self._remote, self._timeout = remote, timeout
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._work, args=(number,)) for number in range(clients)]
         self.latencies: list[float] = []
         self.failures: Counter[str] = Counter()
 
-    def __enter__(self) -> RunningClients:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self, number: int) -> None:
-        while not self._end.is_set():
-            values = [number, *range(number % 7)]
-            began = time.monotonic()
-            try:
-                (output,) = self._remote.run([from_values("int64", (len(values),), values)], 1, self._timeout)
-            except RpcError as error:
-                self.failures[f"{error.name}: {error.message}"] += 1
-                continue
-            self.latencies.append(time.monotonic() - began)
-            if to_values(output) != [2 * value for value in values]:
-                self.failures["wrong answer"] += 1
+    def _run(self, number: int) -> None:
+        values = [number, *range(number % 7)]
+        began = time.monotonic()
+        try:
+            (output,) = self._remote.run([from_values("int64", (len(values),), values)], 1, self._timeout)
+        except RpcError as error:
+            self.failures[f"{error.name}: {error.message}"] += 1
+            return
+        self.latencies.append(time.monotonic() - began)
+        if to_values(output) != [2 * value for value in values]:
+            self.failures["wrong answer"] += 1
 
 
 @contextlib.contextmanager
