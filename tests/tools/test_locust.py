@@ -67,7 +67,7 @@ def test_every_user_finds_the_function_right(agent: ServerProcess, function: Ser
 @needs_locust
 def test_misbehaving_is_told_so(function: ServerProcess) -> None:
     """Slow bytes get their 408, and after a hang-up the function lives."""
-    done = locust("-u", "3", "-r", "3", "-t", "5s", "--shape", "steady", "--stop-timeout", "10", "--host", function.addresses["http"],
+    done = locust("-u", "9", "-r", "9", "-t", "5s", "--shape", "steady", "--stop-timeout", "10", "--host", function.addresses["http"],
                   "--tags", "slow", "hang-up")  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert "misbehaving: slow bytes" in done.stdout
