@@ -36,7 +36,7 @@ def report(scores: NDArray[np.float32], labels: NDArray[np.int64], names: Sequen
 def of_confusion(confusion: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     """``accuracy`` and ``macro_f1`` [...], ``f1``, ``precision`` and ``recall`` [..., classes] of matrices [..., classes, classes].
 
-    A class that was never predicted, or that there is no text of, has 0.
+    A class that was never predicted, or that no text belongs to, has 0.
     """
     right = np.diagonal(confusion, axis1=-2, axis2=-1).astype(float)
     true, predicted = confusion.sum(-1), confusion.sum(-2)

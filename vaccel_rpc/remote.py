@@ -114,11 +114,10 @@ class RemoteModel:
         """Runs the model on each request's inputs concurrently; the results are in order.
 
         A run that fails with its inputs (`RpcError.of_run`) has its error as result. ``metadata``,
-        such as a trace, is sent with each run. What an agent did not take, or lost, is
-        sent again, three times at most (`vaccel_rpc.pool.runs`). ``lost``: the run, if it was sent by
-        `start_run` before. Raises the first failure that concerns all runs:
-        `Unavailable` where no agent took the run, `DeadlineExceeded` after ``timeout`` seconds, or
-        the agent's error.
+        such as a trace, is sent with each run. What an agent did not take, or lost, is sent again,
+        three times at most (`vaccel_rpc.pool.runs`). ``lost``: the run, if `start_run` sent it before.
+        Raises the first failure that concerns all runs: `Unavailable` where no agent took the run,
+        `DeadlineExceeded` after ``timeout`` seconds, or the agent's error.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not tracing.on():

@@ -41,7 +41,7 @@ def of_fields(fields: Mapping[str, Any]) -> Any:
 
 
 def of_item(item: Any, where: str) -> Any:
-    """What stands in a list of texts, unchecked: a text, or a pair from an object with the names of a request for one.
+    """One item of a list of texts, unchecked: a text, or a pair from an object with the names of a request for one.
 
     An `Unusable` where the object is wrong. ``where``: its name in the message.
     """

@@ -1,4 +1,4 @@
-"""ONNX files by onnxruntime: the model that ships, files of others, and what is no model."""
+"""ONNX files by onnxruntime: the model that ships, files of other tools, and files that are not models."""
 
 from __future__ import annotations
 

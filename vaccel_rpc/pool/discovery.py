@@ -48,7 +48,7 @@ def endpoints(targets: Sequence[Target], answers: Mapping[Target, Sequence[str]]
 class Discovery:
     """Looks names up in a thread of its own; without a name it has no thread.
 
-    ``found`` is called, from that thread, with the endpoints when they change.
+    ``found`` is called, from that thread, with the present endpoints after each round of look-ups.
     """
 
     def __init__(
@@ -64,7 +64,6 @@ class Discovery:
         self._soon = threading.Event()
         self._ended = False
         self._thread: threading.Thread | None = None
-        self.endpoints = endpoints(targets, {})
 
     @property
     def unknown(self) -> list[tuple[Target, RpcError | None]]:
@@ -92,9 +91,7 @@ class Discovery:
             for target in self._names:
                 self._ask(target)
             self.rounds += 1
-            current = endpoints(self._targets, self._answers)
-            self.endpoints = current
-            self._found(current)
+            self._found(endpoints(self._targets, self._answers))
             if not self._ended:
                 time.sleep(_SOON_S)
             self._soon.wait(_PERIOD_S)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import random
 import threading
 import time
@@ -13,13 +12,11 @@ from typing import Generic, TypeVar
 from vaccel_rpc.errors import RpcError, Unavailable
 from vaccel_rpc.history import AgentState, ConnectionHistory
 from vaccel_rpc.keeping import Link, LinkKeeper
-from vaccel_rpc.pool.discovery import Discovery, LookUp, look_up
+from vaccel_rpc.pool.discovery import Discovery, LookUp, endpoints, look_up
 from vaccel_rpc.pool.figures import Waits
 from vaccel_rpc.pool.members import Member
 from vaccel_rpc.pool.picking import pick
 from vaccel_rpc.pool.targets import AgentEndpoint, Target, show
-
-_log = logging.getLogger("vaccel_rpc")
 
 L = TypeVar("L", bound=Link)
 
@@ -50,7 +47,7 @@ class AgentPool(Generic[L]):
         self._always = self._ended = False
         self._since = time.time()
         self.waits = Waits()
-        self._found(self._discovery.endpoints)
+        self._found(endpoints(targets, {}))
 
     @property
     def states(self) -> list[AgentState]:
@@ -162,13 +159,13 @@ class AgentPool(Generic[L]):
     def _problems(self) -> list[RpcError | None]:
         return [member.keeper.problem for member in self.members] + [problem for _, problem in self._discovery.unknown]
 
-    def _found(self, endpoints: Sequence[AgentEndpoint]) -> None:
+    def _found(self, present: Sequence[AgentEndpoint]) -> None:
         """Takes the agents that there are now as members; those that are no more leave."""
         with self._changed:
             if self._ended:
                 return
-            added = [endpoint for endpoint in endpoints if endpoint not in self._members]
-            removed = [self._members.pop(endpoint) for endpoint in [*self._members] if endpoint not in endpoints]
+            added = [endpoint for endpoint in present if endpoint not in self._members]
+            removed = [self._members.pop(endpoint) for endpoint in [*self._members] if endpoint not in present]
             for endpoint in added:
                 self._members[endpoint] = self._member(endpoint)
             for member in removed:
@@ -176,8 +173,8 @@ class AgentPool(Generic[L]):
             self.members = tuple(self._members.values())
             always = self._always
             self._changed.notify_all()
-        for endpoint in added:
-            if always:
+        if always:
+            for endpoint in added:
                 self._members[endpoint].keeper.start()
         for member in removed:
             threading.Thread(target=_leave, args=(member,), name="leaving agent", daemon=True).start()
