@@ -15,6 +15,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from export.autotokenizer import check_embeddings, read_tokenizer
 from export.refusal import Refused, one_line
 from vaccel_common.modelfile import PROBLEM_TYPES, Pairs
 
@@ -95,19 +96,16 @@ def read_folder(folder: Path, choices: Choices, *, weights: bool = True) -> Fold
 
 
 def _read(folder: Path, choices: Choices, weights: bool) -> Folder:
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoConfig
 
     names = {} if choices.labels is None else {"id2label": dict(enumerate(choices.labels))}
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **names)
     if choices.problem_type:
         config.problem_type = choices.problem_type
     labels = _labels(config)
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    if not getattr(tokenizer, "is_fast", False):
-        raise Refused(
-            f"{type(tokenizer).__name__} has no form as tokenizer.json (a fast tokenizer), and the function has no other"
-        )
+    tokenizer = read_tokenizer(folder)
     model = _model(folder, config) if weights else _shape(config)
+    check_embeddings(tokenizer, config.get_text_config().vocab_size)
     notes: list[str] = []
     pad = _pad(model, tokenizer, choices, notes)
     problem = _problem_type(config, notes)
