@@ -1,12 +1,12 @@
-"""What becomes of the connection to one agent: its present state, and a line in the log for each change."""
+"""What becomes of the link to one agent: its present state, and a line in the log for each change."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from vaccel_rpc.errors import RpcError
 
@@ -18,41 +18,52 @@ _REPEAT_S = 60.0
 _MAX_REASON = 1000
 
 
+#: The state of the link to an agent. ``connecting``: no attempt has ended yet. ``ready``: it has a
+#: session and the model. ``draining``: the agent shuts down and answers what it took. ``suspect``: it
+#: does not answer. ``failed``: there is no link, and attempts follow each other with a growing pause.
+LinkState = Literal["connecting", "ready", "draining", "suspect", "failed"]
+STATES: tuple[LinkState, ...] = get_args(LinkState)
+
+_REASONS: dict[LinkState, str] = {
+    "connecting": "connecting",
+    "draining": "the agent is shutting down",
+    "suspect": "the agent does not answer",
+}
+
+
 @dataclass(frozen=True)
 class AgentState:
     """An agent as its client sees it.
 
-    ``since``: when it became reachable or unreachable, in seconds of Unix time. ``problem``: why it
-    cannot be reached; None while it can, and before the first attempt has ended. ``suspect``: it is
-    connected but does not answer.
+    ``since``: when the link came into this state, in seconds of Unix time. ``problem``: why it
+    failed; None in any other state.
     """
 
     address: str
-    reachable: bool
+    state: LinkState
     since: float
     problem: RpcError | None = None
-    suspect: bool = False
 
     @property
-    def name(self) -> Literal["reachable", "suspect", "unreachable"]:
-        """The state in one word."""
-        return "unreachable" if not self.reachable else "suspect" if self.suspect else "reachable"
+    def usable(self) -> bool:
+        """Whether runs are sent to it; to a suspect one only where no other is."""
+        return self.state in ("ready", "suspect")
 
     @property
     def reason(self) -> str | None:
-        """Why it cannot be reached, in words; None while it can."""
-        return None if self.reachable else self.problem.message if self.problem else "connecting"
+        """Why it is not ready, in words; None where it is."""
+        return self.problem.message if self.problem else _REASONS.get(self.state)
 
 
 class ConnectionHistory:
-    """The state of the connection to the agent at ``address``, and its log.
+    """The state of the link to the agent at ``address``, and its log.
 
     An outage has a line when it begins, one for each status code that the attempts to end it fail
     with, and otherwise one a minute. Its caller holds a lock. ``clock``: monotonic seconds.
     """
 
     def __init__(self, address: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.state = AgentState(address, reachable=False, since=time.time())
+        self.state = AgentState(address, "connecting", time.time())
         self._clock = clock
         self._changed = clock()
         self._was_reached = False
@@ -62,7 +73,7 @@ class ConnectionHistory:
 
     def reached(self, how: str) -> None:
         """The agent was reached; ``how``: its dialect, and how the model was registered."""
-        seconds = self._turn(AgentState(self.state.address, reachable=True, since=time.time()))
+        seconds = self._turn(self._state("ready"))
         after = f" (after {seconds:.1f} s without an agent)" if self._was_reached else ""
         self._was_reached = True
         self._told.clear()
@@ -70,13 +81,14 @@ class ConnectionHistory:
 
     def lost(self, why: RpcError) -> None:
         """The connection, or the session in it, ended."""
-        seconds = self._turn(AgentState(self.state.address, reachable=False, since=time.time(), problem=why))
+        seconds = self._turn(self._state("failed", why))
         self._note(why)
         _log.warning("%s: lost the agent after %.1f s: %s", self.state.address, seconds, self._reason(why))
 
     def failed(self, why: RpcError, *, again: bool) -> None:
         """An attempt to reach the agent failed. It is logged if there will be others ``again``: else a caller gets the error."""
-        self.state = AgentState(self.state.address, reachable=False, since=self.state.since, problem=why)
+        failed = self._state("failed", why)
+        self.state = replace(failed, since=self.state.since) if self.state.state == "failed" else failed
         if not again:
             return
         if why.name in self._told and self._clock() - self._told_at < _REPEAT_S:
@@ -91,9 +103,22 @@ class ConnectionHistory:
 
     def left(self) -> None:
         """The client closed the connection."""
-        if self.state.reachable:
-            seconds = self._turn(AgentState(self.state.address, reachable=False, since=time.time()))
+        if self.state.usable:
+            seconds = self._turn(self._state("connecting"))
             _log.info("%s: left the agent after %.1f s", self.state.address, seconds)
+
+    def suspected(self, seconds: float) -> None:
+        """The agent has not answered for so many seconds."""
+        self.state = self._state("suspect")
+        _log.warning("%s: does not answer for %.1f s", self.state.address, seconds)
+
+    def answered(self) -> None:
+        """A suspect agent answers again."""
+        self.state = self._state("ready")
+        _log.info("%s: answers again", self.state.address)
+
+    def _state(self, state: LinkState, problem: RpcError | None = None) -> AgentState:
+        return AgentState(self.state.address, state, time.time(), problem)
 
     def _turn(self, state: AgentState) -> float:
         """Takes the new state; returns the seconds for which the previous one lasted."""

@@ -85,7 +85,7 @@ class LinkKeeper(Generic[L]):
 
     @property
     def state(self) -> AgentState:
-        """Whether the agent can be reached, since when, and why not."""
+        """The state of the link, since when, and why."""
         if self.link and not self.up:
             with self._wake_up:
                 self._notice()
@@ -115,6 +115,23 @@ class LinkKeeper(Generic[L]):
             closing = threading.Timer(finish, link.close)
             closing.daemon = True
             closing.start()
+
+    @property
+    def suspect(self) -> bool:
+        """Whether the link's agent does not answer."""
+        return self._history.state.state == "suspect"
+
+    def suspected(self, link: L, seconds: float) -> None:
+        """The agent of ``link`` has not answered for so many seconds."""
+        with self._wake_up:
+            if self.link is link and not self.suspect:
+                self._history.suspected(seconds)
+
+    def answered(self, link: L) -> None:
+        """The agent of ``link`` answers; only one that was suspect is told."""
+        with self._wake_up:
+            if self.link is link and self.suspect:
+                self._history.answered()
 
     def close(self) -> None:
         """Ends the link and the thread."""

@@ -187,7 +187,7 @@ def _json(run: Run) -> Iterator[Record]:
 
 
 def _service(classifier: Classifier) -> ClassifyService:
-    agents = [AgentState("unix:///tmp/a.sock", reachable=True, since=0)]
+    agents = [AgentState("unix:///tmp/a.sock", "ready", 0)]
     model: dict[str, str | None] = {"name": "tiny", "sha256": "0" * 64}
     return ClassifyService(
         classifier, model, _LIMITS, 20.0, CountedSemaphore(128), CountedSemaphore(32), lambda: None, lambda: agents, {}

@@ -34,9 +34,9 @@ class CountedSemaphore:
 
 
 def without_agent(agents: Iterable[AgentState]) -> str | None:
-    """Why none of the agents can be reached, or None where one can."""
-    reasons = [agent.reason for agent in agents]
-    return "; ".join(reason for reason in reasons if reason) if all(reasons) else None
+    """Why none of the agents can be used, or None where one can."""
+    listed = list(agents)
+    return None if any(agent.usable for agent in listed) else "; ".join(agent.reason or "" for agent in listed)
 
 
 @dataclass(frozen=True)

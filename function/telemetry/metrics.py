@@ -20,6 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from function.core.classifier import Classification, Prediction
 from function.core.service import ClassifyService
+from vaccel_rpc.history import STATES
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -80,14 +81,17 @@ class _AgentCollector:
     def collect(self) -> Iterator[Metric]:
         """Called for each exposition."""
         agents, figures = self._service.agents(), self._service.figures()
-        reachable = sum(agent.reachable for agent in agents)
-        yield GaugeMetricFamily("function_agents_known", "Agents that the address names", len(agents))
-        yield GaugeMetricFamily("function_agents_reachable", "Agents that are connected", reachable)
+        states = GaugeMetricFamily(
+            "function_agents", "Agents that the address names, by the state of their link", labels=("state",)
+        )
+        for state in STATES:
+            states.add_metric((state,), sum(agent.state == state for agent in agents))
+        yield states
         since = GaugeMetricFamily(
             "function_agent_since_timestamp_seconds", "Since when an agent is in its state", labels=("agent", "state", "reason")
         )
         for agent in agents:
-            since.add_metric((agent.address, agent.name, agent.problem.name if agent.problem else ""), agent.since)
+            since.add_metric((agent.address, agent.state, agent.problem.name if agent.problem else ""), agent.since)
         yield since
         yield GaugeMetricFamily("function_requests_waiting_for_agent", "Requests that wait for an agent", figures.waits.now)
         yield CounterMetricFamily("function_agent_waits", "Requests that have had to wait for an agent", figures.waits.ever)

@@ -55,4 +55,4 @@ def about(service: ClassifyService) -> dict[str, Any]:
 
 def _agent(state: AgentState) -> dict[str, Any]:
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(state.since))
-    return {"address": state.address, "reachable": state.reachable, "state": state.name, "since": since, "reason": state.reason}
+    return {"address": state.address, "state": state.state, "since": since, "reason": state.reason}

@@ -95,7 +95,7 @@ class Diagnosis:
         for pod in pods:
             listed = self._asked(pod, "/").get("agents") if is_ready(pod) and not is_ending(pod) else None
             agents = [agent for agent in listed if isinstance(agent, dict)] if isinstance(listed, list) else []
-            if agents and not any(agent.get("reachable") for agent in agents):
+            if agents and not any(agent.get("state") == "ready" for agent in agents):
                 reasons = (f"{agent.get('address')}: {agent.get('reason')}" for agent in agents)
                 return [Reason("agent", one_line(f"ready, but no agent: {'; '.join(reasons)}"), name_of(pod))]
         return []

@@ -27,6 +27,7 @@ pytest.importorskip("helm_python", reason="needs the dependency group 'charts': 
 pytestmark = [pytest.mark.e2e, needs_program("promtool", "prometheus")]
 
 FUNCTION = '{namespace="default", pod="f-1"}'
+READY = '{namespace="default", pod="f-1", state="ready"}'
 AGENT = '{namespace="default", pod="vaccel-agent-5-x"}'
 #: What Prometheus has scraped, one sample a minute; a trigger; what it says after ten minutes.
 CASES: dict[str, tuple[dict[str, str], str, float | None]] = {
@@ -39,13 +40,13 @@ CASES: dict[str, tuple[dict[str, str], str, float | None]] = {
     ),
     # The test's clock begins at 0: this function started after 570 s.
     "a request has just started a function": (
-        {f"function_agents_reachable{FUNCTION}": "_x9 0", f"process_start_time_seconds{FUNCTION}": "_x9 570"}, "waiting", 1,
+        {f"function_agents{READY}": "_x9 0", f"process_start_time_seconds{FUNCTION}": "_x9 570"}, "waiting", 1,
     ),
     "a function that is kept has no agent": (
-        {f"function_agents_reachable{FUNCTION}": "0x10", f"process_start_time_seconds{FUNCTION}": "10x10"}, "waiting", 0,
+        {f"function_agents{READY}": "0x10", f"process_start_time_seconds{FUNCTION}": "10x10"}, "waiting", 0,
     ),
     "a function that has just started has its agent": (
-        {f"function_agents_reachable{FUNCTION}": "_x9 1", f"process_start_time_seconds{FUNCTION}": "_x9 570"}, "waiting", 0,
+        {f"function_agents{READY}": "_x9 1", f"process_start_time_seconds{FUNCTION}": "_x9 570"}, "waiting", 0,
     ),
     "agents queue and run": (
         {

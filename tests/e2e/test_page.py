@@ -104,7 +104,7 @@ def test_one_text(page: webdriver.Chrome) -> None:
     shown = text(page, "facts")
     for part in ("Time taken", "tokenize", "rpc", "queue", "forward", "tweets (", "unix://"):
         assert part in shown
-    assert "reachable" in text(page, "about")
+    assert "ready since" in text(page, "about")
 
 
 def test_what_the_model_is_for(page: webdriver.Chrome) -> None:

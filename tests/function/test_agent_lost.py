@@ -135,9 +135,9 @@ def test_when_the_wait_is_over_the_answer_is_503(tmp_path: Path) -> None:
             assert int(answer.headers["Retry-After"]) >= 1
             assert answer.json()["detail"] == f"no agent can be reached: {address}: No such file or directory"
         state = about(server)
-        assert (state["reachable"], state["reason"]) == (False, f"{address}: No such file or directory")
+        assert (state["state"], state["reason"]) == ("failed", f"{address}: No such file or directory")
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", state["since"])
-        assert f'function_agent_since_timestamp_seconds{{agent="{address}",reason="UNAVAILABLE",state="unreachable"}}' in (
+        assert f'function_agent_since_timestamp_seconds{{agent="{address}",reason="UNAVAILABLE",state="failed"}}' in (
             get(server, "/metrics").text
         )
     assert server.text.count(f"{address}: no agent: No such file or directory; trying again\n") == 1
@@ -172,7 +172,7 @@ def test_a_cold_start_waits_for_its_agent(spawn_agent: SpawnAgent, tmp_path: Pat
         agent = spawn_agent("-a", address, *MODEL)
         assert held.result().status_code == 200
         assert get(server, "/health/readiness").status_code == 200
-        assert about(server)["reachable"]
+        assert about(server)["state"] == "ready"
         agent.stop(signal.SIGKILL)
         server.wait_for("lost the agent after")
         assert get(server, "/health/readiness").status_code == 200
@@ -189,6 +189,6 @@ def test_without_an_agent_it_is_ready_in_the_end(tmp_path: Path) -> None:
         assert not get(server, "/").json()["ready"]
         wait_until_ready(server)
         assert get(server, "/").json()["ready"]
-        assert not about(server)["reachable"]
+        assert about(server)["state"] == "failed"
         assert post(server, HELLO).status_code == 503
     assert server.text.count("Ready without an agent after 3 s (READY_WITHOUT_AGENT_S): ") == 1

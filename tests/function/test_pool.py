@@ -51,7 +51,7 @@ def function_on(folder: Path, addresses: list[str], **env: str) -> Iterator[Serv
     """A function that has reached all of these agents."""
     with function_of(folder, ",".join(addresses), REQUEST_TIMEOUT_S="5", **env) as server:
         wait_until_ready(server)
-        reachable(server, len(addresses))
+        ready(server, len(addresses))
         yield server
 
 
@@ -61,10 +61,10 @@ def states(server: ServerProcess) -> list[str]:
     return [agent["state"] for agent in about["agents"]]
 
 
-def reachable(server: ServerProcess, count: int) -> None:
-    """Returns when so many agents can be reached."""
+def ready(server: ServerProcess, count: int) -> None:
+    """Returns when so many agents are ready."""
     end = time.monotonic() + 60
-    while states(server).count("reachable") != count:
+    while states(server).count("ready") != count:
         assert time.monotonic() < end, states(server)
         time.sleep(0.05)
 
@@ -78,7 +78,7 @@ def test_agents_end_and_are_upgraded_one_by_one(spawn_agent: SpawnAgent, tmp_pat
             for i, address in enumerate(addresses):
                 agents[i].stop(sig)
                 agents[i] = spawn_agent("-a", address, *MODEL)
-                reachable(server, 3)
+                ready(server, 3)
     assert clients.failures == {}
     assert len(clients.latencies) > 200
 
@@ -95,10 +95,10 @@ def test_a_frozen_agent_costs_a_second(spawn_agent: SpawnAgent, tmp_path: Path) 
             os.kill(agents[0].process.pid, signal.SIGSTOP)
             try:
                 time.sleep(12)
-                assert sorted(states(server)) == ["reachable", "unreachable"]
+                assert sorted(states(server)) == ["failed", "ready"]
             finally:
                 os.kill(agents[0].process.pid, signal.SIGCONT)
-            reachable(server, 2)
+            ready(server, 2)
         metrics = requests.get(server.addresses["http"] + "/metrics", timeout=5).text
     assert clients.failures == {}
     assert max(clients.latencies) < OVERDUE_S + ANSWER_S + 2

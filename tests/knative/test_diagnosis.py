@@ -111,11 +111,11 @@ def test_the_function_says_why_it_is_not_ready(cluster: FakeCluster, config: Pat
     assert done.stderr.splitlines()[-1] == f"{NOT_READY}probe: f-1/queue-proxy: {event}"
 
 
-@pytest.mark.parametrize(("reachable", "note"), [(False, True), (True, False)])
-def test_a_function_that_is_ready_without_an_agent(cluster: FakeCluster, config: Path, reachable: bool, note: bool) -> None:
+@pytest.mark.parametrize(("state", "note"), [("failed", True), ("ready", False)])
+def test_a_function_that_is_ready_without_an_agent(cluster: FakeCluster, config: Path, state: str, note: bool) -> None:
     """It is ready after a while all the same: that is a note with the function's own reason, and no failure."""
     starting(cluster, "f-1", {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}, function=True)
-    agent = {"address": "tcp://vaccel-agent:8888", "reachable": reachable, "reason": None if reachable else "Connection refused"}
+    agent = {"address": "tcp://vaccel-agent:8888", "state": state, "reason": "Connection refused" if note else None}
     cluster.proxied["f-1", "/"] = (200, json.dumps({"ready": True, "agents": [agent]}))
     done = quickly("deploy", "function", "--json", *QUICK, kubeconfig=config)
     assert done.returncode == 0, done.stderr

@@ -91,16 +91,16 @@ def pool_of(*addresses: str, **options: Any) -> Iterator[RemoteModel]:
     remote = RemoteModel(parse_targets(",".join(addresses)), ModelSource("nap"), agent_wait=5, **options)
     remote.start()
     try:
-        reachable(remote, len(addresses))
+        ready(remote, len(addresses))
         yield remote
     finally:
         remote.close()
 
 
-def reachable(remote: RemoteModel, count: int) -> None:
-    """Returns when so many agents can be reached."""
+def ready(remote: RemoteModel, count: int) -> None:
+    """Returns when so many agents are ready."""
     end = time.monotonic() + 60
-    while sum(agent.reachable for agent in remote.agents()) != count:
+    while sum(agent.state == "ready" for agent in remote.agents()) != count:
         assert time.monotonic() < end, remote.agents()
         time.sleep(0.01)
 
@@ -117,7 +117,7 @@ def test_an_agents_end_costs_nothing(
             process.stop(sig)
             time.sleep(0.5)
             spawn_agent(*listen)
-            reachable(remote, 2)
+            ready(remote, 2)
         time.sleep(0.3)
     assert load.failures == {}
     assert len(load.latencies) > 100
@@ -136,7 +136,7 @@ def test_a_frozen_agent_is_left_out(agents: list[tuple[str, tuple[str, ...], Ser
             time.sleep(7)
         finally:
             os.kill(frozen, signal.SIGCONT)
-        reachable(remote, 2)
+        ready(remote, 2)
     assert load.failures == {}
     assert max(load.latencies) < OVERDUE_S + ANSWER_S + 2
 
@@ -150,13 +150,12 @@ def test_a_lone_agent_that_freezes_keeps_its_runs(agents: list[tuple[str, tuple[
         caller = threading.Thread(target=lambda: answers.append(remote.run([from_values("int64", (1,), [4])], 1, 20)))
         try:
             caller.start()
-            until(lambda: remote.agents()[0].suspect)
-            assert remote.agents()[0].reachable
+            until(lambda: remote.agents()[0].state == "suspect")
         finally:
             os.kill(process.process.pid, signal.SIGCONT)
         caller.join()
         assert to_values(answers[0][0]) == [8]
-        until(lambda: not remote.agents()[0].suspect)
+        until(lambda: remote.agents()[0].state == "ready")
 
 
 def test_what_one_agent_has_no_room_for_runs_on_another(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
@@ -205,14 +204,14 @@ def test_names_that_come_and_go(spawn_agent: SpawnAgent, tmp_path: Path, monkeyp
     remote = RemoteModel(parse_targets(f"tcp://agents:{port}"), ModelSource("nap"), agent_wait=5)
     remote.start()
     with contextlib.closing(remote), RunningClients(remote) as load:
-        reachable(remote, 1)
+        ready(remote, 1)
         records = hosts
-        reachable(remote, 3)
+        ready(remote, 3)
         records = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         time.sleep(0.5)
-        assert sum(agent.reachable for agent in remote.agents()) == 3
+        assert sum(agent.state == "ready" for agent in remote.agents()) == 3
         records = hosts[2:]
-        reachable(remote, 1)
+        ready(remote, 1)
         assert [agent.address for agent in remote.agents()] == [f"tcp://{hosts[2]}:{port} (agents)"]
         time.sleep(0.5)
     assert load.failures == {}
@@ -230,8 +229,8 @@ def test_a_name_without_records_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     with contextlib.closing(remote):
         with pytest.raises(RpcError, match=r"^tcp://nowhere:1: Name or service not known$"):
             remote.connect(10)
-        assert [(agent.address, agent.reachable, agent.reason) for agent in remote.agents()] == [
-            ("tcp://nowhere:1", False, "tcp://nowhere:1: Name or service not known")
+        assert [(agent.address, agent.state, agent.reason) for agent in remote.agents()] == [
+            ("tcp://nowhere:1", "failed", "tcp://nowhere:1: Name or service not known")
         ]
 
 

@@ -23,7 +23,7 @@ def test_the_page_is_counted_apart(caplog: pytest.LogCaptureFixture) -> None:
     client.head("/").close()
     client.post("/", json={"text": "tea"}).close()
     state = client.get("/page/state")
-    assert state.get_json()["agents"][0]["reachable"]
+    assert state.get_json()["agents"][0]["state"] == "ready"
     state.close()
     counted = re.findall(
         r'^function_requests_total\{code="200",route="([^"]+)"\} (\S+)', access.metrics.exposition().decode(), re.MULTILINE

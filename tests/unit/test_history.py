@@ -79,18 +79,22 @@ def test_another_kind_of_reason_is_told_once(clock: FakeTime, caplog: pytest.Log
 
 
 def test_the_state(clock: FakeTime) -> None:
-    """Reachable or not, since when, and the last reason; an attempt that fails does not begin another outage."""
+    """Its word, since when, and the last reason; one more attempt that fails does not begin another outage."""
     history = ConnectionHistory(ADDRESS, clock)
+    assert (history.state.state, history.state.reason) == ("connecting", "connecting")
+    history.failed(CLOSED, again=True)
     began = history.state.since
-    assert history.state.reason == "connecting"
     history.failed(REFUSED, again=True)
-    assert (history.state.reachable, history.state.since, history.state.reason) == (False, began, REFUSED.message)
+    assert (history.state.state, history.state.since, history.state.reason) == ("failed", began, REFUSED.message)
     history.reached("it speaks")
-    assert history.state.reachable
-    assert history.state.reason is None
-    assert history.state.since >= began
+    assert (history.state.state, history.state.reason) == ("ready", None)
+    assert history.state.since > began
+    history.suspected(1.0)
+    assert (history.state.state, history.state.reason) == ("suspect", "the agent does not answer")
+    history.answered()
+    assert (history.state.state, history.state.reason) == ("ready", None)
     history.lost(CLOSED)
-    assert history.state.reason == CLOSED.message
+    assert (history.state.state, history.state.reason) == ("failed", CLOSED.message)
 
 
 def test_who_asks_once_gets_the_error_instead_of_a_line(clock: FakeTime, caplog: pytest.LogCaptureFixture) -> None:

@@ -103,9 +103,9 @@ def test_nothing_is_attempted_before_somebody_asks() -> None:
     agent = FakeAgent()
     pool = OneAgent(agent)
     assert not pool.up
-    assert (pool.state.reachable, pool.state.reason) == (False, "connecting")
+    assert (pool.state.state, pool.state.reason) == ("connecting", "connecting")
     assert pool.get() is pool.get() is agent.links[0]
-    assert pool.state.reachable
+    assert pool.state.state == "ready"
     assert pool.state.reason is None
     assert agent.attempts == 1
     pool.close()
@@ -197,7 +197,7 @@ def test_a_link_that_ends_is_replaced(noticed: str) -> None:
     else:
         first.end()
     assert not pool.up
-    assert not pool.state.reachable
+    assert pool.state.state == "failed"
     until(lambda: agent.attempts > 2)
     agent.up = True
     until(lambda: pool.up)

@@ -7,7 +7,6 @@ them, its link is ended, so that its runs are tried there. An agent that is only
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +16,6 @@ from vaccel_rpc.errors import DeadlineExceeded, RpcError, Unavailable
 from vaccel_rpc.keeping import Link
 from vaccel_rpc.pool.members import Member
 from vaccel_rpc.pool.pool import AgentPool
-
-_log = logging.getLogger("vaccel_rpc")
 
 #: Seconds after which a run is overdue, and those that a cheap call may take: together the time
 #: until an agent is suspect. Seconds of idleness before a link gets such a call.
@@ -113,7 +110,6 @@ class Health(Generic[L]):
         link = member.keeper.link
         if link is None or link.closed is not None:
             self._watched.pop(member, None)
-            member.suspect = False
             return False
         watched = self._watched.get(member)
         if watched is None or watched.link is not link:
@@ -130,14 +126,11 @@ class Health(Generic[L]):
     def _judge(self, member: Member[L], watched: _Watched[L], probe: _Probe, now: float) -> None:
         if probe.answered:
             watched.probe, watched.heard = None, now
-            if member.suspect:
-                member.suspect = False
-                _log.info("%s: answers again", member.endpoint)
+            member.keeper.answered(watched.link)
         elif now - probe.at > ANSWER_S:
             if not member.suspect:
-                member.suspect = True
+                member.keeper.suspected(watched.link, now - watched.heard)
                 self.suspects += 1
-                _log.warning("%s: does not answer for %.1f s", member.endpoint, now - watched.heard)
             if self._pool.others(member):
                 why = Unavailable(f"{member.endpoint}: the agent does not answer")
                 member.keeper.drop(watched.link, why)

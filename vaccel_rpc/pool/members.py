@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 from vaccel_rpc.history import AgentState
@@ -17,7 +16,6 @@ L = TypeVar("L", bound=Link)
 class Member(Generic[L]):
     """An agent of the pool.
 
-    ``suspect``: it does not answer any more, and is used only where no other agent can be.
     ``leaving``: its name has no record of it any more. ``full_until``: monotonic seconds before which
     it has no room for more runs.
     """
@@ -26,13 +24,18 @@ class Member(Generic[L]):
         self.endpoint, self.keeper = endpoint, keeper
         self.load = Load()
         self.preferred = endpoint.preferred
-        self.suspect = self.leaving = False
+        self.leaving = False
         self.full_until = 0.0
 
     @property
     def usable(self) -> bool:
         """Whether runs can be sent to it."""
         return self.keeper.up and not self.leaving
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it does not answer any more; it is used only where no other agent can be."""
+        return self.keeper.suspect
 
     @property
     def warm(self) -> bool:
@@ -48,5 +51,4 @@ class Member(Generic[L]):
     @property
     def state(self) -> AgentState:
         """The state of its link."""
-        state = self.keeper.state
-        return replace(state, suspect=True) if self.suspect and state.reachable else state
+        return self.keeper.state

@@ -53,7 +53,7 @@ class AgentPool(Generic[L]):
     def states(self) -> list[AgentState]:
         """The state of each agent, and one for each name that led to none."""
         unknown = [
-            AgentState(str(target.address), reachable=False, since=self._since, problem=problem)
+            AgentState(str(target.address), "failed" if problem else "connecting", self._since, problem)
             for target, problem in self._discovery.unknown
         ]
         return [member.state for member in self.members] + unknown

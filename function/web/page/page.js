@@ -24,9 +24,9 @@ async function refresh() {
     const about = await answer.json();
     if (!answer.ok) throw new Error(about.detail);
     Object.assign(state, { limits: about.limits, labels: about.labels });
-    const up = about.agents.some((agent) => agent.reachable);
+    const up = about.agents.some((agent) => agent.state === "ready");
     $("dot").className = up ? "up" : "down";
-    $("ready").textContent = up ? "Ready" : `No agent can be reached: ${about.agents.map((agent) => agent.reason).join("; ")}`;
+    $("ready").textContent = up ? "Ready" : `No agent is ready: ${about.agents.map((agent) => agent.reason).join("; ")}`;
     $("metrics").hidden = !about.links.metrics;
     $("state").title = `As of ${new Date().toLocaleTimeString()}`;
     const digest = about.model.sha256 ? about.model.sha256.slice(0, 12) : "no digest";
