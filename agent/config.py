@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agent.engines.contract import UPLOAD_MEMORY
 from agent.imaging.labels import read_labels
 from agent.upstream_options import ALL_KEYS, VaccelConfig, rust_log, vaccel_config
 from vaccel_common import log
@@ -119,6 +120,11 @@ class AgentConfig:
         choose="With the models it has to fit the container's memory limit.",
     )  # fmt: skip
     max_uploads: int = option(Integer(1, None, MIB, "MiB"), 8192 * MIB, help="Disk space for uploaded models.")
+    max_upload_memory: int = option(
+        Integer(256, None, MIB, "MiB"), UPLOAD_MEMORY,
+        help="Memory for the runs of all ONNX models that clients sent; a process that tries one may use it beside four times its size.",
+        choose="With the models it has to fit the container's memory limit.",
+    )  # fmt: skip
     max_sessions: int = option(Integer(1), 1024, help="Open sessions.")
     max_connections: int = option(Integer(1), 1024, help="Open ttrpc connections.")
     max_models: int = option(

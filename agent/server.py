@@ -54,7 +54,7 @@ class Agent:
         self._ready = False
         self._metrics = AgentMetrics()
         self._listeners = Listeners(config.addresses)
-        self._engines = Engines(config.plugins)
+        self._engines = Engines(config.plugins, upload_memory=config.max_upload_memory)
         self._store = Store(
             StoreFolder(config.store, lambda: self._engines.suffixes),
             config.upload_policy,
@@ -63,6 +63,7 @@ class Agent:
             max_models=config.max_models,
             max_uploads=config.max_uploads,
             referred=self._engines.external_files,
+            load_upload=self._engines.load_upload,
             choose=self._candidates,
             on_load=self._metrics.loaded,
         )

@@ -17,6 +17,9 @@ from agent.engines.cost import Cost
 from vaccel_common.modelfile import Signature
 from vaccel_rpc.tensors import Tensor
 
+#: Bytes: the default of ``--max-upload-memory``.
+UPLOAD_MEMORY = 2 << 30
+
 
 class DeviceError(Exception):
     """The engine has no such device; the message says why in one line."""
@@ -91,7 +94,8 @@ class Engine(Protocol):
     def check_upload(self, path: Path) -> None:
         """Raises `InvalidArgument` unless a client's file is a model that is safe to load.
 
-        Uploads have no suffix; the agent asks an engine that ships, which it tells by the bytes.
+        A file that came alone has no suffix; the agent asks an engine that ships, which it tells by
+        the bytes. Of several files this is the model, and the others are beside it.
         """
 
     def __str__(self) -> str:
@@ -111,6 +115,20 @@ class RefersToFiles(Protocol):
         Raises `InvalidArgument` where it is not one of the engine's models, or refers to a place
         outside of its folder.
         """
+
+
+@runtime_checkable
+class BoundsUploads(Protocol):
+    """What an engine has besides, if clients' files run within limits: the agent calls these then.
+
+    ``memory``: bytes that they may use, beside those of the files (``--max-upload-memory``).
+    """
+
+    def try_upload(self, path: Path, others: Sequence[str], memory: int) -> None:
+        """See `Engine.check_upload`; ``others``: the names of the files beside it that it refers to."""
+
+    def load_upload(self, path: Path, memory: int) -> Program:
+        """See `Engine.load`; for a file that `try_upload` let pass."""
 
 
 class EngineModule(Protocol):

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.engines.contract import DeviceError, Engine, EngineModule, Program, RefersToFiles
+from agent.engines.contract import UPLOAD_MEMORY, BoundsUploads, DeviceError, Engine, EngineModule, Program, RefersToFiles
 from vaccel_common.modelfile import program_kind
 from vaccel_rpc.errors import Internal, PermissionDenied
 
@@ -24,10 +24,14 @@ class EngineError(Exception):
 
 
 class Engines:
-    """The engines that ship and the modules ``names``, imported by `open`."""
+    """The engines that ship and the modules ``names``, imported by `open`.
 
-    def __init__(self, names: Sequence[str] = ()) -> None:
+    ``upload_memory``: see `agent.engines.contract.BoundsUploads`.
+    """
+
+    def __init__(self, names: Sequence[str] = (), *, upload_memory: int = UPLOAD_MEMORY) -> None:
         self._names = (*_SHIPPED, *names)
+        self._upload_memory = upload_memory
         self._by_suffix: dict[str, Engine] = {}
 
     def open(self, device: str, threads: int) -> None:
@@ -61,14 +65,19 @@ class Engines:
     def __str__(self) -> str:
         return ", ".join(dict.fromkeys(map(str, self._by_suffix.values())))
 
-    def check_upload(self, path: Path, *, is_data: bool = False) -> None:
+    def check_upload(self, path: Path, others: Sequence[str] = (), *, is_data: bool = False) -> None:
         """Raises `InvalidArgument` unless a client's file is a model that is safe to load.
 
+        ``others``: the names of the files beside it that came with it, just those that it refers to.
         ``is_data``: raises `PermissionDenied` for one that is a program.
         """
         if is_data and program_kind(path) not in _UPLOADS:
             raise PermissionDenied(f"the bytes are not an ONNX file; no other models are accepted here ({_DATA_POLICY})")
-        self._engine_of(path).check_upload(path)
+        engine = self._engine_of(path)
+        if isinstance(engine, BoundsUploads):
+            engine.try_upload(path, others, self._upload_memory)
+        else:
+            engine.check_upload(path)
 
     def external_files(self, path: Path) -> Sequence[str]:
         """The names of the files in its folder that the model's file refers to.
@@ -81,17 +90,27 @@ class Engines:
     def load(self, path: Path) -> Program:
         """The program in a file, loaded by the engine of its suffix.
 
-        An upload has no suffix: its bytes tell. Raises `InvalidArgument`, and `Internal` where the
-        engine returned something else than a program.
+        Raises `InvalidArgument`, and `Internal` where the engine returned something else than a
+        program.
         """
-        program = self._engine_of(path).load(path)
-        if not isinstance(program, Program):
-            raise Internal(f"the plugin for {path.suffix} returned {type(program).__name__}: a program has {_NEEDED}")
-        return program
+        return _checked(self._engine_of(path).load(path), path)
+
+    def load_upload(self, path: Path) -> Program:
+        """The same, of a file that a client sent: of one without a suffix the bytes tell."""
+        engine = self._engine_of(path)
+        if isinstance(engine, BoundsUploads):
+            return _checked(engine.load_upload(path, self._upload_memory), path)
+        return _checked(engine.load(path), path)
 
     def _engine_of(self, path: Path) -> Engine:
         suffix = path.suffix if path.suffix in self._by_suffix else _UPLOADS.get(program_kind(path) or "")
         return self._by_suffix[suffix] if suffix else next(iter(self._by_suffix.values()))
+
+
+def _checked(program: Program, path: Path) -> Program:
+    if not isinstance(program, Program):
+        raise Internal(f"the plugin for {path.suffix} returned {type(program).__name__}: a program has {_NEEDED}")
+    return program
 
 
 def _imported(name: str) -> EngineModule:

@@ -27,6 +27,7 @@ from vaccel_rpc.errors import FailedPrecondition, NotFound, RpcError
 
 _log = logging.getLogger("agent.store")
 
+
 #: The files that may run in the place of the model with a digest, of the store's variants of it.
 Choose = Callable[[str, Sequence[tuple[Path, VariantOf]]], Candidates]
 
@@ -34,12 +35,20 @@ Choose = Callable[[str, Sequence[tuple[Path, VariantOf]]], Candidates]
 class Loader:
     """Loads models; its methods are for one thread.
 
-    ``load`` reads a file into a program. ``choose``: see `Choose`; None: every model runs by its
+    ``load`` reads a file into a program, ``load_upload`` one that a client sent. ``choose``: see `Choose`; None: every model runs by its
     own file. ``folder``: private, for links to opened files.
     """
 
-    def __init__(self, load: Callable[[Path], Program], catalog: Catalog, folder: Path, choose: Choose | None) -> None:
-        self._load, self._catalog, self._folder, self._choose = load, catalog, folder, choose
+    def __init__(
+        self,
+        load: Callable[[Path], Program],
+        load_upload: Callable[[Path], Program],
+        catalog: Catalog,
+        folder: Path,
+        choose: Choose | None,
+    ) -> None:
+        self._load, self._load_upload = load, load_upload
+        self._catalog, self._folder, self._choose = catalog, folder, choose
         self._numbers = itertools.count(1)
         #: What is in memory, so that one content is loaded once, whichever model it runs for.
         self._forms: WeakValueDictionary[str, Form] = WeakValueDictionary()
@@ -147,7 +156,7 @@ class Loader:
                     f" sha256:{opened.digest[:12]} now; register it again"
                 )
             extras = extras_of(opened.path)
-            program = self._load(opened.path)
+            program = self._load(opened.path) if sent is None else self._load_upload(opened.path)
             opened.check()
         form = Form(sent or path.stem, sent or path.name, digest, program, extras.variant, extras.labels)
         self._forms[digest] = form

@@ -44,8 +44,9 @@ class Store:
     """The models of a folder, and those that clients send.
 
     ``load`` reads a file into a program; it runs in a thread. ``check_upload`` raises where a
-    client's file may not be loaded. ``referred``: the names of the files that a model's file refers
-    to. ``choose``: see `agent.store.loader.Choose`. ``on_load`` is
+    client's file, with those of the names beside it, may not be loaded. ``referred``: the names of the files that a model's file refers
+    to. ``load_upload``: as ``load``, for
+    a client's file; None: the same. ``choose``: see `agent.store.loader.Choose`. ``on_load`` is
     called with each model that was loaded.
     """
 
@@ -54,11 +55,12 @@ class Store:
         folder: StoreFolder,
         policy: Uploads,
         load: Callable[[Path], Program],
-        check_upload: Callable[[Path], None],
+        check_upload: Callable[[Path, Sequence[str]], None],
         *,
         max_models: int,
         max_uploads: int,
         referred: Referred = lambda _: (),
+        load_upload: Callable[[Path], Program] | None = None,
         choose: Choose | None = None,
         on_load: Callable[[StoredModel], None] = lambda _: None,
     ) -> None:
@@ -68,7 +70,7 @@ class Store:
         self._models: dict[str, StoredModel] = {}
         self._catalog, self._referred = Catalog(folder, referred), referred
         self._uploads = UploadsFolder()
-        self._forms = Loader(load, self._catalog, self._uploads.path, choose)
+        self._forms = Loader(load, load_upload or load, self._catalog, self._uploads.path, choose)
         self._uploading = asyncio.Lock()
         self._files = ThreadPoolExecutor(2, "files")
         self._loader = ThreadPoolExecutor(1, "load")
@@ -246,8 +248,7 @@ class Store:
         def check(path: Path) -> None:
             if others:
                 check_references(name, others, self._referred(path))
-            else:
-                self._check_upload(path)
+            self._check_upload(path, others)
 
         path = await self._uploads.write(digest, files, check, self._files)
         variant = await self._in_thread(lambda: extras_of(path).variant)

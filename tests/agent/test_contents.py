@@ -90,7 +90,7 @@ class ToyStore:
             meanwhile()
             return engine.load(path)
 
-        self._store = Store(StoreFolder(folder, lambda: (".toy",)), "deny", load, lambda _: None, max_models=4, max_uploads=0)
+        self._store = Store(StoreFolder(folder, lambda: (".toy",)), "deny", load, lambda *_: None, max_models=4, max_uploads=0)
 
     def product(self, name: str) -> int:
         """1 times the number in the file of that name."""

@@ -78,7 +78,7 @@ class Forms:
     def _store(self, precision: Precision) -> Iterator[Store]:
         engine = formplugin.open("cpu", 1)
         store = Store(
-            StoreFolder(self.folder, lambda: (".form",)), "deny", engine.load, lambda _: None, max_models=4, max_uploads=0,
+            StoreFolder(self.folder, lambda: (".form",)), "deny", engine.load, lambda *_: None, max_models=4, max_uploads=0,
             choose=lambda digest, variants: choose(digest, variants, precision, engine.precisions),
         )  # fmt: skip
         try:

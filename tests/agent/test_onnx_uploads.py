@@ -17,7 +17,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from agent.engines.arrays import to_array
-from agent.engines.onnx import loading, operators, sessions, trial, uploads
+from agent.engines.contract import UPLOAD_MEMORY
+from agent.engines.onnx import loading, operators, trial, uploads
 from agent.engines.onnx.graph import MAX_DEPTH, MAX_NODES, survey
 from agent.engines.onnx.program import OnnxProgram
 from tests.support.clients import client
@@ -152,13 +153,17 @@ def write(path: Path, made: onnx.ModelProto | bytes) -> Path:
     return path
 
 
+def _try(path: Path) -> None:
+    uploads.check_upload(path, (), UPLOAD_MEMORY)
+
+
 @pytest.mark.timeout(250)
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name != "half a file"])
 def test_a_hostile_file_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
     """By what is in it, or by what it does in the process that tries it; with the reason and without a path."""
     made, says = HOSTILE[name]
     with pytest.raises(InvalidArgument, match=says) as caught:
-        uploads.check_upload(write(tmp_path / "upload", made))
+        _try(write(tmp_path / "upload", made))
     message = str(caught.value)
     assert message.startswith("the ONNX file is refused: ")
     assert "\n" not in message
@@ -172,17 +177,17 @@ def test_what_crashes_the_trial_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     (folder / "__init__.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with pytest.raises(InvalidArgument, match=r"it crashes the program that loads it \(SIGSEGV\)"):
-        uploads.check_upload(write(tmp_path / "upload", foreign()))
+        _try(write(tmp_path / "upload", foreign()))
 
 
 def test_the_limits_of_the_process() -> None:
     """Memory by the file's size, CPU time, no file of its own; they are set before the file is read."""
     code = (
-        "import resource as r; from agent.engines.onnx.trial import _limit; _limit(100 << 20);"
+        "import resource as r; from agent.engines.onnx.trial import _limit; _limit(100 << 20, 300 << 20);"
         "print(r.getrlimit(r.RLIMIT_AS)[0] >> 20, r.getrlimit(r.RLIMIT_CPU)[1], r.getrlimit(r.RLIMIT_FSIZE)[1])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1424", str(trial.cpu_seconds(100 << 20)), "0"]
+    assert done.stdout.split() == ["700", str(trial.cpu_seconds(100 << 20)), "0"]
 
 
 def test_operators_that_uploads_may_have() -> None:
@@ -201,22 +206,22 @@ def test_the_number_of_nodes_at_its_edge(nodes: int, tmp_path: Path) -> None:
         assert survey(path).nodes == nodes
     else:
         with pytest.raises(InvalidArgument, match="more than 100000 nodes"):
-            uploads.check_upload(path)
+            _try(path)
 
 
 def test_runs_of_an_upload_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory that a request's numbers ask for, and time; a model of the store has neither limit."""
     nodes = [helper.make_node("ConstantOfShape", ["size"], ["c"]), helper.make_node("Shape", ["c"], ["y"])]
     fill = model(nodes, [info("size", INT64, [1])], [info("y", INT64, [1])])
-    program = loading.load(write(tmp_path / "fill", fill), 1, is_bounded=True)
-    size = sessions.MAX_MEMORY // 4
+    program = loading.load(write(tmp_path / "fill", fill), 1, UPLOAD_MEMORY)
+    size = UPLOAD_MEMORY // 4
     with pytest.raises(ResourceExhausted, match="needs more memory") as caught:
         program.run([[from_values("int64", [1], [size + 1024])]], alone=False)
     assert caught.value.memory
     assert to_array(program.run([[from_values("int64", [1], [size // 16])]], alone=False).outputs[0][0]).tolist() == [size // 16]
     monkeypatch.setattr(loading, "RUN_S", 0.2)
     monkeypatch.setattr(OnnxProgram, "warm_up", lambda _: None)
-    slow = loading.load(write(tmp_path / "slow", endless()), 1, is_bounded=True)
+    slow = loading.load(write(tmp_path / "slow", endless()), 1, UPLOAD_MEMORY)
     with pytest.raises(Internal, match=r"took more than 0\.2 s, the limit for a model that a client sent"):
         slow.run([[from_values("float32", [1], [1e-9])]], alone=False)
 

@@ -57,7 +57,7 @@ class ImageService:
         self.runner = asyncio.Runner()
         metrics = AgentMetrics()
         self.store = Store(
-            StoreFolder(folder, lambda: (".mean",)), "deny", BrightestChannel, lambda _: None, max_models=4, max_uploads=0
+            StoreFolder(folder, lambda: (".mean",)), "deny", BrightestChannel, lambda *_: None, max_models=4, max_uploads=0
         )
         self.batcher = self.runner.run(self._batcher(metrics))
         self.reader = ImageReader(ImageLimits(1 << 20, 1 << 20, in_flight=2), 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -30,8 +30,8 @@ SERVICES = [file.DESCRIPTOR.services_by_name["AgentService"] for file in (agent0
 UNSUPPORTED = {f"Tensorflow{kind}Model{verb}" for kind in ("", "Lite") for verb in ("Load", "Unload", "Run")}
 
 
-def no_engine(path: Path) -> NoReturn:
-    raise AssertionError(f"{path} was loaded")
+def no_engine(path: Path, others: Sequence[str] = ()) -> NoReturn:
+    raise AssertionError(f"{path} was loaded, with {len(others)} more")
 
 
 @pytest.fixture

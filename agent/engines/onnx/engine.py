@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.engines.contract import Program
+from agent.engines.contract import UPLOAD_MEMORY, Program
 from agent.engines.onnx.graph import external_files
 from agent.engines.onnx.uploads import check_upload
 from vaccel_common.onnxfile import OnnxFileError
@@ -35,13 +35,19 @@ class OnnxEngine:
 
     def load(self, path: Path) -> Program:
         """See `agent.engines.onnx.loading.load`. Raises `FailedPrecondition` without the library."""
+        return self._load(path, None)
+
+    def load_upload(self, path: Path, memory: int) -> Program:
+        """The same, within limits of memory and time."""
+        return self._load(path, memory)
+
+    def _load(self, path: Path, memory: int | None) -> Program:
         _check_library()
         from agent.engines.onnx.loading import load
 
         if self._device.startswith("cuda"):
             _log.warning("%s runs on the CPU: this engine has no other device", path.name)
-        # An upload has no suffix.
-        return load(path, self._threads, is_bounded=not path.suffix)
+        return load(path, self._threads, memory)
 
     def external_files(self, path: Path) -> Sequence[str]:
         """See `agent.engines.contract.RefersToFiles.external_files`."""
@@ -51,9 +57,13 @@ class OnnxEngine:
             raise InvalidArgument(str(error).replace(str(path), "the file")) from None
 
     def check_upload(self, path: Path) -> None:
+        """See `try_upload`."""
+        self.try_upload(path, (), UPLOAD_MEMORY)
+
+    def try_upload(self, path: Path, others: Sequence[str], memory: int) -> None:
         """See `agent.engines.onnx.uploads.check_upload`. Raises `FailedPrecondition` without the library."""
         _check_library()
-        check_upload(path)
+        check_upload(path, others, memory)
 
     def __str__(self) -> str:
         return "cpu"

@@ -80,8 +80,12 @@ def external_files(path: Path) -> tuple[str, ...]:
     for the caller to follow. Raises `OnnxFileError` for any other name and for what is not ONNX,
     ``OSError`` where the file cannot be read.
     """
-    names = {_checked(location) for location in survey(path).external}
-    return tuple(sorted(names))
+    return external_names(survey(path))
+
+
+def external_names(found: Survey) -> tuple[str, ...]:
+    """The same of a file with that in it. Raises `OnnxFileError` for a name that leads elsewhere."""
+    return tuple(sorted({_checked(location) for location in found.external}))
 
 
 class _Walk:

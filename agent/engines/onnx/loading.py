@@ -19,16 +19,17 @@ RUN_S = 30.0
 _OPENED = "/proc/self/fd/"
 
 
-def load(path: Path, threads: int, *, is_bounded: bool = False) -> OnnxProgram:
+def load(path: Path, threads: int, memory: int | None = None) -> OnnxProgram:
     """Loads and warms up a model file, for ``threads`` cores.
 
-    ``is_bounded``: its runs have limits of memory and time.
+    ``memory``: bytes that its runs may use, together with those of all other models with such a
+    limit; each run may then take `RUN_S`. None: neither limit.
 
     Raises `InvalidArgument` with the reason where it is not a model, `ResourceExhausted` where
     memory ran out.
     """
     try:
-        program = _loaded(path, threads, is_bounded=is_bounded)
+        program = _loaded(path, threads, memory)
     except (ModelFileError, OnnxFileError, OSError) as error:
         raise InvalidArgument(str(error).replace(str(path), "the file")) from None
     except RpcError:
@@ -42,18 +43,18 @@ def load(path: Path, threads: int, *, is_bounded: bool = False) -> OnnxProgram:
     return program
 
 
-def _loaded(path: Path, threads: int, *, is_bounded: bool) -> OnnxProgram:
+def _loaded(path: Path, threads: int, memory: int | None) -> OnnxProgram:
     extras = read_extras(path)
     external = {name: _beside(path, name).read_bytes() for name in external_files(path)}
-    single = sessions.new(path, 1, external, is_bounded=is_bounded)
-    parallel = sessions.new(path, threads, external, is_bounded=is_bounded) if threads > 1 else None
+    single = sessions.new(path, 1, external, memory)
+    parallel = sessions.new(path, threads, external, memory) if threads > 1 else None
     inputs, outputs = single.get_inputs(), single.get_outputs()
     signature = extras.signature
     if signature is None:
         signature = signatures.derived(path.stem, inputs, outputs)
     else:
         signatures.check(signature, inputs, outputs)
-    return OnnxProgram(single, parallel, signature, tolerance(extras.variant), RUN_S if is_bounded else None)
+    return OnnxProgram(single, parallel, signature, tolerance(extras.variant), None if memory is None else RUN_S)
 
 
 def _beside(path: Path, name: str) -> Path:

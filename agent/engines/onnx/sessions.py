@@ -24,15 +24,11 @@ _PLACE = re.compile(r"/\S+\.(?:cc|h):\d+ .*?\) |\S+\.(?:cc|h):\d+ \S+ ")
 _CONDITION = re.compile(r"^.* was false\. (?=.)", re.DOTALL)
 
 
-#: Memory for the runs of all sessions that are bounded, in bytes.
-MAX_MEMORY = 2 << 30
-
-
-def new(path: Path, threads: int, external: Mapping[str, bytes], *, is_bounded: bool = False) -> Any:
+def new(path: Path, threads: int, external: Mapping[str, bytes], memory: int | None = None) -> Any:
     """A session of the model in ``path``, with ``threads`` cores.
 
-    ``external``: contents of its files of external data, by name. ``is_bounded``: its runs share
-    `MAX_MEMORY` with those of all other such sessions. Raises what onnxruntime raises.
+    ``external``: contents of its files of external data, by name. ``memory``: bytes, which its runs
+    share with those of all other such sessions. Raises what onnxruntime raises.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -42,8 +38,8 @@ def new(path: Path, threads: int, external: Mapping[str, bytes], *, is_bounded: 
     options.log_severity_level = 4  # what fails is raised, and logged in the agent's format
     # A plan of memory is made for each new shape, and kept: texts have thousands of shapes.
     options.enable_mem_pattern = False
-    if is_bounded:
-        _register_bounded_memory()
+    if memory is not None:
+        _register_bounded_memory(memory)
         options.add_session_config_entry("session.use_env_allocators", "1")
     if external:
         names, contents = list(external), list(external.values())
@@ -52,10 +48,10 @@ def new(path: Path, threads: int, external: Mapping[str, bytes], *, is_bounded: 
 
 
 @cache
-def _register_bounded_memory() -> None:
+def _register_bounded_memory(most: int) -> None:
     kind, memory = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
     same_as_requested = 1
-    limits = onnxruntime.OrtArenaCfg({"max_mem": MAX_MEMORY, "arena_extend_strategy": same_as_requested})
+    limits = onnxruntime.OrtArenaCfg({"max_mem": most, "arena_extend_strategy": same_as_requested})
     onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, memory), limits)
 
 

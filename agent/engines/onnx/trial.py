@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import resource
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.engines.onnx.graph import Survey, survey
+from agent.engines.onnx.graph import Survey, external_names, survey
 from agent.engines.onnx.operators import refused
 from vaccel_common.onnxfile import OnnxFileError
 from vaccel_rpc.errors import Internal, InvalidArgument, RpcError
@@ -26,22 +27,31 @@ _MIB = 1 << 20
 
 
 def cpu_seconds(size: int) -> int:
-    """CPU time for a file of ``size`` bytes, in seconds; the model that ships takes about 2."""
+    """CPU time for files of ``size`` bytes together, in seconds; the model that ships takes about 2.
+
+    Not an option, as other processes do not lengthen CPU time, and what a model needs grows with its
+    size. A model that needs more can be put into the store, where it has no such limit.
+    """
     return 10 + size // (32 * _MIB)
 
 
-def memory_mib(size: int) -> int:
-    """Address space for a file of ``size`` bytes, in MiB.
+def memory_mib(size: int, memory: int) -> int:
+    """Address space for files of ``size`` bytes together, in MiB; ``memory``: bytes beside these.
 
     The libraries take 200 MiB of it; a model takes its size twice while it loads, and then it runs.
     """
-    return 1024 + 4 * size // _MIB
+    return (memory + 4 * size) // _MIB
 
 
-def check(found: Survey) -> None:
-    """Raises `InvalidArgument` unless a file with that in it is data alone, and complete."""
-    if found.is_external:
+def check(found: Survey, others: Sequence[str] = ()) -> None:
+    """Raises `InvalidArgument` unless a file with that in it is data alone, and complete.
+
+    ``others``: the names of the files that came with it.
+    """
+    if found.is_external and not others:
         raise InvalidArgument("it has external data; all of an upload's weights must be in its file")
+    if external_names(found) != tuple(sorted(others)):
+        raise InvalidArgument("it has other external data than the files that came with it")
     if found.functions or found.training:
         raise InvalidArgument("it has functions or training information, which an upload may not have")
     if operator := refused(found.operators):
@@ -49,14 +59,23 @@ def check(found: Survey) -> None:
 
 
 def main() -> None:
-    """Tries the file that the command line names, and writes the answer."""
-    print(_tried(Path(sys.argv[1])))  # noqa: T201 for the process that started this one
+    """Tries the file that the command line names, and writes the answer.
+
+    Its arguments are the bytes of memory that it may use, the file, and the names of those beside it.
+    """
+    _, memory, path, *others = sys.argv
+    print(_tried(Path(path), others, int(memory)))  # noqa: T201 for the process that started this one
 
 
-def _tried(path: Path) -> str:
-    _limit(path.stat().st_size)
+def size_of(path: Path, others: Sequence[str]) -> int:
+    """The bytes of a model's file and of the others beside it."""
+    return sum(file.stat().st_size for file in (path, *(path.with_name(name) for name in others)))
+
+
+def _tried(path: Path, others: Sequence[str], memory: int) -> str:
+    _limit(size_of(path, others), memory)
     try:
-        check(survey(path))
+        check(survey(path), others)
         # Imported within the limits, and not before there is something to load.
         from agent.engines.onnx.loading import load
 
@@ -79,8 +98,8 @@ def _run(program: MeasuredProgram) -> None:
             program.run([layout.example(length, rows)], alone=False)
 
 
-def _limit(size: int) -> None:
-    space = memory_mib(size) * _MIB
+def _limit(size: int, memory: int) -> None:
+    space = memory_mib(size, memory) * _MIB
     limits = {
         resource.RLIMIT_AS: space,
         resource.RLIMIT_CPU: cpu_seconds(size),

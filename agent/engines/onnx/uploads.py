@@ -6,19 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from agent.engines.onnx.trial import ACCEPTED, cpu_seconds, memory_mib
+from agent.engines.onnx.trial import ACCEPTED, cpu_seconds, memory_mib, size_of
 from vaccel_rpc.errors import InvalidArgument, Unavailable
 
-#: Seconds after which a trial ends, however little CPU time it took.
+#: Seconds after which a trial ends, however little CPU time it took: one upload is tried at a time.
 _WALL_S = 120
 _LONGEST = 500
 
 
-def check_upload(path: Path) -> None:
+def check_upload(path: Path, others: Sequence[str], memory: int) -> None:
     """Raises `InvalidArgument` with the reason where the file may not be loaded.
 
+    ``others``: names of the files beside it that it refers to; ``memory``: bytes beside their size.
     Raises `Unavailable` where it could not be tried in time, as on an overloaded machine.
     """
     # Nothing of the agent's environment but what finds the same packages.
@@ -27,7 +29,7 @@ def check_upload(path: Path) -> None:
         "OMP_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [sys.executable, "-c", "from agent.engines.onnx.trial import main; main()", str(path)]
+    command = [sys.executable, "-c", "from agent.engines.onnx.trial import main; main()", str(memory), str(path), *others]
     try:
         done = subprocess.run(  # noqa: S603 our own module
             command, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=_WALL_S
@@ -37,13 +39,13 @@ def check_upload(path: Path) -> None:
     answer = done.stdout.decode(errors="replace").strip()
     if answer == ACCEPTED and not done.returncode:
         return
-    reason = answer.replace(str(path), "the file")[:_LONGEST] or _ended(done.returncode, path.stat().st_size)
+    reason = answer.replace(str(path), "the file")[:_LONGEST] or _ended(done.returncode, size_of(path, others), memory)
     raise InvalidArgument(f"the ONNX file is refused: {reason}")
 
 
-def _ended(code: int, size: int) -> str:
+def _ended(code: int, size: int, memory: int) -> str:
     if code in (-signal.SIGXCPU, -signal.SIGKILL):
         return f"to load and try it takes more than {cpu_seconds(size)} s of CPU time"
     if code >= 0:
-        return f"it could not be loaded within {memory_mib(size)} MiB of memory"
+        return f"it could not be loaded within {memory_mib(size, memory)} MiB of memory (--max-upload-memory)"
     return f"it crashes the program that loads it ({signal.Signals(-code).name})"

@@ -1,0 +1,114 @@
+"""What clients send in one file or several is tried first, and runs within limits."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import helper
+
+from agent.engines.onnx import uploads
+from tests.agent.test_onnx_uploads import X, Y, custom, endless, filled, loop
+from tests.support.clients import client
+from tests.support.formplugin import write
+from tests.support.onnxmodels import FLOAT, INT64, foreign, info, model
+from tests.support.servers import SpawnAgent
+from vaccel_rpc.errors import InvalidArgument, ResourceExhausted
+from vaccel_rpc.tensors import from_values
+
+pytest.importorskip("onnxruntime")
+MIB = 1 << 20
+Files = list[tuple[str, bytes]]
+
+
+def in_two(made: onnx.ModelProto) -> Files:
+    """The model, and a file ``w.bin`` that has a weight of it, 4 KB of zeros."""
+    weight = onnx.TensorProto(name="outside", data_type=FLOAT, dims=[1024], data_location=onnx.TensorProto.EXTERNAL)
+    weight.external_data.add(key="location", value="w.bin")
+    made.graph.initializer.append(weight)
+    made.graph.node.append(helper.make_node("Identity", ["outside"], ["unused"]))
+    made.graph.output.append(info("unused", FLOAT, [1024]))
+    return [("m.onnx", made.SerializeToString()), ("w.bin", bytes(4096))]
+
+
+def filling() -> onnx.ModelProto:
+    """A vector of as many numbers as a request says; its size."""
+    nodes = [helper.make_node("ConstantOfShape", ["size"], ["c"]), helper.make_node("Shape", ["c"], ["y"])]
+    return model(nodes, [info("size", INT64, [1])], [info("y", INT64, [1])])
+
+
+@pytest.mark.timeout(250)
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (loop(), "the operator 'Loop'"),
+        (custom(), r"the operator 'evil\.Shell'"),
+        (filled(1 << 33), "memory"),
+        (endless(), "more than 10 s of CPU time"),
+    ],
+    ids=["operator", "library", "memory", "time"],
+)
+def test_a_hostile_model_of_two_files_is_refused(spawn_agent: SpawnAgent, made: onnx.ModelProto, says: str) -> None:
+    """As it is in one file; the agent goes on."""
+    agent = spawn_agent("--uploads", "allow")
+    calls = client(agent)
+    session = calls.create_session()
+    with pytest.raises(InvalidArgument, match=f"the ONNX file is refused: .*{says}"):
+        calls.register_files(session, in_two(made), timeout=120)
+    assert calls.register_bytes(session, foreign().SerializeToString())
+    assert "Traceback" not in agent.text
+
+
+@pytest.mark.parametrize("files", [[("m.onnx", filling().SerializeToString())], in_two(filling())], ids=["one", "two"])
+def test_the_memory_of_runs_at_its_edge(spawn_agent: SpawnAgent, files: Files) -> None:
+    """The last size that fits --max-upload-memory, and the first that does not; the next run is right again."""
+    calls = client(spawn_agent("--uploads", "allow", "--max-upload-memory", "256"))
+    session = calls.create_session()
+    resource = calls.register_files(session, files)
+
+    def run(size: int) -> None:
+        calls.run(session, resource, [from_values("int64", [1], [size])], len(files))
+
+    run(255 * MIB // 4)
+    with pytest.raises(ResourceExhausted, match="needs more memory"):
+        run(256 * MIB // 4 + 1024)
+    run(1024)
+
+
+def test_the_trials_memory_is_that_option(tmp_path: Path) -> None:
+    """What does not fit it is refused, by a line that names it; the smallest is enough for a small model."""
+    uploads.check_upload(_written(tmp_path / "small", foreign()), (), 256 * MIB)
+    made = _written(tmp_path / "large", filled(600 * MIB // 4))
+    with pytest.raises(InvalidArgument, match="memory"):
+        uploads.check_upload(made, (), 256 * MIB)
+    uploads.check_upload(made, (), 2048 * MIB)
+
+
+def test_other_files_than_the_model_names_are_refused(tmp_path: Path) -> None:
+    """In the trial, too: by it a model sees no files but those that came with it."""
+    path = _written(tmp_path / "m.onnx", onnx.load_model_from_string(in_two(model([], [X], [Y]))[0][1]))
+    (tmp_path / "other.bin").write_bytes(bytes(4096))
+    with pytest.raises(InvalidArgument, match="other external data than the files that came with it"):
+        uploads.check_upload(path, ["other.bin"], 256 * MIB)
+
+
+def test_an_engines_own_check_is_asked_for_several_files_too(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """A plugin says which of them may be loaded."""
+    calls = client(spawn_agent("--plugin", "tests.support.formplugin", "--uploads", "allow"))
+    session = calls.create_session()
+    for fails in ("", "upload"):
+        form = write(tmp_path / "m.form", refers=["a"], fails=fails).read_bytes()
+        if fails:
+            with pytest.raises(InvalidArgument, match="this form may not be sent"):
+                calls.register_files(session, [("m.form", form), ("a", b"1")])
+        else:
+            assert calls.register_files(session, [("m.form", form), ("a", b"1")])
+
+
+def _written(path: Path, made: onnx.ModelProto) -> Path:
+    data = io.BytesIO()
+    onnx.save(made, data)
+    path.write_bytes(data.getvalue())
+    return path
