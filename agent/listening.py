@@ -59,16 +59,21 @@ class Listeners:
             path.chmod(_SOCKET_MODE)
 
     def stop_accepting(self) -> None:
-        """Takes no new ttrpc connections."""
+        """Takes no new ttrpc connections: another agent can listen on these addresses from now on."""
         for server in self._servers:
             server.close()
+        for address in self._sockets:
+            if address.is_unix:
+                self._paths.remove(Path(address.path))
+                Path(address.path).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Closes the sockets and removes their paths."""
+        """Closes the sockets and removes their paths, unless another agent has taken them over."""
         for sock in self._sockets.values():
             sock.close()
         for path in self._paths:
-            path.unlink(missing_ok=True)
+            if not is_alive(path):
+                path.unlink(missing_ok=True)
 
     async def _serve_one(
         self, address: Address, accept: Callable[[], asyncio.BaseProtocol], bind_grpc: BindGrpc | None

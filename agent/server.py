@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import signal
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from agent.config import AgentConfig
 from agent.engines.registry import EngineError, Engines
 from agent.imaging.decoding import ImageLimits
 from agent.imaging.reader import ImageReader
+from agent.leaving import Leaving
 from agent.listening import ListenError, Listeners
 from agent.metrics import AgentMetrics
 from agent.monitoring import MonitoringServer
@@ -52,6 +52,8 @@ class Agent:
         self._threads = config.threads or cpus.available()
         self._ending = asyncio.Event()
         self._ready = False
+        self._signals = 0
+        self._leaving: Leaving | None = None
         self._metrics = AgentMetrics()
         self._listeners = Listeners(config.addresses)
         self._engines = Engines(config.plugins, upload_memory=config.max_upload_memory)
@@ -89,16 +91,30 @@ class Agent:
             sweeper = asyncio.create_task(self._sweep())
             await self._get_ready()
             await self._ending.wait()
-            await self._drain()
+            await self._leave()
             sweeper.cancel()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ending.set)
+            loop.add_signal_handler(number, self._signalled, number)
         if os.getpid() == 1:
             loop.add_signal_handler(signal.SIGCHLD, process.reap_children)
             process.reap_children()  # those whose signal came too early
+
+    def _signalled(self, number: signal.Signals) -> None:
+        """The first signal ends the agent within the grace period, and a second one at once."""
+        if not self._signals:
+            self._signals = 1
+            self._ending.set()
+            return
+        if self._leaving:
+            self._leaving.log_dropped()
+        _log.warning("vAccel RPC agent ended at once: %s is the second signal", number.name)
+        self._listeners.close()
+        self._store.close(wait=False)
+        logging.shutdown()
+        os._exit(128 + number)
 
     async def _start(self, closing: contextlib.ExitStack) -> None:
         """Binds, loads the engines, and answers clients from then on."""
@@ -194,27 +210,10 @@ class Agent:
             self._sessions.expire()
             self._ttrpc.close_stalled()
 
-    async def _drain(self) -> None:
-        """Not ready, no new calls; those that run may finish within the grace period."""
-        _log.info("Shutting down")
-        end = time.monotonic() + self._config.grace
-        self._service.draining = True
-        await self._set_ready(ready=False)
-        self._listeners.stop_accepting()
-        while self._service.active and time.monotonic() < end:
-            await asyncio.sleep(0.01)
-        if self._service.active:
-            _log.warning("%d calls did not finish within %g s", self._service.active, self._config.grace)
-        self._batcher.close()
-        if self._grpc:
-            await self._grpc.stop(max(0.0, min(1.0, end - time.monotonic())))
-        self._ttrpc.close()
-        await asyncio.sleep(0)
-        # A batch whose client is gone still runs, and a thread that is in an engine when the
-        # interpreter ends would crash the process.
-        while self._batcher.running and time.monotonic() < end:
-            await asyncio.sleep(0.01)
-        _log.info("vAccel RPC agent stopped")
+    async def _leave(self) -> None:
+        not_ready = partial(self._set_ready, ready=False)
+        self._leaving = Leaving(self._service, self._sessions, self._batcher, self._listeners, self._ttrpc, self._grpc, not_ready)
+        await self._leaving.run(self._config.grace)
 
     async def _set_ready(self, *, ready: bool) -> None:
         self._ready = ready

@@ -27,6 +27,7 @@ from agent.sessions import Scope
 from agent.store.models import Store
 from vaccel_common import log, tracing
 from vaccel_rpc import rpcspans
+from vaccel_rpc.draining import CROSSING_S
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable, Unimplemented
 from vaccel_rpc.wire import Parts
 
@@ -37,8 +38,8 @@ class RpcService:
     """Answers calls of all dialects.
 
     ``labels``: for models that classify images and whose files have none. ``max_message``: bytes of
-    a message. ``profiled``: sessions keep the times of their runs. ``draining``: new ones are
-    refused. ``active``: calls that run now.
+    a message. ``profiled``: sessions keep the times of their runs. ``active``: calls that run now.
+    ``refused``: those that came when it drained.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class RpcService:
     ) -> None:
         self.metrics = metrics
         self.endpoints = endpoints()
-        self.draining = False
-        self.active = 0
+        self.active = self.refused = 0
+        self._draining: str | None = None
+        self._crossing_ends = 0.0
         runner = ModelRunner(batcher)
         classifier = ImageOperations(store, runner, images, labels, profiled=profiled)
         self._handlers: Mapping[str, Handler] = {
@@ -89,6 +91,12 @@ class RpcService:
         """The reply to a call whose requests came one by one. Raises `RpcError`."""
         return await self._observed(endpoint, scope, deadline, _NO_METADATA, lambda: (*arguments.request(), []))
 
+    def drain(self, reason: str) -> None:
+        """From now on new calls are refused for this reason, but for those that are on their way from
+        clients which stop by themselves.
+        """
+        self._draining, self._crossing_ends = reason, time.monotonic() + CROSSING_S
+
     def count_refusal(self, error: RpcError) -> None:
         """Counts an error that a limit caused."""
         if isinstance(error, ResourceExhausted) and error.reason:
@@ -106,9 +114,10 @@ class RpcService:
         self.active += 1
         try:
             with _span(endpoint, scope, metadata) as span:
-                self._check_open()
                 handler = self._handler(endpoint)
                 told, request, blobs = read()
+                if self._draining:
+                    self._check_taken(self._draining, endpoint, scope, request)
                 call = IncomingCall(told.dialect, scope, request, blobs, deadline, metadata, span)
                 reply = await self._limited(endpoint, handler, call)
             code = "OK"
@@ -121,10 +130,18 @@ class RpcService:
             self.active -= 1
             self.metrics.call(endpoint.method.name, code, time.monotonic() - began)
 
-    def _check_open(self) -> None:
-        if self.draining:
-            self.metrics.rejected("draining")
-            raise Unavailable("the agent is shutting down")
+    def _check_taken(self, reason: str, endpoint: Endpoint, scope: Scope, request: Any) -> None:
+        """Raises `Unavailable`, unless the call ends a session, or crossed the message to its client that the
+        agent shuts down.
+        """
+        if endpoint.operation == "destroy_session":
+            return
+        session = scope.sessions.get(getattr(request, "session_id", 0))
+        if session and session.announced and time.monotonic() < self._crossing_ends:
+            return
+        self.refused += 1
+        self.metrics.rejected("draining")
+        raise Unavailable(f"{reason}; the call was not taken")
 
     def _handler(self, endpoint: Endpoint) -> Handler:
         handler = self._handlers.get(endpoint.operation)

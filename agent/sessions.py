@@ -47,10 +47,12 @@ class RpcSession:
     """A client's session.
 
     ``busy``: calls now running in it; ``used``: when it was last used (monotonic seconds).
+    ``announced``: its client understands that the agent shuts down (`vaccel_rpc.draining`).
     """
 
     id: int
     flags: int
+    announced: bool = False
     resources: dict[int, Resource] = field(default_factory=dict)
     profile: dict[str, deque[tuple[int, int]]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_SAMPLES)))
     busy: int = 0
@@ -101,6 +103,15 @@ class Sessions:
         """Resources of all scopes."""
         return sum(len(scope.resources) for scope in self._scopes)
 
+    @property
+    def announced(self) -> int:
+        """Sessions whose clients understand that the agent shuts down."""
+        return sum(scope.announced for scope in self._scopes)
+
+    def busy(self) -> list[tuple[RpcSession, str]]:
+        """The sessions in which calls run, each with its client."""
+        return [(session, scope.peer) for scope in self._scopes for session in scope.sessions.values() if session.busy]
+
     def scope(self, *, secret: bool) -> Scope:
         """A new scope. Its ids are consecutive numbers, or random (``secret``)."""
         scope = Scope(self, secret=secret)
@@ -138,6 +149,8 @@ class Scope:
 
     def __init__(self, all_sessions: Sessions, *, secret: bool) -> None:
         self._all, self._secret = all_sessions, secret
+        #: Its client, for the log.
+        self.peer = "a gRPC client"
         self.sessions: dict[int, RpcSession] = {}
         self.resources: dict[int, Resource] = {}
         #: The RPC system of its clients: only gRPC's ids are secret.
@@ -153,6 +166,11 @@ class Scope:
         """
         return {} if self._secret else self._spoken
 
+    @property
+    def announced(self) -> int:
+        """Its sessions whose clients understand that the agent shuts down."""
+        return sum(session.announced for session in self.sessions.values())
+
     def session(self, session: int) -> RpcSession:
         """The session of that id, which now counts as used. Raises `NotFound`."""
         current = self.sessions.get(session)
@@ -161,10 +179,10 @@ class Scope:
         current.used = time.monotonic()
         return current
 
-    def create(self, flags: int) -> RpcSession:
-        """A new session. Raises `ResourceExhausted` at the limit."""
+    def create(self, flags: int, *, announced: bool = False) -> RpcSession:
+        """A new session; ``announced``: see `RpcSession`. Raises `ResourceExhausted` at the limit."""
         self._all.check_limit()
-        session = RpcSession(self._id(self._all.session_ids), flags)
+        session = RpcSession(self._id(self._all.session_ids), flags, announced)
         self.sessions[session.id] = session
         _log.info("Created session %d", session.id)
         return session

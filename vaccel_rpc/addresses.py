@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -138,6 +139,18 @@ def quick_ack(sock: socket.socket) -> None:
     """
     if sock.family in _TCP_FAMILIES:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def peer_name(sock: socket.socket) -> str:
+    """Whose connection it is, for a log: host and port, a process of this machine, or a vsock's CID and port."""
+    try:
+        if sock.family == socket.AF_UNIX:
+            pid, _, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            return f"process {pid}"
+        host, port, *_ = sock.getpeername()
+    except OSError:
+        return "a client"
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
 
 
 def is_alive(path: str | Path) -> bool:

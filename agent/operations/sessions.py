@@ -8,11 +8,13 @@ from google.protobuf.message import Message
 
 from agent import profiling
 from agent.calls import Handler, IncomingCall
+from vaccel_rpc import draining
 
 
 async def create_session(call: IncomingCall) -> Message:
     """CreateSession."""
-    return call.reply("create_session", session_id=call.scope.create(call.request.flags).id)
+    session = call.scope.create(call.request.flags, announced=draining.announced(call.metadata))
+    return call.reply("create_session", session_id=session.id)
 
 
 async def update_session(call: IncomingCall) -> Message:

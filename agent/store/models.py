@@ -75,10 +75,10 @@ class Store:
         self._files = ThreadPoolExecutor(2, "files")
         self._loader = ThreadPoolExecutor(1, "load")
 
-    def close(self) -> None:
-        """Removes the files that clients sent."""
-        self._files.shutdown(cancel_futures=True)
-        self._loader.shutdown(cancel_futures=True)
+    def close(self, *, wait: bool = True) -> None:
+        """Removes the files that clients sent; ``wait``: after what is being loaded."""
+        self._files.shutdown(wait, cancel_futures=True)
+        self._loader.shutdown(wait, cancel_futures=True)
         self._uploads.close()
 
     @property

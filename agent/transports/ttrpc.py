@@ -12,22 +12,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
-from google.protobuf.message import DecodeError
-
 from agent.endpoints import Endpoint, error_status
 from agent.reassembly import GenopReassembler
 from agent.service import RpcService
 from agent.sessions import Sessions
 from agent.transports.budget import Budget
+from agent.transports.envelope import request_of
 from agent.transports.responses import ResponseWriter
-from vaccel_common.protowire import WireError
 from vaccel_common.tracecontext import joined
 from vaccel_rpc import frames
-from vaccel_rpc.addresses import no_delay, quick_ack
+from vaccel_rpc.addresses import no_delay, peer_name, quick_ack
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
-from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
-from vaccel_rpc.tensorfields import LARGE
-from vaccel_rpc.wire import Parts, cut, field_head, size
+from vaccel_rpc.proto.ttrpc_pb2 import Response
+from vaccel_rpc.wire import Parts, field_head, size
 
 _log = logging.getLogger("agent.ttrpc")
 
@@ -74,6 +71,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         self._open.add(self)
         sock = transport.get_extra_info("socket")
         self._fd = sock.fileno()
+        self._scope.peer = peer_name(sock)
         self._responses = ResponseWriter(self._transport, self._fd, self._budget)
         self._tcp = sock if sock.family in (socket.AF_INET, socket.AF_INET6) else None
         with contextlib.suppress(OSError):
@@ -151,6 +149,11 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             )
             self._transport.abort()
 
+    def tell(self, message: bytes) -> None:
+        """Sends a message of the agent's own, if a session of this connection has announced that its client understands it."""
+        if self._scope.announced and not self._transport.is_closing():
+            self._responses.write_small((message,))
+
     def close(self) -> None:
         """Ends the connection after what is written has been sent."""
         self._responses.flush()
@@ -191,7 +194,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
                 raise InvalidArgument(f"stream id {frame.stream} is even; ids of a client's streams are odd")
             if frame.stream in self._calls or frame.stream in self._streams:
                 raise InvalidArgument(f"stream id {frame.stream} is in use")
-            request, payload = _request_of(frame.data)
+            request, payload = request_of(frame.data)
             endpoint = self._service.endpoint(request.service, request.method)
             deadline = time.monotonic() + request.timeout_nano / 1e9 if request.timeout_nano > 0 else None
             if endpoint.method.streams and frame.flags & frames.REMOTE_OPEN:
@@ -287,14 +290,3 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             self._fail(
                 stream, None, ResourceExhausted("the memory for unread responses is used up (--max-buffer)", retry_after=1)
             )
-
-
-def _request_of(data: bytes | bytearray | memoryview) -> tuple[Request, bytes | memoryview]:
-    try:
-        if len(data) < LARGE:
-            request = Request.FromString(data)  # type: ignore[arg-type] # it takes any buffer
-            return request, request.payload
-        head, payloads = cut(data, 3)
-        return Request.FromString(head), payloads[0] if payloads else b""
-    except (DecodeError, WireError) as error:
-        raise InvalidArgument(f"the frame is not a valid ttrpc.Request: {error}") from None

@@ -9,6 +9,7 @@ from agent.service import RpcService
 from agent.sessions import Sessions
 from agent.transports.budget import Budget
 from agent.transports.ttrpc import TtrpcConnection
+from vaccel_rpc import draining
 
 _log = logging.getLogger("agent")
 
@@ -45,6 +46,11 @@ class TtrpcServer:
         """
         for connection in list(self._connections):
             connection.close_if_stalled()
+
+    def tell(self) -> None:
+        """Says that the agent shuts down, to each client that understands it."""
+        for connection in self._connections:
+            connection.tell(draining.FRAME)
 
     def close(self) -> None:
         """Ends every connection after what is written has been sent."""

@@ -98,7 +98,7 @@ def test_it_ends_while_a_batch_runs_for_nobody(spawn_agent: SpawnAgent, pause: f
     calls.close()
     time.sleep(0.01)
     assert own.stop() == 0, own.text
-    assert own.text.splitlines()[-1].endswith("vAccel RPC agent stopped")
+    assert "vAccel RPC agent stopped" in own.text.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

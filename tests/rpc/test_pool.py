@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.loops import ClientLoops
 from tests.support.servers import ServerProcess, SpawnAgent
+from tests.support.sleepers import free_ports, store_of
 from vaccel_rpc.errors import ResourceExhausted, RpcError
 from vaccel_rpc.pool.health import ANSWER_S, OVERDUE_S
 from vaccel_rpc.pool.targets import parse_targets
@@ -27,23 +28,6 @@ from vaccel_rpc.tensors import from_values, to_values
 pytestmark = pytest.mark.timeout(180)
 
 CLIENTS = 16
-
-
-def store_of(folder: Path, name: str, content: str) -> tuple[str, ...]:
-    """An agent's options for a store with one model that sleeps."""
-    store = folder / name
-    store.mkdir()
-    (store / "nap.sleep").write_text(content)
-    return ("--plugin", "tests.support.sleepplugin", "--models", str(store), "--preload", "nap")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine on which nobody listens."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.transports.ttrpc import _request_of
+from agent.transports.envelope import request_of
 from vaccel_rpc.channels.ttrpc import _payload
 from vaccel_rpc.errors import InvalidArgument, RpcError
 from vaccel_rpc.proto.ttrpc_pb2 import KeyValue, Request, Response, Status
@@ -24,7 +24,7 @@ PAIRS = st.lists(st.builds(KeyValue, key=st.text(max_size=5), value=st.text(max_
 def test_a_request(service: str, method: str, payload: bytes, timeout: int, metadata: list[KeyValue]) -> None:
     """Any request is read as protobuf would read it, and its payload is not copied into the message."""
     request = Request(service=service, method=method, payload=payload, timeout_nano=timeout, metadata=metadata)
-    parsed, held = _request_of(bytearray(request.SerializeToString()))
+    parsed, held = request_of(bytearray(request.SerializeToString()))
     assert bytes(held) == payload
     parsed.payload = payload
     assert parsed == request
@@ -49,9 +49,9 @@ def test_any_bytes(junk: bytes, large: bool) -> None:
     with contextlib.suppress(DecodeError):
         expected = Request.FromString(data)
         with contextlib.suppress(InvalidArgument):
-            parsed, held = _request_of(data)
+            parsed, held = request_of(data)
             parsed.payload = bytes(held)
             assert parsed == expected
         return
     with pytest.raises(InvalidArgument):
-        _request_of(data)
+        request_of(data)
