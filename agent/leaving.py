@@ -69,11 +69,9 @@ class Leaving:
         await asyncio.sleep(0)
         while time.monotonic() < end and (len(self._ttrpc) or self._batcher.running):
             await asyncio.sleep(_LOOK_S)
-        _log.info(
-            "vAccel RPC agent stopped, %.2f s after it was told to, with %d calls refused",
-            time.monotonic() - began,
-            self._service.refused,
-        )
+        refused = ", ".join(f"{count} {operation}" for operation, count in self._service.refused.items())
+        seconds = time.monotonic() - began
+        _log.info("vAccel RPC agent stopped %.2f s after it was told to; refused calls: %s", seconds, refused or "none")
 
     def log_dropped(self) -> None:
         """Logs the calls that will get no answer, by session."""

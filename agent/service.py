@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -39,7 +40,7 @@ class RpcService:
 
     ``labels``: for models that classify images and whose files have none. ``max_message``: bytes of
     a message. ``profiled``: sessions keep the times of their runs. ``active``: calls that run now.
-    ``refused``: those that came when it drained.
+    ``refused``: those that came when it drained, by operation.
     """
 
     def __init__(
@@ -55,7 +56,8 @@ class RpcService:
     ) -> None:
         self.metrics = metrics
         self.endpoints = endpoints()
-        self.active = self.refused = 0
+        self.active = 0
+        self.refused: Counter[str] = Counter()
         self._draining: str | None = None
         self._crossing_ends = 0.0
         runner = ModelRunner(batcher)
@@ -139,7 +141,7 @@ class RpcService:
         session = scope.sessions.get(getattr(request, "session_id", 0))
         if session and session.announced and time.monotonic() < self._crossing_ends:
             return
-        self.refused += 1
+        self.refused[endpoint.operation] += 1
         self.metrics.rejected("draining")
         raise Unavailable(f"{reason}; the call was not taken")
 

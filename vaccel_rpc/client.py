@@ -108,9 +108,9 @@ class VaccelClient:
         """Ends the connection; over ttrpc, its sessions end with it."""
         self.channel.close()
 
-    def create_session(self, flags: int = 0, timeout: float | None = None) -> int:
-        """Creates a session; returns its id."""
-        reply = self._call("create_session", timeout, flags=flags)
+    def create_session(self, flags: int = 0, timeout: float | None = None, metadata: Mapping[str, str] | None = None) -> int:
+        """Creates a session; returns its id. ``metadata`` is sent along."""
+        reply = self._start("create_session", timeout, metadata, flags=flags).result()
         session: int = reply.session_id
         return session
 

@@ -67,6 +67,8 @@ class ConnectionHistory:
         self._clock = clock
         self._changed = clock()
         self._was_reached = False
+        #: Why the last attempt failed, or the last link ended.
+        self._problem: RpcError | None = None
         #: Codes that the log of this outage has, and when its last line was written.
         self._told: set[str] = set()
         self._told_at = 0.0
@@ -87,8 +89,11 @@ class ConnectionHistory:
 
     def failed(self, why: RpcError, *, again: bool) -> None:
         """An attempt to reach the agent failed. It is logged if there will be others ``again``: else a caller gets the error."""
-        failed = self._state("failed", why)
-        self.state = replace(failed, since=self.state.since) if self.state.state == "failed" else failed
+        self._problem = why
+        if self.state.state == "failed":
+            self.state = replace(self.state, problem=why)
+        elif self.state.state != "draining":
+            self.state = self._state("failed", why)
         if not again:
             return
         if why.name in self._told and self._clock() - self._told_at < _REPEAT_S:
@@ -100,6 +105,18 @@ class ConnectionHistory:
         else:
             seconds = self._clock() - self._changed
             _log.warning("%s: still no agent after %.1f s: %s", self.state.address, seconds, self._reason(why))
+
+    def leaving(self, why: RpcError) -> None:
+        """The agent has said that it shuts down; it still answers what it took. ``why``: what new attempts fail with."""
+        self._problem = why
+        seconds = self._turn(self._state("draining"))
+        self._note(why)
+        _log.info("%s: leaving the agent after %.1f s: it shuts down", self.state.address, seconds)
+
+    def drained(self) -> None:
+        """The agent that was leaving has answered everything, or has ended."""
+        if self.state.state == "draining":
+            self.state = self._state("failed", self._problem)
 
     def left(self) -> None:
         """The client closed the connection."""

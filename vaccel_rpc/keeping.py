@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from vaccel_rpc.errors import Internal, RpcError
+from vaccel_rpc.errors import Internal, RpcError, Unavailable
 from vaccel_rpc.history import AgentState, ConnectionHistory
 
 _log = logging.getLogger("vaccel_rpc")
@@ -24,6 +24,8 @@ _log = logging.getLogger("vaccel_rpc")
 _FIRST_PAUSE_S, _SHORT_PAUSE_S, _MAX_PAUSE_S = 0.05, 0.1, 2.0
 #: Seconds at an outage's beginning in which it tries often, though no caller waits.
 _EAGER_S = 30.0
+#: Seconds for the calls in a link that is not used any more, and those between two looks at them.
+_FINISH_S, _LOOK_S = 60.0, 0.02
 
 
 class Link(Protocol):
@@ -38,11 +40,22 @@ class Link(Protocol):
         """Why it ended; None while it can be used."""
 
     @property
+    def draining(self) -> bool:
+        """Whether the agent has said that it shuts down."""
+
+    @property
+    def running(self) -> int:
+        """Calls in it without a reply."""
+
+    @property
     def warm(self) -> bool:
         """Whether it is as quick as it will be; one that is not goes last."""
 
     def close(self) -> None:
         """Ends it; calls that wait fail with `Unavailable`."""
+
+    def finish(self) -> None:
+        """Ends it where no calls wait, and tells the agent."""
 
 
 L = TypeVar("L", bound=Link)
@@ -51,9 +64,10 @@ L = TypeVar("L", bound=Link)
 class LinkKeeper(Generic[L]):
     """Keeps one link, which ``connect`` makes; thread-safe.
 
-    ``connect(on_close)`` raises `RpcError`; ``on_close`` is called, from any thread, when the link
-    ends. No attempt is made before `start` or `hurry`. ``changed`` is called, without a lock, after
-    each attempt and when a link has ended; ``wanted()``: whether a caller waits for a link.
+    ``connect(on_change)`` raises `RpcError`; ``on_change`` is called, from any thread, when the link
+    ends, and when its agent says that it shuts down: from then on the link is not used for anything
+    new, and ends when its calls are over. No attempt is made before `start` or `hurry`. ``changed`` is called, without a lock, after
+    each attempt and when a link is not to be used any more; ``wanted()``: whether a caller waits for a link.
     """
 
     def __init__(
@@ -73,8 +87,10 @@ class LinkKeeper(Generic[L]):
         self.link: L | None = None
         #: Why there is no link: of the last attempt, or the end of the last link.
         self.problem: RpcError | None = None
-        #: Attempts that have ended.
-        self.attempts = 0
+        #: Attempts that have ended, and links whose agents said that they shut down.
+        self.attempts = self.drains = 0
+        #: Links that end when their calls are over.
+        self._finishing: set[L] = set()
         self._pause, self._failed_at, self._outage_began = 0.0, 0.0, time.monotonic()
 
     @property
@@ -103,18 +119,13 @@ class LinkKeeper(Generic[L]):
             self._begin()
             self._wake_up.notify()
 
-    def drop(self, link: L, why: RpcError, *, finish: float = 0) -> None:
-        """Replaces ``link``, which a call has shown to be of no use; ``finish``: seconds for the other calls in it."""
+    def drop(self, link: L, why: RpcError, *, finish: bool = False) -> None:
+        """Replaces ``link``, which a call has shown to be of no use; ``finish``: the other calls in it may finish."""
         with self._wake_up:
-            is_present = self.link is link
-            self._lose(link, why)
+            self._lose(link, why, finish=finish)
             self._wake_up.notify()
         if not finish:
             link.close()
-        elif is_present:
-            closing = threading.Timer(finish, link.close)
-            closing.daemon = True
-            closing.start()
 
     @property
     def suspect(self) -> bool:
@@ -137,11 +148,12 @@ class LinkKeeper(Generic[L]):
         """Ends the link and the thread."""
         with self._wake_up:
             self._notice()
-            link, self._ended = self.link, True
+            links = [*self._finishing, *([self.link] if self.link else [])]
+            self._ended = True
             if self._always:
                 self._history.left()
             self._wake_up.notify()
-        if link:
+        for link in links:
             link.close()
 
     def _begin(self) -> None:
@@ -152,7 +164,7 @@ class LinkKeeper(Generic[L]):
     def _run(self) -> None:
         while self._wait_until_due():
             try:
-                link = self._connect(self._closed)
+                link = self._connect(self._link_changed)
             except RpcError as error:
                 self._failed(error)
             except Exception as error:  # noqa: BLE001 the next attempt may succeed
@@ -179,8 +191,9 @@ class LinkKeeper(Generic[L]):
         often = self._is_wanted() or now - self._outage_began < _EAGER_S
         return self._failed_at + min(self._pause, _SHORT_PAUSE_S if often else _MAX_PAUSE_S) - now
 
-    def _closed(self) -> None:
+    def _link_changed(self) -> None:
         with self._wake_up:
+            self._notice()
             self._wake_up.notify()
         self._changed()
 
@@ -202,11 +215,37 @@ class LinkKeeper(Generic[L]):
             link.close()
 
     def _notice(self) -> None:
-        """Takes note of a link that has ended."""
-        if self.link and (why := self.link.closed):
-            self._lose(self.link, why)
+        """Takes note of a link that has ended, or whose agent shuts down."""
+        if link := self.link:
+            if why := link.closed:
+                self._lose(link, why)
+            elif link.draining:
+                self._lose(link, Unavailable(f"{self._history.state.address}: the agent is shutting down"), finish=True)
 
-    def _lose(self, link: L, why: RpcError) -> None:
-        if self.link is link and not self._ended:
-            self.link, self.problem, self._outage_began = None, why, time.monotonic()
+    def _lose(self, link: L, why: RpcError, *, finish: bool = False) -> None:
+        """Has no link any more; ``finish``: it ends when its calls are over."""
+        if self.link is not link or self._ended:
+            return
+        self.link, self.problem, self._outage_began = None, why, time.monotonic()
+        if link.draining:
+            self.drains += 1
+            self._history.leaving(why)
+        else:
             self._history.lost(why)
+        if finish:
+            self._finishing.add(link)
+            threading.Thread(target=self._finish, args=(link,), name="finishing link", daemon=True).start()
+        else:
+            self._history.drained()
+
+    def _finish(self, link: L) -> None:
+        end = time.monotonic() + _FINISH_S
+        # What had picked the link when its agent said that it shuts down has sent its call by then.
+        time.sleep(_LOOK_S)
+        while link.running and link.closed is None and time.monotonic() < end:
+            time.sleep(_LOOK_S)
+        link.finish()
+        with self._wake_up:
+            self._finishing.discard(link)
+            if not self._finishing:
+                self._history.drained()

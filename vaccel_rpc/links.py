@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vaccel_rpc.client import PendingResult, RunResult, VaccelClient
@@ -43,9 +44,26 @@ class AgentLink:
         """Why the connection ended; None while it is open."""
         return self.client.channel.closed
 
+    @property
+    def draining(self) -> bool:
+        """Whether the agent has said that it shuts down."""
+        return self.client.channel.draining
+
+    @property
+    def running(self) -> int:
+        """Calls without a reply."""
+        return self.client.channel.running
+
     def close(self) -> None:
         """Ends the connection."""
         self.client.close()
+
+    def finish(self) -> None:
+        """Ends the session, which over gRPC outlives the connection, and the connection."""
+        if self.closed is None:
+            with suppress(RpcError):
+                self.client.destroy_session(self.session, ANSWER_S)
+        self.close()
 
     def start_run(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from vaccel_rpc.channels import Channel
@@ -18,12 +19,14 @@ _NEWEST_FIRST: tuple[Version, ...] = ("0.8", "0.7")
 _NO_MODEL = 0
 
 
-def open_session(channel: Channel, choice: DialectChoice = "auto", timeout: float | None = None) -> tuple[VaccelClient, int]:
+def open_session(
+    channel: Channel, choice: DialectChoice = "auto", timeout: float | None = None, metadata: Mapping[str, str] | None = None
+) -> tuple[VaccelClient, int]:
     """A client that speaks the agent's dialect, and the id of its first session.
 
     ``auto`` costs no more than a fixed dialect, unless the agent does not speak the newest one.
     Where it speaks an older one, the client's dialect may also be one of upstream's builds between
-    the releases. ``timeout``: seconds for each call. Raises `Unimplemented`, which names the
+    the releases. ``timeout``: seconds for each call. ``metadata`` is sent with CreateSession. Raises `Unimplemented`, which names the
     dialects that were tried, where the agent speaks none of them, and what CreateSession raises.
     """
     versions = _NEWEST_FIRST if choice == "auto" else (choice,)
@@ -31,7 +34,7 @@ def open_session(channel: Channel, choice: DialectChoice = "auto", timeout: floa
     for version in versions:
         client = VaccelClient(channel, version)
         try:
-            session = client.create_session(timeout=timeout)
+            session = client.create_session(timeout=timeout, metadata=metadata)
             between = choice == "auto" and version == "0.7" and _is_between(channel, session, timeout)
             return VaccelClient(channel, "2025-07") if between else client, session
         except (Unimplemented, InvalidArgument) as error:

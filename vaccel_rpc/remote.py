@@ -13,6 +13,7 @@ from vaccel_rpc import rpcspans
 from vaccel_rpc.channels import Tls, connect
 from vaccel_rpc.client import TIMINGS, RunResult, run_method
 from vaccel_rpc.dialects import Profile
+from vaccel_rpc.draining import ANNOUNCEMENT
 from vaccel_rpc.errors import DeadlineExceeded, RpcError, Unavailable
 from vaccel_rpc.history import AgentState
 from vaccel_rpc.links import AgentLink
@@ -174,7 +175,7 @@ class RemoteModel:
     def figures(self) -> PoolFigures:
         """What the pool has done so far."""
         runs = {str(member.endpoint): member.load.answered for member in self._pool.members}
-        return PoolFigures(self._pool.waits, runs, dict(self.runs.retries), self._health.suspects)
+        return PoolFigures(self._pool.waits, runs, dict(self.runs.retries), self._health.suspects, self._pool.drains)
 
     def close(self) -> None:
         """Ends the connections and the background threads."""
@@ -183,13 +184,13 @@ class RemoteModel:
 
     def _connector(self, endpoint: AgentEndpoint) -> Callable[[Callable[[], None]], AgentLink]:
         registrar = Registrar(self._source)
-        return lambda on_close: self._new_link(endpoint, registrar, on_close)
+        return lambda on_change: self._new_link(endpoint, registrar, on_change)
 
-    def _new_link(self, endpoint: AgentEndpoint, registrar: Registrar, on_close: Callable[[], None]) -> AgentLink:
+    def _new_link(self, endpoint: AgentEndpoint, registrar: Registrar, on_change: Callable[[], None]) -> AgentLink:
         timeout = self._connect_timeout
-        channel = connect(endpoint.address, timeout, tls=self._tls, on_close=on_close, name=endpoint.name)
+        channel = connect(endpoint.address, timeout, tls=self._tls, on_change=on_change, name=endpoint.name)
         try:
-            client, session = open_session(channel, self._dialect, timeout)
+            client, session = open_session(channel, self._dialect, timeout, ANNOUNCEMENT)
             self._run_method = client.run_method
             began = time.monotonic_ns()
             model = registrar.register(client, session, _REGISTER_S)

@@ -71,6 +71,7 @@ class PiecewiseChannel:
     """
 
     closed = None
+    draining, running = False, 0
 
     def __init__(self, address: str, starts: tuple[int, ...]) -> None:
         self._socket, place = ttrpc_socket(parse(address))

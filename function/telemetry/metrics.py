@@ -104,3 +104,4 @@ class _AgentCollector:
             retries.add_metric((reason,), count)
         yield retries
         yield CounterMetricFamily("function_agent_suspects", "How often an agent did not answer any more", figures.suspects)
+        yield CounterMetricFamily("function_agent_drains", "How often an agent said that it shuts down", figures.drains)

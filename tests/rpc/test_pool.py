@@ -8,14 +8,12 @@ import signal
 import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.loops import ClientLoops
+from tests.support.pools import RunningClients, pool_of, ready
 from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.sleepers import free_ports, store_of
 from vaccel_rpc.errors import ResourceExhausted, RpcError
@@ -26,8 +24,6 @@ from vaccel_rpc.remote import RemoteModel
 from vaccel_rpc.tensors import from_values, to_values
 
 pytestmark = pytest.mark.timeout(180)
-
-CLIENTS = 16
 
 
 @pytest.fixture
@@ -45,48 +41,6 @@ def agents(
         listen = ("-a", f"{scheme}://{place}", *options)
         started.append((f"{scheme}://{place}", listen, spawn_agent(*listen)))
     return started
-
-
-class RunningClients(ClientLoops):
-    """Clients that run texts of random length one after the other and check each answer."""
-
-    def __init__(self, remote: RemoteModel, clients: int = CLIENTS, timeout: float = 5.0) -> None:
-        super().__init__(clients, self._run)
-        self._remote, self._timeout = remote, timeout
-        self.latencies: list[float] = []
-        self.failures: Counter[str] = Counter()
-
-    def _run(self, number: int) -> None:
-        values = [number, *range(number % 7)]
-        began = time.monotonic()
-        try:
-            (output,) = self._remote.run([from_values("int64", (len(values),), values)], 1, self._timeout)
-        except RpcError as error:
-            self.failures[f"{error.name}: {error.message}"] += 1
-            return
-        self.latencies.append(time.monotonic() - began)
-        if to_values(output) != [2 * value for value in values]:
-            self.failures["wrong answer"] += 1
-
-
-@contextlib.contextmanager
-def pool_of(*addresses: str, **options: Any) -> Iterator[RemoteModel]:
-    """The model on these agents, all connected."""
-    remote = RemoteModel(parse_targets(",".join(addresses)), ModelSource("nap"), agent_wait=5, **options)
-    remote.start()
-    try:
-        ready(remote, len(addresses))
-        yield remote
-    finally:
-        remote.close()
-
-
-def ready(remote: RemoteModel, count: int) -> None:
-    """Returns when so many agents are ready."""
-    end = time.monotonic() + 60
-    while sum(agent.state == "ready" for agent in remote.agents()) != count:
-        assert time.monotonic() < end, remote.agents()
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("agents", ["tcp", "unix", "grpc", "grpc+unix"], indirect=True)

@@ -65,7 +65,7 @@ def connected(folder: Path, answer: Script, max_message: int = 1 << 20) -> Itera
         listener.listen()
         thread = threading.Thread(target=peer.serve, args=(listener,), daemon=True)
         thread.start()
-        channel = TtrpcChannel(Address("unix", path=path), 5, max_message=max_message, on_close=lost.set)
+        channel = TtrpcChannel(Address("unix", path=path), 5, max_message=max_message, on_change=lost.set)
         try:
             yield Ends(channel, peer, lost)
         finally:

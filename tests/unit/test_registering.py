@@ -45,6 +45,8 @@ class FakeChannel:
     upload: RpcError | int = 2
     session: Callable[[str], RpcError | int] = lambda _: 1
     closed: RpcError | None = None
+    draining: bool = False
+    running: int = 0
     methods: list[str] = field(default_factory=list)
 
     def start(

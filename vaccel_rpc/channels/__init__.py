@@ -49,6 +49,14 @@ class Channel(Protocol):
     def closed(self) -> RpcError | None:
         """Why the connection ended; None while it is open."""
 
+    @property
+    def draining(self) -> bool:
+        """Whether the agent has said that it shuts down; it answers the calls that it has got."""
+
+    @property
+    def running(self) -> int:
+        """Calls without a reply."""
+
     def start(
         self,
         service: str,
@@ -78,13 +86,14 @@ def connect(
     *,
     tls: Tls | None = None,
     max_message: int = MAX_MESSAGE,
-    on_close: Callable[[], None] = lambda: None,
+    on_change: Callable[[], None] = lambda: None,
     name: str = "",
 ) -> Channel:
     """A connected channel to an agent.
 
     ``name``: the host name that led to the address, for gRPC's authority and TLS.
-    ``on_close`` is called once, from any thread, when the connection is lost.
+    ``on_change`` is called, from any thread, when the connection is lost, and when the agent says that
+    it shuts down.
 
     Raises `Unavailable` where no agent answers within ``timeout`` seconds, `FailedPrecondition`
     where an extra is missing.
@@ -92,7 +101,7 @@ def connect(
     if address.is_grpc:
         from vaccel_rpc.channels.grpc import GrpcChannel
 
-        return GrpcChannel(address, timeout, tls=tls, max_message=max_message, on_close=on_close, name=name)
+        return GrpcChannel(address, timeout, tls=tls, max_message=max_message, on_change=on_change, name=name)
     from vaccel_rpc.channels.ttrpc import TtrpcChannel
 
-    return TtrpcChannel(address, timeout, max_message=max_message, on_close=on_close)
+    return TtrpcChannel(address, timeout, max_message=max_message, on_change=on_change)

@@ -5,6 +5,7 @@ Needs the extra ``grpc``; imported only for a grpc address.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -23,6 +24,9 @@ except ImportError:
 
 #: Seconds within which the end of a connection is noticed.
 _NOTICED_S = 1.0
+#: The health service's method that tells each change, its responses (``HealthCheckResponse``: status 1
+#: and 2), and the seconds until it is called again where a proxy ends the call.
+_WATCH, _SERVING, _NOT_SERVING, _WATCH_AGAIN_S = "/grpc.health.v1.Health/Watch", b"\x08\x01", b"\x08\x02", 10.0
 #: The metadata in which gRPC carries a ``google.rpc.Status`` with its details.
 DETAILS = "grpc-status-details-bin"
 
@@ -54,14 +58,24 @@ class GrpcChannel:
     """See `vaccel_rpc.channels.Channel`."""
 
     def __init__(
-        self, address: Address, timeout: float, *, tls: Tls | None, max_message: int, on_close: Callable[[], None], name: str = ""
+        self,
+        address: Address,
+        timeout: float,
+        *,
+        tls: Tls | None,
+        max_message: int,
+        on_change: Callable[[], None],
+        name: str = "",
     ) -> None:
         if grpc is None:
             raise FailedPrecondition(f"{address} needs grpcio: pip install 'grpcio>=1.80'")
-        self.address, self._on_close = address, on_close
+        self.address, self._on_change = address, on_change
         #: When each call was sent that has no reply yet.
         self._calls: dict[Any, float] = {}
         self._closed: RpcError | None = None
+        self._ended = threading.Event()
+        #: Whether the agent has said that it shuts down.
+        self.draining = False
         self._channel = _channel(address, tls, max_message, name)
         try:
             grpc.channel_ready_future(self._channel).result(timeout)
@@ -69,11 +83,17 @@ class GrpcChannel:
             self._channel.close()
             raise Unavailable(f"{address}: no agent answered within {timeout:g} s") from None
         self._channel.subscribe(self._changed)
+        threading.Thread(target=self._watch, name=f"health of {address}", daemon=True).start()
 
     @property
     def closed(self) -> RpcError | None:
         """Why the connection ended; None while it lives."""
         return self._closed
+
+    @property
+    def running(self) -> int:
+        """Calls without a reply."""
+        return len(self._calls)
 
     def start(
         self,
@@ -90,6 +110,20 @@ class GrpcChannel:
         call = self._channel.unary_unary(f"/{service}/{method}").future(
             b"".join(payload), timeout, [*metadata.items()] if metadata else None
         )
+        return self._started(call, done)
+
+    def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _GrpcReply:
+        """Sends a call with several requests."""
+        if self._closed:
+            raise self._closed
+        return self._started(self._channel.stream_unary(f"/{service}/{method}").future(iter(payloads), timeout=timeout))
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._lost("the connection was closed")
+        self._channel.close()
+
+    def _started(self, call: Any, done: Callable[[], None] | None = None) -> _GrpcReply:
         self._calls[call] = time.monotonic()
 
         def over(_: object) -> None:
@@ -100,16 +134,28 @@ class GrpcChannel:
         call.add_done_callback(over)
         return _GrpcReply(self, call)
 
-    def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _GrpcReply:
-        """Sends a call with several requests."""
-        if self._closed:
-            raise self._closed
-        return _GrpcReply(self, self._channel.stream_unary(f"/{service}/{method}").future(iter(payloads), timeout=timeout))
+    def _watch(self) -> None:
+        """Notices that the agent shuts down, by its health service."""
+        while not self.draining:
+            try:
+                self._read_health()
+            except ValueError:
+                return  # the channel is closed
+            except grpc.RpcError as error:
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    return
+            if self._ended.wait(_WATCH_AGAIN_S):
+                return
 
-    def close(self) -> None:
-        """Ends the connection."""
-        self._lost("the connection was closed")
-        self._channel.close()
+    def _read_health(self) -> None:
+        """Returns when the agent shuts down, and where a proxy ends the call. Raises ``grpc.RpcError``."""
+        was_serving = False
+        for status in self._channel.unary_stream(_WATCH)(b""):
+            if status == _NOT_SERVING and was_serving:
+                self.draining = True
+                self._on_change()
+                return
+            was_serving = was_serving or status == _SERVING
 
     def _changed(self, state: Any) -> None:
         if state is grpc.ChannelConnectivity.READY or self._closed:
@@ -125,7 +171,8 @@ class GrpcChannel:
     def _lost(self, why: str) -> None:
         if self._closed is None:
             self._closed = Unavailable(f"{self.address}: {why}")
-            self._on_close()
+            self._ended.set()
+            self._on_change()
 
 
 def _channel(address: Address, tls: Tls | None, max_message: int, name: str) -> Any:

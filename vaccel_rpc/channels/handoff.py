@@ -63,6 +63,11 @@ class ReaderHandoff:
         self._owner = PendingCall(0, None)
         self.ended: RpcError | None = None
 
+    @property
+    def pending(self) -> int:
+        """Calls without an outcome."""
+        return len(self._calls)
+
     def add(self, call: PendingCall) -> None:
         """Adds a call that is about to be sent.
 

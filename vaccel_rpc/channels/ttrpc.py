@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import _socket
 import itertools
-import select
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,8 +12,9 @@ from contextlib import suppress
 from google.protobuf.message import DecodeError
 
 from vaccel_common.protowire import WireError
-from vaccel_rpc import frames
-from vaccel_rpc.addresses import Address, no_delay, quick_ack, ttrpc_socket
+from vaccel_rpc import draining, frames
+from vaccel_rpc.addresses import Address, quick_ack
+from vaccel_rpc.channels import sockets
 from vaccel_rpc.channels.handoff import PendingCall, ReaderHandoff
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
@@ -26,11 +24,6 @@ from vaccel_rpc.wire import Parts, cut, field_head, size
 
 _Bytes = bytes | bytearray | memoryview
 _LAST_STREAM = 2**32 - 1
-#: Seconds without progress after which a send, or an unanswered TCP segment, means that the peer is
-#: gone.
-_STALL_S = 30
-#: Seconds after which a caller that reads looks at its deadline again, at the latest.
-_TICK_S = 1.0
 #: Seconds for which the owner leaves a connection alone whose callers have just read it.
 _PAUSE_S = 0.05
 
@@ -49,17 +42,19 @@ class _TtrpcReply:
 class TtrpcChannel:
     """See `vaccel_rpc.channels.Channel`. ``max_message``: bytes of data that a reply may hold."""
 
-    def __init__(self, address: Address, timeout: float, *, max_message: int, on_close: Callable[[], None]) -> None:
+    def __init__(self, address: Address, timeout: float, *, max_message: int, on_change: Callable[[], None]) -> None:
         self._address = address
-        self._socket = _connected(address, timeout)
+        self._socket = sockets.connected(address, timeout)
         self._reader = frames.FrameReader(max_message)
         self._buffer = memoryview(bytearray(frames.PIECE))
-        self._limit = _TICK_S
-        self._poll = None if _is_plain(self._socket) else _poll_of(self._socket)
-        self._on_close = on_close
+        self._limit = sockets.TICK_S
+        self._poll = None if sockets.is_plain(self._socket) else sockets.poll_of(self._socket)
+        self._on_change = on_change
         self._send_lock = threading.Lock()
         self._streams = itertools.count(1, 2)
         self._stuck = threading.Event()
+        #: Whether the agent has said that it shuts down.
+        self.draining = False
         self._handoff = ReaderHandoff(self._receive, self._stuck.set)
         threading.Thread(target=self._look_after, name=f"ttrpc {address}", daemon=True).start()
 
@@ -67,6 +62,11 @@ class TtrpcChannel:
     def closed(self) -> RpcError | None:
         """Why the connection ended; None while it lives."""
         return self._handoff.ended
+
+    @property
+    def running(self) -> int:
+        """Calls without a reply."""
+        return self._handoff.pending
 
     def start(
         self,
@@ -174,7 +174,7 @@ class TtrpcChannel:
 
         An idle connection takes no CPU time.
         """
-        poll = _poll_of(self._socket)
+        poll = sockets.poll_of(self._socket)
         while self._handoff.ended is None:
             poll.poll()
             if not self._handoff.read_if_idle():
@@ -195,7 +195,10 @@ class TtrpcChannel:
             place = self._reader.place()
             count = self._socket.recv_into(self._buffer if place is None else place, 0, self._flags(seconds))
             for frame in self._reader.receive(self._buffer[:count]) if place is None else self._reader.placed(count):
-                self._handoff.complete(frame.stream, frame)
+                if frame.type == frames.REQUEST:
+                    self._notice(frame)
+                else:
+                    self._handoff.complete(frame.stream, frame)
             if self._reader.few_missing:
                 quick_ack(self._socket)
             if not count:
@@ -211,6 +214,12 @@ class TtrpcChannel:
             self._fail("the connection was closed")
             raise
 
+    def _notice(self, request: frames.Frame | frames.RefusedFrame) -> None:
+        """Takes note of what the agent says of itself; a request that is unknown means nothing to this client."""
+        if draining.is_message(request) and not self.draining:
+            self.draining = True
+            self._on_change()
+
     def _flags(self, seconds: float | None) -> int:
         """The flags with which receiving waits at most ``seconds``."""
         if self._poll:
@@ -220,9 +229,9 @@ class TtrpcChannel:
             return socket.MSG_DONTWAIT
         if seconds == 0:
             return socket.MSG_DONTWAIT
-        limit = _TICK_S if seconds is None or seconds > _TICK_S else seconds
+        limit = sockets.TICK_S if seconds is None or seconds > sockets.TICK_S else seconds
         if limit != self._limit:
-            _limit(self._socket, socket.SO_RCVTIMEO, limit)
+            sockets.limit(self._socket, socket.SO_RCVTIMEO, limit)
             self._limit = limit
         return 0
 
@@ -232,7 +241,7 @@ class TtrpcChannel:
         if self._handoff.end(error):
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
-            self._on_close()
+            self._on_change()
         return self._handoff.ended or error
 
 
@@ -247,53 +256,3 @@ def _payload(response: _Bytes) -> bytes | memoryview:
     if message.status.code:
         raise from_status(message.status)
     return payload
-
-
-def _connected(address: Address, timeout: float) -> socket.socket:
-    try:
-        sock, place = ttrpc_socket(address)
-        sock.settimeout(timeout)
-        try:
-            sock.connect(place)
-            sock.settimeout(None)
-            _notice_a_dead_peer(sock)
-        except BaseException:
-            sock.close()
-            raise
-    except TimeoutError:
-        raise Unavailable(f"{address}: no agent answered within {timeout:g} s") from None
-    except (OSError, OverflowError) as error:
-        raise Unavailable(f"{address}: {_reason(error)}") from None
-    return sock
-
-
-def _reason(error: OSError | OverflowError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _notice_a_dead_peer(sock: socket.socket) -> None:
-    no_delay(sock)
-    _limit(sock, socket.SO_SNDTIMEO, _STALL_S)
-    _limit(sock, socket.SO_RCVTIMEO, _TICK_S)
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3)):
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALL_S * 1000)
-
-
-def _limit(sock: socket.socket, option: int, seconds: float) -> None:
-    # For the kernel 0 means no limit.
-    micros = max(1, int(seconds * 1e6))
-    sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", micros // 1_000_000, micros % 1_000_000))
-
-
-def _poll_of(sock: socket.socket) -> select.poll:
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return poll
-
-
-def _is_plain(sock: socket.socket) -> bool:
-    """Whether the kernel waits, within its time limit. gevent's sockets wait in gevent's loop."""
-    return sock.gettimeout() is None and type(sock).recv_into is _socket.socket.recv_into

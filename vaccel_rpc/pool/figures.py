@@ -20,10 +20,11 @@ class PoolFigures:
 
     ``waits``: callers that wait for an agent. ``runs``: those that each agent has answered.
     ``retries``: runs that were sent again, by the status that was the reason. ``suspects``: how often
-    an agent has become suspect.
+    an agent has become suspect. ``drains``: how often an agent said that it shuts down.
     """
 
     waits: Waits = field(default_factory=Waits)
     runs: Mapping[str, int] = field(default_factory=dict)
     retries: Mapping[str, int] = field(default_factory=dict)
     suspects: int = 0
+    drains: int = 0

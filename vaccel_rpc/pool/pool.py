@@ -47,6 +47,8 @@ class AgentPool(Generic[L]):
         self._always = self._ended = False
         self._since = time.time()
         self.waits = Waits()
+        #: Those of agents that are no members any more.
+        self._past_drains = 0
         self._found(endpoints(targets, {}))
 
     @property
@@ -57,6 +59,11 @@ class AgentPool(Generic[L]):
             for target, problem in self._discovery.unknown
         ]
         return [member.state for member in self.members] + unknown
+
+    @property
+    def drains(self) -> int:
+        """How often an agent said that it shuts down."""
+        return self._past_drains + sum(member.keeper.drains for member in self.members)
 
     @property
     def usable(self) -> list[Member[L]]:
@@ -170,6 +177,7 @@ class AgentPool(Generic[L]):
                 self._members[endpoint] = self._member(endpoint)
             for member in removed:
                 member.leaving = True
+                self._past_drains += member.keeper.drains
             self.members = tuple(self._members.values())
             always = self._always
             self._changed.notify_all()
@@ -182,13 +190,13 @@ class AgentPool(Generic[L]):
     def _member(self, endpoint: AgentEndpoint) -> Member[L]:
         connect = self._connector(endpoint)
 
-        def connected(on_close: Callable[[], None]) -> L:
-            def closed() -> None:
+        def connected(on_change: Callable[[], None]) -> L:
+            def changed() -> None:
                 # Its name may lead elsewhere by now.
                 self._discovery.hurry()
-                on_close()
+                on_change()
 
-            return connect(closed)
+            return connect(changed)
 
         history = ConnectionHistory(str(endpoint))
         return Member(endpoint, LinkKeeper(connected, history, self._notify, lambda: self.waits.now > 0))

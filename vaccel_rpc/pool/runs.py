@@ -27,8 +27,6 @@ MAX_TRIES = 3
 #: Runs of one request that are in flight at a time, so that a request of thousands leaves room in
 #: the agents' queues.
 _IN_FLIGHT = 256
-#: Seconds for the other runs of an agent that refused one because it ends.
-_FINISH_S = 60.0
 #: Seconds for which an agent that refused a run for want of room gets no other, where it does not
 #: say how long, and at most.
 _FULL_S, _MAX_FULL_S = 0.1, 1.0
@@ -250,6 +248,6 @@ class PooledRuns:
             raise error
         if isinstance(error, Unavailable | NotFound):
             # An agent that shuts down refuses this run, and still answers those that it took.
-            member.keeper.drop(link, error, finish=_FINISH_S)
+            member.keeper.drop(link, error, finish=True)
         run.failed_on = (*run.failed_on, member)
         self.retries[error.name] += 1
