@@ -70,7 +70,9 @@ def ready(server: ServerProcess, count: int) -> None:
 
 
 def test_agents_end_and_are_upgraded_one_by_one(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
-    """Killed, told to end, and a rolling restart of three: every request is answered, and rightly."""
+    """Killed, told to end, and a rolling restart of three: every request is answered, and rightly. An agent that is told to end
+    is left, which the log says once, and a metric counts.
+    """
     addresses = [f"unix://{tmp_path}/a{i}.sock" for i in range(3)]
     agents = [spawn_agent("-a", address, *MODEL) for address in addresses]
     with function_on(tmp_path, addresses) as server, Clients(server) as clients:
@@ -79,7 +81,10 @@ def test_agents_end_and_are_upgraded_one_by_one(spawn_agent: SpawnAgent, tmp_pat
                 agents[i].stop(sig)
                 agents[i] = spawn_agent("-a", address, *MODEL)
                 ready(server, 3)
+        metrics = requests.get(server.addresses["http"] + "/metrics", timeout=5).text
     assert clients.failures == {}
+    assert "function_agent_drains_total 3.0" in metrics
+    assert [server.text.count(f": {what} the agent after") for what in ("lost", "leaving", "left")] == [3, 3, 3]
     assert len(clients.latencies) > 200
 
 
