@@ -8,6 +8,7 @@ from typing import Literal
 
 from agent.engines.contract import UPLOAD_MEMORY
 from agent.imaging.labels import read_labels
+from agent.store.aliasfile import FILE_NAME
 from agent.upstream_options import ALL_KEYS, VaccelConfig, rust_log, vaccel_config
 from vaccel_common import log
 from vaccel_common.kinds import Choice, Many, Parsed, PathTo, Text
@@ -52,6 +53,10 @@ class AgentConfig:
     models: Path | None = option(
         PathTo(), help="The model store: a directory of NAME.pt, NAME.pt2 and NAME.onnx.", shown="models/ of a checkout, else none",
         choose="Name a directory wherever the agent serves more than the model that ships.",
+    )  # fmt: skip
+    aliases: Path | None = option(
+        PathTo(), shown="aliases.json of the model store", help="Aliases of models: a JSON file, followed while the agent runs.",
+        choose="Name a file elsewhere where the store cannot change, such as that of a ConfigMap.",
     )  # fmt: skip
     preload: tuple[str, ...] = option(
         Many(Text("NAME"), None), (), help="A model to load and warm up before the agent is ready; repeatable, or 'all'.",
@@ -163,6 +168,8 @@ class AgentConfig:
     def __post_init__(self) -> None:
         if self.preload and self.store is None:
             raise ConfigError("--preload names models of the store: give --models DIR too")
+        if self.aliases and self.store is None:
+            raise ConfigError("--aliases stand for models of the store: give --models DIR too")
         if self.models is not None and not self.models.is_dir():
             raise ConfigError(f"--models {self.models}: no such directory")
         if len(set(self.addresses)) != len(self.addresses):
@@ -179,6 +186,11 @@ class AgentConfig:
     def store(self) -> Path | None:
         """``models``; without it the directory of the model that ships, where this is a checkout."""
         return self.models or (_SHIPPED if any(_SHIPPED.glob("*.pt")) else None)
+
+    @property
+    def alias_file(self) -> Path | None:
+        """``aliases``; without it the file of that name in the store, which need not exist."""
+        return self.aliases or (self.store / FILE_NAME if self.store else None)
 
     @property
     def tls(self) -> Tls | None:

@@ -23,11 +23,13 @@ from prometheus_client.registry import Collector
 from agent.batching.batcher import Batcher
 from agent.batching.requests import BatchReport
 from agent.sessions import Sessions
+from agent.store.aliases import Aliases
 from agent.store.model import StoredModel
 from agent.store.models import Store
 from vaccel_rpc import __version__
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SCORES = (0.0001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -56,6 +58,16 @@ class AgentMetrics:
         self._waited = self._seconds("vaccel_queue_duration_seconds", "Time of a request in the queue")
         self._ran = self._seconds("vaccel_batch_duration_seconds", "Time of a batch: joining, the model, splitting")
         self._loads = self._counter("vaccel_model_loads", "Times that a model was loaded", "model")
+        self._alias_runs = self._counter("vaccel_alias_runs", "Runs of an alias, by the model", "alias", "sha256", "result")
+        self._alias_ran = self._seconds("vaccel_alias_run_duration_seconds", "Time of a run of an alias", "alias", "sha256")
+        self._alias_changes = self._counter("vaccel_alias_changes", "Changes of aliases, made or refused", "alias", "result")
+        self._shadows = self._counter(
+            "vaccel_shadow_runs", "Runs of a shadow, by how it agreed with the answer", "alias", "sha256", "result"
+        )
+        self._shadow_difference = Histogram(
+            "vaccel_shadow_score_difference", "The largest difference between a shadow's scores and the answer's",
+            ("alias", "sha256"), buckets=_SCORES, registry=self.registry,
+        )  # fmt: skip
         Info("vaccel_agent", "The agent's version and process", registry=self.registry).info(
             {"version": __version__, "pid": str(os.getpid())}
         )
@@ -95,9 +107,28 @@ class AgentMetrics:
         """A model was loaded."""
         self._counter_of(self._loads, model.label).inc()
 
-    def observe(self, batcher: Batcher, sessions: Sessions, store: Store, connections: Sized) -> None:
+    def alias_run(self, alias: str, sha256: str, result: str, seconds: float) -> None:
+        """A model ran as an alias; ``result``: ok or failed."""
+        self._counter_of(self._alias_runs, alias, sha256, result).inc()
+        self._histogram_of(self._alias_ran, alias, sha256).observe(seconds)
+
+    def alias_changed(self, alias: str, result: str) -> None:
+        """An alias changed, or a change was refused; ``result``: changed or refused."""
+        self._counter_of(self._alias_changes, alias, result).inc()
+
+    def shadow(self, alias: str, sha256: str, result: str, difference: float | None = None) -> None:
+        """A shadow ran or was dropped; ``result``: agreed, differed, failed, dropped.
+
+        ``difference``: the largest of its scores from the answer's, where it ran.
+        """
+        self._counter_of(self._shadows, alias, sha256, result).inc()
+        if difference is not None:
+            self._histogram_of(self._shadow_difference, alias, sha256).observe(difference)
+
+    def observe(self, batcher: Batcher, sessions: Sessions, store: Store, aliases: Aliases, connections: Sized) -> None:
         """Adds the gauges, which are read when the metrics are scraped."""
         self.registry.register(_LoadedModels(lambda: store.models))
+        self.registry.register(_AliasState(aliases))
         for name, text, value in (
             ("vaccel_queue_requests", "Requests waiting; of a divided one each part", lambda: batcher.waiting),
             ("vaccel_running_requests", "Requests in batches that run now", lambda: batcher.running_requests),
@@ -137,3 +168,24 @@ class _LoadedModels(Collector):
                 digest = model.digest if form.precision == "exact" else form.digest
                 family.add_metric([form.name, digest, form.precision, form.file], 1)
         yield family
+
+
+class _AliasState(Collector):
+    def __init__(self, aliases: Aliases) -> None:
+        self._aliases = aliases
+
+    def collect(self) -> Iterable[Metric]:
+        shares = GaugeMetricFamily(
+            "vaccel_alias_share", "The part of an alias's requests that a model gets", labels=["alias", "role", "sha256"]
+        )
+        for alias in self._aliases.all:
+            for role, model, percent in alias.targets.shares:
+                shares.add_metric([alias.name, role, model.digest], percent / 100)
+        yield shares
+        refused = GaugeMetricFamily(
+            "vaccel_alias_refused", "1 while the file asks for what is refused, by the reason", labels=["alias", "reason"]
+        )
+        for name, refusal in dict(self._aliases.refusals).items():
+            for reason in refusal.reasons:
+                refused.add_metric([name, reason], 1)
+        yield refused

@@ -26,6 +26,7 @@ from agent.monitoring import MonitoringServer
 from agent.service import RpcService
 from agent.sessions import Sessions
 from agent.store import variants
+from agent.store.aliases import Aliases
 from agent.store.folder import StoreFolder
 from agent.store.models import Store
 from agent.transports.ttrpc_server import TtrpcServer
@@ -69,7 +70,8 @@ class Agent:
             choose=self._candidates,
             on_load=self._metrics.loaded,
         )
-        self._sessions = Sessions(config.max_sessions, config.idle_session, self._store.release)
+        self._aliases = Aliases(self._store, config.alias_file, self._metrics)
+        self._sessions = Sessions(config.max_sessions, config.idle_session, self._aliases.release)
         # Twice the rows of a batch: one runs, and one is being read.
         limits = ImageLimits(config.max_image, config.max_image_pixels, in_flight=2 * config.max_batch)
         self._images = ImageReader(limits, self._threads)
@@ -88,11 +90,12 @@ class Agent:
                 await self._start(closing)
             except (ListenError, EngineError) as error:
                 raise StartError(str(error)) from None
-            sweeper = asyncio.create_task(self._sweep())
+            background = [asyncio.create_task(work) for work in (self._sweep(), self._aliases.watch())]
             await self._get_ready()
             await self._ending.wait()
             await self._leave()
-            sweeper.cancel()
+            for task in background:
+                task.cancel()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -126,8 +129,10 @@ class Agent:
         self._listeners.bind()
         monitoring = self._start_monitoring(closing)
         await self._open_engines()
+        await self._aliases.refresh()
         service = self._service = RpcService(
             self._store,
+            self._aliases,
             self._batcher,
             self._metrics,
             self._images,
@@ -142,7 +147,7 @@ class Agent:
             max_buffer=self._config.max_buffer,
             max_connections=self._config.max_connections,
         )
-        self._metrics.observe(self._batcher, self._sessions, self._store, self._ttrpc)
+        self._metrics.observe(self._batcher, self._sessions, self._store, self._aliases, self._ttrpc)
         _log.info("vAccel RPC agent started")
         for address in await self._listen():
             _log.info("Listening on '%s', press Ctrl+C to exit", address)
@@ -199,8 +204,11 @@ class Agent:
 
     async def _preload(self) -> None:
         try:
-            for model in await self._store.preload(self._config.preload):
-                _log.info("Preloaded model %s", model)
+            aliases = await self._aliases.preload(self._config.preload)
+            names = {alias.name for alias in aliases}
+            models = await self._store.preload([name for name in self._config.preload if name not in names])
+            for preloaded in (*aliases, *models):
+                _log.info("Preloaded model %s", preloaded)
         except RpcError as error:
             raise StartError(f"--preload: {error.message}") from None
 

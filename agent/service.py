@@ -23,8 +23,10 @@ from agent.operations.images import ImageOperations
 from agent.operations.inference import InferenceOperations
 from agent.operations.resources import ResourceOperations
 from agent.operations.running import ModelRunner
+from agent.operations.shadow import ShadowRuns
 from agent.reassembly import GenopReassembler
 from agent.sessions import Scope
+from agent.store.aliases import Aliases
 from agent.store.models import Store
 from vaccel_common import log, tracing
 from vaccel_rpc import rpcspans
@@ -38,14 +40,16 @@ _NO_METADATA: Mapping[str, str] = {}
 class RpcService:
     """Answers calls of all dialects.
 
-    ``labels``: for models that classify images and whose files have none. ``max_message``: bytes of
-    a message. ``profiled``: sessions keep the times of their runs. ``active``: calls that run now.
-    ``refused``: those that came when it drained, by operation.
+    ``aliases``: other names of the store's models. ``labels``: for models that classify images and
+    whose files have none. ``max_message``: bytes of a message. ``profiled``: sessions keep the times
+    of their runs. ``active``: calls that run now. ``refused``: those that came when it drained,
+    by operation.
     """
 
     def __init__(
         self,
         store: Store,
+        aliases: Aliases,
         batcher: Batcher,
         metrics: AgentMetrics,
         images: ImageReader,
@@ -61,11 +65,12 @@ class RpcService:
         self._draining: str | None = None
         self._crossing_ends = 0.0
         runner = ModelRunner(batcher)
+        shadow = ShadowRuns(store, runner, batcher, metrics)
         classifier = ImageOperations(store, runner, images, labels, profiled=profiled)
         self._handlers: Mapping[str, Handler] = {
             **sessions.HANDLERS,
-            **ResourceOperations(store, metrics).handlers,
-            **InferenceOperations(store, runner, profiled=profiled).handlers,
+            **ResourceOperations(store, aliases, metrics).handlers,
+            **InferenceOperations(store, aliases, runner, shadow, metrics, profiled=profiled).handlers,
             **classifier.handlers,
             **GenericOperations(classifier, max_message).handlers,
             **unsupported.HANDLERS,

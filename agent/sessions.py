@@ -12,10 +12,11 @@ import logging
 import secrets
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agent.store.alias import Alias
 from agent.store.model import StoredModel
 from vaccel_rpc.dialects.telling import SpokenVersions
 from vaccel_rpc.errors import NotFound, ResourceExhausted
@@ -30,16 +31,32 @@ _MAX_RESOURCES = 1024
 
 @dataclass(eq=False)
 class Resource:
-    """A registered model, while any session of its scope refers to it.
+    """A registered model or alias, while any session of its scope refers to it.
 
     ``sent``: name and sha256 of each file by whose bytes the client registered it; None where it
-    named a path.
+    named a path. ``named``: whether it named neither bytes nor a digest, so that it is told which
+    model runs.
     """
 
     id: int
-    model: StoredModel
+    registered: StoredModel | Alias
     sent: Sequence[tuple[str, str]] | None = None
+    named: bool = False
     sessions: set[int] = field(default_factory=set)
+
+    @property
+    def alias(self) -> Alias | None:
+        """The alias; None where it is a model."""
+        return self.registered if isinstance(self.registered, Alias) else None
+
+    @property
+    def model(self) -> StoredModel:
+        """The model; of an alias the one that it stands for now."""
+        return self.registered.model if isinstance(self.registered, Alias) else self.registered
+
+    async def of_run(self, metadata: Mapping[str, str]) -> StoredModel:
+        """The model that runs a call with that metadata. Raises `RpcError`."""
+        return await self.registered.of_run(metadata) if isinstance(self.registered, Alias) else self.registered
 
 
 @dataclass(eq=False)
@@ -87,10 +104,10 @@ class _InUse:
 class Sessions:
     """All sessions of the agent, by scope.
 
-    ``release`` is called with each model whose last resource is gone.
+    ``release`` is called with what was registered when its resource is gone.
     """
 
-    def __init__(self, limit: int, idle: float, release: Callable[[StoredModel], None]) -> None:
+    def __init__(self, limit: int, idle: float, release: Callable[[StoredModel | Alias], None]) -> None:
         self._limit, self._idle, self._release = limit, idle, release
         self._scopes: set[Scope] = set()
         self.session_ids, self.resource_ids = itertools.count(1), itertools.count(1)
@@ -131,9 +148,9 @@ class Sessions:
             scope.destroy(session)
         self._scopes.discard(scope)
 
-    def release(self, model: StoredModel) -> None:
-        """Passes on that the last reference to a resource of this model is gone."""
-        self._release(model)
+    def release(self, resource: Resource) -> None:
+        """Passes on that the last reference to a resource is gone."""
+        self._release(resource.registered)
 
     def expire(self) -> None:
         """Ends the sessions that have been idle for longer than the limit."""
@@ -195,10 +212,17 @@ class Scope:
         del self.sessions[session]
         _log.info("Destroyed session %d", session)
 
-    def add_resource(self, session: RpcSession, model: StoredModel, sent: Sequence[tuple[str, str]] | None = None) -> Resource:
-        """A new resource of ``session`` for a model, whose reference it takes over."""
+    def add_resource(
+        self,
+        session: RpcSession,
+        registered: StoredModel | Alias,
+        sent: Sequence[tuple[str, str]] | None = None,
+        *,
+        named: bool = False,
+    ) -> Resource:
+        """A new resource of ``session`` for a model or alias, whose reference it takes over."""
         _resource_log.info("Creating new resource")
-        resource = Resource(self._id(self._all.resource_ids), model, sent)
+        resource = Resource(self._id(self._all.resource_ids), registered, sent, named)
         self.resources[resource.id] = resource
         self.register(session, resource)
         return resource
@@ -228,7 +252,7 @@ class Scope:
         _resource_log.info("Unregistered resource %d from session %d", resource, session.id)
         if not registered.sessions:
             del self.resources[resource]
-            self._all.release(registered.model)
+            self._all.release(registered)
 
     def _id(self, count: itertools.count[int]) -> int:
         return secrets.randbits(63) | 1 if self._secret else next(count)

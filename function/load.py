@@ -52,21 +52,22 @@ def describe(model: str, tokenizer: Path | None) -> tuple[ModelSource, dict[str,
         if not path.is_file():
             raise ModelFileError(f"MODEL={model}: no such file")
         digest = digest_beside(path)
-        # A name without a suffix is TorchScript's, where the store has several files of that name.
-        name = path.stem if path.suffix == _SUFFIXES[0] else path.name
-        source = ModelSource(f"sha256:{digest}" if digest else name, None if program_kind(path) is None else path)
+        # With its suffix, as a name without one may be an alias.
+        source = ModelSource(f"sha256:{digest}" if digest else path.name, None if program_kind(path) is None else path)
         return source, {"name": path.stem, "sha256": digest}, tokenizer or path
     if tokenizer is None:
         raise ModelFileError(f"MODEL={model} is a name in the agent's store: TOKENIZER, its tokenizer file, is needed too")
-    about = extras_of(tokenizer).model or {}
+    extras = extras_of(tokenizer)
+    about = extras.model or {}
     if not model and "sha256" not in about:
         raise ModelFileError(f"TOKENIZER={tokenizer} does not say whose tokenizer it is: set MODEL too")
     model = model or f"sha256:{about['sha256']}"
-    if model.startswith("sha256:"):
-        digest, name = model.removeprefix("sha256:"), about.get("name", model)
-    else:
-        digest, name = about.get("sha256") if about.get("name") == model else None, model
-    return ModelSource(f"sha256:{digest}" if digest else model), {"name": name, "sha256": digest}, tokenizer
+    if not model.startswith("sha256:"):
+        from vaccel_common.interface import interface_of
+
+        # The agent says which model the name means, and checks that this tokenizer is that model's.
+        return ModelSource(model, interface=interface_of(extras)), {"name": model, "sha256": None}, tokenizer
+    return ModelSource(model), {"name": about.get("name", model), "sha256": model.removeprefix("sha256:")}, tokenizer
 
 
 def extras_of(path: Path) -> Extras:

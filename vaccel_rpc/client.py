@@ -20,10 +20,6 @@ _MODEL = 2
 #: Bytes of an argument in one message of a GenopStream.
 _PART = 1 << 20
 
-#: The metadata key that, with the value 1, requests a run's times and variant: an extension of this
-#: agent, which other agents ignore.
-TIMINGS = "vaccel-timings"
-
 #: Arguments of a generic operation.
 Args = Sequence[bytes]
 
@@ -64,11 +60,15 @@ class Variant:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run's outputs; if requested, its times, and the variant that ran if the model was one."""
+    """A run's outputs; if requested, its times, and the variant that ran if the model was one.
+
+    ``model``: the sha256 of the model, where it was registered by a name and the agent tells it.
+    """
 
     outputs: list[Tensor]
     timings: Timings | None = None
     variant: Variant | None = None
+    model: str | None = None
 
 
 def run_method(version: Version) -> tuple[str, str]:
@@ -129,9 +129,11 @@ class VaccelClient:
         """
         return self.register_paths(session, [path], timeout)
 
-    def register_paths(self, session: int, paths: Sequence[str], timeout: float | None = None) -> int:
+    def register_paths(
+        self, session: int, paths: Sequence[str], timeout: float | None = None, metadata: Mapping[str, str] | None = None
+    ) -> int:
         """Registers a model of several files by a path for each; returns the resource's id."""
-        return self._registered(self._start("register", timeout, None, **self._resource(session), paths=paths))
+        return self._registered(self._start("register", timeout, metadata, **self._resource(session), paths=paths))
 
     def register_bytes(self, session: int, data: bytes | memoryview, name: str = "model.pt", timeout: float | None = None) -> int:
         """Uploads a model file, without copying it; returns the resource's id."""
@@ -189,7 +191,7 @@ class VaccelClient:
     ) -> PendingResult[RunResult]:
         """Sends a run without waiting for it.
 
-        ``metadata`` is sent along; `TIMINGS` in it requests the run's times and variant. ``done``: see
+        ``metadata`` is sent along (`vaccel_rpc.extensions`). ``done``: see
         `vaccel_rpc.channels.Channel.start`.
         """
         method = self._dialect.methods["run"]
@@ -282,7 +284,7 @@ def _run_result(kind: Any, data: bytes | bytearray | memoryview) -> RunResult:
         return RunResult(outputs)
     timings = Timings(reply.timings.queue / 1e9, reply.timings.forward / 1e9, reply.timings.rows)
     variant = Variant(reply.variant.precision, reply.variant.sha256) if reply.HasField("variant") else None
-    return RunResult(outputs, timings, variant)
+    return RunResult(outputs, timings, variant, reply.model_sha256 or None)
 
 
 def _tensor(message: Any, data: bytes | memoryview) -> Tensor:

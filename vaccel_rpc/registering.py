@@ -6,6 +6,7 @@ import mmap
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vaccel_rpc.client import VaccelClient
 from vaccel_rpc.errors import (
@@ -18,6 +19,10 @@ from vaccel_rpc.errors import (
     RpcError,
     Unavailable,
 )
+from vaccel_rpc.extensions import INTERFACE
+
+if TYPE_CHECKING:
+    from vaccel_common.interface import ModelInterface
 
 #: What says nothing about the model: the same attempt may succeed later.
 _UNREACHED = (Unavailable, DeadlineExceeded)
@@ -32,11 +37,18 @@ class ModelSource:
     """Where a model comes from.
 
     ``path``: its name in the agent's store (``NAME``, ``sha256:HEX``). ``upload``: the file to send
-    where the agent refuses the path.
+    where the agent refuses the path. ``interface``: what the caller has of the model that a name
+    means; an agent whose model has another one refuses it.
     """
 
     path: str | None
     upload: Path | None = None
+    interface: ModelInterface | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether the agent decides which model it is, which may change."""
+        return self.path is not None and not self.path.startswith("sha256:")
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,8 @@ class Registrar:
                 raise NotFound("no model is configured")
             return self._upload(client, session, file, deadline, "")
         try:
-            return Registered(client.register_path(session, path, timeout), uploaded=False, how=f"registered as {path}")
+            known = {INTERFACE: str(self._source.interface)} if self._source.interface else None
+            return Registered(client.register_paths(session, [path], timeout, known), uploaded=False, how=f"registered as {path}")
         except (*_UNREACHED, ResourceExhausted):
             raise
         except RpcError as error:

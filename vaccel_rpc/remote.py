@@ -6,18 +6,21 @@ Callers name a model and inputs, never a connection: which agent runs what is th
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 from vaccel_common import tracing
 from vaccel_rpc import rpcspans
 from vaccel_rpc.channels import Tls, connect
-from vaccel_rpc.client import TIMINGS, RunResult, run_method
+from vaccel_rpc.client import RunResult, run_method
 from vaccel_rpc.dialects import Profile
 from vaccel_rpc.draining import ANNOUNCEMENT
 from vaccel_rpc.errors import DeadlineExceeded, RpcError, Unavailable
+from vaccel_rpc.extensions import MODEL, REQUEST, TIMINGS
 from vaccel_rpc.history import AgentState
 from vaccel_rpc.links import AgentLink
 from vaccel_rpc.negotiation import DialectChoice, open_session
+from vaccel_rpc.onemodel import of_one_model
 from vaccel_rpc.pool.figures import PoolFigures
 from vaccel_rpc.pool.health import Health
 from vaccel_rpc.pool.members import Member
@@ -114,7 +117,8 @@ class RemoteModel:
     ) -> list[RunOutcome]:
         """Runs the model on each request's inputs concurrently; the results are in order.
 
-        A run that fails with its inputs (`RpcError.of_run`) has its error as result. ``metadata``,
+        A run that fails with its inputs (`RpcError.of_run`) has its error as result. All are by the same
+        model, even where its name is an alias that changes meanwhile (`vaccel_rpc.onemodel`). ``metadata``,
         such as a trace, is sent with each run. What an agent did not take, or lost, is sent again,
         three times at most (`vaccel_rpc.pool.runs`). ``lost``: the run, if `start_run` sent it before.
         Raises the first failure that concerns all runs: `Unavailable` where no agent took the run,
@@ -122,14 +126,14 @@ class RemoteModel:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not tracing.on():
-            return self.runs.run_all(requests, outputs, deadline, {**(metadata or {}), TIMINGS: "1"}, lost)
+            return self._ran_by_one_model(requests, outputs, deadline, metadata or {}, lost)
         names = self._run_method or run_method("0.8" if self._dialect == "auto" else self._dialect)
         outcomes: list[RunOutcome] = []
         try:
             with rpcspans.client(self._targets[0].address, *names, metadata) as span:
                 span.set("vaccel.runs", len(requests))
                 sent = tracing.child_of(span, metadata)
-                outcomes = self.runs.run_all(requests, outputs, deadline, {**(sent or {}), TIMINGS: "1"}, lost)
+                outcomes = self._ran_by_one_model(requests, outputs, deadline, sent or {}, lost)
                 # The span says of a run's own error what it says of all others.
                 for outcome in outcomes:
                     if isinstance(outcome, RpcError):
@@ -138,6 +142,22 @@ class RemoteModel:
             if not outcomes:
                 raise
         return outcomes
+
+    def _ran_by_one_model(
+        self,
+        requests: Sequence[Inputs],
+        outputs: int,
+        deadline: float | None,
+        metadata: Mapping[str, str],
+        lost: StartedRun | None,
+    ) -> list[RunOutcome]:
+        if len(requests) == 1 or not self._source.named:
+            return self.runs.run_all(requests, outputs, deadline, {**metadata, TIMINGS: "1"}, lost)
+        sent = {**metadata, TIMINGS: "1", REQUEST: uuid.uuid4().hex}
+        return of_one_model(
+            self.runs.run_all(requests, outputs, deadline, sent, lost),
+            lambda others, model: self.runs.run_all([requests[i] for i in others], outputs, deadline, {**sent, MODEL: model}),
+        )
 
     def start_run(
         self,

@@ -94,6 +94,11 @@ class Batcher:
         return self._running
 
     @property
+    def has_spare_worker(self) -> bool:
+        """Whether a worker is free and nothing waits."""
+        return self._running < self._workers and not self._queue.texts
+
+    @property
     def running_requests(self) -> int:
         """Requests in the batches that run now; of one that was divided each part that runs."""
         return self._running_requests

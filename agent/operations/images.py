@@ -16,6 +16,7 @@ from agent.imaging.labels import Labels, label_of
 from agent.imaging.reader import ImageReader
 from agent.operations.running import ModelRunner, log_failure
 from agent.sessions import Resource, RpcSession
+from agent.store.model import StoredModel
 from agent.store.models import Store
 from vaccel_common import tracing
 from vaccel_common.imagespec import IMAGE_INPUT, MAX_SIDE, ImageSpec, image_spec
@@ -64,13 +65,14 @@ class ImageOperations:
         self._reader.check(image)
         resource = _last_resource(session)
         began = time.monotonic()
-        with session.in_use(), log_failure(_log, session, resource):
-            form = await self._store.form(resource.model)
-            spec = _spec_of(resource, form.program)
+        model = await resource.of_run(call.metadata)
+        with session.in_use(), log_failure(_log, session, model):
+            form = await self._store.form(model)
+            spec = _spec_of(model, form.program)
             _log.info("session:%d Image classification", session.id)
             async with self._room:
                 tensor = await self._reader.read(image, spec, call.deadline)
-                run = await self._runner.run(form.program, [tensor], call.deadline, resource.model.label)
+                run = await self._runner.run(form.program, [tensor], call.deadline, model.label)
             label = label_of(run.outputs, form.labels, self._labels)
         if self._profiled:
             profiling.profile(session, began, run, "image_classification")
@@ -86,12 +88,12 @@ def _last_resource(session: RpcSession) -> Resource:
     return next(reversed(session.resources.values()))
 
 
-def _spec_of(resource: Resource, program: Program) -> ImageSpec:
+def _spec_of(model: StoredModel, program: Program) -> ImageSpec:
     spec = image_spec(program.signature)
     if spec is None and program.signature is not None:
         inputs = ", ".join(f"{spec.name} {spec.dtype} {list(spec.dims)}" for spec in program.signature.inputs)
         raise InvalidArgument(
-            f"the model {resource.model.name} does not classify images: it takes {inputs}; {IMAGE_INPUT} is needed,"
+            f"the model {model.name} does not classify images: it takes {inputs}; {IMAGE_INPUT} is needed,"
             f" height and width at most {MAX_SIDE}"
         )
     return spec or ImageSpec()

@@ -9,10 +9,15 @@ from google.protobuf.message import Message
 
 from agent.calls import Handler, IncomingCall
 from agent.metrics import AgentMetrics
+from agent.store.alias import Alias
+from agent.store.aliases import Aliases
+from agent.store.folder import digest_in
 from agent.store.model import StoredModel
 from agent.store.models import Sent, Store
 from agent.store.uploads_folder import Files
+from vaccel_common.interface import parse_interface
 from vaccel_rpc.errors import InvalidArgument, PermissionDenied, RpcError
+from vaccel_rpc.extensions import INTERFACE
 from vaccel_rpc.wire import Parts, nested
 
 #: ``resource_type`` of a shared library.
@@ -22,10 +27,10 @@ _BLOBS = 1
 
 
 class ResourceOperations:
-    """Registers models of the store and of clients."""
+    """Registers models of the store, by their names or those of ``aliases``, and models of clients."""
 
-    def __init__(self, store: Store, metrics: AgentMetrics) -> None:
-        self._store, self._metrics = store, metrics
+    def __init__(self, store: Store, aliases: Aliases, metrics: AgentMetrics) -> None:
+        self._store, self._aliases, self._metrics = store, aliases, metrics
         # A few bytes ask for a gigabyte, which counts against --max-buffer only once it is sent.
         self._reading = asyncio.Lock()
 
@@ -42,12 +47,13 @@ class ResourceOperations:
             call.scope.register(session, resource)
         else:
             with session.in_use():
-                model, sent = await self._model(call)
+                registered, sent = await self._registered(call)
             try:
                 # The session may have ended while the bytes were written.
-                resource = call.scope.add_resource(call.scope.session(session.id), model, sent)
+                current, paths = call.scope.session(session.id), call.request.paths
+                resource = call.scope.add_resource(current, registered, sent, named=len(paths) == 1 and not digest_in(paths[0]))
             except RpcError:
-                self._store.release(model)
+                self._aliases.release(registered)
                 raise
         return call.reply("register", resource_id=resource.id)
 
@@ -71,8 +77,8 @@ class ResourceOperations:
                 parts += nested(_BLOBS, fields, call.dialect.blob_path[-1], data)
         return parts
 
-    async def _model(self, call: IncomingCall) -> tuple[StoredModel, Sent | None]:
-        """The model, of which the caller holds a reference, and the files that were sent."""
+    async def _registered(self, call: IncomingCall) -> tuple[StoredModel | Alias, Sent | None]:
+        """The model or alias, of which the caller holds a reference, and the files that were sent."""
         files, paths, field = call.dialect.blobs_of(call.request), call.request.paths, call.dialect.blobs
         if call.request.resource_type == _LIB:
             raise PermissionDenied("resource type LIB: this agent never runs client code; it accepts MODEL (2)")
@@ -81,7 +87,7 @@ class ResourceOperations:
                 f"a resource is one model, by paths or by {field}: got {len(paths)} paths and {len(files)} {field}"
             )
         if paths:
-            return await self._store.by_paths(list(paths)), None
+            return await self._aliases.by_paths(list(paths), parse_interface(call.metadata.get(INTERFACE, ""))), None
         for i, (file, data) in enumerate(zip(files, call.blobs, strict=True)):
             if not data:
                 raise InvalidArgument(f"{field}[{i}] {file.name!r} is empty")

@@ -14,7 +14,8 @@ from agent.batching.dividing import DividedRun
 from agent.batching.requests import CompletedRun
 from agent.engines.contract import Batch, Program
 from agent.engines.layout import Layout, Shape
-from agent.sessions import Resource, RpcSession
+from agent.sessions import RpcSession
+from agent.store.model import StoredModel
 from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
 from vaccel_rpc.tensors import Tensor
 
@@ -62,7 +63,7 @@ class ModelRunner:
 
 
 @contextlib.contextmanager
-def log_failure(log: logging.Logger, session: RpcSession, resource: Resource) -> Iterator[None]:
+def log_failure(log: logging.Logger, session: RpcSession, model: StoredModel) -> Iterator[None]:
     """Logs the error of the context where the model failed in it: upstream's clients show no more
     of it than an errno.
     """
@@ -70,5 +71,5 @@ def log_failure(log: logging.Logger, session: RpcSession, resource: Resource) ->
         yield
     except RpcError as error:
         if isinstance(error, Internal | Unimplemented) or (isinstance(error, ResourceExhausted) and error.memory):
-            log.warning("session:%d A run of model %s failed: %s", session.id, resource.model, error.message)
+            log.warning("session:%d A run of model %s failed: %s", session.id, model, error.message)
         raise

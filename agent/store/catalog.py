@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from agent.store.folder import StoreFolder
 from agent.store.pinned import sha256_of
 from agent.store.several import MAX_FILES, check_references, content_digest, model_among
+from vaccel_common.interface import ModelInterface, interface_of
 from vaccel_common.modelfile import Extras, ModelFileError, VariantOf, beside, digest_beside, read_extras
 from vaccel_rpc.errors import FailedPrecondition, InvalidArgument, NotFound, RpcError
 
@@ -53,6 +54,7 @@ class Catalog:
         self._folder = folder
         self._referred = FileCache(referred)
         self._digests, self._contents, self._variants = FileCache(_named_digest), FileCache(sha256_of), FileCache(_variant_of)
+        self._interfaces = FileCache(_interface_of)
         self._left_out: set[Path] = set()
 
     def others(self, path: Path) -> Sequence[str]:
@@ -105,6 +107,10 @@ class Catalog:
             return variant, sum((path.parent / name).stat().st_size for name in (path.name, *others))
         except OSError as error:
             raise NotFound(f"{path.name} cannot be read: {error.strerror}") from None
+
+    def interface(self, path: Path) -> ModelInterface:
+        """What clients have of the model beside its program. Raises `NotFound`."""
+        return self._interfaces.of(path)
 
     def variants(self, digest: str) -> list[tuple[Path, VariantOf]]:
         """The files that are variants of the model with that digest."""
@@ -170,6 +176,10 @@ def _named_digest(path: Path) -> str:
 
 def _variant_of(path: Path) -> VariantOf | None:
     return extras_of(path).variant
+
+
+def _interface_of(path: Path) -> ModelInterface:
+    return interface_of(extras_of(path))
 
 
 def _beside(path: Path) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ _log = logging.getLogger("agent.store")
 
 #: Characters of a client's path that a message repeats.
 _SHOWN = 200
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _FORMS = "register a model as NAME, NAME.pt, sha256:HEX or by bytes"
 
 
@@ -110,6 +112,12 @@ class StoreFolder:
     def _candidates(self, target: Path) -> list[Path]:
         suffixes = self._suffixes()
         return [target] if target.suffix in suffixes else [target.with_name(target.name + suffix) for suffix in suffixes]
+
+
+def digest_in(path: str) -> str | None:
+    """The sha256 in a client's path ``sha256:HEX``; None in any other."""
+    match = _DIGEST.fullmatch(path)
+    return match[1] if match else None
 
 
 def _unfit(path: Path, folder: Path) -> str | None:

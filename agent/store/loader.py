@@ -81,7 +81,7 @@ class Loader:
             holder: Form | None = None
             for path in group:
                 holder = self._challenged(holder, path, model, None)
-                _give_back()
+                give_back()
             if holder:
                 return holder
         return None
@@ -94,7 +94,7 @@ class Loader:
         contest = self._contest(holder) if candidates.exact else None
         for path in candidates.exact if contest else ():
             holder = self._challenged(holder, path, model, contest) or holder
-            _give_back()
+            give_back()
         return holder
 
     def _challenged(self, holder: Form | None, path: Path, model: StoredModel, contest: Contest | None) -> Form | None:
@@ -163,8 +163,8 @@ class Loader:
         return form
 
 
-def _give_back() -> None:
-    """Gives the memory of programs that were left out back to the system."""
+def give_back() -> None:
+    """Gives the memory of programs that are not used any more back to the system."""
     gc.collect()  # torch.export's modules are in cycles
     with contextlib.suppress(AttributeError, OSError):  # a C library other than glibc
         ctypes.CDLL(None).malloc_trim(0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,20 +17,19 @@ from typing import TypeVar, TypeVarTuple
 from agent.config import Uploads
 from agent.engines.contract import Program
 from agent.store.catalog import Catalog, Referred, extras_of
-from agent.store.folder import StoreFolder
-from agent.store.loader import Choose, Loader
+from agent.store.folder import StoreFolder, digest_in
+from agent.store.loader import Choose, Loader, give_back
 from agent.store.model import Form, StoredModel
 from agent.store.pinned import read, sha256_of
 from agent.store.several import check_names, check_references, content_digest, model_among
 from agent.store.uploads_folder import Files, UploadsFolder
+from vaccel_common.interface import ModelInterface
 from vaccel_rpc.errors import NotFound, PermissionDenied, ResourceExhausted
 
 _log = logging.getLogger("agent.store")
 
 #: Characters of an upload's name that are kept, for logs.
 _MAX_NAME = 200
-
-_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 #: Name and sha256 of each file that a client sent for a model, in its order.
 Sent = Sequence[tuple[str, str]]
@@ -105,8 +103,8 @@ class Store:
         """
         if len(paths) > 1:
             return await self._by_file(await self._in_thread(self._catalog.several, paths))
-        match = _DIGEST.fullmatch(paths[0])
-        return await (self._by_digest(match[1]) if match else self._by_file(self._folder.resolve(paths[0])))
+        digest = digest_in(paths[0])
+        return await (self._by_digest(digest) if digest else self._by_file(self._folder.resolve(paths[0])))
 
     async def by_bytes(self, files: Files) -> tuple[StoredModel, Sent]:
         """The model whose files a client sends, and what was sent; the caller holds a reference.
@@ -174,6 +172,23 @@ class Store:
             model.pinned = True
             await self.form(model)
         return models
+
+    async def interface(self, digest: str) -> ModelInterface:
+        """What clients have of the store's model with that sha256 beside its program. Raises `NotFound`."""
+        if path := await self._in_thread(self._catalog.find, digest):
+            return await self._in_thread(self._catalog.interface, path)
+        raise NotFound(f"no model with sha256:{digest} in the store")
+
+    async def unload(self, model: StoredModel) -> None:
+        """Drops the model from memory, if it is there; its next run loads it again."""
+        model.pinned = False
+        if model.loading:
+            await asyncio.wait([model.loading])
+            model.loading = None
+            if not model.references:
+                self._models.pop(model.digest, None)
+            _log.info("Unloaded model %s", model)
+            self._loader.submit(give_back)
 
     async def data(self, model: StoredModel, digest: str) -> bytes:
         """The bytes with that sha256, of the model's files. Raises `NotFound` once they are gone."""

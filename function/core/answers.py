@@ -27,7 +27,7 @@ def shown(item: Item, options: Options) -> dict[str, Any]:
 
 
 def shown_alone(item: Item, options: Options) -> dict[str, Any]:
-    """`shown` for a line, which names no model: with the variant that ran, if one did."""
+    """`shown` for a line, which names no model: with what ran, where that is not what was named."""
     return {**shown(item, options), **ran_as([item])}
 
 
@@ -40,9 +40,16 @@ def answer(items: list[Item], options: Options, model: dict[str, str | None], *,
 
 
 def ran_as(items: Sequence[Item]) -> dict[str, str]:
-    """``precision`` and ``variant`` (its sha256) of the variant that ran in the model's place; nothing where the model itself did."""
+    """What ran: ``sha256`` of the model, where the agent told it; ``precision`` and ``variant`` (its sha256) of the variant in its place.
+
+    Nothing where the model is what it was named.
+    """
+    first = next((item for item in items if isinstance(item, Prediction)), None)
+    if first is None:
+        return {}
     variant = next((item.variant for item in items if isinstance(item, Prediction) and item.variant), None)
-    return {"precision": variant.precision, "variant": variant.sha256} if variant else {}
+    told = {"sha256": first.model} if first.model else {}
+    return told | ({"precision": variant.precision, "variant": variant.sha256} if variant else {})
 
 
 def ranked(item: Prediction) -> list[str]:

@@ -44,7 +44,7 @@ class Prediction:
     both in the model's order.
 
     ``score``: of the best label. ``windows``: the number of runs whose scores were averaged. ``variant``: the variant that ran in
-    the model's place, if one did.
+    the model's place, if one did. ``model``: the sha256 of the model, where its name did not tell and the agent did.
     """
 
     label: str
@@ -55,6 +55,7 @@ class Prediction:
     truncated: bool
     windows: int
     variant: Variant | None = None
+    model: str | None = None
 
 
 #: What becomes of a text: a prediction, `Unusable` where the text is wrong, an `RpcError` where the model failed for it.
@@ -222,6 +223,7 @@ class Classifier:
             truncated=encoded.truncated,
             windows=len(runs),
             variant=next((run.variant for run in runs if run.variant), None),
+            model=runs[0].model,
         )
 
 

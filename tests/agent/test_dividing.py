@@ -19,8 +19,9 @@ from tests.support.clients import client
 from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.torchmodels import MaskedSum, batchable_signature, save, signature
 from vaccel_common.modelfile import parse_signature
-from vaccel_rpc.client import TIMINGS, VaccelClient
+from vaccel_rpc.client import VaccelClient
 from vaccel_rpc.errors import Internal, ResourceExhausted
+from vaccel_rpc.extensions import TIMINGS
 from vaccel_rpc.tensors import Tensor, from_values, to_values
 
 _MIB = 1 << 20

@@ -35,8 +35,9 @@ from tests.support.optional import require
 from tests.support.paths import TWEETS
 from tests.support.servers import SpawnAgent
 from tests.support.torchmodels import MaskedSum, batchable_signature, save
-from vaccel_rpc.client import TIMINGS, Variant
+from vaccel_rpc.client import Variant
 from vaccel_rpc.errors import InvalidArgument
+from vaccel_rpc.extensions import TIMINGS
 from vaccel_rpc.tensors import from_values, to_values
 
 #: Milliseconds of a batch: the registered form's, clearly quicker, a little quicker, slower.

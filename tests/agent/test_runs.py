@@ -15,12 +15,13 @@ from tests.support.smallmodel import write_small_model
 from tests.support.torchmodels import FIRST_SIGNATURE, First, Greedy, saved
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
-from vaccel_rpc.client import TIMINGS, VaccelClient
+from vaccel_rpc.client import VaccelClient
 from vaccel_rpc.dialects import Version
 from vaccel_rpc.errors import (
     InvalidArgument,
     ResourceExhausted,
 )
+from vaccel_rpc.extensions import TIMINGS
 from vaccel_rpc.tensors import from_values, to_values
 
 

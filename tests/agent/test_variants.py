@@ -26,7 +26,8 @@ from tests.support.optional import require
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import SpawnAgent
 from vaccel_common.modelfile import ModelFileError, VariantOf, digest_beside, parse_variant, program_kind, read_extras
-from vaccel_rpc.client import TIMINGS, Variant
+from vaccel_rpc.client import Variant
+from vaccel_rpc.extensions import TIMINGS
 
 ORIGINAL = (TWEETS.parent / "tweets.pt.sha256").read_text().split()[0]
 #: What this machine computes faster than float32.

@@ -22,6 +22,7 @@ from agent.imaging.reader import ImageReader
 from agent.metrics import AgentMetrics
 from agent.service import RpcService
 from agent.sessions import Sessions
+from agent.store.aliases import Aliases
 from agent.store.folder import StoreFolder
 from agent.store.models import Store
 from tests.support.pictures import encoded
@@ -61,7 +62,9 @@ class ImageService:
         )
         self.batcher = self.runner.run(self._batcher(metrics))
         self.reader = ImageReader(ImageLimits(1 << 20, 1 << 20, in_flight=2), 1)
-        self.service = RpcService(self.store, self.batcher, metrics, self.reader, labels, max_message=1 << 20)
+        self.service = RpcService(
+            self.store, Aliases(self.store, None, metrics), self.batcher, metrics, self.reader, labels, max_message=1 << 20
+        )
         self.scope = Sessions(9, 9, lambda _: None).scope(secret=False)
         self.session = self.scope.create(0).id
 

@@ -9,11 +9,11 @@ import pytest
 from function.load import describe, only_model
 
 
-@pytest.mark.parametrize(("name", "asked"), [("small.pt", "small"), ("small.pt2", "small.pt2")])
-def test_a_file_is_asked_for_by_the_name_that_means_it(tmp_path: Path, name: str, asked: str) -> None:
-    """Of several files of one name TorchScript's is the one without a suffix."""
+@pytest.mark.parametrize("name", ["small.pt", "small.pt2"])
+def test_a_file_is_asked_for_by_the_name_that_means_it(tmp_path: Path, name: str) -> None:
+    """Of several files of one name that with its suffix, which no alias has precedence over."""
     (tmp_path / name).write_bytes(b"PK\x03\x04")
-    assert describe(str(tmp_path / name), None)[0].path == asked
+    assert describe(str(tmp_path / name), None)[0].path == name
 
 
 def test_the_only_model_may_be_an_exported_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from agent.imaging.reader import ImageReader
 from agent.metrics import AgentMetrics
 from agent.service import RpcService
 from agent.sessions import Scope, Sessions
+from agent.store.aliases import Aliases
 from agent.store.folder import StoreFolder
 from agent.store.models import Store
 from vaccel_rpc.dialects import Dialect, Method, dialect
@@ -50,7 +51,7 @@ def service(loop: asyncio.Runner) -> Iterator[RpcService]:
 
     batcher = loop.run(assemble())
     reader = ImageReader(ImageLimits(size=1000, pixels=1000, in_flight=1), 1)
-    yield RpcService(store, batcher, metrics, reader, (), max_message=1000)
+    yield RpcService(store, Aliases(store, None, metrics), batcher, metrics, reader, (), max_message=1000)
     reader.close()
     batcher.close()
     store.close()

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(vaccel_rpc/proto/dialect07/agent07.proto\x12\x06vaccel\"\x07\n\x05\x45mpty\"%\n\x14\x43reateSessionRequest\x12\r\n\x05\x66lags\x18\x01 \x01(\r\"+\n\x15\x43reateSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\x03\"9\n\x14UpdateSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\r\n\x05\x66lags\x18\x02 \x01(\r\"+\n\x15\x44\x65stroySessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\"R\n\x04\x46ile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\npath_owned\x18\x03 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\r\"\x85\x01\n\x17RegisterResourceRequest\x12\r\n\x05paths\x18\x01 \x03(\t\x12\x1b\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x0c.vaccel.File\x12\x15\n\rresource_type\x18\x03 \x01(\r\x12\x13\n\x0bresource_id\x18\x04 \x01(\x03\x12\x12\n\nsession_id\x18\x05 \x01(\x03\"/\n\x18RegisterResourceResponse\x12\x13\n\x0bresource_id\x18\x01 \x01(\x03\"D\n\x19UnregisterResourceRequest\x12\x13\n\x0bresource_id\x18\x01 \x01(\x03\x12\x12\n\nsession_id\x18\x02 \x01(\x03\"N\n\x0bTorchTensor\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64ims\x18\x02 \x03(\x03\x12#\n\x04type\x18\x03 \x01(\x0e\x32\x15.vaccel.TorchDataType\"\xa9\x01\n\x1aTorchJitloadForwardRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x10\n\x08model_id\x18\x02 \x01(\x03\x12\x18\n\x0brun_options\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\'\n\nin_tensors\x18\x04 \x03(\x0b\x32\x13.vaccel.TorchTensor\x12\x12\n\nnr_outputs\x18\x05 \x01(\x05\x42\x0e\n\x0c_run_options\"7\n\x07Timings\x12\r\n\x05queue\x18\x01 \x01(\x04\x12\x0f\n\x07\x66orward\x18\x02 \x01(\x04\x12\x0c\n\x04rows\x18\x03 \x01(\r\",\n\x07Variant\x12\x11\n\tprecision\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"\x8d\x01\n\x1bTorchJitloadForwardResponse\x12(\n\x0bout_tensors\x18\x01 \x03(\x0b\x32\x13.vaccel.TorchTensor\x12!\n\x07timings\x18\xe8\x07 \x01(\x0b\x32\x0f.vaccel.Timings\x12!\n\x07variant\x18\xe9\x07 \x01(\x0b\x32\x0f.vaccel.Variant\"Q\n\x03\x41rg\x12\x0f\n\x07\x61rgtype\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x0b\n\x03\x62uf\x18\x03 \x01(\x0c\x12\r\n\x05parts\x18\x04 \x01(\r\x12\x0f\n\x07part_no\x18\x05 \x01(\r\"c\n\x0cGenopRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x1e\n\tread_args\x18\x02 \x03(\x0b\x32\x0b.vaccel.Arg\x12\x1f\n\nwrite_args\x18\x03 \x03(\x0b\x32\x0b.vaccel.Arg\"0\n\rGenopResponse\x12\x1f\n\nwrite_args\x18\x01 \x03(\x0b\x32\x0b.vaccel.Arg\"?\n\x1aImageClassificationRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\r\n\x05image\x18\x02 \x01(\x0c\"+\n\x1bImageClassificationResponse\x12\x0c\n\x04tags\x18\x01 \x01(\x0c\"&\n\x10ProfilingRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\"m\n\nProfRegion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07samples\x18\x02 \x03(\x0b\x32\x19.vaccel.ProfRegion.Sample\x1a%\n\x06Sample\x12\r\n\x05start\x18\x01 \x01(\x04\x12\x0c\n\x04time\x18\x02 \x01(\x04\"7\n\x11ProfilingResponse\x12\"\n\x06timers\x18\x01 \x03(\x0b\x32\x12.vaccel.ProfRegion*f\n\rTorchDataType\x12\n\n\x06UNUSED\x10\x00\x12\t\n\x05UInt8\x10\x01\x12\x08\n\x04Int8\x10\x02\x12\t\n\x05Int16\x10\x03\x12\t\n\x05Int32\x10\x04\x12\t\n\x05Int64\x10\x05\x12\x08\n\x04Half\x10\x06\x12\t\n\x05\x46LOAT\x10\x07\x32\xbb\x08\n\x0c\x41gentService\x12L\n\rCreateSession\x12\x1c.vaccel.CreateSessionRequest\x1a\x1d.vaccel.CreateSessionResponse\x12<\n\rUpdateSession\x12\x1c.vaccel.UpdateSessionRequest\x1a\r.vaccel.Empty\x12>\n\x0e\x44\x65stroySession\x12\x1d.vaccel.DestroySessionRequest\x1a\r.vaccel.Empty\x12U\n\x10RegisterResource\x12\x1f.vaccel.RegisterResourceRequest\x1a .vaccel.RegisterResourceResponse\x12\x46\n\x12UnregisterResource\x12!.vaccel.UnregisterResourceRequest\x1a\r.vaccel.Empty\x12^\n\x13ImageClassification\x12\".vaccel.ImageClassificationRequest\x1a#.vaccel.ImageClassificationResponse\x12\x33\n\x13TensorflowModelLoad\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12\x35\n\x15TensorflowModelUnload\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12\x32\n\x12TensorflowModelRun\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12\x37\n\x17TensorflowLiteModelLoad\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12\x39\n\x19TensorflowLiteModelUnload\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12\x36\n\x16TensorflowLiteModelRun\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12^\n\x13TorchJitloadForward\x12\".vaccel.TorchJitloadForwardRequest\x1a#.vaccel.TorchJitloadForwardResponse\x12\x34\n\x05Genop\x12\x14.vaccel.GenopRequest\x1a\x15.vaccel.GenopResponse\x12<\n\x0bGenopStream\x12\x14.vaccel.GenopRequest\x1a\x15.vaccel.GenopResponse(\x01\x12@\n\tGetTimers\x12\x18.vaccel.ProfilingRequest\x1a\x19.vaccel.ProfilingResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(vaccel_rpc/proto/dialect07/agent07.proto\x12\x06vaccel\"\x07\n\x05\x45mpty\"%\n\x14\x43reateSessionRequest\x12\r\n\x05\x66lags\x18\x01 \x01(\r\"+\n\x15\x43reateSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\x03\"9\n\x14UpdateSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\r\n\x05\x66lags\x18\x02 \x01(\r\"+\n\x15\x44\x65stroySessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\"R\n\x04\x46ile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\npath_owned\x18\x03 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\r\"\x85\x01\n\x17RegisterResourceRequest\x12\r\n\x05paths\x18\x01 \x03(\t\x12\x1b\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x0c.vaccel.File\x12\x15\n\rresource_type\x18\x03 \x01(\r\x12\x13\n\x0bresource_id\x18\x04 \x01(\x03\x12\x12\n\nsession_id\x18\x05 \x01(\x03\"/\n\x18RegisterResourceResponse\x12\x13\n\x0bresource_id\x18\x01 \x01(\x03\"D\n\x19UnregisterResourceRequest\x12\x13\n\x0bresource_id\x18\x01 \x01(\x03\x12\x12\n\nsession_id\x18\x02 \x01(\x03\"N\n\x0bTorchTensor\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64ims\x18\x02 \x03(\x03\x12#\n\x04type\x18\x03 \x01(\x0e\x32\x15.vaccel.TorchDataType\"\xa9\x01\n\x1aTorchJitloadForwardRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x10\n\x08model_id\x18\x02 \x01(\x03\x12\x18\n\x0brun_options\x18\x03 \x01(\x0cH\x00\x88\x01\x01\x12\'\n\nin_tensors\x18\x04 \x03(\x0b\x32\x13.vaccel.TorchTensor\x12\x12\n\nnr_outputs\x18\x05 \x01(\x05\x42\x0e\n\x0c_run_options\"7\n\x07Timings\x12\r\n\x05queue\x18\x01 \x01(\x04\x12\x0f\n\x07\x66orward\x18\x02 \x01(\x04\x12\x0c\n\x04rows\x18\x03 \x01(\r\",\n\x07Variant\x12\x11\n\tprecision\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"\xa4\x01\n\x1bTorchJitloadForwardResponse\x12(\n\x0bout_tensors\x18\x01 \x03(\x0b\x32\x13.vaccel.TorchTensor\x12!\n\x07timings\x18\xe8\x07 \x01(\x0b\x32\x0f.vaccel.Timings\x12!\n\x07variant\x18\xe9\x07 \x01(\x0b\x32\x0f.vaccel.Variant\x12\x15\n\x0cmodel_sha256\x18\xea\x07 \x01(\t\"Q\n\x03\x41rg\x12\x0f\n\x07\x61rgtype\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x0b\n\x03\x62uf\x18\x03 \x01(\x0c\x12\r\n\x05parts\x18\x04 \x01(\r\x12\x0f\n\x07part_no\x18\x05 \x01(\r\"c\n\x0cGenopRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\x1e\n\tread_args\x18\x02 \x03(\x0b\x32\x0b.vaccel.Arg\x12\x1f\n\nwrite_args\x18\x03 \x03(\x0b\x32\x0b.vaccel.Arg\"0\n\rGenopResponse\x12\x1f\n\nwrite_args\x18\x01 \x03(\x0b\x32\x0b.vaccel.Arg\"?\n\x1aImageClassificationRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\x12\r\n\x05image\x18\x02 \x01(\x0c\"+\n\x1bImageClassificationResponse\x12\x0c\n\x04tags\x18\x01 \x01(\x0c\"&\n\x10ProfilingRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x03\"m\n\nProfRegion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07samples\x18\x02 \x03(\x0b\x32\x19.vaccel.ProfRegion.Sample\x1a%\n\x06Sample\x12\r\n\x05start\x18\x01 \x01(\x04\x12\x0c\n\x04time\x18\x02 \x01(\x04\"7\n\x11ProfilingResponse\x12\"\n\x06timers\x18\x01 \x03(\x0b\x32\x12.vaccel.ProfRegion*f\n\rTorchDataType\x12\n\n\x06UNUSED\x10\x00\x12\t\n\x05UInt8\x10\x01\x12\x08\n\x04Int8\x10\x02\x12\t\n\x05Int16\x10\x03\x12\t\n\x05Int32\x10\x04\x12\t\n\x05Int64\x10\x05\x12\x08\n\x04Half\x10\x06\x12\t\n\x05\x46LOAT\x10\x07\x32\xbb\x08\n\x0c\x41gentService\x12L\n\rCreateSession\x12\x1c.vaccel.CreateSessionRequest\x1a\x1d.vaccel.CreateSessionResponse\x12<\n\rUpdateSession\x12\x1c.vaccel.UpdateSessionRequest\x1a\r.vaccel.Empty\x12>\n\x0e\x44\x65stroySession\x12\x1d.vaccel.DestroySessionRequest\x1a\r.vaccel.Empty\x12U\n\x10RegisterResource\x12\x1f.vaccel.RegisterResourceRequest\x1a .vaccel.RegisterResourceResponse\x12\x46\n\x12UnregisterResource\x12!.vaccel.UnregisterResourceRequest\x1a\r.vaccel.Empty\x12^\n\x13ImageClassification\x12\".vaccel.ImageClassificationRequest\x1a#.vaccel.ImageClassificationResponse\x12\x33\n\x13TensorflowModelLoad\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12\x35\n\x15TensorflowModelUnload\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12\x32\n\x12TensorflowModelRun\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12\x37\n\x17TensorflowLiteModelLoad\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12\x39\n\x19TensorflowLiteModelUnload\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12\x36\n\x16TensorflowLiteModelRun\x12\r.vaccel.Empty\x1a\r.vaccel.Empty\x12^\n\x13TorchJitloadForward\x12\".vaccel.TorchJitloadForwardRequest\x1a#.vaccel.TorchJitloadForwardResponse\x12\x34\n\x05Genop\x12\x14.vaccel.GenopRequest\x1a\x15.vaccel.GenopResponse\x12<\n\x0bGenopStream\x12\x14.vaccel.GenopRequest\x1a\x15.vaccel.GenopResponse(\x01\x12@\n\tGetTimers\x12\x18.vaccel.ProfilingRequest\x1a\x19.vaccel.ProfilingResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vaccel_rpc.proto.dialect07.agent07_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TORCHDATATYPE']._serialized_start=1639
-  _globals['_TORCHDATATYPE']._serialized_end=1741
+  _globals['_TORCHDATATYPE']._serialized_start=1662
+  _globals['_TORCHDATATYPE']._serialized_end=1764
   _globals['_EMPTY']._serialized_start=52
   _globals['_EMPTY']._serialized_end=59
   _globals['_CREATESESSIONREQUEST']._serialized_start=61
@@ -60,25 +60,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VARIANT']._serialized_start=897
   _globals['_VARIANT']._serialized_end=941
   _globals['_TORCHJITLOADFORWARDRESPONSE']._serialized_start=944
-  _globals['_TORCHJITLOADFORWARDRESPONSE']._serialized_end=1085
-  _globals['_ARG']._serialized_start=1087
-  _globals['_ARG']._serialized_end=1168
-  _globals['_GENOPREQUEST']._serialized_start=1170
-  _globals['_GENOPREQUEST']._serialized_end=1269
-  _globals['_GENOPRESPONSE']._serialized_start=1271
-  _globals['_GENOPRESPONSE']._serialized_end=1319
-  _globals['_IMAGECLASSIFICATIONREQUEST']._serialized_start=1321
-  _globals['_IMAGECLASSIFICATIONREQUEST']._serialized_end=1384
-  _globals['_IMAGECLASSIFICATIONRESPONSE']._serialized_start=1386
-  _globals['_IMAGECLASSIFICATIONRESPONSE']._serialized_end=1429
-  _globals['_PROFILINGREQUEST']._serialized_start=1431
-  _globals['_PROFILINGREQUEST']._serialized_end=1469
-  _globals['_PROFREGION']._serialized_start=1471
-  _globals['_PROFREGION']._serialized_end=1580
-  _globals['_PROFREGION_SAMPLE']._serialized_start=1543
-  _globals['_PROFREGION_SAMPLE']._serialized_end=1580
-  _globals['_PROFILINGRESPONSE']._serialized_start=1582
-  _globals['_PROFILINGRESPONSE']._serialized_end=1637
-  _globals['_AGENTSERVICE']._serialized_start=1744
-  _globals['_AGENTSERVICE']._serialized_end=2827
+  _globals['_TORCHJITLOADFORWARDRESPONSE']._serialized_end=1108
+  _globals['_ARG']._serialized_start=1110
+  _globals['_ARG']._serialized_end=1191
+  _globals['_GENOPREQUEST']._serialized_start=1193
+  _globals['_GENOPREQUEST']._serialized_end=1292
+  _globals['_GENOPRESPONSE']._serialized_start=1294
+  _globals['_GENOPRESPONSE']._serialized_end=1342
+  _globals['_IMAGECLASSIFICATIONREQUEST']._serialized_start=1344
+  _globals['_IMAGECLASSIFICATIONREQUEST']._serialized_end=1407
+  _globals['_IMAGECLASSIFICATIONRESPONSE']._serialized_start=1409
+  _globals['_IMAGECLASSIFICATIONRESPONSE']._serialized_end=1452
+  _globals['_PROFILINGREQUEST']._serialized_start=1454
+  _globals['_PROFILINGREQUEST']._serialized_end=1492
+  _globals['_PROFREGION']._serialized_start=1494
+  _globals['_PROFREGION']._serialized_end=1603
+  _globals['_PROFREGION_SAMPLE']._serialized_start=1566
+  _globals['_PROFREGION_SAMPLE']._serialized_end=1603
+  _globals['_PROFILINGRESPONSE']._serialized_start=1605
+  _globals['_PROFILINGRESPONSE']._serialized_end=1660
+  _globals['_AGENTSERVICE']._serialized_start=1767
+  _globals['_AGENTSERVICE']._serialized_end=2850
 # @@protoc_insertion_point(module_scope)

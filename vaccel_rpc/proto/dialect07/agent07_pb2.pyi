@@ -363,6 +363,9 @@ class TorchJitloadForwardResponse(_message.Message):
     OUT_TENSORS_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     VARIANT_FIELD_NUMBER: _builtins.int
+    MODEL_SHA256_FIELD_NUMBER: _builtins.int
+    model_sha256: _builtins.str
+    """The sha256 of the model, for one that was registered by a name."""
     @_builtins.property
     def out_tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___TorchTensor]: ...
     @_builtins.property
@@ -375,10 +378,11 @@ class TorchJitloadForwardResponse(_message.Message):
         out_tensors: _abc.Iterable[Global___TorchTensor] | None = ...,
         timings: Global___Timings | None = ...,
         variant: Global___Variant | None = ...,
+        model_sha256: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings", "variant", b"variant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["out_tensors", b"out_tensors", "timings", b"timings", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_sha256", b"model_sha256", "out_tensors", b"out_tensors", "timings", b"timings", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
