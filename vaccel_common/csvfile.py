@@ -1,4 +1,4 @@
-"""Reads columns of a CSV file (RFC 4180), strictly: what would be read as something else is told, with its line."""
+"""Reads columns of a CSV file (RFC 4180) or of tab-separated values, strictly: what would be read as something else is told, with its line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vaccel_common.textfile import TextFileError, read_text
+from vaccel_common.textfile import TextFileError, lines_of, read_text
 
 #: How like a column's name another must be to be meant: ``tweets`` is, ``text`` is not.
 _ALIKE = 0.75
@@ -22,23 +22,34 @@ class CsvRow(NamedTuple):
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> list[CsvRow]:
-    """The fields of ``columns`` in each row after the header. An empty line is no row.
+    """The fields of ``columns`` in each row of a CSV file after the header; see `columns_of`."""
+    return columns_of(read_text(path), str(path), columns)
+
+
+def columns_of(text: str, path: str, columns: Sequence[str], *, tabs: bool = False) -> list[CsvRow]:
+    """The fields of ``columns`` in each row of a text after the header. An empty line is no row.
+
+    ``path``: what messages call it. ``tabs``: fields end at tabs, and quotes are a part of them.
 
     Raises `TextFileError` with the line for a column that the header does not name once, a quote
     that is not closed or that other text follows, and a row with more or fewer fields than the
     header; line ends within quotes belong to the field.
     """
-    text = read_text(path)
-    # The limit is of the whole process: it is only ever raised.
-    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    rows = _rows(text, path)
+    rows = _tabbed(text) if tabs else _rows(text, path)
     header = next(rows, (1, []))[1]
     at = [_place(column, header, path) for column in columns]
     return [CsvRow(line, tuple(row[i] for i in at)) for line, row in _fitting(rows, header, path)]
 
 
-def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+def _tabbed(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each line that is not empty, with its number."""
+    return ((number, line.split("\t")) for number, line in enumerate(lines_of(text), 1) if line)
+
+
+def _rows(text: str, path: str) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not empty, with the number of its first line."""
+    # The limit is of the whole process: it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     lines = text.split("\n")
     # Not `splitlines` nor a text file's lines, which end at more than line feeds.
     reader = csv.reader((f"{line}\n" for line in lines), strict=True)
@@ -86,7 +97,7 @@ def _failed_field(lines: list[str], number: int) -> tuple[int, int | None]:
     return opened, None
 
 
-def _place(column: str, header: list[str], path: Path) -> int:
+def _place(column: str, header: list[str], path: str) -> int:
     names = ", ".join(header) or "none"
     if not header.count(column):
         plain = {name.strip().lower(): name for name in reversed(header)}
@@ -98,7 +109,7 @@ def _place(column: str, header: list[str], path: Path) -> int:
     return header.index(column)
 
 
-def _fitting(rows: Iterator[tuple[int, list[str]]], header: list[str], path: Path) -> Iterator[tuple[int, list[str]]]:
+def _fitting(rows: Iterator[tuple[int, list[str]]], header: list[str], path: str) -> Iterator[tuple[int, list[str]]]:
     for line, row in rows:
         if len(row) != len(header):
             raise TextFileError(f"{path}, line {line}: {len(row)} fields, and the header names {len(header)}")

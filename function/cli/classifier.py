@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from function.cli import vaccellog
 from function.cli.config import ClassifierConfig
-from function.cli.lines import read_file, read_pairs, standard_input
+from function.cli.lines import read_texts, standard_input
 from function.cli.model import open_model
 from function.cli.profiling import ClientProfile
 from function.cli.results import RunSummary, as_json, as_text, why
@@ -106,9 +106,7 @@ def _run(config: ClassifierConfig, options: Options) -> None:
 
 def _lines(config: ClassifierConfig) -> list[Text] | None:
     """The texts or pairs of the file; None for standard input."""
-    if config.pair_column is not None:
-        return read_pairs(Path(config.source), config.column, config.pair_column)
-    return None if config.source == "-" else list(read_file(Path(config.source), config.column))
+    return None if config.source == "-" else read_texts(Path(config.source), config.input, config.column, config.pair_column)
 
 
 def _classify(
@@ -121,7 +119,8 @@ def _classify(
 ) -> None:
     summary, profile = RunSummary(), ClientProfile()
     profile.add("register", remote.link.registering_ns / 1e9 if remote.link else 0.0)
-    arriving = Arriving[Text](standard_input() if lines is None else lines, _AHEAD)
+    source = standard_input(config.input, config.column, config.pair_column) if lines is None else lines
+    arriving = Arriving[Text](source, _AHEAD)
     progress = tqdm(total=None if lines is None else len(lines), unit="line", file=sys.stderr, disable=not sys.stderr.isatty())
 
     def run(texts: list[Text]) -> _Done:

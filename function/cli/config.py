@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from function.cli.lines import InputForm
 from function.cli.vaccellog import LEVEL
 from function.config import AGENTS, AGENTS_VARIABLES, DEFAULT_AGENTS, DIALECT, DIALECT_CHOOSE, DIALECT_HELP, DIALECT_VARIABLES
 from vaccel_common.kinds import Choice, Flag, Parsed, PathTo, Text
@@ -40,11 +41,16 @@ class ClassifierConfig:
     vocab: Path | None = option(PathTo(), flags=("-v", "--vocab"), help="A BERT vocabulary, for a model without a tokenizer.")
     source: str = required(
         Text("FILE"), flags=("-f", "--file"),
-        help="The texts: a file with one on each line, a .csv, or - for standard input.",
+        help="The texts: a file with one on each line, a .csv, .tsv or .jsonl, or - for standard input.",
     )  # fmt: skip
-    column: str = option(Text("NAME"), "tweet", help="The column of a .csv that has the texts.")
+    input: InputForm | None = option(
+        Choice[InputForm](("lines", "csv", "tsv", "jsonl")), shown="by the file's suffix; lines for standard input",
+        help="How the texts are written: one on each line, columns under a header, or a string or an object with text and "
+        "text_pair in JSON on each line.",
+    )  # fmt: skip
+    column: str = option(Text("NAME"), "tweet", help="The column of a CSV or TSV that has the texts.")
     pair_column: str | None = option(
-        Text("NAME"), help="The column of a .csv that has the second text of each pair.",
+        Text("NAME"), help="The column of a CSV or TSV that has the second text of each pair.",
         choose="Use it for a model of pairs of texts, such as a cross-encoder.",
     )  # fmt: skip
     batch: int = option(

@@ -1,37 +1,103 @@
-"""Reads the classifier's input: a text file, columns of a CSV, or standard input as it arrives."""
+"""Reads the classifier's input: lines, columns of a CSV or TSV, or JSON lines; of a file, or of standard input as it arrives."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
-from function.core.texts import Pair, Text
-from vaccel_common.csvfile import read_columns
-from vaccel_common.textfile import TextFileError, lines_in, read_lines
+from function.core.options import OPTIONS, Unusable
+from function.core.reading import Malformed, parse_json
+from function.core.texts import Pair, Text, of_item
+from vaccel_common.csvfile import columns_of
+from vaccel_common.textfile import TextFileError, decoded, lines_in, lines_of, read_text
+
+InputForm = Literal["lines", "csv", "tsv", "jsonl"]
+_BY_SUFFIX: dict[str, InputForm] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 def read_file(path: Path, column: str = "tweet") -> list[str]:
-    """The file's lines, or the fields of a ``.csv``'s column. Raises `vaccel_common.textfile.TextFileError`."""
-    return [row.fields[0] for row in read_columns(path, [column])] if path.suffix.lower() == ".csv" else read_lines(path)
+    """The single texts in a file, read as `read_texts` does. Raises `vaccel_common.textfile.TextFileError`, for pairs too."""
+    texts = read_texts(path, None, column, None)
+    if any(isinstance(text, Pair) for text in texts):
+        raise TextFileError(f"{path} has pairs of texts; single texts are needed")
+    return [str(text) for text in texts]
 
 
-def read_pairs(path: Path, column: str, pair_column: str) -> list[Text]:
-    """The pairs in two columns of a ``.csv``; a row without the second text is a single one, as in transformers' pipeline.
+def read_texts(path: Path, form: InputForm | None, column: str, pair_column: str | None) -> list[Text]:
+    """The texts and pairs in a file; ``form``: None is by its suffix.
 
-    Raises `vaccel_common.textfile.TextFileError`.
+    A row without the second text, which is in ``pair_column``, is a single one, as in transformers'
+    pipeline. Raises `vaccel_common.textfile.TextFileError`.
     """
-    if path.suffix.lower() != ".csv":
-        raise TextFileError(f"--pair-column {pair_column} needs a .csv file, which {path} is not")
-    rows = (row.fields for row in read_columns(path, [column, pair_column]))
-    return [Pair(first, second) if second else first for first, second in rows]
+    form = form or _BY_SUFFIX.get(path.suffix.lower(), "lines")
+    _check_columns(form, pair_column, str(path))
+    return list(_texts(read_text(path), str(path), form, column, pair_column))
 
 
-def standard_input() -> Iterator[str]:
-    """Standard input's lines as they come. Raises `vaccel_common.textfile.TextFileError`."""
+def standard_input(form: InputForm | None, column: str, pair_column: str | None) -> Iterator[Text]:
+    """The same of standard input, ``lines`` by default; lines and JSON lines as they come, columns at its end."""
+    name, form = "standard input", form or "lines"
+    _check_columns(form, pair_column, name)
     if sys.stdin is None:
-        raise TextFileError("standard input is closed")
+        raise TextFileError(f"{name} is closed")
     # Not sys.stdin: at exit the interpreter takes its lock, which a thread that waits for a line holds,
     # and aborts.
-    with open(0, "rb", closefd=False) as lines:
-        yield from lines_in(lines, "standard input")
+    with open(0, "rb", closefd=False) as file:
+        if form in ("csv", "tsv"):
+            yield from _texts(decoded(b"".join(file), name), name, form, column, pair_column)
+        else:
+            lines = lines_in(file, name)
+            yield from _of_json(lines, name) if form == "jsonl" else lines
+
+
+def _check_columns(form: InputForm, pair_column: str | None, name: str) -> None:
+    if pair_column is not None and form not in ("csv", "tsv"):
+        raise TextFileError(
+            f"--pair-column {pair_column} needs columns, and {name} is read as {form}: give a .csv or .tsv file, or --input csv or tsv"
+        )
+
+
+def _texts(text: str, name: str, form: InputForm, column: str, pair_column: str | None) -> Iterable[Text]:
+    if form == "lines":
+        return lines_of(text)
+    if form == "jsonl":
+        return _of_json(lines_of(text), name)
+    columns = [column] if pair_column is None else [column, pair_column]
+    rows = (row.fields for row in columns_of(text, name, columns, tabs=form == "tsv"))
+    return (Pair(fields[0], fields[1]) if fields[1:] and fields[1] else fields[0] for fields in rows)
+
+
+def _of_json(lines: Iterable[str], name: str) -> Iterator[Text]:
+    """A text or pair from each line that is not blank: a string, or an object as in a request."""
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _of_line(line, f"line {number} of {name}")
+
+
+def _of_line(line: str, where: str) -> Text:
+    try:
+        data = parse_json(line.encode(), where)
+    except Malformed as error:
+        raise TextFileError(str(error)) from None
+    except Unusable as error:
+        raise TextFileError(f"{where}: {error}") from None
+    if isinstance(data, dict) and (option := next((name for name in data if name in OPTIONS), None)):
+        flag = option.replace("_", "-")
+        raise TextFileError(f'{where} has the option "{option}"; the option of the command, --{flag}, is for all lines')
+    item = of_item(data, where)
+    if isinstance(item, Unusable):
+        raise TextFileError(str(item))
+    for text in item if isinstance(item, Pair) else (item,):
+        _check_text(text, where)
+    return item  # type: ignore[no-any-return]
+
+
+def _check_text(text: object, where: str) -> None:
+    if not isinstance(text, str):
+        raise TextFileError(f'{where}: a text is a string, and a line is one, or {{"text": "...", "text_pair": "..."}}')
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TextFileError(f"{where}: a text has an unpaired surrogate at character {error.start}") from None

@@ -5,6 +5,7 @@ It is for tests of files rather than of answers.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -13,15 +14,16 @@ from transformers import BertConfig, BertModel
 from export.archive import write_torchscript
 from tests.support.paths import TWEETS
 from training.network import MeanPoolClassifier
+from vaccel_common.modelfile import Pairs
 
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json")
 
 
-def write_small_model(path: Path) -> Path:
+def write_small_model(path: Path, pairs: Pairs | None = None) -> Path:
     """Writes a network of two narrow layers with random weights as ``export.commands checkpoint`` would; the path.
 
     Tokenizer, labels and signature are those of the model that ships; the file has a ``config.json``, so that it can be turned into
-    a .pt2 and into variants.
+    a .pt2 and into variants. ``pairs``: what its signature states of pairs of texts.
     """
     config = BertConfig(
         vocab_size=30522, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
@@ -32,5 +34,7 @@ def write_small_model(path: Path) -> Path:
     names = dict.fromkeys(_ENTRIES, "")
     torch.jit.load(str(TWEETS), _extra_files=names)
     extras = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
+    if pairs:
+        extras["signature.json"] = json.dumps({**json.loads(extras["signature.json"]), "pairs": pairs})
     write_torchscript(network, path, {**extras, "config.json": config.to_json_string()}, half=True)
     return path

@@ -1,4 +1,4 @@
-"""Two columns of a CSV are pairs of texts on the classifier's command line."""
+"""Pairs of texts on the classifier's command line: two columns of a CSV or TSV, and lines of JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from function.cli.lines import read_file, read_pairs
+from function.cli.lines import read_file, read_texts
 from function.cli.results import as_json
 from function.core.options import Options, Unusable
 from function.core.texts import Pair
@@ -18,8 +18,52 @@ def test_two_columns_are_pairs(tmp_path: Path) -> None:
     """In any order and with any others beside them; a row without the second text is a single one."""
     path = tmp_path / "rows.csv"
     path.write_text('id,hypothesis,premise\n1,"was, late",the tea 茶\n2,,alone\n', encoding="utf-8")
-    assert read_pairs(path, "premise", "hypothesis") == [Pair("the tea 茶", "was, late"), "alone"]
+    assert read_texts(path, None, "premise", "hypothesis") == [Pair("the tea 茶", "was, late"), "alone"]
     assert read_file(path, "premise") == ["the tea 茶", "alone"]
+
+
+def test_two_columns_between_tabs_are_pairs(tmp_path: Path) -> None:
+    """Quotes and commas are a part of a text there; a row with another number of fields is told with its line."""
+    path = tmp_path / "rows.tsv"
+    path.write_bytes('premise\thypothesis\r\nthe "tea, 茶\twas\u2028late\r\n\nalone\t\n'.encode())
+    assert read_texts(path, None, "premise", "hypothesis") == [Pair('the "tea, 茶', "was\u2028late"), "alone"]
+    path.write_text("premise\thypothesis\na\tb\tc\n")
+    with pytest.raises(TextFileError, match=r"rows\.tsv, line 2: 3 fields, and the header names 2"):
+        read_texts(path, None, "premise", "hypothesis")
+
+
+def test_lines_of_json_are_texts_and_pairs(tmp_path: Path) -> None:
+    """As in a request: strings, and objects; a null second text is none, and other fields are ignored."""
+    path = tmp_path / "rows.jsonl"
+    lines = ['"alone"', "", '{"text": "a\\nb", "text_pair": "c", "id": 7}', '{"text": "d", "text_pair": null}', '""']
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert read_texts(path, None, "tweet", None) == ["alone", Pair("a\nb", "c"), "d", ""]
+    assert read_texts(path, "lines", "tweet", None) == lines
+    with pytest.raises(TextFileError, match="has pairs of texts; single texts are needed"):
+        read_file(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "line 2 of .*jsonl is not valid JSON"),
+        ("7", "line 2 of .*jsonl: a text is a string"),
+        ('["a", "b"]', "line 2 of .*jsonl: a text is a string"),
+        ('{"text": null}', "line 2 of .*jsonl: a text is a string"),
+        ('{"text": "a", "text_pair": 1}', "line 2 of .*jsonl: a text is a string"),
+        ('{"txt": "a"}', 'line 2 of .*jsonl has no "text".*did you mean "text" by "txt"'),
+        ('{"text": "a", "pair": "b"}', 'line 2 of .*"pair" is not a field; did you mean "text_pair"'),
+        ('{"text": "a", "top_k": 1}', 'line 2 of .*has the option "top_k"; the option of the command, --top-k,'),
+        ('{"text": NaN}', "not valid JSON"),
+        ('{"text": "a\\ud800"}', "line 2 of .*unpaired surrogate at character 1"),
+    ],
+)
+def test_a_line_of_json_that_is_no_text_is_told(tmp_path: Path, line: str, says: str) -> None:
+    """With its number, and what would be right."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'"a"\n{line}\n')
+    with pytest.raises(TextFileError, match=says):
+        read_texts(path, None, "tweet", None)
 
 
 def test_a_file_without_the_columns_is_told(tmp_path: Path) -> None:
@@ -27,9 +71,9 @@ def test_a_file_without_the_columns_is_told(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("premise\na\n")
     with pytest.raises(TextFileError, match="hypothesis"):
-        read_pairs(path, "premise", "hypothesis")
-    with pytest.raises(TextFileError, match=r"--pair-column b needs a \.csv file"):
-        read_pairs(tmp_path / "lines.txt", "a", "b")
+        read_texts(path, None, "premise", "hypothesis")
+    with pytest.raises(TextFileError, match=r"--pair-column b needs columns, and .*lines\.txt is read as lines"):
+        read_texts(tmp_path / "lines.txt", None, "a", "b")
 
 
 def test_a_pair_is_in_its_line_of_json() -> None:

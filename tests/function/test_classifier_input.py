@@ -1,0 +1,77 @@
+"""Every form of the classifier's input, from a file and from standard input, as a process against an agent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.classifier import run
+from tests.support.servers import ServerProcess
+from tests.support.smallmodel import write_small_model
+
+ROWS = [("the tea was cold", "we were late"), ('good "again", 茶', "not bad")]
+CSV = 'b,a\nwe were late,the tea was cold\nnot bad,"good ""again"", 茶"\n'
+TSV = 'a\tb\nthe tea was cold\twe were late\ngood "again", 茶\tnot bad\n'
+JSONL = "".join(json.dumps({"text": first, "text_pair": second}) + "\n" for first, second in ROWS)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of pairs."""
+    return write_small_model(tmp_path_factory.mktemp("model") / "pairs.pt", "required")
+
+
+@pytest.mark.parametrize(
+    ("form", "data", "columns"),
+    [
+        ("csv", CSV, ("--column", "a", "--pair-column", "b")),
+        ("tsv", TSV, ("--column", "a", "--pair-column", "b")),
+        ("jsonl", JSONL, ()),
+    ],
+)
+def test_pairs_from_a_file_and_from_standard_input(
+    agent: ServerProcess, model: Path, tmp_path: Path, form: str, data: str, columns: tuple[str, ...]
+) -> None:
+    """The same answers, which are of both texts of each pair."""
+    path = tmp_path / f"rows.{form}"
+    path.write_text(data, encoding="utf-8")
+    options = ("-m", str(model), "--format", "jsonl", *columns)
+    answers = [
+        run(agent, *options, "-f", str(path)),
+        run(agent, *options, "-f", "-", "--input", form, stdin=data),
+    ]
+    for answer in answers:
+        assert answer.returncode == 0, answer.stderr
+        lines = [json.loads(line) for line in answer.stdout.splitlines()]
+        assert [(line["text"], line["text_pair"]) for line in lines] == ROWS
+        assert all(sum(line["scores"].values()) == pytest.approx(1) for line in lines)
+
+
+def test_a_text_alone_is_told_where_the_model_takes_pairs(agent: ServerProcess, model: Path) -> None:
+    """With its line; what would be right is in it."""
+    done = run(agent, "-m", str(model), "-f", "-", stdin="tea\n")
+    assert done.returncode == 1
+    assert (
+        'line 1: the text has no text_pair; this model takes pairs of texts: {"text": "...", "text_pair": "..."}' in done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "stdin", "says"),
+    [
+        (("--pair-column", "b"), "a\n", "standard input is read as lines: give a .csv or .tsv file, or --input csv or tsv"),
+        (("--input", "csv", "--column", "a"), 'a,b\n"x,y\n', "standard input, line 2: a quote is opened and never closed"),
+        (("--input", "tsv", "--column", "c"), "a\tb\nx\ty\n", "standard input has no column 'c'; its first line names a, b"),
+        (("--input", "jsonl"), '"a"\n{"text": 7}\n', "line 2 of standard input: a text is a string"),
+    ],
+)
+def test_input_that_cannot_be_read_is_one_line(
+    agent: ServerProcess, model: Path, options: tuple[str, ...], stdin: str, says: str
+) -> None:
+    """With the place, and without a traceback."""
+    done = run(agent, "-m", str(model), "-f", "-", "--errors", "item", *options, stdin=stdin)
+    assert done.returncode == 1
+    assert says in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
