@@ -23,7 +23,8 @@ from tests.support.functions import start, wait_until_ready
 from tests.support.optional import needs_program
 from tests.support.paths import MODELS, TWEETS
 from tests.support.servers import ServerProcess, SpawnAgent
-from vaccel_common.modelfile import read_extras
+from tests.support.smallmodel import write_small_model
+from vaccel_common.modelfile import Pairs, read_extras
 
 pytestmark = [
     pytest.mark.e2e,
@@ -105,6 +106,7 @@ def test_one_text(page: webdriver.Chrome) -> None:
     for part in ("Time taken", "tokenize", "rpc", "queue", "forward", "tweets (", "unix://"):
         assert part in shown
     assert "ready since" in text(page, "about")
+    assert not page.find_element(By.ID, "second").is_displayed()
 
 
 def test_what_the_model_is_for(page: webdriver.Chrome) -> None:
@@ -194,7 +196,7 @@ def test_an_agent_that_is_away(browser: webdriver.Chrome, spawn_agent: SpawnAgen
     server = start(tmp_path, f"unix://{tmp_path}/a.sock", AGENT_WAIT_S="0")
     try:
         browser.get(server.addresses["http"] + "/")
-        until(browser, lambda: text(browser, "ready").startswith("No agent can be reached"))
+        until(browser, lambda: text(browser, "ready").startswith("No agent is ready"))
         write(browser, "good morning")
         browser.find_element(By.ID, "go").click()
         until(browser, lambda: "No such file or directory (try again in" in text(browser, "error"))
@@ -204,11 +206,62 @@ def test_an_agent_that_is_away(browser: webdriver.Chrome, spawn_agent: SpawnAgen
         until(browser, lambda: text(browser, "ready") == "Ready")
         agent.stop(signal.SIGKILL)
         browser.find_element(By.ID, "go").click()
-        until(browser, lambda: text(browser, "ready").startswith("No agent can be reached"))
+        until(browser, lambda: text(browser, "ready").startswith("No agent is ready"))
         spawn_agent("-a", f"unix://{tmp_path}/a.sock", "--models", str(MODELS), "--preload", "tweets")
         browser.find_element(By.ID, "go").click()
         until(browser, lambda: text(browser, "label") == "neither")
         until(browser, lambda: text(browser, "ready") == "Ready")
+    finally:
+        browser.get("about:blank")
+        browser.get_log("browser")
+        server.stop()
+
+
+@pytest.mark.parametrize(("pairs", "shown"), [("allowed", "Second text (optional)"), ("required", "Second text")])
+def test_a_model_of_pairs_has_a_second_box(
+    browser: webdriver.Chrome, spawn_agent: SpawnAgent, tmp_path: Path, pairs: Pairs, shown: str
+) -> None:
+    """Its text goes with the first one, and with each line; without it the function says what a model of pairs needs."""
+    model = write_small_model(tmp_path / "pairs.pt", pairs)
+    agent = spawn_agent("--models", str(tmp_path), "--preload", "pairs")
+    server = start(tmp_path, agent.addresses["unix"], MODEL=str(model))
+    try:
+        wait_until_ready(server)
+        browser.get(server.addresses["http"] + "/")
+        until(browser, lambda: browser.find_element(By.ID, "second").is_displayed())
+        assert browser.find_element(By.CSS_SELECTOR, "#second label").text == shown
+        write(browser, "the tea was cold")
+        second = browser.find_element(By.ID, "pair")
+        second.send_keys("we were late")
+        second.send_keys(Keys.CONTROL, Keys.ENTER)
+        until(browser, lambda: text(browser, "label") != "")
+        answer = requests.post(
+            server.addresses["http"] + "/classify", json={"text": "the tea was cold", "text_pair": "we were late"}, timeout=10
+        ).json()
+        assert text(browser, "label") == answer["label"]
+        assert f"Tokens\n{answer['tokens']}" in text(browser, "facts")
+        if folder := os.environ.get("SCREENSHOTS"):
+            browser.save_screenshot(f"{folder}/pairs-{pairs}.png")
+        browser.execute_script("document.getElementById('text').value = 'one\\ntwo'")
+        lines(browser, True)
+        browser.find_element(By.ID, "go").click()
+        until(browser, lambda: text(browser, "count").startswith("2 of 2"))
+        (browser.downloads / "predictions.csv").unlink(missing_ok=True)  # type: ignore[attr-defined]
+        browser.find_element(By.ID, "csv").click()
+        file: Path = browser.downloads / "predictions.csv"  # type: ignore[attr-defined]
+        until(browser, file.exists)
+        with file.open(newline="") as opened:
+            assert [(row["text"], row["text_pair"]) for row in csv.DictReader(opened)] == [
+                ("one", "we were late"),
+                ("two", "we were late"),
+            ]
+        second.clear()
+        lines(browser, False)
+        browser.find_element(By.ID, "go").click()
+        if pairs == "required":
+            until(browser, lambda: "this model takes pairs of texts" in text(browser, "error"))
+        else:
+            until(browser, lambda: text(browser, "label") != "")
     finally:
         browser.get("about:blank")
         browser.get_log("browser")

@@ -1,7 +1,7 @@
 "use strict";
 // What a user typed, and what the function answers, is only ever put in as text.
 const $ = (id) => document.getElementById(id);
-const state = { limits: { texts: 128 }, labels: [], rows: [], stop: null };
+const state = { limits: { texts: 128 }, labels: [], pairs: "refused", rows: [], stop: null };
 
 function make(tag, text, className) {
   const element = document.createElement(tag);
@@ -23,7 +23,8 @@ async function refresh() {
     const answer = await fetch("page/state");
     const about = await answer.json();
     if (!answer.ok) throw new Error(about.detail);
-    Object.assign(state, { limits: about.limits, labels: about.labels });
+    Object.assign(state, { limits: about.limits, labels: about.labels, pairs: about.pairs });
+    showSecond();
     const up = about.agents.some((agent) => agent.state === "ready");
     $("dot").className = up ? "up" : "down";
     $("ready").textContent = up ? "Ready" : `No agent is ready: ${about.agents.map((agent) => agent.reason).join("; ")}`;
@@ -42,6 +43,14 @@ async function refresh() {
     $("ready").textContent = "The function does not answer";
   }
 }
+
+// A model of pairs gets a second box; with a text on each line, all of them go with what is in it.
+function showSecond() {
+  $("second").hidden = state.pairs === "refused";
+  $("optional").hidden = state.pairs === "required";
+}
+
+const withSecond = (item) => ($("second").hidden || !$("pair").value ? item : { ...item, text_pair: $("pair").value });
 
 async function ask(body, signal) {
   let answer;
@@ -101,9 +110,10 @@ function csv() {
     if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`; // no formula in a spreadsheet
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  const lines = [["text", "label", "score", ...state.labels, "error"], ...state.rows.map((row) => row.error
-    ? [row.text, "", "", ...state.labels.map(() => ""), row.error]
-    : [row.text, row.label, row.score, ...state.labels.map((label) => row.scores[label]), ""])];
+  const texts = state.rows.some((row) => row.text_pair !== undefined) ? ["text", "text_pair"] : ["text"];
+  const lines = [[...texts, "label", "score", ...state.labels, "error"], ...state.rows.map((row) => row.error
+    ? [...texts.map((name) => row[name]), "", "", ...state.labels.map(() => ""), row.error]
+    : [...texts.map((name) => row[name]), row.label, row.score, ...state.labels.map((label) => row.scores[label]), ""])];
   return lines.map((line) => line.map(field).join(",")).join("\r\n") + "\r\n";
 }
 
@@ -125,9 +135,10 @@ async function classifyLines(texts, signal) {
   const counts = {};
   for (let at = 0; at < texts.length; at += state.limits.texts) {
     const part = texts.slice(at, at + state.limits.texts);
-    const { data } = await ask({ texts: part, errors: "item" }, signal);
+    const items = part.map((text) => withSecond({ text }));
+    const { data } = await ask({ texts: items, errors: "item" }, signal);
     data.predictions.forEach((prediction, i) => {
-      const row = { text: part[i], ...prediction, error: prediction.error && prediction.error.detail };
+      const row = { ...items[i], ...prediction, error: prediction.error && prediction.error.detail };
       state.rows.push(row);
       counts[row.label || "error"] = (counts[row.label || "error"] || 0) + 1;
       showRow(row);
@@ -139,7 +150,7 @@ async function classifyLines(texts, signal) {
 }
 
 async function classifyOne(text, signal) {
-  const { data, timing, id } = await ask({ text }, signal);
+  const { data, timing, id } = await ask(withSecond({ text }), signal);
   $("many").hidden = true;
   $("result").hidden = false;
   showOne(data);
@@ -181,9 +192,11 @@ async function submit(event) {
 $("form").addEventListener("submit", submit);
 $("stop").addEventListener("click", () => state.stop && state.stop.abort());
 $("csv").addEventListener("click", download);
-$("text").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
-});
+for (const name of ["text", "pair"]) {
+  $(name).addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
+  });
+}
 $("text").addEventListener("paste", () => setTimeout(() => {
   if ($("text").value.trim().split("\n").length > 1) $("lines").checked = true;
 }));
