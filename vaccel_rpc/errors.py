@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 
@@ -13,23 +14,25 @@ class RpcError(Exception):
     ``errno``: vAccel's ffi_error, where the peer sent one. ``retry_after``: the seconds after which
     to try again, where the peer sent them. ``of_run``: whether a run failed with its own inputs, so
     that other runs of the same request may succeed; any other error is about the agent, the
-    connection or the model, and so about all of them.
+    connection or the model, and so about all of them. ``detail``: the message without ``at``, the
+    address of the agent, which is not for everyone.
     """
 
     code: ClassVar[int] = 2
     name: ClassVar[str] = "UNKNOWN"
     of_run: bool = False
 
-    def __init__(self, message: str, *, errno: int | None = None, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, detail: str, *, errno: int | None = None, retry_after: float | None = None, at: object = None) -> None:
+        self.detail = detail
+        self.message = detail if at is None else f"{at}: {detail}"
+        super().__init__(self.message)
         self.errno = errno
         self.retry_after = retry_after
 
     def with_place(self, place: str) -> Self:
         """The same error, whose message ends with ``place``, that of its run among others."""
         error = copy.copy(self)
-        error.message = f"{self.message} ({place})"
+        error.message, error.detail = f"{self.message} ({place})", f"{self.detail} ({place})"
         error.args = (error.message,)
         return error
 
@@ -130,6 +133,16 @@ _CLASSES: dict[int, type[RpcError]] = {
         Unavailable,
     )
 }
+
+
+def together(errors: Sequence[RpcError]) -> RpcError:
+    """One error for all of these, which are of one class: a copy of the first that tells the details of each, once."""
+    # A copy: each thread that raises an exception adds to its traceback.
+    error = copy.copy(errors[0])
+    error.message = "; ".join(dict.fromkeys(each.message for each in errors))
+    error.detail = "; ".join(dict.fromkeys(each.detail for each in errors))
+    error.args = (error.message,)
+    return error
 
 
 def from_code(code: int, message: str, *, errno: int | None = None, retry_after: float | None = None) -> RpcError:

@@ -51,8 +51,8 @@ class AgentState:
 
     @property
     def reason(self) -> str | None:
-        """Why it is not ready, in words; None where it is."""
-        return self.problem.message if self.problem else _REASONS.get(self.state)
+        """Why it is not ready, in words and without its address; None where it is."""
+        return self.problem.detail if self.problem else _REASONS.get(self.state)
 
 
 class ConnectionHistory:
@@ -147,5 +147,5 @@ class ConnectionHistory:
         self._told_at = self._clock()
 
     def _reason(self, why: RpcError) -> str:
-        message = why.message.removeprefix(f"{self.state.address}: ")[:_MAX_REASON]
-        return message if why.name == "UNAVAILABLE" else f"{why.name}: {message}"
+        detail = why.detail[:_MAX_REASON]
+        return detail if why.name == "UNAVAILABLE" else f"{why.name}: {detail}"

@@ -220,7 +220,7 @@ class LinkKeeper(Generic[L]):
             if why := link.closed:
                 self._lose(link, why)
             elif link.draining:
-                self._lose(link, Unavailable(f"{self._history.state.address}: the agent is shutting down"), finish=True)
+                self._lose(link, Unavailable("the agent is shutting down", at=self._history.state.address), finish=True)
 
     def _lose(self, link: L, why: RpcError, *, finish: bool = False) -> None:
         """Has no link any more; ``finish``: it ends when its calls are over."""

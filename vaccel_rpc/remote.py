@@ -218,7 +218,7 @@ class RemoteModel:
         except BaseException as error:
             channel.close()
             if isinstance(error, DeadlineExceeded):
-                raise Unavailable(f"{endpoint}: no reply while registering the model") from None
+                raise Unavailable("no reply while registering the model", at=endpoint) from None
             raise
         if len(self._pool.members) > 1:
             # Others run what is sent meanwhile.

@@ -45,9 +45,9 @@ def from_rpc(error: RpcError) -> Problem:
     """429 and 503 when no agent took the run, 504 when one did and gave no answer in time, 502 for any other backend failure."""
     retry = {"Retry-After": str(math.ceil(error.retry_after or _RETRY_AFTER))}
     if isinstance(error, ResourceExhausted) and not error.memory:
-        return Problem(HTTPStatus.TOO_MANY_REQUESTS, f"the agent is busy: {error.message}", retry)
+        return Problem(HTTPStatus.TOO_MANY_REQUESTS, f"the agent is busy: {error.detail}", retry)
     if isinstance(error, Unavailable):
-        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"no agent can be reached: {error.message}", retry)
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"no agent can be reached: {error.detail}", retry)
     if isinstance(error, DeadlineExceeded):
         return Problem(HTTPStatus.GATEWAY_TIMEOUT, "the agent did not answer in time")
-    return Problem(HTTPStatus.BAD_GATEWAY, f"the agent gave no result: {error.name}: {error.message}")
+    return Problem(HTTPStatus.BAD_GATEWAY, f"the agent gave no result: {error.name}: {error.detail}")

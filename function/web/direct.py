@@ -76,7 +76,7 @@ class DirectAnswers:
             (b"content-length", b"%d" % len(body)),
             *_SECURITY,
             (b"x-request-id", name.encode()),
-            (b"server-timing", timing(time.perf_counter() - began, done, service).encode()),
+            (b"server-timing", timing(time.perf_counter() - began, done).encode()),
         ]
 
         def close() -> None:

@@ -55,4 +55,5 @@ def about(service: ClassifyService) -> dict[str, Any]:
 
 def _agent(state: AgentState) -> dict[str, Any]:
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(state.since))
-    return {"address": state.address, "state": state.state, "since": since, "reason": state.reason}
+    # Where the agent is, a client need not know: the log and the metrics say it.
+    return {"state": state.state, "since": since, "reason": state.reason}

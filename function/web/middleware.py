@@ -43,7 +43,7 @@ class Middleware:
     def end(self, request: Request, response: Response) -> None:
         """Called with the response. The entry is made once the response has been sent."""
         response.headers["X-Request-Id"] = request.id
-        response.headers["Server-Timing"] = timing(time.perf_counter() - request.began, request.classification, self._service)
+        response.headers["Server-Timing"] = timing(time.perf_counter() - request.began, request.classification)
 
         trace = log.context.get()
 
@@ -65,15 +65,10 @@ def _texts(request: ClassifyRequest) -> list[str | dict[str, str]]:
     return [text._asdict() if isinstance(text, Pair) else str(text) for text in request.texts]
 
 
-def timing(seconds: float, done: Classification | None, service: ClassifyService) -> str:
+def timing(seconds: float, done: Classification | None = None) -> str:
     """The value of ``Server-Timing``."""
     parts = {"total": seconds}
     if done:
         spent = done.spent
-        parts = {"tokenize": spent.tokenize, "queue": spent.queue, "forward": spent.forward, **parts}
-    times = [f"{name};dur={1000 * value:.2f}" for name, value in parts.items()]
-    if done:
-        agents = service.agents()
-        which = f';desc="{agents[0].address}"' if len(agents) == 1 else ""
-        times.insert(1, f"rpc;dur={1000 * done.spent.rpc:.2f}{which}")
-    return ", ".join(times)
+        parts = {"tokenize": spent.tokenize, "rpc": spent.rpc, "queue": spent.queue, "forward": spent.forward, **parts}
+    return ", ".join([f"{name};dur={1000 * value:.2f}" for name, value in parts.items()])

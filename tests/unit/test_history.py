@@ -10,8 +10,8 @@ from vaccel_rpc.errors import NotFound, Unavailable
 from vaccel_rpc.history import ConnectionHistory
 
 ADDRESS = "tcp://agent:8888"
-REFUSED = Unavailable(f"{ADDRESS}: Connection refused")
-CLOSED = Unavailable(f"{ADDRESS}: the agent closed the connection")
+REFUSED = Unavailable("Connection refused", at=ADDRESS)
+CLOSED = Unavailable("the agent closed the connection", at=ADDRESS)
 
 
 class FakeTime:
@@ -85,7 +85,7 @@ def test_the_state(clock: FakeTime) -> None:
     history.failed(CLOSED, again=True)
     began = history.state.since
     history.failed(REFUSED, again=True)
-    assert (history.state.state, history.state.since, history.state.reason) == ("failed", began, REFUSED.message)
+    assert (history.state.state, history.state.since, history.state.reason) == ("failed", began, REFUSED.detail)
     history.reached("it speaks")
     assert (history.state.state, history.state.reason) == ("ready", None)
     assert history.state.since > began
@@ -94,7 +94,7 @@ def test_the_state(clock: FakeTime) -> None:
     history.answered()
     assert (history.state.state, history.state.reason) == ("ready", None)
     history.lost(CLOSED)
-    assert (history.state.state, history.state.reason) == ("failed", CLOSED.message)
+    assert (history.state.state, history.state.reason) == ("failed", CLOSED.detail)
 
 
 def test_who_asks_once_gets_the_error_instead_of_a_line(clock: FakeTime, caplog: pytest.LogCaptureFixture) -> None:
@@ -102,4 +102,4 @@ def test_who_asks_once_gets_the_error_instead_of_a_line(clock: FakeTime, caplog:
     history = ConnectionHistory(ADDRESS, clock)
     history.failed(REFUSED, again=False)
     assert caplog.messages == []
-    assert history.state.reason == REFUSED.message
+    assert history.state.reason == REFUSED.detail

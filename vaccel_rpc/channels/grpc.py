@@ -47,10 +47,10 @@ class _GrpcReply:
         except grpc.RpcError as error:
             # No caller cancels: grpcio does where the connection is closed, and an agent that ends.
             if error.code() is grpc.StatusCode.CANCELLED:
-                raise self._channel.closed or Unavailable(f"{self._channel.address}: the agent cancelled the call") from None
+                raise self._channel.closed or Unavailable("the agent cancelled the call", at=self._channel.address) from None
             raise _error(error) from None
         except grpc.FutureCancelledError:
-            raise self._channel.closed or Unavailable(f"{self._channel.address}: the connection was closed") from None
+            raise self._channel.closed or Unavailable("the connection was closed", at=self._channel.address) from None
         return payload
 
 
@@ -68,7 +68,7 @@ class GrpcChannel:
         name: str = "",
     ) -> None:
         if grpc is None:
-            raise FailedPrecondition(f"{address} needs grpcio: pip install 'grpcio>=1.80'")
+            raise FailedPrecondition("gRPC needs grpcio: pip install 'grpcio>=1.80'", at=address)
         self.address, self._on_change = address, on_change
         #: When each call was sent that has no reply yet.
         self._calls: dict[Any, float] = {}
@@ -81,7 +81,7 @@ class GrpcChannel:
             grpc.channel_ready_future(self._channel).result(timeout)
         except grpc.FutureTimeoutError:
             self._channel.close()
-            raise Unavailable(f"{address}: no agent answered within {timeout:g} s") from None
+            raise Unavailable(f"no agent answered within {timeout:g} s", at=address) from None
         self._channel.subscribe(self._changed)
         threading.Thread(target=self._watch, name=f"health of {address}", daemon=True).start()
 
@@ -170,7 +170,7 @@ class GrpcChannel:
 
     def _lost(self, why: str) -> None:
         if self._closed is None:
-            self._closed = Unavailable(f"{self.address}: {why}")
+            self._closed = Unavailable(why, at=self.address)
             self._ended.set()
             self._on_change()
 

@@ -30,9 +30,9 @@ def connected(address: Address, timeout: float) -> socket.socket:
             sock.close()
             raise
     except TimeoutError:
-        raise Unavailable(f"{address}: no agent answered within {timeout:g} s") from None
+        raise Unavailable(f"no agent answered within {timeout:g} s", at=address) from None
     except (OSError, OverflowError) as error:
-        raise Unavailable(f"{address}: {_reason(error)}") from None
+        raise Unavailable(_reason(error), at=address) from None
     return sock
 
 

@@ -237,7 +237,7 @@ class TtrpcChannel:
 
     def _fail(self, why: str) -> RpcError:
         """Ends the connection, unless it has ended; returns why it ended."""
-        error = Unavailable(f"{self._address}: {why}")
+        error = Unavailable(why, at=self._address)
         if self._handoff.end(error):
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)

@@ -101,7 +101,7 @@ class Discovery:
             hosts = self._look_up(target.address.host)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self.problems[target] = Unavailable(f"{target.address}: {reason}")
+            self.problems[target] = Unavailable(reason, at=target.address)
             return
         self.problems.pop(target, None)
         self._answers[target] = hosts

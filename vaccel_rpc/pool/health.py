@@ -132,7 +132,7 @@ class Health(Generic[L]):
                 member.keeper.suspected(watched.link, now - watched.heard)
                 self.suspects += 1
             if self._pool.others(member):
-                why = Unavailable(f"{member.endpoint}: the agent does not answer")
+                why = Unavailable("the agent does not answer", at=member.endpoint)
                 member.keeper.drop(watched.link, why)
             elif probe.failed:
                 watched.probe = _Probe(watched.link.ping)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import random
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Generic, TypeVar
 
-from vaccel_rpc.errors import RpcError, Unavailable
+from vaccel_rpc.errors import RpcError, Unavailable, together
 from vaccel_rpc.history import AgentState, ConnectionHistory
 from vaccel_rpc.keeping import Link, LinkKeeper
 from vaccel_rpc.pool.discovery import Discovery, LookUp, endpoints, look_up
@@ -158,10 +157,9 @@ class AgentPool(Generic[L]):
         problems = self._problems()
         final = attempted and (once or not any(isinstance(problem, Unavailable) for problem in problems))
         if final or (left is not None and left <= 0):
-            problem = next((problem for problem in problems if not isinstance(problem, Unavailable)), None)
-            problem = problem or next((problem for problem in problems if problem), None)
-            # A copy: each thread that raises an exception adds to its traceback.
-            raise copy.copy(problem) if problem else Unavailable(f"{show(self._targets)}: still connecting")
+            failed = [problem for problem in problems if problem]
+            others = [problem for problem in failed if not isinstance(problem, Unavailable)]
+            raise together(others[:1] or failed) if failed else Unavailable("still connecting", at=show(self._targets))
 
     def _problems(self) -> list[RpcError | None]:
         return [member.keeper.problem for member in self.members] + [problem for _, problem in self._discovery.unknown]

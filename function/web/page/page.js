@@ -27,7 +27,7 @@ async function refresh() {
     showSecond();
     const up = about.agents.some((agent) => agent.state === "ready");
     $("dot").className = up ? "up" : "down";
-    $("ready").textContent = up ? "Ready" : `No agent is ready: ${about.agents.map((agent) => agent.reason).join("; ")}`;
+    $("ready").textContent = up ? "Ready" : `No agent is ready: ${[...new Set(about.agents.map((agent) => agent.reason))].join("; ")}`;
     $("metrics").hidden = !about.links.metrics;
     $("state").title = `As of ${new Date().toLocaleTimeString()}`;
     const digest = about.model.sha256 ? about.model.sha256.slice(0, 12) : "no digest";
@@ -35,7 +35,7 @@ async function refresh() {
     $("purpose").textContent = stated.join(" ") || "The model's file does not say what the model is for, nor where it fails.";
     facts($("about"), [
       ["Model", `${about.model.name} (${digest})`],
-      ...about.agents.map((agent) => ["Agent", `${agent.address}, ${agent.state} since ${new Date(agent.since).toLocaleString()}`]),
+      ...about.agents.map((agent) => ["Agent", `${agent.state} since ${new Date(agent.since).toLocaleString()}`]),
       ["Version", about.version],
     ]);
   } catch {
@@ -154,10 +154,9 @@ async function classifyOne(text, signal) {
   $("many").hidden = true;
   $("result").hidden = false;
   showOne(data);
-  const agent = /desc="([^"]*)"/.exec(timing);
-  return [["In the function, ms", times(timing.replace(/;desc="[^"]*"/g, ""))], ["Tokens", data.tokens],
+  return [["In the function, ms", times(timing)], ["Tokens", data.tokens],
     ["Model", `${data.model.name} (${(data.model.sha256 || "no digest").slice(0, 12)})`],
-    ...(agent ? [["Agent", agent[1]]] : []), ["Request", id]];
+    ["Request", id]];
 }
 
 async function submit(event) {
