@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from function.server.application import Application
     from function.server.exporter import MetricsExporter
     from function.telemetry.access import Access
+    from function.web.refused import Refusals
 
 
 _log = logging.getLogger("function")
@@ -34,6 +35,7 @@ class Function:
     app: WSGIApplication
     service: ClassifyService
     access: Access
+    refusals: Refusals
     remote: RemoteModel
     readiness: Readiness
     exporter: MetricsExporter | None = None
@@ -46,7 +48,10 @@ class Function:
 
         limits = ServerLimits(config.threads, config.max_body, config.max_buffer, config.read_timeout)
         return Application(
-            self.app, limits, lambda in_thread: DirectAnswers(self.service, self.access, AwaitedRuns(self.remote, in_thread))
+            self.app,
+            limits,
+            lambda in_thread: DirectAnswers(self.service, self.access, AwaitedRuns(self.remote, in_thread)),
+            self.refusals,
         )
 
     def not_ready(self) -> str | None:
@@ -82,6 +87,7 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     from function.core.service import ClassifyService, CountedSemaphore, without_agent
     from function.telemetry.access import Access
     from function.web.app import create_app
+    from function.web.refused import Refusals
 
     phases.end("imports")
     extras = extras_of(file)
@@ -108,7 +114,7 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     access = Access(service)
     app = create_app(service, access)
     phases.end("routes")
-    return Function(app, service, access, remote, readiness, _exporter(config, access))
+    return Function(app, service, access, Refusals(app, access), remote, readiness, _exporter(config, access))
 
 
 def _exporter(config: FunctionConfig, access: Access) -> MetricsExporter | None:

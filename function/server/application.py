@@ -45,6 +45,8 @@ class ServerLimits:
 
 #: Answers a request without WSGI, or says how to refuse it; None: neither.
 Direct = Callable[[Any, bytes], Awaitable["DirectResponse | Problem | None"]]
+#: Answers a request that is refused without WSGI; None where the application has to answer.
+Refuse = Callable[[Any, Problem], "DirectResponse | None"]
 #: Makes a `Direct` of what calls functions in threads.
 MakeDirect = Callable[[Callable[[Callable[[], Any]], Awaitable[Any]]], Direct]
 
@@ -52,8 +54,10 @@ MakeDirect = Callable[[Callable[[Callable[[], Any]], Awaitable[Any]]], Direct]
 class Application:
     """Serves a WSGI application: bodies are read in the event loop, and only a complete request takes a thread."""
 
-    def __init__(self, app: WSGIApplication, limits: ServerLimits, direct: MakeDirect | None = None) -> None:
-        self._app, self._limits = app, limits
+    def __init__(
+        self, app: WSGIApplication, limits: ServerLimits, direct: MakeDirect | None = None, refuse: Refuse | None = None
+    ) -> None:
+        self._app, self._limits, self._refuse = app, limits, refuse
         self._threads = ThreadPool(limits.threads + _SPARE_THREADS)
         self._stream_parts = asyncio.Semaphore(max(1, limits.threads // 4))
         self._budget = BodyBudget(limits.max_buffer)
@@ -85,13 +89,14 @@ class Application:
             if self._direct:
                 direct = await self._direct(scope, body)
                 if isinstance(direct, tuple):
-                    response = WsgiResponse(*direct)
-                    await self._send(response, scope, send, arrival)
-                    response.close()
+                    await self._send_direct(direct, scope, send, arrival)
                     return
                 refusal = direct
         except Problem as problem:
             refusal = problem
+        if refusal and head and self._refuse and (direct := self._refuse(scope, refusal)):
+            await self._send_direct(direct, scope, send, arrival)
+            return
         environ = environ_of(scope, body)
         if refusal:
             environ[REFUSAL] = refusal
@@ -123,6 +128,13 @@ class Application:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
             await arrival.cut()
+
+    async def _send_direct(self, direct: DirectResponse, scope: Any, send: Send, arrival: Arrival) -> None:
+        response = WsgiResponse(*direct)
+        try:
+            await self._send(response, scope, send, arrival)
+        finally:
+            response.close()
 
     async def _send(self, response: WsgiResponse, scope: Any, send: Send, arrival: Arrival, *, closes: bool = False) -> None:
         """Sends a complete response; where it ``closes`` the connection, or its request's body was not read, the response says so."""

@@ -13,7 +13,7 @@ from function.core.service import ClassifyService
 from function.environ import REFUSAL
 from function.telemetry.access import Access
 from function.web import health, inference, middleware, openapi, page, plain
-from function.web.http import SECURITY, Request, Response, View, current, in_json
+from function.web.http import SECURITY, Request, Response, View, current, problem_text
 
 _log = logging.getLogger("function")
 _ALWAYS = ("/health/", "/v2/health/", "/metrics")
@@ -93,12 +93,8 @@ def _allow(request: Request, response: Response, origin: str) -> None:
 
 def _failed(request: Request, error: Exception) -> Response:
     problem = _as_problem(request, error)
-    if request.path.startswith(inference.PREFIX + "/") or request.path == inference.PREFIX:
-        response = in_json({"error": problem.detail}, problem.status)
-    else:
-        response = in_json(problem.body(), problem.status, "application/problem+json")
-    response.headers.update(problem.headers)
-    return response
+    kind, body = problem_text(request.path, problem)
+    return Response(body, problem.status, problem.headers, content_type=kind)
 
 
 def _as_problem(request: Request, error: Exception) -> Problem:

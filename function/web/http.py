@@ -19,9 +19,12 @@ from vaccel_common import tracing
 
 if TYPE_CHECKING:
     from function.core.classifier import Classification
+    from function.core.problems import Problem
     from function.core.request import ClassifyRequest
 
 JSON = "application/json"
+#: Where the routes of the inference protocol begin.
+INFERENCE = "/v2"
 
 #: A view answers a request; the variable parts of its path are the other arguments. A route is a path, a view and a method.
 View = Callable[..., "Response"]
@@ -80,6 +83,13 @@ def _parsed(content_type: str) -> tuple[str, str]:
 def in_json(data: Any, status: int = HTTPStatus.OK, kind: str = JSON) -> Response:
     """A response with JSON."""
     return Response(encoded(data), status, content_type=kind)
+
+
+def problem_text(path: str, problem: Problem) -> tuple[str, str]:
+    """The content type and the body of a problem; those under `INFERENCE` have the error of the inference protocol."""
+    if path == INFERENCE or path.startswith(INFERENCE + "/"):
+        return JSON, encoded({"error": problem.detail})
+    return "application/problem+json", encoded(problem.body())
 
 
 def encoded(data: Any) -> str:

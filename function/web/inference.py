@@ -14,18 +14,16 @@ from function.core.problems import Problem
 from function.core.request import Malformed
 from function.core.service import ClassifyService, without_agent
 from function.web.body import metadata_of, read_body
-from function.web.http import Request, Response, Route, in_json
-
-PREFIX = "/v2"
+from function.web.http import INFERENCE, Request, Response, Route, in_json
 
 
 def routes(service: ClassifyService) -> Iterator[Route]:
     """The routes of the protocol."""
     views = _Inference(service)
     for path, view in (("", views.server), ("/health/live", views.live), ("/health/ready", views.ready)):
-        yield PREFIX + path, view, "GET"
+        yield INFERENCE + path, view, "GET"
     for middle in ("", "/versions/<version>"):
-        path = f"{PREFIX}/models/<name>{middle}"
+        path = f"{INFERENCE}/models/<name>{middle}"
         yield path, views.model, "GET"
         yield f"{path}/ready", views.model_ready, "GET"
         yield f"{path}/infer", views.infer, "POST"
