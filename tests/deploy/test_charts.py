@@ -98,6 +98,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("vaccel-agent", {"service": {"port": 65536}}, "/service/port"),
     ("vaccel-agent", {"service": {"trafficDistribution": "Local"}}, "/service/trafficDistribution"),
     ("vaccel-agent", {"agent": {"uploads": "yes"}}, "/agent/uploads"),
+    ("vaccel-agent", {"models": {"aliases": {"tweets": "tweets.pt"}}}, "/models/aliases/tweets"),
     ("vaccel-agent", {"agent": {"preload": "tweets"}}, "/agent/preload"),
     ("vaccel-agent", {"resources": {"requests": {"cpu": "one"}}}, "/resources/requests/cpu"),
     ("vaccel-agent", {"resources": {"request": {}}}, "/resources"),

@@ -89,6 +89,10 @@ capacity:
 - {{ printf "%s:%d" .Values.agent.listenHost (int .Values.metrics.port) | quote }}
 - --models
 - {{ .Values.models.path }}
+{{- if .Values.models.aliases }}
+- --aliases
+- /etc/vaccel/aliases.json
+{{- end }}
 {{- range .Values.agent.preload }}
 - --preload
 - {{ . | quote }}
