@@ -8,6 +8,7 @@ returns loads model files, and each `Program` runs requests in the agent's worke
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 from agent.engines.cost import Cost
 from vaccel_common.modelfile import Signature
+from vaccel_rpc.errors import Internal, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
 #: Bytes: the default of ``--max-upload-memory``.
@@ -23,6 +25,25 @@ UPLOAD_MEMORY = 2 << 30
 
 class DeviceError(Exception):
     """The engine has no such device; the message says why in one line."""
+
+
+class DeviceLost(Exception):
+    """The device has failed for good: whatever this process does there fails from now on.
+
+    The agent runs nothing more, is not ready, and ends; a new process may find the device in order.
+    ``by_run``: the run itself may be the reason, as with a device-side assert, so that no other
+    agent is given it. False where the device alone is, as with an uncorrectable memory error.
+    """
+
+    def __init__(self, reason: str, *, by_run: bool = True) -> None:
+        super().__init__(reason)
+        self.reason, self.by_run = reason, by_run
+
+    @property
+    def failure(self) -> RpcError:
+        """What the clients get whose runs ended so; `Unavailable` may be run again elsewhere."""
+        message = f"the agent's device is lost: {self.reason}"
+        return Internal(message, errno=errno.EIO) if self.by_run else Unavailable(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +87,7 @@ class Program(Protocol):
         """Each request's outputs.
 
         ``alone``: no other batch runs now, so this one may use every core. Raises `RpcError`; where
-        memory ran out, `ResourceExhausted` with ENOMEM.
+        memory ran out, `ResourceExhausted` with ENOMEM; `DeviceLost`.
         """
 
 
@@ -88,7 +109,7 @@ class Engine(Protocol):
         """The program in a file, warmed up.
 
         Raises `InvalidArgument` with the reason where the file is not one of the engine's models,
-        `ResourceExhausted` where memory ran out.
+        `ResourceExhausted` where memory ran out, `DeviceLost`.
         """
 
     def check_upload(self, path: Path) -> None:

@@ -6,7 +6,8 @@ import threading
 
 import torch
 
-from agent.engines.contract import DeviceError
+from agent.engines.contract import DeviceError, DeviceLost
+from agent.engines.torch.exceptions import is_memory, last_line, lost_device
 
 
 class TorchDevice:
@@ -40,6 +41,21 @@ class TorchDevice:
         features = torch.cpu.get_capabilities() if self.is_cpu else {}
         supported = {"int8": features.get("avx512_vnni"), "bf16": features.get("avx512_bf16") or features.get("amx_bf16")}
         return frozenset(precision for precision, is_supported in supported.items() if is_supported)
+
+    def loss(self, error: BaseException) -> DeviceLost | None:
+        """The loss of the device, if that is what ``error`` shows; None where the device still works.
+
+        Libraries beside CUDA report it by messages of their own, so the device is tried.
+        """
+        if self.is_cpu or is_memory(error):
+            return None
+        if lost := lost_device(error):
+            return lost
+        try:
+            torch.ones(1, device=self.device).item()
+        except Exception as second:  # noqa: BLE001 torch raises several kinds
+            return None if is_memory(second) else lost_device(second) or DeviceLost(last_line(second))
+        return None
 
     def use_threads(self, count: int) -> None:
         """Lets the next runs of the calling thread use ``count`` cores."""

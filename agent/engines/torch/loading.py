@@ -43,7 +43,7 @@ def check_upload(path: Path) -> None:
 def load(path: Path, device: TorchDevice) -> TorchProgram:
     """Loads and warms up a model file.
 
-    Raises `InvalidArgument` with the reason where it is not a model.
+    Raises `InvalidArgument` with the reason where it is not a model, `DeviceLost`.
     """
     # OpenMP keeps a team of threads for each thread that has used several, and lets all of them
     # sleep at every barrier once there are more than cores: a team left over from loading would
@@ -61,6 +61,8 @@ def load(path: Path, device: TorchDevice) -> TorchProgram:
     except Exception as error:  # noqa: BLE001 torch raises many kinds for a damaged file
         if is_memory(error):
             raise ResourceExhausted(f"not enough memory to load the model: {last_line(error)}") from None
+        if lost := device.loss(error):
+            raise lost from None
         raise InvalidArgument(f"torch cannot load the model: {last_line(error)}".replace(str(path), "the file")) from None
     program = _faster([TorchProgram(form, signature, device, tolerance(extras.variant)) for form in forms])
     program.warm_up()

@@ -35,16 +35,18 @@ class TorchProgram(MeasuredProgram):
     def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
         """Each request's outputs.
 
-        Raises `Internal` with torch's reason, `ResourceExhausted` where memory ran out.
+        Raises `Internal` with torch's reason, `ResourceExhausted` where memory ran out, `DeviceLost`.
         """
         try:
             return self._run(requests, alone=alone)
         except RpcError:
             raise
         except Exception as error:  # noqa: BLE001 a model may raise anything
-            no_memory, reason = is_memory(error), last_line(error)
+            no_memory, reason, lost = is_memory(error), last_line(error), self._device.loss(error)
         # Outside of the except block: the error's frames hold the tensors of the failed run, and a
         # retry needs their memory.
+        if lost:
+            raise lost
         if not no_memory:
             raise Internal(f"torch: {reason}", errno=errno.EINVAL)
         if not self._device.is_cpu:
