@@ -59,6 +59,11 @@ class ReleasedBatch:
     requests: list[QueuedRequest]
     reason: Reason
 
+    @property
+    def counted(self) -> bool:
+        """Whether it is of clients' requests; one that is not is alone in its batch."""
+        return self.requests[0].counted
+
 
 class RequestQueue:
     """Everything that waits. Not thread-safe: the batcher's lock guards it.

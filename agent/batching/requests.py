@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from agent.batching.packing import Reason
 from agent.engines.contract import Batch
 from agent.engines.layout import Shape
-from vaccel_rpc.errors import RpcError
+from vaccel_rpc.errors import Internal, RpcError
 from vaccel_rpc.tensors import Tensor
 
+#: Characters of an engine's exception that are kept.
+_MAX_REASON = 500
 #: A request's inputs, and how it fits others.
 Part = tuple[Sequence[Tensor], Shape]
 
@@ -54,13 +56,17 @@ class BatchReport:
 
 @dataclass(eq=False, slots=True)
 class QueuedRequest:
-    """A request or a part of one in the queue. ``deadline``, ``arrived``: monotonic seconds."""
+    """A request or a part of one in the queue.
+
+    ``deadline``, ``arrived``: monotonic seconds. ``counted``: whether it is a client's.
+    """
 
     inputs: Sequence[Tensor]
     shape: Shape
     deadline: float | None
     arrived: float
     future: asyncio.Future[CompletedRun]
+    counted: bool = True
 
     def is_over(self, now: float) -> bool:
         """Whether nobody waits for it any more."""
@@ -74,6 +80,20 @@ class QueuedRequest:
             self.future.set_exception(outcome)
         else:
             self.future.set_result(outcome)
+
+
+def as_rpc_error(error: BaseException) -> RpcError:
+    """What an engine raised, as its callers get it."""
+    if isinstance(error, RpcError):
+        return error
+    return Internal(f"the run failed: {type(error).__name__}: {error}"[:_MAX_REASON])
+
+
+def not_to_be_repeated(requests: Sequence[QueuedRequest]) -> RpcError | None:
+    """The error of one of the parts that must not run on another agent, if there is one."""
+    done = [request.future for request in requests if request.future.done() and not request.future.cancelled()]
+    errors = (future.exception() for future in done)
+    return next((error for error in errors if isinstance(error, Internal)), None)
 
 
 def rows_of(requests: Sequence[QueuedRequest]) -> int:
