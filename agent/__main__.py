@@ -48,11 +48,12 @@ def _serve(config: AgentConfig) -> None:
 
     try:
         tracing.configure("vaccel-rpc-agent")
-        serve(config)
+        code = serve(config)
         tracing.shutdown()
     except (StartError, tracing.TracingError) as error:
         click.echo(f"vaccel-rpc-agent: {error}", err=True)
         sys.exit(2 if isinstance(error, tracing.TracingError) else 1)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -143,6 +143,17 @@ class AgentConfig:
         seconds(minimum=0), 10.0, flags=("--grace-s",), help="Seconds for running calls after SIGTERM.",
         choose="Keep it below the pod's terminationGracePeriodSeconds.",
     )  # fmt: skip
+    max_run: float = option(
+        seconds(maximum=86400), 60.0, flags=("--max-run-s",),
+        help="Seconds for which one run of a model may hold a worker. Then the agent is ill: it is not ready, and ends with exit code "
+        "70 within --grace-s. The default is three times the function's REQUEST_TIMEOUT_S (20), so that nobody waits any more.",
+        choose="Keep it above the longest run of your models, and below the clients' limits, so that what waits is run elsewhere.",
+    )  # fmt: skip
+    idle_probe: float = option(
+        seconds(minimum=0, maximum=86400), 60.0, flags=("--idle-probe-s",),
+        help="Seconds without a run after which a short example of a model is run, to notice a broken device or worker; 0: never.",
+        choose="An example takes as long as a lone short request.",
+    )  # fmt: skip
     metrics: tuple[str, int] | None = option(
         Parsed(_host_port, "HOST:PORT", "host:port", lambda pair: f"{pair[0]}:{pair[1]}"), flags=("--metrics-address",), shown="off",
         help="Where to serve Prometheus' /metrics, and /healthz and /readyz.",

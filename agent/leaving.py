@@ -67,7 +67,7 @@ class Leaving:
         # Answers are written until their clients have read them. And a batch whose client is gone
         # still runs: a thread that is in an engine when the interpreter ends would crash the process.
         await asyncio.sleep(0)
-        while time.monotonic() < end and (len(self._ttrpc) or self._batcher.running):
+        while time.monotonic() < end and (len(self._ttrpc) or self._batcher.working):
             await asyncio.sleep(_LOOK_S)
         refused = ", ".join(f"{count} {operation}" for operation, count in self._service.refused.items())
         seconds = time.monotonic() - began

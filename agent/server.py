@@ -16,7 +16,9 @@ from agent import cpus
 from agent.batching.batcher import Batcher
 from agent.batching.packing import BatchLimits
 from agent.config import AgentConfig
+from agent.engines.contract import Program
 from agent.engines.registry import EngineError, Engines
+from agent.idleprobe import IdleProbe
 from agent.imaging.decoding import ImageLimits
 from agent.imaging.reader import ImageReader
 from agent.leaving import Leaving
@@ -30,6 +32,7 @@ from agent.store.aliases import Aliases
 from agent.store.folder import StoreFolder
 from agent.store.models import Store
 from agent.transports.ttrpc_server import TtrpcServer
+from agent.watchdog import Watchdog
 from vaccel_common import process
 from vaccel_common.modelfile import VariantOf
 from vaccel_rpc.addresses import Address
@@ -55,18 +58,19 @@ class Agent:
         self._ready = False
         self._signals = 0
         self._leaving: Leaving | None = None
+        self._watchdog = Watchdog(config.max_run, config.grace, self._ending.set)
         self._metrics = AgentMetrics()
         self._listeners = Listeners(config.addresses)
         self._engines = Engines(config.plugins, upload_memory=config.max_upload_memory)
         self._store = Store(
             StoreFolder(config.store, lambda: self._engines.suffixes),
             config.upload_policy,
-            self._engines.load,
+            self._watchdog.loads(self._engines.load),
             partial(self._engines.check_upload, is_data=config.upload_policy == "data"),
             max_models=config.max_models,
             max_uploads=config.max_uploads,
             referred=self._engines.external_files,
-            load_upload=self._engines.load_upload,
+            load_upload=self._watchdog.loads(self._engines.load_upload),
             choose=self._candidates,
             on_load=self._metrics.loaded,
         )
@@ -82,6 +86,11 @@ class Agent:
         """Whether a batch has outlived the grace period."""
         return self._batcher.running > 0
 
+    @property
+    def exit_code(self) -> int:
+        """0, or the code that says why the agent was ill."""
+        return self._watchdog.illness.exit_code if self._watchdog.illness else 0
+
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT. Raises `StartError`."""
         self._handle_signals()
@@ -90,7 +99,9 @@ class Agent:
                 await self._start(closing)
             except (ListenError, EngineError) as error:
                 raise StartError(str(error)) from None
-            background = [asyncio.create_task(work) for work in (self._sweep(), self._aliases.watch())]
+            probe = IdleProbe(self._batcher, self._config.idle_probe, self._probed)
+            works = self._sweep(), self._aliases.watch(), self._watchdog.watch(probe)
+            background = [asyncio.create_task(work) for work in works]
             await self._get_ready()
             await self._ending.wait()
             await self._leave()
@@ -159,7 +170,7 @@ class Agent:
             return None
         host, port = self._config.metrics
         try:
-            server = MonitoringServer((host, port), self._metrics, lambda: self._ready)
+            server = MonitoringServer((host, port), self._metrics, self._unready, lambda: self._watchdog.problem)
         except OSError as error:
             raise StartError(f"--metrics-address {host}:{port}: {error.strerror or error}") from None
         closing.callback(server.stop)
@@ -175,7 +186,9 @@ class Agent:
             max_queue_tokens=self._config.max_queue_tokens,
             max_delay=self._config.max_delay,
             observe=self._metrics.batch,
+            on_lost=self._watchdog.lost,
         )
+        self._watchdog.begin(self._batcher)
         _log.info("Models run on %s, %d workers, %d threads", self._engines, self._engines.workers, self._threads)
 
     async def _listen(self) -> list[Address]:
@@ -221,19 +234,32 @@ class Agent:
     async def _leave(self) -> None:
         not_ready = partial(self._set_ready, ready=False)
         self._leaving = Leaving(self._service, self._sessions, self._batcher, self._listeners, self._ttrpc, self._grpc, not_ready)
-        await self._leaving.run(self._config.grace)
+        if illness := self._watchdog.illness:
+            await self._leaving.run(self._config.grace, f"the agent is ill: {illness.reason}")
+        else:
+            await self._leaving.run(self._config.grace)
 
     async def _set_ready(self, *, ready: bool) -> None:
         self._ready = ready
         if self._grpc:
             await self._grpc.set_ready(ready=ready)
 
+    def _unready(self) -> str | None:
+        not_yet = None if self._ready else "shutting down" if self._ending.is_set() else "starting"
+        return self._watchdog.problem or not_yet
+
+    def _probed(self) -> tuple[Program, str] | None:
+        """What an idle probe runs: the model that was used last, of those that say what they take."""
+        forms = [(model.used, model.form.program, model.label) for model in self._store.models if model.form]
+        usable = [form for form in forms if form[1].signature]
+        return max(usable, key=lambda form: form[0])[1:] if usable else None
+
     def _candidates(self, digest: str, files: Sequence[tuple[Path, VariantOf]]) -> variants.Candidates:
         return variants.choose(digest, files, self._config.precision, self._engines.precisions)
 
 
-def serve(config: AgentConfig) -> None:
-    """Runs an agent until a signal ends it. Raises `StartError`."""
+def serve(config: AgentConfig) -> int:
+    """Runs an agent until a signal ends it, or until it is ill; the exit code. Raises `StartError`."""
     try:
         agent = Agent(config)
     except OSError as error:
@@ -241,4 +267,5 @@ def serve(config: AgentConfig) -> None:
     asyncio.run(agent.run())
     if agent.busy:
         logging.shutdown()
-        os._exit(0)
+        os._exit(agent.exit_code)
+    return agent.exit_code

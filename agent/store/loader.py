@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from agent.engines.contract import Program
+from agent.engines.contract import DeviceLost, Program
 from agent.store.catalog import Catalog, check_beside, extras_of
 from agent.store.contest import MARGIN, Contest
 from agent.store.model import Form, StoredModel
@@ -108,8 +108,8 @@ class Loader:
             return None
         try:
             return Contest(registered.program)
-        except RpcError as error:
-            _log.warning("%s cannot be compared with its other forms: %s", registered, error.message)
+        except (RpcError, DeviceLost) as error:
+            _log.warning("%s cannot be compared with its other forms: %s", registered, error)
             return None
 
     def _candidate(self, path: Path, model: StoredModel) -> Form | None:
@@ -129,7 +129,7 @@ class Loader:
         try:
             contest, reason = (contest, contest.difference(form.program)) if contest else (Contest(holder.program), None)
             ratio = 0.0 if reason else contest.ratio(holder.program, form.program)
-        except (RpcError, ValueError) as error:
+        except (RpcError, DeviceLost, ValueError) as error:
             reason = f"it cannot be timed: {error}"
         if reason:
             _log.warning("%s does not run in place of %s: %s", form.file, holder.file, reason)
