@@ -46,8 +46,8 @@ class AgentState:
 
     @property
     def usable(self) -> bool:
-        """Whether runs are sent to it; to a suspect one only where no other is."""
-        return self.state in ("ready", "suspect")
+        """Whether runs are sent to it."""
+        return self.state == "ready"
 
     @property
     def reason(self) -> str | None:
@@ -120,7 +120,7 @@ class ConnectionHistory:
 
     def left(self) -> None:
         """The client closed the connection."""
-        if self.state.usable:
+        if self.state.state in ("ready", "suspect"):
             seconds = self._turn(self._state("connecting"))
             _log.info("%s: left the agent after %.1f s", self.state.address, seconds)
 

@@ -141,8 +141,11 @@ class LinkKeeper(Generic[L]):
     def answered(self, link: L) -> None:
         """The agent of ``link`` answers; only one that was suspect is told."""
         with self._wake_up:
-            if self.link is link and self.suspect:
+            again = self.link is link and self.suspect
+            if again:
                 self._history.answered()
+        if again:
+            self._changed()
 
     def close(self) -> None:
         """Ends the link and the thread."""

@@ -89,6 +89,6 @@ class AgentLink:
             _log.info("an agent did not load the model: %s", error.message)
         self.warm = True
 
-    def ping(self) -> None:
-        """A call that any agent answers at once. Raises `RpcError`."""
-        self.client.update_session(self.session, 0, ANSWER_S)
+    def ping(self, timeout: float) -> None:
+        """A call that any agent answers at once; it may take ``timeout`` seconds. Raises `RpcError`."""
+        self.client.update_session(self.session, 0, timeout)

@@ -1,8 +1,9 @@
 """Notices an agent that does not answer, though its connection is open: frozen, or cut off without a word.
 
 A link whose oldest run is overdue gets a cheap call, and so does, rarely, one that is idle. An agent
-that does not answer that either is suspect: it gets no new runs, and where another agent can take
-them, its link is ended, so that its runs are tried there. An agent that is only slow does answer.
+that does not answer that either is suspect: it gets no new runs until it answers, and where another
+agent can take them, its link is ended, so that its runs are tried there. An agent that is only slow
+does answer.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from vaccel_rpc.pool.pool import AgentPool
 #: Seconds after which a run is overdue, and those that a cheap call may take: together the time
 #: until an agent is suspect. Seconds of idleness before a link gets such a call.
 OVERDUE_S, ANSWER_S, IDLE_S = 0.5, 0.5, 10.0
+#: Seconds that such a call to an agent may take which is suspect and cannot be done without: one
+#: that answers slowly is better than none.
+_PATIENT_S = 10.0
 #: Seconds between two looks at the links while runs are outstanding, and without any, before the
 #: thread sleeps.
 _LOOK_S, _REST_S = 0.1, 2.0
@@ -28,8 +32,8 @@ _LOOK_S, _REST_S = 0.1, 2.0
 class PingedLink(Link, Protocol):
     """A link with a cheap call."""
 
-    def ping(self) -> None:
-        """A call that any agent answers at once. Raises `RpcError`."""
+    def ping(self, timeout: float) -> None:
+        """A call that any agent answers at once; it may take ``timeout`` seconds. Raises `RpcError`."""
 
 
 L = TypeVar("L", bound=PingedLink)
@@ -38,15 +42,15 @@ L = TypeVar("L", bound=PingedLink)
 class _Probe:
     """A cheap call in a thread of its own, which may be stuck in sending it."""
 
-    def __init__(self, ping: Callable[[], None]) -> None:
+    def __init__(self, ping: Callable[[float], None], timeout: float) -> None:
         self.at = time.monotonic()
         self.answered = self.failed = False
-        self._ping = ping
+        self._ping, self._timeout = ping, timeout
         threading.Thread(target=self._run, name="agent probe", daemon=True).start()
 
     def _run(self) -> None:
         try:
-            self._ping()
+            self._ping(self._timeout)
         except (Unavailable, DeadlineExceeded):
             self.failed = True
             return
@@ -120,7 +124,7 @@ class Health(Generic[L]):
         elif (oldest is not None and now - max(oldest, watched.heard) > OVERDUE_S) or (
             oldest is None and now - watched.heard > IDLE_S
         ):
-            watched.probe = _Probe(link.ping)
+            watched.probe = _Probe(link.ping, ANSWER_S)
         return oldest is not None or watched.probe is not None
 
     def _judge(self, member: Member[L], watched: _Watched[L], probe: _Probe, now: float) -> None:
@@ -135,4 +139,4 @@ class Health(Generic[L]):
                 why = Unavailable("the agent does not answer", at=member.endpoint)
                 member.keeper.drop(watched.link, why)
             elif probe.failed:
-                watched.probe = _Probe(watched.link.ping)
+                watched.probe = _Probe(watched.link.ping, _PATIENT_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Generic, TypeVar
 
+from vaccel_rpc.errors import RpcError, Unavailable
 from vaccel_rpc.history import AgentState
 from vaccel_rpc.keeping import Link, LinkKeeper
 from vaccel_rpc.pool.load import Load
@@ -34,8 +35,13 @@ class Member(Generic[L]):
 
     @property
     def suspect(self) -> bool:
-        """Whether it does not answer any more; it is used only where no other agent can be."""
+        """Whether it does not answer any more; it gets no runs until it does."""
         return self.keeper.suspect
+
+    @property
+    def problem(self) -> RpcError | None:
+        """Why it gets no runs, as far as is known; None where it does."""
+        return Unavailable("the agent does not answer", at=self.endpoint) if self.suspect else self.keeper.problem
 
     @property
     def warm(self) -> bool:

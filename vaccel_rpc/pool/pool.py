@@ -85,7 +85,7 @@ class AgentPool(Generic[L]):
             candidates: Sequence[Member[L]] = members
         else:
             usable = [member for member in members if member.usable]
-            answering = [member for member in usable if not member.suspect] or usable
+            answering = [member for member in usable if not member.suspect]
             warm = [member for member in answering if member.warm] or answering
             with_room = [member for member in warm if member.has_room] or warm
             candidates = [member for member in with_room if member not in avoid] or with_room
@@ -93,7 +93,9 @@ class AgentPool(Generic[L]):
                 return None
         member = pick(candidates, tokens, random.randrange)
         link = member.keeper.link
-        return (member, link) if link is not None and link.closed is None and not member.leaving else None
+        if link is None or link.closed is not None or member.leaving or member.suspect:
+            return None
+        return member, link
 
     def take(
         self, tokens: int, *, deadline: float | None = None, wait: float | None = None, avoid: Collection[Member[L]] = ()
@@ -162,7 +164,7 @@ class AgentPool(Generic[L]):
             raise together(others[:1] or failed) if failed else Unavailable("still connecting", at=show(self._targets))
 
     def _problems(self) -> list[RpcError | None]:
-        return [member.keeper.problem for member in self.members] + [problem for _, problem in self._discovery.unknown]
+        return [member.problem for member in self.members] + [problem for _, problem in self._discovery.unknown]
 
     def _found(self, present: Sequence[AgentEndpoint]) -> None:
         """Takes the agents that there are now as members; those that are no more leave."""
