@@ -27,7 +27,7 @@ _TARGET = re.compile(rb"(https?://[\w.-]+(:\d{1,4})?)?/[^#<>\"{}|\\^`]*", re.ASC
 _TOKEN = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
 #: A chunk's size and extensions, without the white space that RFC 9112, 7.1.1 calls bad.
 _CHUNK = re.compile(
-    rb"([0-9A-Fa-f]+)(?:;%b(?:=(?:%b|\"(?:[^\x00-\x08\x0a-\x1f\x7f\"\\\\]|\\\\[^\x00-\x1f\x7f])*\"))?)*\r\n" % (_TOKEN, _TOKEN)
+    rb"([0-9A-Fa-f]+)(?:;%b(?:=(?:%b|\"(?:[^\x00-\x08\x0a-\x1f\x7f\"\\]|\\[^\x00-\x1f\x7f])*\"))?)*\r\n" % (_TOKEN, _TOKEN)
 )
 _TRAILERS = re.compile(rb"(?:%b:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*\r\n" % _TOKEN)
 _FRAMING = re.compile(rb"(?im)^(content-length|transfer-encoding):")
