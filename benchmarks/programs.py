@@ -11,12 +11,53 @@ from typing import Any
 from benchmarks.config import RunConfig, some_of
 from loadkit.processes import ROOT
 from vaccel_common import number_kinds
-from vaccel_common.kinds import Flag, PathTo, Text
+from vaccel_common.kinds import Choice, Flag, PathTo, Text
 from vaccel_common.number_kinds import Integer
-from vaccel_common.options import option
+from vaccel_common.options import declared, option
 
+ADDRESS_KINDS = ("unix", "tcp", "grpc", "grpc+unix")
+SCHEDULE_NAMES = (
+    *("first-record-dead", "killed-and-restarted", "told-to-end", "rolling-restart", "frozen-beyond-limit", "two-looping-models"),
+    *("reconnect-after-refusals", "cut-within-frames", "name-flaps", "full-queue", "one-to-four"),
+)
 SLOW_PARTS = ("dripping", "deaf", "descriptors")
 SERVER_NAMES = ("ours", "h11", "hypercorn", "granian-asgi", "granian-wsgi", "cheroot")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChaosConfig:
+    """The options of ``python -m benchmarks.chaos``."""
+
+    seed: int = option(Integer(0), 1, help="The seed of the schedule.", choose="Another one brings the faults in another order.")
+    duration: float = option(
+        number_kinds.seconds(), 600.0, help="How long the load lasts with faults that the seed draws.",
+        choose="Every fault comes once in about a minute.",
+    )  # fmt: skip
+    clients: int = option(Integer(1, 256), 16, help="Clients, each of which sends its next text shortly after an answer.")
+    agents: int = option(Integer(2, 4), 2, help="Agents that run while there is no fault; every second is behind a faulty link.")
+    address_kind: str = option(
+        Choice(ADDRESS_KINDS), "tcp", help="The kind of the agents' addresses; those of tcp and grpc come from a name.",
+    )  # fmt: skip
+    schedule: str | None = option(
+        Choice(SCHEDULE_NAMES), help="A named schedule of past faults in place of one from the seed.", shown="from the seed"
+    )
+    list: bool = option(Flag(), False, help="Only list the named schedules.")
+    model: str = option(
+        Text("NAME"), "nap", help="The agents' model: nap only sleeps, and others are of models/.",
+        choose="tweets runs the real model, which needs a core for each agent, and leaves out what only nap can do.",
+    )  # fmt: skip
+    limit: float = option(number_kinds.seconds(minimum=2), 5.0, help="REQUEST_TIMEOUT_S of the function.")
+
+    @property
+    def command(self) -> str:
+        """The command that repeats the run."""
+        values = [(each, getattr(self, each.name)) for each in declared(type(self)) if each.name != "list"]
+        return " ".join(
+            [
+                "python -m benchmarks.chaos",
+                *(f"{each.flag} {each.kind.show(value)}" for each, value in values if value is not None),
+            ]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +244,7 @@ class SlowConfig:
 #: ``python -m NAME`` -> the settings class that declares its options.
 PROGRAMS: dict[str, type[Any]] = {
     "benchmarks": RunConfig,
+    "benchmarks.chaos": ChaosConfig,
     "benchmarks.fuzz": FuzzConfig,
     "benchmarks.httpfuzz": HttpFuzzConfig,
     "benchmarks.lines": LinesConfig,

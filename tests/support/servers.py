@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.forked import Forked
+from benchmarks.forked import Forked
 from tests.support.paths import ROOT
 
 
@@ -71,7 +71,7 @@ def spawn(log: Path, *command: str, env: dict[str, str] | None = None) -> Server
 
 
 def spawn_forked(log: Path, *options: str, env: dict[str, str] | None = None) -> ServerProcess:
-    """Starts an agent that has torch already (`tests.support.forked`), with its output in ``log``."""
+    """Starts an agent that has torch already (`benchmarks.forked`), with its output in ``log``."""
     return ServerProcess(Forked(options, log, {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}), log)
 
 
