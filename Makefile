@@ -10,7 +10,7 @@ TEST_WORKERS ?= 2
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e lint proto docs bench fuzz loadtest models-check variants base-image images manifests charts e2e-containers parliament version clean
+.PHONY: help run test e2e lint proto docs bench chaos fuzz loadtest models-check variants base-image images manifests charts e2e-containers parliament version clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -41,6 +41,9 @@ bench: .venv/installed-dev .venv-servers/installed models/tweets.int8.pt ## run 
 	.venv/bin/python -m benchmarks.lines --lines 200000
 	.venv/bin/python -m benchmarks.slow
 	.venv/bin/python -m benchmarks.servers
+
+chaos: .venv/installed-dev ## end, freeze, slow and cut off agents under load for 10 min while every answer is checked; CHAOS="--seed 2 --address-kind grpc"
+	.venv/bin/python -m benchmarks.chaos $(CHAOS)
 
 fuzz: .venv/installed-dev ## fuzz the agent while a client checks its answers (10 min), and the function with a million HTTP requests (30 min)
 	.venv/bin/python -m benchmarks.fuzz --seconds 600

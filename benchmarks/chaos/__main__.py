@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from benchmarks.chaos.report import markdown, problems
-from benchmarks.chaos.run import measure
+from benchmarks.chaos.run import NotHere, measure
 from benchmarks.chaos.schedules import SCHEDULES
 from benchmarks.markdown import table
 from benchmarks.plan import log
@@ -28,7 +28,10 @@ def main(**values: Any) -> None:
     if config.list:
         print(table(("schedule", "what it repeats"), [(name, schedule.about) for name, schedule in SCHEDULES.items()]))
         return
-    result = measure(config, log)
+    try:
+        result = measure(config, log)
+    except NotHere as error:
+        raise click.UsageError(str(error)) from None
     print(markdown(result), flush=True)
     if result.without:
         print(f"\nLeft out, for want of what they need: {', '.join(result.without)}.")

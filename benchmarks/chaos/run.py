@@ -18,11 +18,16 @@ from benchmarks.programs import ChaosConfig
 from benchmarks.texts import generated
 from loadkit.usage import descriptors, resident_mib
 
-_TEXTS = 100
+_TEXTS = 50
+_WHEN = "names need the kind tcp or grpc, and slow and hung agents the model nap"
 _SAMPLE_S = 1.0
 #: Seconds after a fault within which the function has to have all agents ready again, and those
 #: that the load goes on after the last.
 _BACK_S, _AFTER_S = 30.0, 1.0
+
+
+class NotHere(Exception):
+    """A schedule's faults cannot be had in this run; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class ChaosResult:
 
 
 def measure(config: ChaosConfig, log: Callable[[str], None]) -> ChaosResult:
-    """Runs a schedule. Raises ``TimeoutError`` where a process does not start."""
+    """Runs a schedule. Raises ``TimeoutError`` where a process does not start, and `NotHere`."""
     result = ChaosResult()
     named = SCHEDULES.get(config.schedule) if config.schedule else None
     plan = StagePlan(config.address_kind, config.agents, config.model, config.limit, config.seed, named.absent if named else ())
@@ -84,7 +89,7 @@ def measure(config: ChaosConfig, log: Callable[[str], None]) -> ChaosResult:
 
 def _done(stage: Stage, step: ChaosStep) -> FaultWindow:
     began = time.monotonic()
-    FAULTS[step.fault].act(stage, step.agent, step.seconds)
+    FAULTS[step.fault].act(stage, step.agent, step.seconds + step.beyond * stage.plan.limit)
     over = time.monotonic()
     back = time.monotonic() if stage.wait_ready(stage.plan.agents, _BACK_S) else float("inf")
     return FaultWindow(step, began, over, back)

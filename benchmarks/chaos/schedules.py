@@ -14,12 +14,16 @@ _CALM = (0.5, 1.5)
 
 @dataclass(frozen=True)
 class ChaosStep:
-    """A fault of one agent for some seconds, after others without any."""
+    """A fault of one agent for some seconds, after others without any.
+
+    ``beyond``: the seconds come after the function's limit.
+    """
 
     fault: str
     agent: int
     seconds: float
     calm: float = 0.5
+    beyond: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,11 @@ SCHEDULES = {
     ),
     "rolling-restart": NamedSchedule("an upgrade of all agents, one after the other", (ChaosStep("rolling-restart", 0, 10),)),
     "frozen-beyond-limit": NamedSchedule(
-        "readiness stayed at 200 while every call ended in 504", (ChaosStep("frozen", 0, 7), ChaosStep("link-drops", 1, 2))
+        "readiness stayed at 200 while every call ended in 504",
+        (ChaosStep("frozen", 0, 1, beyond=True), ChaosStep("link-drops", 1, 2)),
     ),
     "two-looping-models": NamedSchedule(
-        "two models that loop stopped an agent for ever while its probes stayed green", (ChaosStep("hung", 1, 6),)
+        "two models that loop stopped an agent for ever while its probes stayed green", (ChaosStep("hung", 1, 1, beyond=True),)
     ),
     "reconnect-after-refusals": NamedSchedule(
         "a gRPC channel that was refused for long came back only after its own back-off",

@@ -1,0 +1,28 @@
+"""Each past fault of the pool, with real processes: every request is answered once and rightly, or the fault explains its code."""
+
+from __future__ import annotations
+
+from itertools import cycle
+
+import pytest
+
+from benchmarks.chaos.report import problems
+from benchmarks.chaos.run import measure
+from benchmarks.chaos.schedules import SCHEDULES
+from benchmarks.programs import ADDRESS_KINDS, ChaosConfig
+
+pytestmark = pytest.mark.timeout(180)
+
+#: Kinds of addresses in turn, and those with a name for a schedule of names.
+KINDS = [
+    (name, "tcp" if "name" in name or "record" in name else kind)
+    for name, kind in zip(SCHEDULES, cycle(ADDRESS_KINDS), strict=False)
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+def test_a_past_fault_costs_what_is_documented(name: str, kind: str) -> None:
+    """The schedule runs as a whole and leaves no problem."""
+    result = measure(ChaosConfig(schedule=name, address_kind=kind, clients=8, limit=3.0), print)
+    assert problems(result) == []
+    assert [window.step for window in result.windows] == list(SCHEDULES[name].steps)
