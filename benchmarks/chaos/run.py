@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,9 +67,11 @@ def measure(config: ChaosConfig, log: Callable[[str], None]) -> ChaosResult:
         result.without = [name for name, fault in FAULTS.items() if not has(fault.needs)]
         if stage.without_names:
             log(f"without names: {stage.without_names}")
-        steps = (
-            (step for step in named.steps if has(FAULTS[step.fault].needs)) if named else drawn(config.seed, config.agents, has)
-        )
+        if named and (lacking := [step.fault for step in named.steps if step.fault in result.without]):
+            raise NotHere(
+                f"{config.schedule} needs {', '.join(lacking)}, which cannot be had here: {stage.without_names or _WHEN}"
+            )
+        steps: Iterable[ChaosStep] = named.steps if named else drawn(config.seed, config.agents, has)
         clients = ChaosClients(stage.port, config.clients, generated(_TEXTS), config.limit)
         clients.learn()
         began = time.monotonic()

@@ -37,4 +37,4 @@ def test_a_schedule_that_cannot_be_had_is_refused() -> None:
     run = chaos("--schedule", "name-flaps", "--address-kind", "unix")
     assert run.returncode == 2
     assert "name-flaps needs name-fails, name-flaps" in run.stderr
-    assert "names need the kind tcp or grpc" in run.stderr
+    assert "names need the kind tcp or grpc" in " ".join(run.stderr.split())
