@@ -27,6 +27,11 @@ def answer(name: str, neither: float = 0.5, status: int = 200) -> bytes:
     return b"HTTP/1.1 %d x\r\nX-Request-Id: %s\r\nContent-Length: %d\r\n\r\n%s" % (status, name.encode(), len(body), body)
 
 
+def late(name: str) -> bytes:
+    time.sleep(1.5)
+    return answer(name)
+
+
 @contextmanager
 def serving(answer_to: Callable[[str], bytes]) -> Iterator[int]:
     """The port of a server that answers by the request's id; it closes where it has nothing to say."""
@@ -63,7 +68,7 @@ def serving(answer_to: Callable[[str], bytes]) -> Iterator[int]:
         (lambda _: answer("another"), "the answer to another request"),
         (lambda _: b"", "lost: the connection was closed within an answer"),
         (lambda name: answer(name)[:-3], "lost: timed out"),
-        (lambda name: (time.sleep(1.5), answer(name))[1], "later than the deadline"),
+        (late, "later than the deadline"),
     ],
     ids=["right", "wrong", "twice", "swapped", "lost", "half", "late"],
 )
