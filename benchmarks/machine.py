@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.cpus import available
 from loadkit.processes import ROOT
 
-_PACKAGES = ("torch", "tokenizers", "uvicorn", "httptools", "flask", "grpcio", "protobuf")
+_PACKAGES = ("torch", "onnxruntime", "tokenizers", "uvicorn", "httptools", "flask", "grpcio", "protobuf")
 
 
 def described() -> dict[str, str]:
