@@ -11,7 +11,7 @@ from agent.imaging.labels import read_labels
 from agent.store.aliasfile import FILE_NAME
 from agent.upstream_options import ALL_KEYS, VaccelConfig, rust_log, vaccel_config
 from vaccel_common import log
-from vaccel_common.kinds import Choice, Many, Parsed, PathTo, Text
+from vaccel_common.kinds import Choice, Flag, Many, Parsed, PathTo, Text
 from vaccel_common.number_kinds import Integer, Number, seconds
 from vaccel_common.options import ConfigError, option
 from vaccel_rpc.addresses import DEFAULT, Address, AddressError, parse
@@ -134,7 +134,16 @@ class AgentConfig:
     max_connections: int = option(Integer(1), 1024, help="Open ttrpc connections.")
     max_models: int = option(
         Integer(1), 16, help="Models in memory; for one more, the model unused for longest is unloaded.",
-        choose="Multiply by the models' sizes: they have to fit the device's memory.",
+        choose="Where models differ in size, rather limit their memory.",
+    )  # fmt: skip
+    max_model_memory: int | None = option(
+        Integer(1, None, MIB, "MiB"), shown="no limit", help="Memory for all models; for one more, those unused for longest are unloaded.",
+        choose="Leave room beside it for requests and for loading, which takes up to twice a model's memory for a moment.",
+    )  # fmt: skip
+    idle_model: float = option(
+        seconds(minimum=0), 60.0, flags=("--idle-model-s",),
+        help="Seconds without a run after which a registered model may be unloaded for another one; its next run loads it again.",
+        choose="Raise it where a model that takes long to load must not leave between two requests.",
     )  # fmt: skip
     idle_session: float = option(
         seconds(), 3600.0, flags=("--idle-session-s",), help="Seconds after which an unused session ends."
@@ -157,6 +166,14 @@ class AgentConfig:
     metrics: tuple[str, int] | None = option(
         Parsed(_host_port, "HOST:PORT", "host:port", lambda pair: f"{pair[0]}:{pair[1]}"), flags=("--metrics-address",), shown="off",
         help="Where to serve Prometheus' /metrics, and /healthz and /readyz.",
+    )  # fmt: skip
+    admin: tuple[str, int] | None = option(
+        Parsed(_host_port, "HOST:PORT", "host:port", lambda pair: f"{pair[0]}:{pair[1]}"), flags=("--admin-address",), shown="off",
+        help="Where to list models over HTTP, by the paths of Triton's model repository extension.",
+        choose="It has no access control: bind it to 127.0.0.1, or keep others from it by a NetworkPolicy.",
+    )  # fmt: skip
+    admin_writable: bool = option(
+        Flag(), False, help="Models may be loaded and unloaded over the admin address, too.",
     )  # fmt: skip
     tls_cert: Path | None = option(PathTo(existing=True), help="The certificate (PEM) for TLS on the grpc:// addresses.")
     tls_key: Path | None = option(PathTo(existing=True), help="The certificate's key (PEM).")
@@ -183,6 +200,8 @@ class AgentConfig:
             raise ConfigError("--aliases stand for models of the store: give --models DIR too")
         if self.models is not None and not self.models.is_dir():
             raise ConfigError(f"--models {self.models}: no such directory")
+        if self.admin_writable and self.admin is None:
+            raise ConfigError("--admin-writable is about an address: give --admin-address too")
         if len(set(self.addresses)) != len(self.addresses):
             raise ConfigError("--server-address: the same address is given twice")
         if (self.tls_cert or self.tls_key or self.tls_ca) and not any(address.scheme == "grpc" for address in self.addresses):

@@ -68,6 +68,7 @@ class AgentMetrics:
             "vaccel_shadow_score_difference", "The largest difference between a shadow's scores and the answer's",
             ("alias", "sha256"), buckets=_SCORES, registry=self.registry,
         )  # fmt: skip
+        self._unloads = self._counter("vaccel_model_unloads", "Times that a model left memory for another one", "model")
         Info("vaccel_agent", "The agent's version and process", registry=self.registry).info(
             {"version": __version__, "pid": str(os.getpid())}
         )
@@ -125,6 +126,10 @@ class AgentMetrics:
         if difference is not None:
             self._histogram_of(self._shadow_difference, alias, sha256).observe(difference)
 
+    def unloaded(self, model: StoredModel) -> None:
+        """A model left memory."""
+        self._counter_of(self._unloads, model.label).inc()
+
     def observe(self, batcher: Batcher, sessions: Sessions, store: Store, aliases: Aliases, connections: Sized) -> None:
         """Adds the gauges, which are read when the metrics are scraped."""
         self.registry.register(_LoadedModels(lambda: store.models))
@@ -137,9 +142,14 @@ class AgentMetrics:
             ("vaccel_queue_estimated_wait_seconds", "Time that one more request would wait", lambda: batcher.wait),
             ("vaccel_sessions", "Open sessions", lambda: len(sessions)),
             ("vaccel_resources", "Registered resources", lambda: sessions.resources),
-            ("vaccel_models_bytes", "Bytes of the files of models in memory", lambda: store.loaded_bytes),
+            ("vaccel_models_bytes", "Bytes of the files of models in memory", lambda: sum(model.size for model in store.loaded)),
+            (
+                "vaccel_models_memory_bytes",
+                "Memory that models take, as measured when each was loaded",
+                lambda: sum(model.memory for model in store.loaded),
+            ),
             ("vaccel_connections", "Open ttrpc connections", lambda: len(connections)),
-            ("vaccel_models_loaded", "Models in memory", lambda: store.loaded),
+            ("vaccel_models_loaded", "Models in memory", lambda: len(store.loaded)),
         ):
             self._gauge(name, text, value)
 

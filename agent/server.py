@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent import cpus
+from agent.admin import AdminServer
 from agent.batching.batcher import Batcher
 from agent.batching.packing import BatchLimits
 from agent.config import AgentConfig
@@ -31,6 +32,7 @@ from agent.store import variants
 from agent.store.aliases import Aliases
 from agent.store.folder import StoreFolder
 from agent.store.models import Store
+from agent.store.room import Room
 from agent.transports.ttrpc_server import TtrpcServer
 from agent.watchdog import Watchdog
 from vaccel_common import process
@@ -67,12 +69,15 @@ class Agent:
             config.upload_policy,
             self._watchdog.loads(self._engines.load),
             partial(self._engines.check_upload, is_data=config.upload_policy == "data"),
-            max_models=config.max_models,
-            max_uploads=config.max_uploads,
+            room=Room(
+                models=config.max_models, memory=config.max_model_memory, idle=config.idle_model, uploads=config.max_uploads
+            ),
             referred=self._engines.external_files,
             load_upload=self._watchdog.loads(self._engines.load_upload),
+            memory_used=self._engines.memory_used,
             choose=self._candidates,
             on_load=self._metrics.loaded,
+            on_unload=self._metrics.unloaded,
         )
         self._aliases = Aliases(self._store, config.alias_file, self._metrics)
         self._sessions = Sessions(config.max_sessions, config.idle_session, self._aliases.release)
@@ -138,7 +143,7 @@ class Agent:
         closing.callback(self._images.close)
         closing.callback(self._listeners.close)
         self._listeners.bind()
-        monitoring = self._start_monitoring(closing)
+        monitoring, admin = self._start_monitoring(closing), self._start_admin(closing)
         await self._open_engines()
         await self._aliases.refresh()
         service = self._service = RpcService(
@@ -164,6 +169,8 @@ class Agent:
             _log.info("Listening on '%s', press Ctrl+C to exit", address)
         if monitoring:
             _log.info("Metrics and health on 'http://%s:%d'", *monitoring.address)
+        if admin:
+            _log.info("Models are listed on 'http://%s:%d/v2/repository/index'", *admin.address)
 
     def _start_monitoring(self, closing: contextlib.ExitStack) -> MonitoringServer | None:
         if self._config.metrics is None:
@@ -173,6 +180,17 @@ class Agent:
             server = MonitoringServer((host, port), self._metrics, self._unready, lambda: self._watchdog.problem)
         except OSError as error:
             raise StartError(f"--metrics-address {host}:{port}: {error.strerror or error}") from None
+        closing.callback(server.stop)
+        return server
+
+    def _start_admin(self, closing: contextlib.ExitStack) -> AdminServer | None:
+        if self._config.admin is None:
+            return None
+        host, port = self._config.admin
+        try:
+            server = AdminServer((host, port), self._store, asyncio.get_running_loop(), writable=self._config.admin_writable)
+        except OSError as error:
+            raise StartError(f"--admin-address {host}:{port}: {error.strerror or error}") from None
         closing.callback(server.stop)
         return server
 

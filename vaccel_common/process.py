@@ -1,4 +1,4 @@
-"""A process in a container: it ends on SIGTERM, and as process 1 it reaps orphans."""
+"""A process in a container: it ends on SIGTERM, as process 1 it reaps orphans, and it knows its memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 
@@ -26,6 +27,11 @@ def reap_children() -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+
+
+def resident_memory() -> int:
+    """Bytes that the process has in memory. Source: proc(5), ``statm``."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 as `signal` calls it

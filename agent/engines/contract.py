@@ -152,6 +152,14 @@ class BoundsUploads(Protocol):
         """See `Engine.load`; for a file that `try_upload` let pass."""
 
 
+@runtime_checkable
+class HasOwnMemory(Protocol):
+    """What an engine has besides, if its models may be in the memory of a device."""
+
+    def memory_used(self) -> int:
+        """Bytes that are in use there now, or by the process where the device is the CPU."""
+
+
 class EngineModule(Protocol):
     """The two names that a ``--plugin`` module must have."""
 

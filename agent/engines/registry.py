@@ -6,7 +6,17 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.engines.contract import UPLOAD_MEMORY, BoundsUploads, DeviceError, Engine, EngineModule, Program, RefersToFiles
+from agent.engines.contract import (
+    UPLOAD_MEMORY,
+    BoundsUploads,
+    DeviceError,
+    Engine,
+    EngineModule,
+    HasOwnMemory,
+    Program,
+    RefersToFiles,
+)
+from vaccel_common import process
 from vaccel_common.modelfile import program_kind
 from vaccel_rpc.errors import Internal, PermissionDenied
 
@@ -86,6 +96,11 @@ class Engines:
         """
         engine = self._engine_of(path)
         return engine.external_files(path) if isinstance(engine, RefersToFiles) else ()
+
+    def memory_used(self, path: Path) -> int:
+        """Bytes in use now where the model of a file is, or will be: on its engine's device, else by the process."""
+        engine = self._engine_of(path)
+        return engine.memory_used() if isinstance(engine, HasOwnMemory) else process.resident_memory()
 
     def load(self, path: Path) -> Program:
         """The program in a file, loaded by the engine of its suffix.

@@ -35,7 +35,9 @@ Choose = Callable[[str, Sequence[tuple[Path, VariantOf]]], Candidates]
 class Loader:
     """Loads models; its methods are for one thread.
 
-    ``load`` reads a file into a program, ``load_upload`` one that a client sent. ``choose``: see `Choose`; None: every model runs by its
+    ``load`` reads a file into a program, ``load_upload`` one that a client sent. ``memory_used``:
+    bytes in use where the program of a file is, so that its own are what they grow by. ``choose``:
+    see `Choose`; None: every model runs by its
     own file. ``folder``: private, for links to opened files.
     """
 
@@ -43,11 +45,12 @@ class Loader:
         self,
         load: Callable[[Path], Program],
         load_upload: Callable[[Path], Program],
+        memory_used: Callable[[Path], int],
         catalog: Catalog,
         folder: Path,
         choose: Choose | None,
     ) -> None:
-        self._load, self._load_upload = load, load_upload
+        self._load, self._load_upload, self._memory_used = load, load_upload, memory_used
         self._catalog, self._folder, self._choose = catalog, folder, choose
         self._numbers = itertools.count(1)
         #: What is in memory, so that one content is loaded once, whichever model it runs for.
@@ -156,9 +159,14 @@ class Loader:
                     f" sha256:{opened.digest[:12]} now; register it again"
                 )
             extras = extras_of(opened.path)
+            before = self._memory_used(opened.path)
             program = self._load(opened.path) if sent is None else self._load_upload(opened.path)
+            memory = self._memory_used(opened.path) - before
             opened.check()
-        form = Form(sent or path.stem, sent or path.name, digest, program, extras.variant, extras.labels)
+        # What an earlier program gave back is taken again without growing, so that a model counts
+        # as no smaller than its files.
+        memory = max(memory, opened.size)
+        form = Form(sent or path.stem, sent or path.name, digest, program, memory, extras.variant, extras.labels)
         self._forms[digest] = form
         return form
 

@@ -16,7 +16,7 @@ from vaccel_common.modelfile import VariantOf
 class Form:
     """What runs for a model: the program of one file, whose content has that ``digest``.
 
-    ``name``: the ``file``'s, without its suffix. ``variant``: whose variant the file is, if it is
+    ``name``: the ``file``'s, without its suffix. ``memory``: bytes that it takes. ``variant``: whose variant the file is, if it is
     one. ``labels``: those in the file.
     """
 
@@ -24,6 +24,7 @@ class Form:
     file: str
     digest: str
     program: Program
+    memory: int = 0
     variant: VariantOf | None = None
     labels: list[str] | None = None
 
@@ -63,6 +64,11 @@ class StoredModel:
     def loaded(self) -> bool:
         """Whether its program is in memory, or about to be."""
         return self.loading is not None
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that it takes: as measured once it is loaded, before that the size of its files."""
+        return self.form.memory if self.form else self.size
 
     @property
     def form(self) -> Form | None:

@@ -21,10 +21,12 @@ from agent.store.folder import StoreFolder, digest_in
 from agent.store.loader import Choose, Loader, give_back
 from agent.store.model import Form, StoredModel
 from agent.store.pinned import read, sha256_of
+from agent.store.room import Room
 from agent.store.several import check_names, check_references, content_digest, model_among
 from agent.store.uploads_folder import Files, UploadsFolder
 from vaccel_common.interface import ModelInterface
-from vaccel_rpc.errors import NotFound, PermissionDenied, ResourceExhausted
+from vaccel_common.process import resident_memory
+from vaccel_rpc.errors import NotFound, PermissionDenied
 
 _log = logging.getLogger("agent.store")
 
@@ -42,10 +44,11 @@ class Store:
     """The models of a folder, and those that clients send.
 
     ``load`` reads a file into a program; it runs in a thread. ``check_upload`` raises where a
-    client's file, with those of the names beside it, may not be loaded. ``referred``: the names of the files that a model's file refers
-    to. ``load_upload``: as ``load``, for
-    a client's file; None: the same. ``choose``: see `agent.store.loader.Choose`. ``on_load`` is
-    called with each model that was loaded.
+    client's file, with those of the names beside it, may not be loaded. ``referred``: the names of
+    the files that a model's file refers to. ``load_upload``: as ``load``, for a client's file; None:
+    the same. ``memory_used``, ``choose``: see `agent.store.loader`. ``room``: what models in memory
+    may take. ``on_load`` is called with each model that was loaded, ``on_unload`` with each that
+    left.
     """
 
     def __init__(
@@ -55,20 +58,21 @@ class Store:
         load: Callable[[Path], Program],
         check_upload: Callable[[Path, Sequence[str]], None],
         *,
-        max_models: int,
-        max_uploads: int,
+        room: Room,
         referred: Referred = lambda _: (),
         load_upload: Callable[[Path], Program] | None = None,
+        memory_used: Callable[[Path], int] = lambda _: resident_memory(),
         choose: Choose | None = None,
         on_load: Callable[[StoredModel], None] = lambda _: None,
+        on_unload: Callable[[StoredModel], None] = lambda _: None,
     ) -> None:
         self._folder, self._policy = folder, policy
-        self._check_upload, self._on_load = check_upload, on_load
-        self._max_models, self._max_uploads = max_models, max_uploads
+        self._check_upload, self._on_load, self._on_unload = check_upload, on_load, on_unload
+        self._room = room
         self._models: dict[str, StoredModel] = {}
         self._catalog, self._referred = Catalog(folder, referred), referred
         self._uploads = UploadsFolder()
-        self._forms = Loader(load, load_upload or load, self._catalog, self._uploads.path, choose)
+        self._forms = Loader(load, load_upload or load, memory_used, self._catalog, self._uploads.path, choose)
         self._uploading = asyncio.Lock()
         self._files = ThreadPoolExecutor(2, "files")
         self._loader = ThreadPoolExecutor(1, "load")
@@ -85,14 +89,9 @@ class Store:
         return list(self._models.values())
 
     @property
-    def loaded(self) -> int:
-        """Models whose programs are in memory, or about to be."""
-        return sum(model.loaded for model in self._models.values())
-
-    @property
-    def loaded_bytes(self) -> int:
-        """Bytes of the files of these models."""
-        return sum(model.size for model in self._models.values() if model.loaded)
+    def loaded(self) -> list[StoredModel]:
+        """The models whose programs are in memory, or about to be."""
+        return [model for model in self._models.values() if model.loaded]
 
     async def by_paths(self, paths: Sequence[str]) -> StoredModel:
         """The model that a client names, by one path or by one for each of its files; the caller
@@ -148,7 +147,7 @@ class Store:
         """
         model.used = time.monotonic()
         if model.loading is None:
-            self._make_room()
+            self._unload(self._room.leaving(self._models.values(), model.size, time.monotonic()))
             model.loading = asyncio.ensure_future(self._loaded(model))
         try:
             return await asyncio.shield(model.loading)
@@ -164,13 +163,14 @@ class Store:
         ``all`` means every model that is not a variant. Raises what `by_paths` and `form` raise,
         and `NotFound` where the store is empty.
         """
-        originals = await self._in_thread(self._catalog.originals) if "all" in names else list(names)
+        originals = await self.originals() if "all" in names else list(names)
         if names and not originals:
             raise NotFound(f"no model ({self._folder.patterns}) in {self._folder}")
         models = [await self.by_paths([name]) for name in originals]
         for model in models:
             model.pinned = True
             await self.form(model)
+            self.release(model)
         return models
 
     async def interface(self, digest: str) -> ModelInterface:
@@ -179,16 +179,17 @@ class Store:
             return await self._in_thread(self._catalog.interface, path)
         raise NotFound(f"no model with sha256:{digest} in the store")
 
+    async def originals(self) -> list[str]:
+        """The names of the store's files that are not variants of another one."""
+        return await self._in_thread(self._catalog.originals)
+
     async def unload(self, model: StoredModel) -> None:
         """Drops the model from memory, if it is there; its next run loads it again."""
         model.pinned = False
         if model.loading:
             await asyncio.wait([model.loading])
-            model.loading = None
-            if not model.references:
-                self._models.pop(model.digest, None)
-            _log.info("Unloaded model %s", model)
-            self._loader.submit(give_back)
+        if model.form:
+            self._unload([model])
 
     async def data(self, model: StoredModel, digest: str) -> bytes:
         """The bytes with that sha256, of the model's files. Raises `NotFound` once they are gone."""
@@ -246,18 +247,7 @@ class Store:
         if self._policy == "data" and len(files) > 1:
             raise PermissionDenied("a model of several files is not accepted here (--uploads data); send one ONNX file")
         size = sum(len(data) for _, data in files)
-        if size > self._max_uploads:
-            raise ResourceExhausted(
-                f"the model has {size} bytes, more than all uploads may have: {self._max_uploads} (--max-uploads)",
-                reason="uploads",
-            )
-        held = sum(model.size for model in self._models.values() if model.uploaded and model.path)
-        if held + size > self._max_uploads:
-            raise ResourceExhausted(
-                f"uploaded models hold {held} bytes; with this one they would exceed --max-uploads",
-                retry_after=5,
-                reason="uploads",
-            )
+        self._room.check_upload(self._models.values(), size)
         (name, _), others = files[0], [name for name, _ in files[1:]]
 
         def check(path: Path) -> None:
@@ -274,23 +264,26 @@ class Store:
 
     async def _loaded(self, model: StoredModel) -> Form:
         form = await asyncio.get_running_loop().run_in_executor(self._loader, self._forms.form, model)
-        # The task's result is what the model's label is taken from.
-        asyncio.get_running_loop().call_soon(self._on_load, model)
+        # The task's result is what the model's label and its memory are taken from.
+        asyncio.get_running_loop().call_soon(self._has_loaded, model)
         return form
 
-    def _make_room(self) -> None:
-        """Unloads unused models, the least recently used first, until one more fits."""
-        loaded = [model for model in self._models.values() if model.loaded]
-        idle = sorted((model for model in loaded if not model.references and not model.pinned), key=lambda model: model.used)
-        for model in idle[: max(0, len(loaded) + 1 - self._max_models)]:
+    def _has_loaded(self, model: StoredModel) -> None:
+        self._on_load(model)
+        self._unload(self._room.surplus(self._models.values(), time.monotonic()))
+        if self._room.exceeded(self._models.values()):
+            _log.warning("With model %s the models in use take more than --max-model-memory", model)
+
+    def _unload(self, models: Sequence[StoredModel]) -> None:
+        for model in models:
+            self._on_unload(model)
             model.loading = None
-            del self._models[model.digest]
-            loaded.remove(model)
+            if not model.references:
+                del self._models[model.digest]
             _log.info("Unloaded model %s", model)
-        if len(loaded) >= self._max_models:
-            raise ResourceExhausted(
-                f"{self._max_models} models are loaded and in use, the limit (--max-models)", retry_after=5, reason="models"
-            )
+        if models:
+            # Before the next model is loaded: there is one thread for both.
+            self._loader.submit(give_back)
 
     async def _in_thread(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._files, function, *args)

@@ -38,13 +38,15 @@ class _Opened:
 class Pinned:
     """Opened files of one model, of which the first is its own.
 
-    ``path``: of that, for an engine. ``own``: its sha256. ``digest``: of their whole content.
+    ``path``: of that, for an engine. ``own``: its sha256. ``digest``: of their whole content. ``size``: bytes of
+    all of them.
     """
 
     def __init__(self, path: Path, files: Sequence[_Opened]) -> None:
         self.path, self._files = path, files
         self.own = files[0].digest
         self.digest = content_digest(self.own, {file.name: file.digest for file in files[1:]})
+        self.size = sum(file.state[2] for file in files)
 
     def check(self) -> None:
         """Raises `FailedPrecondition` where a file was written since it was hashed."""

@@ -13,6 +13,7 @@ from agent.engines.contract import Program
 from agent.store.folder import StoreFolder
 from agent.store.model import StoredModel
 from agent.store.models import Store
+from agent.store.room import Room
 from tests.support import toyplugin
 from tests.support.clients import client
 from tests.support.servers import SpawnAgent
@@ -90,7 +91,7 @@ class ToyStore:
             meanwhile()
             return engine.load(path)
 
-        self._store = Store(StoreFolder(folder, lambda: (".toy",)), "deny", load, lambda *_: None, max_models=4, max_uploads=0)
+        self._store = Store(StoreFolder(folder, lambda: (".toy",)), "deny", load, lambda *_: None, room=Room(models=4))
 
     def product(self, name: str) -> int:
         """1 times the number in the file of that name."""

@@ -26,6 +26,7 @@ from agent.store import contest
 from agent.store.folder import StoreFolder
 from agent.store.model import Form
 from agent.store.models import Store
+from agent.store.room import Room
 from agent.store.variants import choose
 from tests.support import formplugin
 from tests.support.clients import client, ids
@@ -79,7 +80,7 @@ class Forms:
     def _store(self, precision: Precision) -> Iterator[Store]:
         engine = formplugin.open("cpu", 1)
         store = Store(
-            StoreFolder(self.folder, lambda: (".form",)), "deny", engine.load, lambda *_: None, max_models=4, max_uploads=0,
+            StoreFolder(self.folder, lambda: (".form",)), "deny", engine.load, lambda *_: None, room=Room(models=4),
             choose=lambda digest, variants: choose(digest, variants, precision, engine.precisions),
         )  # fmt: skip
         try:

@@ -35,6 +35,12 @@ class ServerProcess:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
+    @property
+    def memory_mib(self) -> int:
+        """The memory that it has resident now, in MiB. Source: proc(5), VmRSS."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
     def wait_for(self, pattern: str, seconds: float = 60) -> re.Match[str]:
         """The first match of ``pattern`` in the log; fails with the log when the process ends or time is up."""
         end = time.monotonic() + seconds

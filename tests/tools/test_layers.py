@@ -49,7 +49,7 @@ ONLY = {
     "onnxruntime": ("agent/engines/onnx/", "export/"),
     "flask": ("function/web/",),
     "werkzeug": ("function/web/", "function/runtimes/parliament.py"),
-    "cheroot": ("agent/monitoring.py",),
+    "cheroot": ("agent/webserver.py",),
     "uvicorn": ("function/server/serving.py", "function/server/lifecycle.py", "function/server/parser.py"),
     "httptools": ("function/server/connection.py", "function/server/parser.py"),
     "opentelemetry": ("vaccel_common/otel.py",),

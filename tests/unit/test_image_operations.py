@@ -25,6 +25,7 @@ from agent.sessions import Sessions
 from agent.store.aliases import Aliases
 from agent.store.folder import StoreFolder
 from agent.store.models import Store
+from agent.store.room import Room
 from tests.support.pictures import encoded
 from vaccel_common.modelfile import Signature, TensorSpec
 from vaccel_rpc.errors import FailedPrecondition, Internal
@@ -58,7 +59,7 @@ class ImageService:
         self.runner = asyncio.Runner()
         metrics = AgentMetrics()
         self.store = Store(
-            StoreFolder(folder, lambda: (".mean",)), "deny", BrightestChannel, lambda *_: None, max_models=4, max_uploads=0
+            StoreFolder(folder, lambda: (".mean",)), "deny", BrightestChannel, lambda *_: None, room=Room(models=4)
         )
         self.batcher = self.runner.run(self._batcher(metrics))
         self.reader = ImageReader(ImageLimits(1 << 20, 1 << 20, in_flight=2), 1)

@@ -21,6 +21,7 @@ from agent.sessions import Scope, Sessions
 from agent.store.aliases import Aliases
 from agent.store.folder import StoreFolder
 from agent.store.models import Store
+from agent.store.room import Room
 from vaccel_rpc.dialects import Dialect, Method, dialect
 from vaccel_rpc.errors import RpcError, Unimplemented
 from vaccel_rpc.proto.dialect07 import agent07_pb2
@@ -44,7 +45,7 @@ def loop() -> Iterator[asyncio.Runner]:
 @pytest.fixture
 def service(loop: asyncio.Runner) -> Iterator[RpcService]:
     metrics = AgentMetrics()
-    store = Store(StoreFolder(None, lambda: ()), "deny", no_engine, no_engine, max_models=1, max_uploads=0)
+    store = Store(StoreFolder(None, lambda: ()), "deny", no_engine, no_engine, room=Room(models=1))
 
     async def assemble() -> Batcher:
         return Batcher(1, BatchLimits(), max_queue=1, max_queue_tokens=1, max_delay=0, observe=metrics.batch)

@@ -22,6 +22,7 @@ from agent.store.aliasfile import AliasSpec
 from agent.store.folder import StoreFolder
 from agent.store.model import StoredModel
 from agent.store.models import Store
+from agent.store.room import Room
 from vaccel_common.interface import ModelInterface
 from vaccel_common.modelfile import Signature, TensorSpec
 from vaccel_rpc.tensors import Tensor, from_values
@@ -56,7 +57,7 @@ class Scene:
             (folder / f"{name}.copy").write_text(name)
         Copying.gate.clear()
         self.metrics = AgentMetrics()
-        self.store = Store(StoreFolder(folder, lambda: (".copy",)), "deny", Copying, lambda *_: None, max_models=4, max_uploads=0)
+        self.store = Store(StoreFolder(folder, lambda: (".copy",)), "deny", Copying, lambda *_: None, room=Room(models=4))
         self.batcher = Batcher(1, BatchLimits(), max_queue=9, max_queue_tokens=99, max_delay=0, observe=self.metrics.batch)
         self.runner = ModelRunner(self.batcher)
         self.shadow = ShadowRuns(self.store, self.runner, self.batcher, self.metrics)

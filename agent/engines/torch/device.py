@@ -8,6 +8,7 @@ import torch
 
 from agent.engines.contract import DeviceError, DeviceLost
 from agent.engines.torch.exceptions import is_memory, last_line, lost_device
+from vaccel_common import process
 
 
 class TorchDevice:
@@ -56,6 +57,10 @@ class TorchDevice:
         except Exception as second:  # noqa: BLE001 torch raises several kinds
             return None if is_memory(second) else lost_device(second) or DeviceLost(last_line(second))
         return None
+
+    def memory_used(self) -> int:
+        """Bytes of tensors on a GPU; on the CPU, of the whole process."""
+        return process.resident_memory() if self.is_cpu else torch.cuda.memory_allocated(self.device)
 
     def use_threads(self, count: int) -> None:
         """Lets the next runs of the calling thread use ``count`` cores."""

@@ -36,5 +36,9 @@ class TorchEngine:
         """See `agent.engines.torch.loading.check_upload`."""
         check_upload(path)
 
+    def memory_used(self) -> int:
+        """See `agent.engines.contract.HasOwnMemory`."""
+        return self._device.memory_used()
+
     def __str__(self) -> str:
         return str(self._device.device)
