@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Any
@@ -53,7 +54,10 @@ def _serve(config: AgentConfig) -> None:
     except (StartError, tracing.TracingError) as error:
         click.echo(f"vaccel-rpc-agent: {error}", err=True)
         sys.exit(2 if isinstance(error, tracing.TracingError) else 1)
-    sys.exit(code)
+    # Everything is closed, and for Python to take torch apart costs up to a second. A thread that is
+    # still in an engine would crash the process meanwhile.
+    logging.shutdown()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -87,11 +87,6 @@ class Agent:
         self._grpc: GrpcServer | None = None
 
     @property
-    def busy(self) -> bool:
-        """Whether a batch has outlived the grace period."""
-        return self._batcher.running > 0
-
-    @property
     def exit_code(self) -> int:
         """0, or the code that says why the agent was ill."""
         return self._watchdog.illness.exit_code if self._watchdog.illness else 0
@@ -283,7 +278,4 @@ def serve(config: AgentConfig) -> int:
     except OSError as error:
         raise StartError(f"there is no directory for uploads (TMPDIR): {error.strerror}") from None
     asyncio.run(agent.run())
-    if agent.busy:
-        logging.shutdown()
-        os._exit(agent.exit_code)
     return agent.exit_code
