@@ -44,8 +44,8 @@ class Overrides:
     )
     address: str | None = option(
         Parsed(_address, "ADDR", "an agent's address"),
-        help="The address of the function's agent (VACCEL_RPC_ADDRESS).",
-        choose="unix:// for a sidecar, tcp:// for a Service of agents.",
+        help="The addresses of the function's agents (VACCEL_RPC_ADDRESS).",
+        choose="unix:// for a sidecar, tcp:// with a headless Service for several agents.",
         shown="as in the files",
     )
     model: str | None = option(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
+from loadkit.processes import free_port
 from scripts import charts
 from tests.support.objects import Object, policy_problems, read, schema_problems
+from tests.support.servers import ServerProcess
 from vaccel_rpc import __version__
+from vaccel_rpc.pool.targets import MAX_TARGETS
 
 helm = pytest.importorskip("helm_python", reason="needs the dependency group 'charts': make charts")
 pytestmark = pytest.mark.helm
@@ -46,6 +51,18 @@ def test_the_program_of_helm_test_is_in_its_pod() -> None:
     assert program == (charts.CHARTS / "vaccel-function/files/classify.py").read_text()
     assert url == "http://vaccel-function.default.svc"
     assert float(seconds) < 300
+
+
+def test_helm_test_asks_the_first_agent_that_can_be_reached(agent: ServerProcess) -> None:
+    """A preferred address may lead to no agent, as that of a node without one."""
+    nowhere = f"tcp://127.0.0.1:{free_port()}"
+    for address, code in ((f"{nowhere};prefer,{agent.addresses['unix']}", 0), (nowhere, 1)):
+        with helm.Chart.load(charts.CHARTS / "vaccel-client") as loaded:
+            texts = loaded.render({"rpcAddress": address}, name="vaccel-client")
+        (pod,) = (manifest for path, text in texts.items() if "/tests/" in path for manifest in read(text))
+        command = sys.executable, "-c", *pod["spec"]["containers"][0]["args"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout.startswith("session ")) == (code, not code), done.stderr
 
 
 @pytest.mark.parametrize("name", charts.FILES)
@@ -122,6 +139,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("vaccel-agent", {"networkPolicy": {"monitoringCidrs": ["10.0.0.1"]}}, "/networkPolicy/monitoringCidrs/0"),
     ("vaccel-agent", {"kubeVersion": "new"}, "/kubeVersion"),
     ("vaccel-client", {"rpcAddress": "vaccel-agent:8888"}, "/rpcAddress"),
+    ("vaccel-function", {"rpcAddress": "tcp://vaccel-agent:8888,"}, "/rpcAddress"),
+    ("vaccel-function", {"rpcAddress": ",".join(f"tcp://a{i}:8888" for i in range(MAX_TARGETS + 1))}, "/rpcAddress"),
     ("vaccel-client", {"kind": "CronJob"}, "/kind"),
     ("vaccel-client", {"tweets": {"source": "s3"}}, "/tweets/source"),
     ("vaccel-client", {"waitSeconds": -1}, "/waitSeconds"),

@@ -11,6 +11,7 @@ import yaml
 
 from tests.support.objects import Object, policy_problems, read, schema_problems, uses_host_path
 from tests.support.paths import ROOT
+from vaccel_rpc.pool.targets import parse_targets
 
 MANIFESTS = sorted(path for path in (ROOT / "knative/manifests").glob("*.yaml") if path.name != "kustomization.yaml")
 ALL = [(path.name, manifest) for path in MANIFESTS for manifest in read(path.read_text())]
@@ -57,7 +58,7 @@ def test_what_the_guide_names_is_named_so() -> None:
     assert service["spec"]["ports"][0]["port"] == 8888
     assert service["spec"]["sessionAffinity"] == "None"
     client = named("client.yaml", "Pod")
-    assert client["spec"]["containers"][0]["env"][0] == {"name": "VACCEL_RPC_ADDRESS", "value": "tcp://vaccel-agent:8888"}
+    assert client["spec"]["containers"][0]["env"][0]["name"] == "VACCEL_RPC_ADDRESS"
     assert client["spec"]["volumes"] == [{"name": "tweets", "hostPath": {"path": "/tmp/data"}}]
     sidecar = named("sidecar.yaml", "Pod")
     assert sidecar["metadata"]["name"] == "vaccel-sidecar-pod"
@@ -69,9 +70,26 @@ def test_what_the_guide_names_is_named_so() -> None:
 
 def test_traffic_is_never_tied_to_the_own_node() -> None:
     """The own node's agent first, another one while that is away."""
-    for name, manifest in ALL:
-        assert "internalTrafficPolicy" not in manifest.get("spec", {}), name
+    tied = {manifest["metadata"]["name"] for _, manifest in ALL if "internalTrafficPolicy" in manifest.get("spec", {})}
+    assert tied == {"vaccel-agent-local"}
     assert named("daemonset-agent.yaml", "Service")["spec"]["trafficDistribution"] == "PreferSameNode"
+
+
+@pytest.mark.parametrize(("file", "kind"), [("service.yaml", "Service"), ("client.yaml", "Pod")])
+def test_clients_reach_every_agent_and_the_own_nodes_first(file: str, kind: str) -> None:
+    """Each name of their address is a Service: one of the own node, which is preferred, and one with a record of each agent that is
+    ready, on the port that it has.
+    """
+    agents = [manifest for name, manifest in ALL if name == "daemonset-agent.yaml"]
+    services = {manifest["metadata"]["name"]: manifest["spec"] for manifest in agents if manifest["kind"] == "Service"}
+    (address,) = (each["value"] for each in container(named(file, kind))["env"] if each["name"] == "VACCEL_RPC_ADDRESS")
+    local, every = parse_targets(address)
+    assert (local.preferred, every.preferred) == (True, False)
+    assert services[local.address.host]["internalTrafficPolicy"] == "Local"
+    assert services[every.address.host]["clusterIP"] == "None"
+    assert "publishNotReadyAddresses" not in services[every.address.host]
+    for target in (local, every):
+        assert target.address.port in {port["port"] for port in services[target.address.host]["ports"]}
 
 
 def test_no_run_is_cut_off() -> None:

@@ -6,6 +6,20 @@
 {{- end -}}
 {{- end }}
 
+{{- define "vaccel.rpcPorts" -}}
+- name: vaccel-agent
+  port: {{ .Values.service.port }}
+  protocol: TCP
+  targetPort: rpc
+{{- if .Values.grpc.enabled }}
+- name: grpc
+  port: {{ .Values.grpc.port }}
+  protocol: TCP
+  targetPort: grpc
+  appProtocol: kubernetes.io/h2c
+{{- end }}
+{{- end }}
+
 {{/* The spec of a claim's template. Call with an entry of resourceClaims. */}}
 {{- define "vaccel.claimSpec" -}}
 devices:

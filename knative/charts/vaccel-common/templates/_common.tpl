@@ -169,14 +169,22 @@ spec:
         {{- include "vaccel.containerSecurity" .root | nindent 8 }}
 {{- end }}
 
-{{/* A Python program that opens a session with an agent and registers the models named as arguments. */}}
+{{/* A Python program that opens a session with the first agent that it reaches, and registers the models named as arguments. */}}
 {{- define "vaccel.askAgent" -}}
 import sys
-from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
 from vaccel_rpc.client import VaccelClient
-client = VaccelClient(connect(parse(sys.argv[1]), 10))
-session = client.create_session(timeout=10)
+from vaccel_rpc.errors import RpcError
+from vaccel_rpc.pool.targets import parse_targets
+for target in parse_targets(sys.argv[1]):
+    try:
+        client = VaccelClient(connect(target.address, 10))
+        session = client.create_session(timeout=10)
+        break
+    except RpcError as error:
+        print(error, file=sys.stderr)
+else:
+    sys.exit("no agent can be reached")
 print("session", session)
 for name in sys.argv[2:]:
     print(name, "is resource", client.register_path(session, name, 60))
