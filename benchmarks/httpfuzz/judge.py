@@ -58,8 +58,16 @@ def compared(expectation: Expectation, parsed: Sequence[ParsedResponse], *, ende
                 return f"response {number + 1} says that the connection ends, and it stays open", ""
             return _early_end(expected, response, number)
     if len(parsed) < len(expectation.responses):
-        return "" if cut and ended else f"{len(parsed)} responses to {len(expectation.responses)} requests", ""
+        return _too_few(expectation, parsed, ended=ended, cut=cut)
     return _tail(expectation, parsed[len(expectation.responses) :], ended=ended, cut=cut), ""
+
+
+def _too_few(expectation: Expectation, parsed: Sequence[ParsedResponse], *, ended: bool, cut: bool) -> tuple[str, str]:
+    """Some requests had no response."""
+    if ended and parsed and parsed[-1].chunked and expectation.responses[len(parsed) - 1].refusable == CLOSING_TRAILER:
+        # The head of an answer that streams is sent before the trailer is read.
+        return "", CLOSING_TRAILER
+    return "" if cut and ended else f"{len(parsed)} responses to {len(expectation.responses)} requests", ""
 
 
 def _unlike(expected: ExpectedResponse, response: ParsedResponse) -> str:

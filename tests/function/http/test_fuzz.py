@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.httpfuzz import oracle
+from benchmarks.httpfuzz.allowances import CLOSING_TRAILER
 from benchmarks.httpfuzz.client import FuzzClient
 from benchmarks.httpfuzz.drafts import hidden
+from benchmarks.httpfuzz.judge import judged
 from benchmarks.httpfuzz.log import Log
 from benchmarks.httpfuzz.oracle import CANARY
 from benchmarks.httpfuzz.streams import Failure, FuzzStream, streams
@@ -101,6 +103,21 @@ def test_a_fault_is_found(lengths: Lengths, status: bytes, data: bytes, wrong: s
     faults = [failure.fault for failure in _fuzzed(lengths, _stream(data), status)]
     assert bool(faults) == bool(wrong)
     assert not faults or re.search(wrong, faults[0])
+
+
+def test_a_streamed_answer_may_be_the_last_after_a_trailer_that_closes() -> None:
+    """Its head says nothing of it, since it was sent before the trailer came; any other answer says so, or the next one follows."""
+    data = (
+        b"POST /classify HTTP/1.1\r\nHost: x\r\nX-Request-Id: case-1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\n{}\r\n0\r\nConnection: close\r\n\r\n"
+    ) + CANARY
+    head = b"HTTP/1.1 200 OK\r\nX-Request-Id: case-1\r\n"
+    streamed, plain = head + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", head + b"Content-Length: 0\r\n\r\n"
+    assert judged(data, oracle.read(data), streamed, ended=True, cut=False) == ("", CLOSING_TRAILER)
+    for answer, trailer in ((plain, b"Connection: close"), (streamed, b"Expires: close")):
+        other = data.replace(b"Connection: close", trailer)
+        fault, _ = judged(other, oracle.read(other), answer, ended=True, cut=False)
+        assert fault == "1 responses to 2 requests"
 
 
 def test_mutations_find_a_fault() -> None:
