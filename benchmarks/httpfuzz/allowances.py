@@ -66,11 +66,12 @@ def rewritten(data: bytes, lenient: Lenient) -> bytes:
     """The bytes as a server with these readings understands their first request."""
     if Lenient.EMPTY_LINES in lenient:
         data = data.lstrip(b"\r\n")
+    # Before the spaces, which are told by the protocol behind them.
+    if Lenient.PROTOCOL in lenient:
+        data = _PROTOCOL.sub(rb"\1HTTP/", data, count=1)
     if Lenient.SPACES in lenient and (line := _SPACES.match(data)):
         first, second = line.span(1), line.span(2)
         data = data[: first[0]] + b" " + data[first[1] : second[0]] + b" " + data[second[1] :]
-    if Lenient.PROTOCOL in lenient:
-        data = _PROTOCOL.sub(rb"\1HTTP/", data, count=1)
     return _ZEROS.sub(rb"\1", data) if Lenient.ZEROS in lenient else data
 
 

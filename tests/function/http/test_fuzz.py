@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.httpfuzz import oracle
-from benchmarks.httpfuzz.allowances import CLOSING_TRAILER
+from benchmarks.httpfuzz.allowances import CLOSING_TRAILER, Lenient, rewritten
 from benchmarks.httpfuzz.client import FuzzClient
 from benchmarks.httpfuzz.drafts import hidden
 from benchmarks.httpfuzz.judge import judged
 from benchmarks.httpfuzz.log import Log
-from benchmarks.httpfuzz.oracle import CANARY
+from benchmarks.httpfuzz.oracle import CANARY, Tail
 from benchmarks.httpfuzz.streams import Failure, FuzzStream, streams
 from tests.support.paths import ROOT
 
@@ -118,6 +118,15 @@ def test_a_streamed_answer_may_be_the_last_after_a_trailer_that_closes() -> None
         other = data.replace(b"Connection: close", trailer)
         fault, _ = judged(other, oracle.read(other), answer, ended=True, cut=False)
         assert fault == "1 responses to 2 requests"
+
+
+def test_lenient_readings_go_together() -> None:
+    """Of one request line, in any combination, and never more than was allowed."""
+    data = b"\r\nGET  /health/liveness   RTSP/1.0\r\n\r\n"
+    every = Lenient.EMPTY_LINES | Lenient.SPACES | Lenient.PROTOCOL
+    assert rewritten(data, every) == b"GET /health/liveness HTTP/1.0\r\n\r\n"
+    for reading in every:
+        assert oracle.read(data, every & ~reading).tail is Tail.REFUSED
 
 
 def test_mutations_find_a_fault() -> None:
