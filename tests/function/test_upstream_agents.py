@@ -25,7 +25,7 @@ def test_an_upstream_agent_gets_the_model_and_answers(tmp_path: Path, small_file
         assert (answer["label"], answer["model"]) == ("neither", {"name": "small", "sha256": None})
         assert len(post(server, {"texts": ["tea"] * 20}).json()["predictions"]) == 20
     assert upstream.uploads == [small_file.read_bytes()]
-    how = rf"uploaded from small\.pt, {small_file.stat().st_size} bytes in \d+\.\d\d s \(small was refused: INTERNAL: FFI error: 22\)"
+    how = rf"uploaded from small\.pt, {small_file.stat().st_size} bytes in \d+\.\d\d s \(small\.pt was refused: INTERNAL: FFI error: 22\)"
     line = rf"^\[\S+ INFO  vaccel_rpc\] {re.escape(agent.address)}: the agent speaks dialect {build}; model {how}$"
     assert len(re.findall(line, server.text, re.MULTILINE)) == 1
 
