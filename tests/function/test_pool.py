@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -111,3 +112,27 @@ def test_a_frozen_agent_costs_a_second(spawn_agent: SpawnAgent, tmp_path: Path) 
     assert 'function_agent_retries_total{reason="UNAVAILABLE"}' in metrics
     for address in addresses:
         assert f'function_agent_runs_total{{agent="{address}"}}' in metrics
+
+
+def test_a_frozen_agent_with_two_links_costs_no_more(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """As on a cluster: its own address is preferred, and it is among all agents. What was in flight is sent again once, to the
+    other agent, and not over the idle link to the same one first.
+    """
+    own, same, other = (f"unix://{tmp_path}/{name}.sock" for name in ("own", "same", "other"))
+    agent = spawn_agent("-a", own, "-a", same, *MODEL)
+    spawn_agent("-a", other, *MODEL)
+    with function_on(tmp_path, [f"{own};prefer", same, other]) as server:
+        with Clients(server) as clients:
+            time.sleep(1)
+            os.kill(agent.process.pid, signal.SIGSTOP)
+            try:
+                time.sleep(4)
+            finally:
+                os.kill(agent.process.pid, signal.SIGCONT)
+            ready(server, 3)
+        metrics = requests.get(server.addresses["http"] + "/metrics", timeout=5).text
+    assert clients.failures == {}
+    assert "function_agent_suspects_total 2.0" in metrics
+    retries = re.search(r'function_agent_retries_total{reason="UNAVAILABLE"} (\S+)', metrics)
+    assert retries is not None
+    assert 0 < float(retries[1]) <= 16

@@ -1,9 +1,10 @@
 """Notices an agent that does not answer, though its connection is open: frozen, or cut off without a word.
 
-A link whose oldest run is overdue gets a cheap call, and so does, rarely, one that is idle. An agent
-that does not answer that either is suspect: it gets no new runs until it answers, and where another
-agent can take them, its link is ended, so that its runs are tried there. An agent that is only slow
-does answer.
+A link whose oldest run is overdue gets a cheap call, and so do those that are idle then, to which its
+runs would go: two links may lead to one agent. Otherwise an idle link rarely gets one. An agent that
+does not answer that either is suspect: it gets no new runs until it answers, and where another agent
+can take them, its link is ended, so that its runs are tried there. An agent that is only slow does
+answer.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ L = TypeVar("L", bound=PingedLink)
 
 
 class _Probe:
-    """A cheap call in a thread of its own, which may be stuck in sending it."""
+    """A cheap call in a thread of its own, which may be stuck in sending it. ``now``: monotonic seconds."""
 
-    def __init__(self, ping: Callable[[float], None], timeout: float) -> None:
-        self.at = time.monotonic()
+    def __init__(self, ping: Callable[[float], None], timeout: float, now: float) -> None:
+        self.at = now
         self.answered = self.failed = False
         self._ping, self._timeout = ping, timeout
         threading.Thread(target=self._run, name="agent probe", daemon=True).start()
@@ -97,8 +98,7 @@ class Health(Generic[L]):
     def _run(self) -> None:
         quiet_since = time.monotonic()
         while not self._ended:
-            busy = [self._look(member) for member in self._pool.members]
-            if any(busy):
+            if self._look():
                 quiet_since = time.monotonic()
             if time.monotonic() - quiet_since < _REST_S:
                 time.sleep(_LOOK_S)
@@ -109,34 +109,53 @@ class Health(Generic[L]):
                 self._wake.wait(IDLE_S)
             self.asleep = False
 
-    def _look(self, member: Member[L]) -> bool:
-        """Looks at one member; whether it is to be looked at again soon."""
+    def _look(self) -> bool:
+        """Looks at every member; whether to look again soon."""
+        now = time.monotonic()
+        watched = {member: found for member in self._pool.members if (found := self._watch(member))}
+        unasked = {member: found for member, found in watched.items() if not found.probe}
+        overdue = {member for member, found in unasked.items() if _is_overdue(member, found, now)}
+        silent = [member for member, found in watched.items() if found.probe and self._is_silent(member, found, found.probe, now)]
+        for member, found in unasked.items():
+            if member in overdue or (member.load.oldest is None and (overdue or now - found.heard > IDLE_S)):
+                found.probe = _Probe(found.link.ping, ANSWER_S, now)
+        # When all that are silent are known, so that no run goes from one to another.
+        for member in silent:
+            self._give_up(member, watched[member], now)
+        return any(member.load.oldest is not None or found.probe for member, found in watched.items())
+
+    def _watch(self, member: Member[L]) -> _Watched[L] | None:
+        """What is known of the member's link; None where it has none."""
         link = member.keeper.link
         if link is None or link.closed is not None:
             self._watched.pop(member, None)
-            return False
+            return None
         watched = self._watched.get(member)
         if watched is None or watched.link is not link:
             watched = self._watched[member] = _Watched(link)
-        now, oldest = time.monotonic(), member.load.oldest
-        if watched.probe:
-            self._judge(member, watched, watched.probe, now)
-        elif (oldest is not None and now - max(oldest, watched.heard) > OVERDUE_S) or (
-            oldest is None and now - watched.heard > IDLE_S
-        ):
-            watched.probe = _Probe(link.ping, ANSWER_S)
-        return oldest is not None or watched.probe is not None
+        return watched
 
-    def _judge(self, member: Member[L], watched: _Watched[L], probe: _Probe, now: float) -> None:
+    def _is_silent(self, member: Member[L], watched: _Watched[L], probe: _Probe, now: float) -> bool:
+        """Whether the agent has not answered in time; it is suspect then."""
         if probe.answered:
             watched.probe, watched.heard = None, now
             member.keeper.answered(watched.link)
-        elif now - probe.at > ANSWER_S:
-            if not member.suspect:
-                member.keeper.suspected(watched.link, now - watched.heard)
-                self.suspects += 1
-            if self._pool.others(member):
-                why = Unavailable("the agent does not answer", at=member.endpoint)
-                member.keeper.drop(watched.link, why)
-            elif probe.failed:
-                watched.probe = _Probe(watched.link.ping, _PATIENT_S)
+            return False
+        if now - probe.at <= ANSWER_S:
+            return False
+        if not member.suspect:
+            member.keeper.suspected(watched.link, now - watched.heard)
+            self.suspects += 1
+        return True
+
+    def _give_up(self, member: Member[L], watched: _Watched[L], now: float) -> None:
+        """Ends the link to a suspect, where another agent can take its runs."""
+        if self._pool.others(member):
+            member.keeper.drop(watched.link, Unavailable("the agent does not answer", at=member.endpoint))
+        elif watched.probe and watched.probe.failed:
+            watched.probe = _Probe(watched.link.ping, _PATIENT_S, now)
+
+
+def _is_overdue(member: Member[L], watched: _Watched[L], now: float) -> bool:
+    oldest = member.load.oldest
+    return oldest is not None and now - max(oldest, watched.heard) > OVERDUE_S
