@@ -152,7 +152,7 @@ def test_a_name_that_does_not_resolve_is_named(tmp_path: Path) -> None:
             answer = requests.get(server.addresses["http"] + "/health/readiness", timeout=5)
         assert answer.status_code == 503
         reason = answer.json()["detail"].removeprefix("no agent: ")
-        server.wait_for(re.escape(f"tcp://no-such-agent.invalid:8888: no agent: {reason}; trying again"))
+        server.wait_for(re.escape(f"tcp://no-such-agent.invalid:8888: no agent: {reason}; looking it up again"))
     finally:
         assert server.stop() == 0
 

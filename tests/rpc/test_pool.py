@@ -122,7 +122,9 @@ def test_a_slow_agent_gets_less(spawn_agent: SpawnAgent, tmp_path: Path) -> None
     assert 0.1 < share < 0.3
 
 
-def test_names_that_come_and_go(spawn_agent: SpawnAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_come_and_go(
+    spawn_agent: SpawnAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """A name's agents join when it has records of them, and leave with these; a look-up that fails changes nothing."""
     options = store_of(tmp_path, "store", '{"seconds": 0.005}')
     (port,) = free_ports(1)
@@ -148,6 +150,7 @@ def test_names_that_come_and_go(spawn_agent: SpawnAgent, tmp_path: Path, monkeyp
         records = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         time.sleep(0.5)
         assert sum(agent.state == "ready" for agent in remote.agents()) == 3
+        assert caplog.text.count("the 3 agents that it had stay: Temporary failure in name resolution; looking it up again") == 1
         records = hosts[2:]
         ready(remote, 1)
         assert [agent.address for agent in remote.agents()] == [f"tcp://{hosts[2]}:{port} (agents)"]

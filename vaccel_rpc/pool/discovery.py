@@ -6,6 +6,7 @@ keeps the last answer: an agent leaves the pool only when a name server says so.
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -13,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from vaccel_rpc.errors import RpcError, Unavailable
 from vaccel_rpc.pool.targets import AgentEndpoint, Target
+
+_log = logging.getLogger("vaccel_rpc")
 
 #: Seconds between look-ups, and the least between two where somebody is in a hurry.
 _PERIOD_S, _SOON_S = 5.0, 0.1
@@ -101,7 +104,17 @@ class Discovery:
             hosts = self._look_up(target.address.host)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self.problems[target] = Unavailable(reason, at=target.address)
+            self._note(target, reason)
             return
-        self.problems.pop(target, None)
+        if self.problems.pop(target, None):
+            _log.info("%s: the name is found again", target.address)
         self._answers[target] = hosts
+
+    def _note(self, target: Target, reason: str) -> None:
+        before = self.problems.get(target)
+        self.problems[target] = Unavailable(reason, at=target.address)
+        # Once for each reason: it is looked up every few seconds.
+        if before is None or before.detail != reason:
+            known = len(self._answers.get(target, ()))
+            effect = f"the {known} agents that it had stay" if known else "no agent"
+            _log.warning("%s: %s: %s; looking it up again", target.address, effect, reason)
