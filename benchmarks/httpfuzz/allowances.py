@@ -90,7 +90,7 @@ def refusable(request: h11.Request, head: bytes) -> str:
         return "a target that is not a path nor an http URI, or with characters that no URI has"
     if len(_LENGTHS.findall(head)) > 1 or b"," in b"".join(_LENGTHS.findall(head)):
         return "equal lengths, repeated: RFC 9110, 8.6 lets a server refuse them"
-    if re.search(rb"(?i)\ntransfer-encoding:[^\r\n]*\t\r?\n", head):
+    if re.search(rb"(?i)\ntransfer-encoding:[^\r\n]*\t[ \t]*\r?\n", head):
         return "a tab after the transfer coding, which llhttp treats as a part of it"
     if not all(_PLAIN_HOST.fullmatch(value) for name, value in headers if name == b"host"):
         return "a Host that RFC 3986 allows and no resolver accepts"

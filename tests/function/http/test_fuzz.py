@@ -120,6 +120,14 @@ def test_a_streamed_answer_may_be_the_last_after_a_trailer_that_closes() -> None
         assert fault == "1 responses to 2 requests"
 
 
+@pytest.mark.parametrize("end", [b"\t", b"\t   ", b" \t "])
+def test_a_tab_after_the_coding_may_be_refused(end: bytes) -> None:
+    """With spaces behind it, too; spaces alone may not."""
+    data = b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked%b\r\n\r\n0\r\n\r\n"
+    assert "a tab after" in oracle.read(data % end).responses[0].refusable
+    assert not oracle.read(data % b"  ").responses[0].refusable
+
+
 def test_lenient_readings_go_together() -> None:
     """Of one request line, in any combination, and never more than was allowed."""
     data = b"\r\nGET  /health/liveness   RTSP/1.0\r\n\r\n"
