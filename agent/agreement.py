@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vaccel_common.modelfile import Signature
+from vaccel_common.scores import SCORES
 from vaccel_rpc.tensors import Tensor, to_values
 
 #: The score from which a label of several is given.
@@ -30,7 +31,7 @@ def agreement(signature: Signature | None, live: Sequence[Tensor], other: Sequen
     pair = [outputs[0] for outputs in (live, other) if outputs]
     if signature is None or len(pair) != 2 or pair[0].dims != pair[1].dims or len(pair[0].dims) != 2 or not pair[0].dims[1]:
         return None
-    score, label = _MEANING[signature.problem_type]
+    score, label = SCORES[signature.problem_type], _LABEL[signature.problem_type]
     labels, difference = True, 0.0
     for one, two in zip(_rows(pair[0]), _rows(pair[1]), strict=True):
         if not all(map(math.isfinite, (*one, *two))):
@@ -46,17 +47,6 @@ def _rows(tensor: Tensor) -> list[list[float]]:
     return [values[start : start + width] for start in range(0, len(values), width)]
 
 
-def _softmax(logits: Sequence[float]) -> list[float]:
-    largest = max(logits)
-    powers = [math.exp(x - largest) for x in logits]
-    total = sum(powers)
-    return [power / total for power in powers]
-
-
-def _sigmoid(logits: Sequence[float]) -> list[float]:
-    return [1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)) for x in logits]
-
-
 def _best(scores: Sequence[float]) -> object:
     return max(range(len(scores)), key=scores.__getitem__)
 
@@ -65,9 +55,9 @@ def _given(scores: Sequence[float]) -> object:
     return [score >= _GIVEN for score in scores]
 
 
-#: How logits become scores and scores labels, by the signature's problem type.
-_MEANING: dict[str, tuple[Callable[[Sequence[float]], Sequence[float]], Callable[[Sequence[float]], object]]] = {
-    "single_label_classification": (_softmax, _best),
-    "multi_label_classification": (_sigmoid, _given),
-    "regression": (list, lambda _: None),
+#: What of the scores is a label, by the signature's problem type.
+_LABEL: dict[str, Callable[[Sequence[float]], object]] = {
+    "single_label_classification": _best,
+    "multi_label_classification": _given,
+    "regression": lambda _: None,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from function.core.texts import PAIR_FORM, Pair, Text
 from function.core.tokens import Encoded, Encoder
 from vaccel_common import tracing
 from vaccel_common.modelfile import Extras, ModelFileError, Pairs, Signature
+from vaccel_common.scores import SCORES
 from vaccel_rpc.client import RunResult, Variant
 from vaccel_rpc.errors import Internal, RpcError
 from vaccel_rpc.tensors import Tensor, is_finite, to_values
@@ -236,24 +237,3 @@ def _characters(text: str) -> str:
 
 def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
     return list(rows[0]) if len(rows) == 1 else [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
-
-
-def softmax(logits: Sequence[float]) -> list[float]:
-    """exp(x_i) / sum exp(x_j), with the largest taken off first so that nothing overflows."""
-    largest = max(logits)
-    powers = [math.exp(x - largest) for x in logits]
-    total = sum(powers)
-    return [power / total for power in powers]
-
-
-def sigmoid(logits: Sequence[float]) -> list[float]:
-    """1 / (1 + exp(-x)) of each, in the form that does not overflow."""
-    return [1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x)) for x in logits]
-
-
-#: How logits become scores, by the signature's problem type.
-SCORES: dict[str, Callable[[Sequence[float]], list[float]]] = {
-    "single_label_classification": softmax,
-    "multi_label_classification": sigmoid,
-    "regression": list,
-}

@@ -17,12 +17,12 @@ import pytest
 import requests
 
 from function.config import from_env
-from function.core.classifier import SCORES
 from tests.support.badrequests import BAD
 from tests.support.functions import LABELS, post, start, wait_until_ready
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import ServerProcess, spawn
 from vaccel_common.options import ConfigError
+from vaccel_common.scores import SCORES
 from vaccel_rpc.pool.targets import show
 
 #: What the fixture ``function`` sets for the tests of this module.

@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
-from function.core.classifier import softmax
 from function.core.options import Options, Unusable, read_options, typed
 from function.core.request import RequestLimits, of_object
 from function.core.tokens import Encoder
@@ -22,6 +21,7 @@ from tests.support.functions import LABELS, post, start, wait_until_ready
 from tests.support.inprocess import client
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import ServerProcess
+from vaccel_common.scores import softmax
 
 LONG = "tea " * 150 + "good morning my dear friends " * 30
 
