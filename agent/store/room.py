@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from agent.config import MIB
 from agent.store.model import StoredModel
 from vaccel_rpc.errors import ResourceExhausted
 
 #: Seconds after which a client that was refused may try again, where it is not known better.
 _RETRY_S = 5.0
-_MIB = 1 << 20
+#: What is needed beside the models in memory: a number of models, and bytes.
+_Need = tuple[int, int]
+_NOTHING: _Need = (0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,35 +44,23 @@ class Room:
                 reason="models",
             )
         loaded = [model for model in models if model.loaded]
-        count, memory = len(loaded) + 1, sum(model.memory for model in loaded) + size
-        leaving: list[StoredModel] = []
-        for model in sorted((model for model in loaded if self._may_leave(model, now)), key=_order):
-            if self._fits(count, memory):
-                break
-            leaving.append(model)
-            count, memory = count - 1, memory - model.memory
-        if not self._fits(count, memory):
-            raise self._refusal(count, memory, [model for model in loaded if model not in leaving], now)
+        leaving = self._leaving(loaded, loaded, (1, size), now)
+        staying = [model for model in loaded if model not in leaving]
+        if not self._fits(staying, (1, size)):
+            raise self._refusal(staying, size, now)
         return leaving
 
     def surplus(self, models: Iterable[StoredModel], now: float) -> list[StoredModel]:
         """The models that leave because those in memory turned out to take more than they may.
 
-        As many as may leave, which may be too few; the one that was used last stays.
+        The most recently used model stays. Those that may leave are not always enough: see `exceeded`.
         """
         loaded = sorted((model for model in models if model.loaded), key=lambda model: model.used)
-        memory = sum(model.memory for model in loaded)
-        leaving: list[StoredModel] = []
-        for model in sorted((model for model in loaded[:-1] if self._may_leave(model, now)), key=_order):
-            if self._fits(0, memory):
-                break
-            leaving.append(model)
-            memory -= model.memory
-        return leaving
+        return self._leaving(loaded, loaded[:-1], _NOTHING, now)
 
     def exceeded(self, models: Iterable[StoredModel]) -> bool:
         """Whether the models in memory take more than they may."""
-        return not self._fits(0, sum(model.memory for model in models if model.loaded))
+        return not self._fits([model for model in models if model.loaded], _NOTHING)
 
     def check_upload(self, models: Iterable[StoredModel], size: int) -> None:
         """Raises `ResourceExhausted` unless there is room for ``size`` bytes more of uploads."""
@@ -85,24 +76,36 @@ class Room:
                 reason="uploads",
             )
 
+    def _leaving(
+        self, loaded: Sequence[StoredModel], candidates: Iterable[StoredModel], more: _Need, now: float
+    ) -> list[StoredModel]:
+        """As many of the candidates as have to leave and may, so that the others and ``more`` fit."""
+        staying, leaving = list(loaded), []
+        for model in sorted((model for model in candidates if self._may_leave(model, now)), key=_order):
+            if self._fits(staying, more):
+                break
+            staying.remove(model)
+            leaving.append(model)
+        return leaving
+
     def _may_leave(self, model: StoredModel, now: float) -> bool:
         if model.pinned or model.form is None:
             return False
         return not model.references or now - model.used >= self.idle
 
-    def _fits(self, count: int, memory: int) -> bool:
-        return count <= self.models and (self.memory is None or memory <= self.memory)
+    def _fits(self, staying: Sequence[StoredModel], more: _Need) -> bool:
+        if len(staying) + more[0] > self.models:
+            return False
+        return self.memory is None or _memory(staying) + more[1] <= self.memory
 
-    def _refusal(self, count: int, memory: int, staying: list[StoredModel], now: float) -> ResourceExhausted:
+    def _refusal(self, staying: Sequence[StoredModel], size: int, now: float) -> ResourceExhausted:
         waits = [self.idle - (now - model.used) for model in staying if not model.pinned]
         retry_after = max(1.0, math.ceil(min(waits, default=_RETRY_S)))
-        if self.memory is not None and memory > self.memory:
-            message = (
-                f"the models in use take all of their memory but {_mib(self.memory - sum(model.memory for model in staying))}"
-                f" of {_mib(self.memory)} (--max-model-memory)"
-            )
+        free = None if self.memory is None else self.memory - _memory(staying)
+        if self.memory is not None and free is not None and size > free:
+            message = f"the models in use take all of their memory but {_mib(free)} of {_mib(self.memory)} (--max-model-memory)"
         else:
-            message = f"{count - 1} models are loaded and in use, the limit (--max-models)"
+            message = f"{len(staying)} models are loaded and in use, the limit (--max-models)"
         return ResourceExhausted(message, retry_after=retry_after, reason="models")
 
 
@@ -110,5 +113,9 @@ def _order(model: StoredModel) -> tuple[bool, float]:
     return model.references > 0, model.used
 
 
+def _memory(models: Iterable[StoredModel]) -> int:
+    return sum(model.memory for model in models)
+
+
 def _mib(size: int) -> str:
-    return f"{max(0, size) / _MIB:.0f} MiB"
+    return f"{max(0, size) / MIB:.0f} MiB"
