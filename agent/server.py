@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ from agent.store.models import Store
 from agent.store.room import Room
 from agent.transports.ttrpc_server import TtrpcServer
 from agent.watchdog import Watchdog
+from agent.webserver import WebServer
 from vaccel_common import process
 from vaccel_common.modelfile import VariantOf
 from vaccel_rpc.addresses import Address
@@ -138,7 +139,8 @@ class Agent:
         closing.callback(self._images.close)
         closing.callback(self._listeners.close)
         self._listeners.bind()
-        monitoring, admin = self._start_monitoring(closing), self._start_admin(closing)
+        monitoring = _served("--metrics-address", self._config.metrics, self._monitoring, closing)
+        admin = _served("--admin-address", self._config.admin, self._admin, closing)
         await self._open_engines()
         await self._aliases.refresh()
         service = self._service = RpcService(
@@ -167,27 +169,11 @@ class Agent:
         if admin:
             _log.info("Models are listed on 'http://%s:%d/v2/repository/index'", *admin.address)
 
-    def _start_monitoring(self, closing: contextlib.ExitStack) -> MonitoringServer | None:
-        if self._config.metrics is None:
-            return None
-        host, port = self._config.metrics
-        try:
-            server = MonitoringServer((host, port), self._metrics, self._unready, lambda: self._watchdog.problem)
-        except OSError as error:
-            raise StartError(f"--metrics-address {host}:{port}: {error.strerror or error}") from None
-        closing.callback(server.stop)
-        return server
+    def _monitoring(self, bind: tuple[str, int]) -> MonitoringServer:
+        return MonitoringServer(bind, self._metrics, self._unready, lambda: self._watchdog.problem)
 
-    def _start_admin(self, closing: contextlib.ExitStack) -> AdminServer | None:
-        if self._config.admin is None:
-            return None
-        host, port = self._config.admin
-        try:
-            server = AdminServer((host, port), self._store, asyncio.get_running_loop(), writable=self._config.admin_writable)
-        except OSError as error:
-            raise StartError(f"--admin-address {host}:{port}: {error.strerror or error}") from None
-        closing.callback(server.stop)
-        return server
+    def _admin(self, bind: tuple[str, int]) -> AdminServer:
+        return AdminServer(bind, self._store, asyncio.get_running_loop(), writable=self._config.admin_writable)
 
     async def _open_engines(self) -> None:
         """Imports the engines in a thread, which takes seconds, and starts the workers."""
@@ -269,6 +255,20 @@ class Agent:
 
     def _candidates(self, digest: str, files: Sequence[tuple[Path, VariantOf]]) -> variants.Candidates:
         return variants.choose(digest, files, self._config.precision, self._engines.precisions)
+
+
+def _served(
+    flag: str, bind: tuple[str, int] | None, server: Callable[[tuple[str, int]], WebServer], closing: contextlib.ExitStack
+) -> WebServer | None:
+    """The server on the address that an option names, until ``closing``; None without one. Raises `StartError`."""
+    if bind is None:
+        return None
+    try:
+        started = server(bind)
+    except OSError as error:
+        raise StartError(f"{flag} {bind[0]}:{bind[1]}: {error.strerror or error}") from None
+    closing.callback(started.stop)
+    return started
 
 
 def serve(config: AgentConfig) -> int:
