@@ -18,7 +18,7 @@ from function.core.request import ClassifyRequest, of_object, parse_json
 from function.core.service import ClassifyService
 from function.environ import DirectResponse
 from function.telemetry.access import Access, Entry, request_id
-from function.web.http import JSON, SECURITY, encoded
+from function.web.http import JSON, encoded, raw_headers
 from function.web.middleware import timing
 from vaccel_common import tracing
 from vaccel_rpc.awaiting import AwaitedRuns
@@ -30,7 +30,6 @@ _KINDS = (JSON.encode(), b"application/json; charset=utf-8")
 _MAX_BODY = 4 << 10
 #: Headers with which a request is not plain. Nor is one in which another header that is read is repeated.
 _OTHERS = frozenset((b"origin", b"content-encoding", b"traceparent"))
-_SECURITY = [(name.lower().encode(), value.encode()) for name, value in SECURITY.items()]
 
 
 class DirectAnswers:
@@ -71,13 +70,7 @@ class DirectAnswers:
     def _response(self, request: ClassifyRequest, done: Classification, name: str, began: float) -> DirectResponse:
         service = self._service
         body = encoded(answer(done.items, request.options, service.model, many=False)).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            *_SECURITY,
-            (b"x-request-id", name.encode()),
-            (b"server-timing", timing(time.perf_counter() - began, done).encode()),
-        ]
+        headers = raw_headers(JSON, body, name, timing(time.perf_counter() - began, done))
 
         def close() -> None:
             self._access.record(Entry("POST", _PATH, _PATH, 200, name, time.perf_counter() - began, done=done))

@@ -33,6 +33,8 @@ Route = tuple[str, View, str]
 #: Headers of every response.
 SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
+_ENCODED_SECURITY = [(name.lower().encode(), value.encode()) for name, value in SECURITY.items()]
+
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -83,6 +85,23 @@ def _parsed(content_type: str) -> tuple[str, str]:
 def in_json(data: Any, status: int = HTTPStatus.OK, kind: str = JSON) -> Response:
     """A response with JSON."""
     return Response(encoded(data), status, content_type=kind)
+
+
+def raw_headers(
+    kind: str, body: bytes, name: str, timing: str, others: Mapping[str, str] | None = None
+) -> list[tuple[bytes, bytes]]:
+    """The headers of a response that is made in the event loop, in the application's order.
+
+    ``kind``: its content type. ``name``: the request's id. ``timing``: see `function.web.middleware.timing`.
+    """
+    return [
+        (b"content-type", kind.encode()),
+        (b"content-length", b"%d" % len(body)),
+        *((each.lower().encode(), value.encode()) for each, value in (others or {}).items()),
+        *_ENCODED_SECURITY,
+        (b"x-request-id", name.encode()),
+        (b"server-timing", timing.encode()),
+    ]
 
 
 def problem_text(path: str, problem: Problem) -> tuple[str, str]:

@@ -8,7 +8,6 @@ not exist) takes the way of `app`, which this module answers like.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
@@ -17,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from function.core.problems import Problem
 from function.environ import DirectResponse
 from function.telemetry.access import Access, Entry, request_id
-from function.web.http import SECURITY, problem_text
+from function.web.http import problem_text, raw_headers
 from function.web.middleware import timing
 from vaccel_common import tracing
 
@@ -30,7 +29,6 @@ class Refusals:
 
     def __init__(self, app: Flask, access: Access) -> None:
         self._routes, self._access = app.url_map.bind("function"), access
-        self._security = _encoded(SECURITY)
 
     def __call__(self, scope: Any, problem: Problem) -> DirectResponse | None:
         """The response; None where the application has to give it."""
@@ -42,14 +40,7 @@ class Refusals:
         name = request_id(b",".join(sent_ids).decode("latin-1"))
         kind, text = problem_text(scope["path"], problem)
         body = text.encode()
-        headers = [
-            (b"content-type", kind.encode()),
-            (b"content-length", b"%d" % len(body)),
-            *_encoded(problem.headers),
-            *self._security,
-            (b"x-request-id", name.encode()),
-            (b"server-timing", timing(time.perf_counter() - began).encode()),
-        ]
+        headers = raw_headers(kind, body, name, timing(time.perf_counter() - began), problem.headers)
         status = int(problem.status)
 
         def close() -> None:
@@ -67,7 +58,3 @@ class Refusals:
         except HTTPException:
             return None
         return str(rule.rule)
-
-
-def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
