@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from loadkit.answers import prediction_fault
 from loadkit.http1 import post
 from loadkit.texts import LABELS
+from loadkit.threads import ClientThreads
 
 #: Seconds between an answer and the same client's next request; those beyond the function's limit
 #: after which an answer is late, for a busy machine; and after which it counts as lost.
@@ -84,7 +84,7 @@ class Exchanges:
         return data
 
 
-class ChaosClients:
+class ChaosClients(ClientThreads):
     """Sends the texts from so many threads as long as its context lasts; ``done``: what became of each.
 
     ``limit``: the function's REQUEST_TIMEOUT_S. `learn` comes first.
@@ -94,8 +94,7 @@ class ChaosClients:
         self._port, self._texts, self._limit = port, texts, limit
         self._known: dict[str, dict[str, float]] = {}
         self.done: list[ChaosRequest] = []
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(clients)]
+        super().__init__(clients, self._run)
 
     def learn(self) -> None:
         """Asks for each text once, without faults: the right answers. Raises ``RuntimeError`` for one that is none."""
@@ -109,20 +108,10 @@ class ChaosClients:
             self._known[text] = prediction["scores"]
         exchanges.close()
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, client: int) -> None:
+    def _run(self, client: int, end: threading.Event) -> None:
         exchanges: Exchanges | None = None
         number = 0
-        while not self._end.wait(PAUSE_S):
+        while not end.wait(PAUSE_S):
             number += 1
             text, name = self._texts[(client * 31 + number) % len(self._texts)], f"chaos-{client}-{number}"
             began = time.monotonic()
