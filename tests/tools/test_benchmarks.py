@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from benchmarks.programs import SERVER_NAMES
 from benchmarks.schedule import Segment, times
 from benchmarks.servers.starts import SERVERS
 from loadkit.stats import Spread, percentile
+from tests.support.accepting import accepting
 from tests.support.paths import ROOT
 
 
@@ -152,29 +152,17 @@ def test_messages() -> None:
 def server() -> Iterator[tuple[int, list[int]]]:
     """Answers each request with the next status of a list (200 when that is empty); 1 closes the connection."""
     statuses: list[int] = []
-    listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(client: socket.socket) -> None:
-        with client:
-            while client.recv(65536):
-                status = statuses.pop(0) if statuses else 200
-                if status == 1:
-                    return
-                client.sendall(b"HTTP/1.1 %d x\r\ncontent-length: 7\r\n\r\n" % status)
-                client.sendall(b'"label"')
-
-    def accept() -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
+        while client.recv(65536):
+            status = statuses.pop(0) if statuses else 200
+            if status == 1:
                 return
-            threading.Thread(target=serve, args=(client,), daemon=True).start()
+            client.sendall(b"HTTP/1.1 %d x\r\ncontent-length: 7\r\n\r\n" % status)
+            client.sendall(b'"label"')
 
-    threading.Thread(target=accept, daemon=True).start()
-    yield listener.getsockname()[1], statuses
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
+    with accepting(serve) as port:
+        yield port, statuses
 
 
 def test_the_open_loop_sends_each_once(server: tuple[int, list[int]]) -> None:

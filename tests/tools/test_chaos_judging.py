@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -17,6 +16,7 @@ from benchmarks.chaos.report import markdown, problems
 from benchmarks.chaos.run import ChaosResult, FaultWindow
 from benchmarks.chaos.schedules import SCHEDULES, ChaosStep, drawn
 from benchmarks.programs import SCHEDULE_NAMES
+from tests.support.accepting import accepting
 
 SCORES = {"hate-speech": 0.25, "offensive-language": 0.25, "neither": 0.5}
 
@@ -32,31 +32,18 @@ def late(name: str) -> bytes:
     return answer(name)
 
 
-@contextmanager
-def serving(answer_to: Callable[[str], bytes]) -> Iterator[int]:
+def serving(answer_to: Callable[[str], bytes]) -> AbstractContextManager[int]:
     """The port of a server that answers by the request's id; it closes where it has nothing to say."""
 
     def serve(client: socket.socket) -> None:
-        with client:
-            while data := client.recv(65536):
-                found = re.search(rb"X-Request-Id: (\S+)", data)
-                out = answer_to(found[1].decode() if found else "")
-                if not out:
-                    return
-                client.sendall(out)
-
-    def accept() -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
+        while data := client.recv(65536):
+            found = re.search(rb"X-Request-Id: (\S+)", data)
+            out = answer_to(found[1].decode() if found else "")
+            if not out:
                 return
-            threading.Thread(target=serve, args=(client,), daemon=True).start()
+            client.sendall(out)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
+    return accepting(serve)
 
 
 @pytest.mark.parametrize(
