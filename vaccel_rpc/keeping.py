@@ -66,8 +66,9 @@ class LinkKeeper(Generic[L]):
 
     ``connect(on_change)`` raises `RpcError`; ``on_change`` is called, from any thread, when the link
     ends, and when its agent says that it shuts down: from then on the link is not used for anything
-    new, and ends when its calls are over. No attempt is made before `start` or `hurry`. ``changed`` is called, without a lock, after
-    each attempt and when a link is not to be used any more; ``wanted()``: whether a caller waits for a link.
+    new, and ends when its calls are over. No attempt is made before `start` or `hurry`. ``changed``
+    is called, without a lock, after each attempt and when a link is not to be used any more;
+    ``wanted()``: whether a caller waits for a link.
     """
 
     def __init__(

@@ -26,8 +26,9 @@ def open_session(
 
     ``auto`` costs no more than a fixed dialect, unless the agent does not speak the newest one.
     Where it speaks an older one, the client's dialect may also be one of upstream's builds between
-    the releases. ``timeout``: seconds for each call. ``metadata`` is sent with CreateSession. Raises `Unimplemented`, which names the
-    dialects that were tried, where the agent speaks none of them, and what CreateSession raises.
+    the releases. ``timeout``: seconds for each call. ``metadata`` is sent with CreateSession. Raises
+    `Unimplemented`, which names the dialects that were tried, where the agent speaks none of them,
+    and what CreateSession raises.
     """
     versions = _NEWEST_FIRST if choice == "auto" else (choice,)
     tried = []
