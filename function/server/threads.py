@@ -36,14 +36,22 @@ class ThreadPool:
         future: asyncio.Future[Result] = loop.create_future()
 
         def work() -> None:
+            # The thread is free before the event loop is told, so whoever waited for this call finds it free.
             try:
                 result = call()
             except BaseException as error:  # noqa: BLE001 it is raised where the future is awaited
+                self._free.release()
                 self._hand_over(loop, future, None, error)
                 return
+            if not after:
+                self._free.release()
+                self._hand_over(loop, future, result, None)
+                return
             self._hand_over(loop, future, result, None)
-            if after:
+            try:
                 after(result)
+            finally:
+                self._free.release()
 
         self._put(work)
         return future
@@ -53,7 +61,6 @@ class ThreadPool:
             try:
                 threading.Thread(target=self._serve, name=f"request-{self._count}", daemon=True).start()
                 self._count += 1
-                self._free.acquire()
             except RuntimeError:
                 # The system starts no more threads: an existing one takes the work.
                 if not self._count:
@@ -62,7 +69,6 @@ class ThreadPool:
 
     def _serve(self) -> None:
         while True:
-            self._free.release()
             try:
                 self._work.get()()
             except Exception:  # noqa: BLE001 the thread goes on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -34,13 +35,24 @@ def test_work_runs_at_once_up_to_the_limit() -> None:
     asyncio.run(run())
 
 
-def test_one_after_the_other_needs_few_threads() -> None:
-    """A thread that has finished takes the next."""
+def test_one_after_the_other_needs_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread is free once its result is there, however late it gets the processor; an exception is a result too."""
 
     async def run() -> None:
-        threads = ThreadPool(MOST)
-        used = {await threads.run(threading.get_ident) for _ in range(50)}
-        assert len(used) <= 2, "one may still be on its way back when the next work is there"
+        threads, loop = ThreadPool(MOST), asyncio.get_running_loop()
+        tell = loop.call_soon_threadsafe
+
+        def tell_and_be_late(*what: Any) -> None:
+            tell(*what)
+            time.sleep(0.002)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", tell_and_be_late)
+        used = set()
+        for _ in range(20):
+            used.add(await threads.run(threading.get_ident))
+            with pytest.raises(ZeroDivisionError):
+                await threads.run(lambda: 1 // 0)
+        assert len(used) == 1
 
     asyncio.run(run())
 
