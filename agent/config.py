@@ -158,6 +158,11 @@ class AgentConfig:
         "70 within --grace-s. The default is three times the function's REQUEST_TIMEOUT_S (20), so that nobody waits any more.",
         choose="Keep it above the longest run of your models, and below the clients' limits, so that what waits is run elsewhere.",
     )  # fmt: skip
+    max_load: float = option(
+        seconds(maximum=86400), 600.0, flags=("--max-load-s",),
+        help="Seconds that a model may take to load, with its trial run. Then the agent is ill, as by --max-run-s.",
+        choose="Keep it above the time that your largest model takes, from the slowest disk.",
+    )  # fmt: skip
     idle_probe: float = option(
         seconds(minimum=0, maximum=86400), 60.0, flags=("--idle-probe-s",),
         help="Seconds without a run after which a short example of a model is run, to notice a broken device or worker; 0: never.",

@@ -61,7 +61,7 @@ class Agent:
         self._ready = False
         self._signals = 0
         self._leaving: Leaving | None = None
-        self._watchdog = Watchdog(config.max_run, config.grace, self._ending.set)
+        self._watchdog = Watchdog(config.max_run, config.max_load, config.grace, self._ending.set)
         self._metrics = AgentMetrics()
         self._listeners = Listeners(config.addresses)
         self._engines = Engines(config.plugins, upload_memory=config.max_upload_memory)
@@ -135,7 +135,7 @@ class Agent:
         """Binds, loads the engines, and answers clients from then on."""
         if ignored := self._config.vaccel_config.ignored:
             _log.warning("--vaccel-config: no effect on this agent: %s", ", ".join(ignored))
-        closing.callback(self._store.close)
+        closing.callback(lambda: self._store.close(wait=not self._watchdog.illness))
         closing.callback(self._images.close)
         closing.callback(self._listeners.close)
         self._listeners.bind()
@@ -187,7 +187,7 @@ class Agent:
             observe=self._metrics.batch,
             on_lost=self._watchdog.lost,
         )
-        self._watchdog.begin(self._batcher)
+        self._watchdog.begin(self._batcher, self._store.loading)
         _log.info("Models run on %s, %d workers, %d threads", self._engines, self._engines.workers, self._threads)
 
     async def _listen(self) -> list[Address]:
@@ -207,8 +207,9 @@ class Agent:
         ending = asyncio.create_task(self._ending.wait())
         await asyncio.wait([ending, preload], return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
-        if not preload.done():
+        if self._watchdog.illness or not preload.done():
             preload.cancel()
+            await asyncio.gather(preload, return_exceptions=True)
             return
         preload.result()
         await self._set_ready(ready=True)

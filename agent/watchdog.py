@@ -1,4 +1,4 @@
-"""Notices that the agent is ill: a run that does not return, a device that is lost, a worker that has ended.
+"""Notices that the agent is ill: a run or a load that does not return, a lost device, a worker that has ended.
 
 An agent that is ill cannot mend itself, for a thread in a library's code cannot be ended. So it says
 so, answers what it can, and ends with an exit code by which its supervisor starts another.
@@ -18,11 +18,14 @@ from pathlib import Path
 from agent.batching.batcher import Batcher
 from agent.engines.contract import DeviceLost, Program
 from agent.idleprobe import IdleProbe
+from agent.store.loading import LoadingThread
 
 _log = logging.getLogger("agent")
 
 #: Exit codes. Source: sysexits(3), EX_SOFTWARE and EX_OSERR.
 HUNG, DEVICE_LOST = 70, 71
+#: The name of the thread that loads models, beside those of the workers.
+_LOAD = "load"
 #: Seconds between two looks; fewer where the limit of a run is short.
 _PERIOD_S = 1.0
 #: Seconds without a look after which the event loop is taken to be stuck.
@@ -42,28 +45,35 @@ class Illness:
 
 
 class Watchdog:
-    """Watches an agent's workers, from `begin` on.
+    """Watches an agent's workers and the thread that loads models, from `begin` on.
 
-    ``limit``: the seconds for which a run may hold a worker. ``grace``: the seconds within which
-    the process ends once it is ill. ``fell_ill`` is called once, in the event loop, when nothing
-    more is accepted and the runs that do not return have been answered. ``clock``: monotonic
-    seconds.
+    ``max_run``: the seconds for which a run may hold a worker. ``max_load``: those that a model may
+    take to load. ``grace``: the seconds within which the process ends once it is ill. ``fell_ill``
+    is called once, in the event loop, when nothing more is accepted and what does not return has
+    been answered. ``clock``: monotonic seconds.
     """
 
     def __init__(
-        self, limit: float, grace: float, fell_ill: Callable[[], None], clock: Callable[[], float] = time.monotonic
+        self,
+        max_run: float,
+        max_load: float,
+        grace: float,
+        fell_ill: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limit, self._grace, self._fell_ill, self._clock = limit, grace, fell_ill, clock
+        self._max_run, self._max_load = max_run, max_load
+        self._grace, self._fell_ill, self._clock = grace, fell_ill, clock
         self.illness: Illness | None = None
-        self._period = min(_PERIOD_S, limit / 4)
+        self._period = min(_PERIOD_S, max_run / 4, max_load / 4)
         self._batcher: Batcher | None = None
+        self._loading: LoadingThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looked = clock()
         #: The time that has passed between looks. A process that was stopped or frozen meanwhile
         #: is not ill for that, so a long time between two counts as two periods.
         self._watched = 0.0
-        #: When each worker was first seen in its present run, by the time above.
-        self._seen: dict[int, tuple[float, float]] = {}
+        #: When each thread was first seen in its present run or load, by the time above.
+        self._seen: dict[str, tuple[float, float]] = {}
 
     @property
     def problem(self) -> str | None:
@@ -73,10 +83,10 @@ class Watchdog:
         silent = self._clock() - self._looked
         return f"the event loop has not run for {silent:.0f} s" if self._batcher and silent > _SILENT_S else None
 
-    def begin(self, batcher: Batcher) -> None:
-        """These are the workers. Called in the event loop."""
+    def begin(self, batcher: Batcher, loading: LoadingThread) -> None:
+        """These are the threads. Called in the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._batcher, self._looked = batcher, self._clock()
+        self._batcher, self._loading, self._looked = batcher, loading, self._clock()
 
     async def watch(self, probe: IdleProbe) -> None:
         """Looks again and again, and sends probes to idle workers, until it is cancelled."""
@@ -87,25 +97,33 @@ class Watchdog:
                 probe.look()
 
     def look(self) -> None:
-        """Looks at the workers once."""
-        batcher, now = self._batcher, self._clock()
-        if batcher is None:
+        """Looks at the threads once."""
+        batcher, loading, now = self._batcher, self._loading, self._clock()
+        if batcher is None or loading is None:
             return
         self._watched += min(now - self._looked, 2 * self._period)
         self._looked = now
-        held = batcher.held
+        runs, load = {f"worker {run.number}": run for run in batcher.held}, loading.now
+        held = {name: run.at for name, run in runs.items()} | ({_LOAD: load.at} if load else {})
         self._seen = {
-            each.number: seen if (seen := self._seen.get(each.number)) and seen[0] == each.at else (each.at, self._watched)
-            for each in held
+            name: seen if (seen := self._seen.get(name)) and seen[0] == at else (at, self._watched) for name, at in held.items()
         }
-        for each in held:
-            seconds = self._watched - self._seen[each.number][1]
-            if seconds > self._limit and not each.given_up:
-                reason = f"{each} for {seconds:.1f} s, longer than {self._limit:g} s (--max-run-s)"
-                batcher.give_up(each, f"the run was given up: {reason}")
+        for name, run in runs.items():
+            seconds = self._seconds(name)
+            if seconds > self._max_run and not run.given_up:
+                reason = f"{run} for {seconds:.1f} s, longer than {self._max_run:g} s (--max-run-s)"
+                batcher.give_up(run, f"the run was given up: {reason}")
                 self._fall_ill(Illness(f"a run does not return: {reason}", HUNG))
+        if load and not load.given_up and (seconds := self._seconds(_LOAD)) > self._max_load:
+            reason = f"{load} for {seconds:.1f} s, longer than {self._max_load:g} s (--max-load-s)"
+            loading.give_up(load, reason)
+            self._fall_ill(Illness(reason, HUNG))
         if ended := batcher.ended_workers:
             self._fall_ill(Illness(f"{', '.join(ended)}: the thread has ended", HUNG))
+
+    def _seconds(self, name: str) -> float:
+        """For how long a thread has been seen in what it does now."""
+        return self._watched - self._seen[name][1]
 
     def loads(self, load: Callable[[Path], Program]) -> Callable[[Path], Program]:
         """The same function, called in any thread: where it loses the device, its caller gets `DeviceLost.failure`."""

@@ -18,7 +18,8 @@ from agent.config import Uploads
 from agent.engines.contract import Program
 from agent.store.catalog import Catalog, Referred, extras_of
 from agent.store.folder import StoreFolder, digest_in
-from agent.store.loader import Choose, Loader, give_back
+from agent.store.loader import Choose, Loader
+from agent.store.loading import LoadingThread
 from agent.store.model import Form, StoredModel
 from agent.store.pinned import read, sha256_of
 from agent.store.room import Room
@@ -72,15 +73,16 @@ class Store:
         self._models: dict[str, StoredModel] = {}
         self._catalog, self._referred = Catalog(folder, referred), referred
         self._uploads = UploadsFolder()
-        self._forms = Loader(load, load_upload or load, memory_used, self._catalog, self._uploads.path, choose)
+        loader = Loader(load, load_upload or load, memory_used, self._catalog, self._uploads.path, choose)
+        #: The thread in which models are loaded.
+        self.loading = LoadingThread(loader.form)
         self._uploading = asyncio.Lock()
         self._files = ThreadPoolExecutor(2, "files")
-        self._loader = ThreadPoolExecutor(1, "load")
 
     def close(self, *, wait: bool = True) -> None:
         """Removes the files that clients sent; ``wait``: after what is being loaded."""
         self._files.shutdown(wait, cancel_futures=True)
-        self._loader.shutdown(wait, cancel_futures=True)
+        self.loading.close(wait=wait)
         self._uploads.close()
 
     @property
@@ -263,7 +265,7 @@ class Store:
         return model
 
     async def _loaded(self, model: StoredModel) -> Form:
-        form = await asyncio.get_running_loop().run_in_executor(self._loader, self._forms.form, model)
+        form = await self.loading.form(model)
         # The task's result is what the model's label and its memory are taken from.
         asyncio.get_running_loop().call_soon(self._has_loaded, model)
         return form
@@ -282,8 +284,7 @@ class Store:
                 del self._models[model.digest]
             _log.info("Unloaded model %s", model)
         if models:
-            # Before the next model is loaded: there is one thread for both.
-            self._loader.submit(give_back)
+            self.loading.give_back()
 
     async def _in_thread(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._files, function, *args)

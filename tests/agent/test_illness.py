@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from vaccel_rpc.tensors import from_values, to_values
 HANG, ASSERT, LOST, EXIT, SLOW = 13, 14, 15, 16, 17
 
 
-def ill_agent(spawn_agent: SpawnAgent, folder: Path, *options: str, limit: float = 1) -> ServerProcess:
+def ill_agent(spawn_agent: SpawnAgent, folder: Path, *options: str, limit: float = 1, ready: bool = True) -> ServerProcess:
     """An agent whose model falls ill by those inputs; it has metrics at ``agent.addresses["http"]``."""
     store = folder / "store"
     store.mkdir(exist_ok=True)
@@ -33,7 +34,7 @@ def ill_agent(spawn_agent: SpawnAgent, folder: Path, *options: str, limit: float
     (store / "ill.ill").write_text(json.dumps(inputs))
     agent = spawn_agent(
         "--plugin", "tests.support.illplugin", "--models", str(store), "--metrics-address", "127.0.0.1:0",
-        "--max-run-s", str(limit), *options,
+        "--max-run-s", str(limit), *options, ready=ready,
     )  # fmt: skip
     agent.addresses["http"] = agent.wait_for(r"Metrics and health on '(http://[^']+)'")[1]
     return agent
@@ -160,6 +161,52 @@ def test_a_device_that_is_lost_while_a_model_loads(spawn_agent: SpawnAgent, tmp_
     with pytest.raises(Unavailable, match="device is lost"):
         calls.load(session, calls.register_path(session, "other"))
     assert agent.process.wait(20) == 71
+
+
+def test_a_model_that_does_not_load_ends_the_agent(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """Its clients get an error that says not to try it elsewhere, those whose models wait behind it one that says to; what runs
+    is answered, and the process ends.
+    """
+    agent = ill_agent(spawn_agent, tmp_path, "--max-load-s", "1.5", "--grace-s", "5", limit=30)
+    (tmp_path / "store" / "never.ill").write_text('{"load": "hang"}')
+    (tmp_path / "store" / "other.ill").write_text("{}")
+    runs = Runs(agent)
+    assert runs.values(1) == [2]
+    loads: list[RpcError] = []
+
+    def load(name: str) -> None:
+        calls = client(agent)
+        session = calls.create_session()
+        with pytest.raises(RpcError) as caught:
+            calls.load(session, calls.register_path(session, name))
+        loads.append(caught.value)
+
+    with ThreadPoolExecutor(3) as threads:
+        waiting = [threads.submit(load, "never"), threads.submit(load, "never")]
+        time.sleep(0.3)
+        waiting.append(threads.submit(load, "other"))
+        time.sleep(0.6)
+        slow = runs.start(SLOW)
+        for each in waiting:
+            each.result(20)
+    assert sorted(type(error).__name__ for error in loads) == ["Internal", "Internal", "Unavailable"]
+    assert all("model never (sha256:" in error.message and "(--max-load-s)" in error.message for error in loads)
+    assert to_values(slow.result().outputs[0]) == [2 * SLOW]
+    assert agent.process.wait(20) == 70
+    assert re.search(r"ERROR .*ends with exit code 70: model never \(.*\) has been loading for 1\.\d s, longer than", agent.text)
+    assert "Traceback" not in agent.text
+
+
+@pytest.mark.parametrize(("load", "code"), [("hang", 70), ("lost", 71)])
+def test_an_illness_before_the_agent_is_ready(spawn_agent: SpawnAgent, tmp_path: Path, load: str, code: int) -> None:
+    """A model that is loaded at the start ends the agent with the same codes, and not as an option that is wrong."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "first.ill").write_text(json.dumps({"load": load}))
+    agent = ill_agent(spawn_agent, tmp_path, "--max-load-s", "1", "--preload", "first", "--grace-s", "1", ready=False)
+    assert agent.process.wait(20) == code
+    assert f"ends with exit code {code}" in agent.text
+    assert "Traceback" not in agent.text
+    assert "never retrieved" not in agent.text
 
 
 def test_a_model_that_exits_is_a_failed_run(spawn_agent: SpawnAgent, tmp_path: Path) -> None:

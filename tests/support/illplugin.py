@@ -1,7 +1,8 @@
 """An engine for ``--plugin`` that falls ill: a ``.ill`` file says by which inputs. No torch.
 
 The file is JSON: an input's first number -> ``hang``, ``assert`` (the run loses the device), ``lost`` (the device is lost), ``exit``
-(``sys.exit``), or seconds to sleep; ``"load": "lost"`` loses the device at once. The program doubles int64.
+(``sys.exit``), or seconds to sleep; ``"load": "lost"`` loses the device at once, ``"load": "hang"`` never loads. The program
+doubles int64.
 """
 
 from __future__ import annotations
@@ -63,8 +64,11 @@ class IllEngine:
 
     def load(self, path: Path) -> FallsIll:
         what = json.loads(path.read_text())
-        if what.get("load") == "lost":
-            raise DeviceLost("CUDA error: uncorrectable ECC error encountered", by_run=False)
+        match what.get("load"):
+            case "lost":
+                raise DeviceLost("CUDA error: uncorrectable ECC error encountered", by_run=False)
+            case "hang":
+                threading.Event().wait()
         return FallsIll(path.stem, what)
 
     def check_upload(self, path: Path) -> None:

@@ -11,66 +11,22 @@ import pytest
 
 from agent.batching.batcher import Batcher
 from agent.batching.packing import BatchLimits
-from agent.batching.requests import BatchReport
 from agent.engines.contract import Batch, DeviceLost
 from agent.engines.cost import UNKNOWN
 from agent.engines.layout import Shape
 from agent.idleprobe import IdleProbe
+from agent.store.loading import LoadingThread
 from agent.watchdog import DEVICE_LOST, HUNG, Watchdog
-from tests.support.programs import EchoProgram, batcher, held, one, part, values
+from tests.support.programs import EchoProgram, held, one, part, values
+from tests.support.watched import LIMIT, MAX_LOAD, Watched, failure
 from vaccel_common.modelfile import Signature, TensorSpec
 from vaccel_rpc.errors import Internal, Unavailable
 from vaccel_rpc.tensors import Tensor
-
-LIMIT = 10.0
-
-
-class MovedClock:
-    """Monotonic seconds."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Watched:
-    """A batcher, its watchdog, and how often that has called."""
-
-    def __init__(self, workers: int = 1) -> None:
-        self.time = MovedClock()
-        self.calls = 0
-        self.reports: list[BatchReport] = []
-        self.watchdog = Watchdog(LIMIT, 1000, self._fell_ill, self.time)
-        self.batcher = batcher(workers=workers, observe=self.reports.append)
-        self.watchdog.begin(self.batcher)
-
-    def pass_time(self, seconds: float, step: float = 1.0) -> None:
-        """Looks every ``step`` seconds for so long."""
-        end = self.time.now + seconds
-        while self.time.now < end:
-            self.time.now += step
-            self.watchdog.look()
-
-    async def end(self, hangs: EchoProgram) -> None:
-        """Lets the run that hangs return, which concerns nobody any more."""
-        assert hangs.gate
-        hangs.gate.set()
-        while self.batcher.running:
-            await asyncio.sleep(0.01)
-
-    def _fell_ill(self) -> None:
-        self.calls += 1
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
     """Runs a test in an event loop."""
     asyncio.run(main())  # type: ignore[arg-type]
-
-
-async def failure(task: asyncio.Task[object]) -> BaseException | None:
-    (outcome,) = await asyncio.gather(task, return_exceptions=True)
-    return outcome if isinstance(outcome, BaseException) else None
 
 
 def test_a_run_that_holds_a_worker_too_long_is_an_illness() -> None:
@@ -173,12 +129,12 @@ def test_nothing_runs_on_a_device_that_was_lost(by_run: bool, kind: type[Excepti
     """The batch fails as one, and is not run again request by request; what waits is refused."""
 
     async def main() -> None:
-        lost = Watchdog(LIMIT, 1000, lambda: None)
+        lost = Watchdog(LIMIT, MAX_LOAD, 1000, lambda: None)
         program = LosesDevice(DeviceLost("it is broken", by_run=by_run), threading.Event())
         queue = Batcher(
             1, BatchLimits(), max_queue=100, max_queue_tokens=100, max_delay=0, observe=lambda _: None, on_lost=lost.lost
         )
-        lost.begin(queue)
+        lost.begin(queue, LoadingThread(lambda _: pytest.fail("nothing is loaded")))
         first = asyncio.create_task(queue.run(program, [part(1)], None))
         await asyncio.sleep(0)
         await asyncio.to_thread(program.started.wait, 10)
