@@ -14,15 +14,14 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from agent.store.models import Store
 from agent.store.repository import IndexEntry, Repository
 from agent.webserver import Page, PageRequest, WebServer
 from vaccel_rpc.errors import RpcError
 
 T = TypeVar("T")
 
-#: Seconds for the event loop to answer, and for a model to load.
-_ANSWER_S, _LOAD_S = 5.0, 600.0
+#: Seconds for the event loop to answer.
+_ANSWER_S = 5.0
 _INDEX = "/v2/repository/index"
 _CHANGE = re.compile(r"/v2/repository/models/([^/]+)/(load|unload)")
 #: What Triton's client sends with a request that changes nothing about a model.
@@ -40,12 +39,17 @@ _STATUS = {
 class AdminServer(WebServer):
     """Serves the index of the store's models on ``bind`` (host, port).
 
-    ``loop``: the agent's, which owns the store. ``writable``: models may be loaded and unloaded,
-    too. Raises ``OSError`` where it cannot listen.
+    ``loop``: the agent's, which owns the repository. ``writable``: models may be loaded and
+    unloaded, too. ``max_load``: seconds that a model may take to load. Raises ``OSError`` where it
+    cannot listen.
     """
 
-    def __init__(self, bind: tuple[str, int], store: Store, loop: asyncio.AbstractEventLoop, *, writable: bool) -> None:
-        self._repository, self._loop, self._writable = Repository(store), loop, writable
+    def __init__(
+        self, bind: tuple[str, int], repository: Repository, loop: asyncio.AbstractEventLoop, *, writable: bool, max_load: float
+    ) -> None:
+        self._repository, self._loop, self._writable = repository, loop, writable
+        # After the agent has noticed that a model does not load.
+        self._load_s = max_load + _ANSWER_S
         super().__init__(bind, "admin")
 
     def page(self, request: PageRequest) -> Page:
@@ -88,7 +92,7 @@ class AdminServer(WebServer):
         if parameters.get("parameters", _NONE) not in _NONES:
             return _refusal("400 Bad Request", "models are files of the store; a request cannot bring a config or files")
         work = self._repository.load(name) if change == "load" else self._repository.unload(name)
-        self._in_loop(work, _LOAD_S)
+        self._in_loop(work, self._load_s)
         return _json("200 OK", {})
 
     def _in_loop(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
@@ -114,6 +118,8 @@ def _described(entry: IndexEntry) -> dict[str, Any]:
         "reason": entry.reason,
         "file": entry.file,
     }
+    if entry.shares:
+        described["alias"] = [{"role": role, "sha256": digest, "percent": percent} for role, digest, percent in entry.shares]
     if entry.sha256:
         described |= {
             "sha256": entry.sha256,

@@ -32,6 +32,7 @@ from agent.store import variants
 from agent.store.aliases import Aliases
 from agent.store.folder import StoreFolder
 from agent.store.models import Store
+from agent.store.repository import Repository
 from agent.store.room import Room
 from agent.transports.ttrpc_server import TtrpcServer
 from agent.watchdog import Watchdog
@@ -173,7 +174,8 @@ class Agent:
         return MonitoringServer(bind, self._metrics, self._unready, lambda: self._watchdog.problem)
 
     def _admin(self, bind: tuple[str, int]) -> AdminServer:
-        return AdminServer(bind, self._store, asyncio.get_running_loop(), writable=self._config.admin_writable)
+        repository, loop = Repository(self._store, self._aliases), asyncio.get_running_loop()
+        return AdminServer(bind, repository, loop, writable=self._config.admin_writable, max_load=self._config.max_load)
 
     async def _open_engines(self) -> None:
         """Imports the engines in a thread, which takes seconds, and starts the workers."""

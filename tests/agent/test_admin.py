@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import requests
 from tritonclient.http import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from tests.support.aliasmodels import write_aliases
 from tests.support.clients import client
 from tests.support.servers import ServerProcess, SpawnAgent
 from vaccel_rpc.tensors import from_values, to_values
@@ -81,6 +83,38 @@ def test_models_are_loaded_and_unloaded(spawn_agent: SpawnAgent, store: Path) ->
     triton.unload_model("triple.toy")
     triton.unload_model("triple")
     assert _states(triton)["triple"] == "UNAVAILABLE"
+
+
+def test_the_index_lists_aliases(spawn_agent: SpawnAgent, store: Path) -> None:
+    """With the models that they stand for; why one cannot be used or changed is its reason. Loading one loads its models."""
+    (store / "twice.toy").write_text("2")
+    triple, twice = (sha256((store / f"{name}.toy").read_bytes()).hexdigest() for name in ("triple", "twice"))
+    live: dict[str, Any] = {"model": f"sha256:{triple}", "canary": {"model": f"sha256:{twice}", "percent": 10}}
+    write_aliases(store / "aliases.json", live=live, wrong=f"sha256:{'0' * 64}")
+    agent, address = _spawn(spawn_agent, store, "--admin-writable")
+    triton = InferenceServerClient(address)
+    index = {entry["name"]: entry for entry in triton.get_model_repository_index()}
+    assert index["live"] == {
+        "name": "live",
+        "version": "1",
+        "state": "UNAVAILABLE",
+        "reason": f"not loaded: triple (sha256:{triple[:12]})",
+        "file": "",
+        "alias": [
+            {"role": "stable", "sha256": triple, "percent": 90},
+            {"role": "canary", "sha256": twice, "percent": 10},
+        ],
+    }
+    assert (index["wrong"]["state"], index["wrong"]["reason"]) == ("UNAVAILABLE", f"no model with sha256:{'0' * 64} in the store")
+    triton.load_model("live")
+    assert {name: state for name, state in _states(triton).items() if state == "READY"}.keys() == {"live", "triple", "twice"}
+    with pytest.raises(InferenceServerException, match="live is an alias; unload its model by the model's own name"):
+        triton.unload_model("live")
+    write_aliases(store / "aliases.json", live=f"sha256:{'0' * 64}")
+    agent.wait_for("Alias live stays")
+    (entry,) = (entry for entry in triton.get_model_repository_index() if entry["name"] == "live")
+    assert entry["state"] == "READY"
+    assert entry["reason"] == f"the last change was refused: no model with sha256:{'0' * 64} in the store"
 
 
 def test_what_cannot_be_done_is_an_error(spawn_agent: SpawnAgent, store: Path) -> None:
