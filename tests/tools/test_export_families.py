@@ -21,7 +21,7 @@ FORMS = (".pt", ".pt2", ".onnx")
 REFUSED = {
     **{(family, form): "nor is it right as" for family in ("canine", "funnel", "longformer") for form in FORMS},
     **{("nystromformer", form): "transformers' own pipeline fails with it" for form in FORMS},
-    **{(family, ".pt2"): "as .pt and .onnx it is right" for family in ("bart", "gpt_neo", "mbart", "t5", "xlnet")},
+    **{(family, ".pt2"): "as .pt and .onnx it is right" for family in ("bart", "mbart", "t5", "xlnet")},
 }
 #: Families whose answers padding changes: the file says that texts run alone.
 ALONE = {"bart", "convbert", "fnet", "mbart", "mobilebert", "t5", "xlnet"}
