@@ -141,8 +141,9 @@ class Agent:
         closing.callback(self._listeners.close)
         self._listeners.bind()
         monitoring = _served("--metrics-address", self._config.metrics, self._monitoring, closing)
-        admin = _served("--admin-address", self._config.admin, self._admin, closing)
         await self._open_engines()
+        # From now on it is known which files of the store are models.
+        admin = _served("--admin-address", self._config.admin, self._admin, closing)
         await self._aliases.refresh()
         service = self._service = RpcService(
             self._store,

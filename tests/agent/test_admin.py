@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import requests
 from tritonclient.http import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from loadkit.processes import free_port
 from tests.support.aliasmodels import write_aliases
 from tests.support.clients import client
 from tests.support.servers import ServerProcess, SpawnAgent
@@ -55,6 +58,19 @@ def test_the_index_lists_the_store_and_what_runs(spawn_agent: SpawnAgent, store:
         **entry,
         "idle_seconds": pytest.approx(0, abs=30),
     }
+
+
+def test_the_first_index_is_whole(spawn_agent: SpawnAgent, store: Path) -> None:
+    """The address does not answer before the agent knows which files are models, for which it imports torch."""
+    options = ("--plugin", "tests.support.toyplugin", "--models", str(store))
+    port = free_port()
+    agent = spawn_agent(*options, "--admin-address", f"127.0.0.1:{port}", ready=False, fresh=True)
+    while agent.process.poll() is None:
+        with contextlib.suppress(requests.ConnectionError):
+            index = requests.get(f"http://127.0.0.1:{port}/v2/repository/index", timeout=20).json()
+            break
+        time.sleep(0.02)
+    assert [entry["name"] for entry in index] == ["broken", "triple"]
 
 
 def test_the_address_is_read_only_unless_told(spawn_agent: SpawnAgent, store: Path) -> None:
