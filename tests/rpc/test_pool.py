@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import socket
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +127,9 @@ def test_a_slow_agent_gets_less(spawn_agent: SpawnAgent, tmp_path: Path) -> None
 def test_names_that_come_and_go(
     spawn_agent: SpawnAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A name's agents join when it has records of them, and leave with these; a look-up that fails changes nothing."""
+    """A name's agents join when it has records of them, and leave with these: nothing of them stays, no thread either. A look-up
+    that fails changes nothing.
+    """
     options = store_of(tmp_path, "store", '{"seconds": 0.005}')
     (port,) = free_ports(1)
     hosts = [f"127.0.0.{i}" for i in range(2, 5)]
@@ -151,10 +155,13 @@ def test_names_that_come_and_go(
         time.sleep(0.5)
         assert sum(agent.state == "ready" for agent in remote.agents()) == 3
         assert caplog.text.count("the 3 agents that it had stay: Temporary failure in name resolution; looking it up again") == 1
+        left = [weakref.ref(member) for member in remote.members if hosts[2] not in str(member.endpoint)]
         records = hosts[2:]
         ready(remote, 1)
         assert [agent.address for agent in remote.agents()] == [f"tcp://{hosts[2]}:{port} (agents)"]
-        time.sleep(0.5)
+        until(lambda: gc.collect() >= 0 and all(member() is None for member in left))
+        assert not [thread.name for thread in threading.enumerate() if any(f"{host}:{port}" in thread.name for host in hosts[:2])]
+    assert len(left) == 2
     assert load.failures == {}
     assert len(load.latencies) > 50
 

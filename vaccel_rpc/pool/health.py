@@ -112,7 +112,8 @@ class Health(Generic[L]):
     def _look(self) -> bool:
         """Looks at every member; whether to look again soon."""
         now = time.monotonic()
-        watched = {member: found for member in self._pool.members if (found := self._watch(member))}
+        # Replaced, so that an agent which has left the pool is forgotten with its link.
+        self._watched = watched = {member: found for member in self._pool.members if (found := self._watch(member))}
         unasked = {member: found for member, found in watched.items() if not found.probe}
         overdue = {member for member, found in unasked.items() if _is_overdue(member, found, now)}
         silent = [member for member, found in watched.items() if found.probe and self._is_silent(member, found, found.probe, now)]
@@ -128,12 +129,9 @@ class Health(Generic[L]):
         """What is known of the member's link; None where it has none."""
         link = member.keeper.link
         if link is None or link.closed is not None:
-            self._watched.pop(member, None)
             return None
         watched = self._watched.get(member)
-        if watched is None or watched.link is not link:
-            watched = self._watched[member] = _Watched(link)
-        return watched
+        return watched if watched and watched.link is link else _Watched(link)
 
     def _is_silent(self, member: Member[L], watched: _Watched[L], probe: _Probe, now: float) -> bool:
         """Whether the agent has not answered in time; it is suspect then."""
