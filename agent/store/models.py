@@ -6,7 +6,6 @@ The same content is one model: loaded once, shared, unloaded when unused.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from agent.store.folder import StoreFolder, digest_in
 from agent.store.loader import Choose, Loader
 from agent.store.loading import LoadingThread
 from agent.store.model import Form, StoredModel
-from agent.store.pinned import read, sha256_of
+from agent.store.pinned import read, sha256_of, sha256_of_bytes
 from agent.store.room import Room
 from agent.store.several import check_names, check_references, content_digest, model_among
 from agent.store.uploads_folder import Files, UploadsFolder
@@ -48,8 +47,7 @@ class Store:
     client's file, with those of the names beside it, may not be loaded. ``referred``: the names of
     the files that a model's file refers to. ``load_upload``: as ``load``, for a client's file; None:
     the same. ``memory_used``, ``choose``: see `agent.store.loader`. ``room``: what models in memory
-    may take. ``on_load`` is called with each model that was loaded, ``on_unload`` with each that
-    left.
+    may take. ``on_load``, ``on_unload`` are called with each model that was loaded, or has left.
     """
 
     def __init__(
@@ -122,7 +120,7 @@ class Store:
             check_names([name for name, _ in files])
         at = model_among([name for name, _ in files], self._folder.suffixes)
         own, *others = files[at], *files[:at], *files[at + 1 :]
-        sent = [(name, await self._in_thread(_sha256, data)) for name, data in files]
+        sent = [(name, await self._in_thread(sha256_of_bytes, data)) for name, data in files]
         digest = content_digest(sent[at][1], {name: each for i, (name, each) in enumerate(sent) if i != at})
         # One upload at a time: a second client with the same bytes waits, and shares the file.
         async with self._uploading:
@@ -133,13 +131,12 @@ class Store:
     def release(self, model: StoredModel) -> None:
         """Drops a reference. An upload's file is removed with the last one."""
         model.references -= 1
-        if model.references or not model.uploaded:
+        if model.references:
             return
-        if model.path:
+        if model.uploaded and model.path:
             self._uploads.remove(model.path)
             model.path = None
-        if not model.loaded:
-            self._models.pop(model.digest, None)
+        self._forget(model)
 
     async def form(self, model: StoredModel) -> Form:
         """What runs for the model, loaded now if it is not in memory.
@@ -150,14 +147,10 @@ class Store:
         model.used = time.monotonic()
         if model.loading is None:
             self._unload(self._room.leaving(self._models.values(), model.size, time.monotonic()))
+            # It may have been released since its run began.
+            self._models.setdefault(model.digest, model)
             model.loading = asyncio.ensure_future(self._loaded(model))
-        try:
-            return await asyncio.shield(model.loading)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            model.loading = None
-            raise
+        return await asyncio.shield(model.loading)
 
     async def preload(self, names: Sequence[str]) -> list[StoredModel]:
         """Loads models of the store and keeps them in memory.
@@ -170,9 +163,7 @@ class Store:
             raise NotFound(f"no model ({self._folder.patterns}) in {self._folder}")
         models = [await self.by_paths([name]) for name in originals]
         for model in models:
-            model.pinned = True
-            await self.form(model)
-            self.release(model)
+            await self._pin(model)
         return models
 
     async def interface(self, digest: str) -> ModelInterface:
@@ -201,7 +192,7 @@ class Store:
         for name in (path.name, *model.others):
             if await self._in_thread(sha256_of, path.parent / name) == digest:
                 data = await self._in_thread(read, path.parent / name)
-                if await self._in_thread(_sha256, memoryview(data)) == digest:
+                if await self._in_thread(sha256_of_bytes, memoryview(data)) == digest:
                     return data
         raise NotFound(f"the file of {model} has changed")
 
@@ -265,7 +256,12 @@ class Store:
         return model
 
     async def _loaded(self, model: StoredModel) -> Form:
-        form = await self.loading.form(model)
+        try:
+            form = await self.loading.form(model)
+        except BaseException:
+            model.loading = None
+            self._forget(model)
+            raise
         # The task's result is what the model's label and its memory are taken from.
         asyncio.get_running_loop().call_soon(self._has_loaded, model)
         return form
@@ -280,15 +276,24 @@ class Store:
         for model in models:
             self._on_unload(model)
             model.loading = None
-            if not model.references:
-                del self._models[model.digest]
+            self._forget(model)
             _log.info("Unloaded model %s", model)
         if models:
             self.loading.give_back()
 
+    async def _pin(self, model: StoredModel) -> None:
+        """Loads a model to stay in memory, and drops a reference to it."""
+        model.pinned = True
+        try:
+            await self.form(model)
+        finally:
+            model.pinned = model.form is not None
+            self.release(model)
+
+    def _forget(self, model: StoredModel) -> None:
+        """Forgets a model that nobody has registered and that is not in memory."""
+        if not model.references and not model.loaded and self._models.get(model.digest) is model:
+            del self._models[model.digest]
+
     async def _in_thread(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._files, function, *args)
-
-
-def _sha256(data: memoryview) -> str:
-    return hashlib.sha256(data).hexdigest()
