@@ -7,17 +7,20 @@ import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from function.core.charsets import codec
 from function.core.options import Unusable, out_of_range
+
+_UTF_8 = "utf-8"
 
 
 class Malformed(ValueError):
     """Bytes that cannot be read as what they should be; the message says why."""
 
 
-def decoded(body: bytes, charset: str = "utf-8", what: str = "the body") -> str:
+def decoded(body: bytes, charset: str = _UTF_8, what: str = "the body") -> str:
     """The text in ``body``, without a byte order mark. Raises `Malformed`, for an unknown ``charset`` ``LookupError``."""
     try:
-        return body.decode(charset).removeprefix("\ufeff")
+        return body.decode(charset if charset == _UTF_8 else codec(charset)).removeprefix("\ufeff")
     except UnicodeError as error:
         at = f"byte {error.start} cannot be read" if isinstance(error, UnicodeDecodeError) else str(error)
         raise Malformed(f"{what} is not {charset[:40]}: {at}") from None

@@ -6,9 +6,9 @@ import io
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from function.core.caching import cached_if_short
 from function.environ import LINES
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def environ_of(scope: Any, body: bytes) -> dict[str, Any]:
     return environ
 
 
-@lru_cache(maxsize=256)
+@cached_if_short(256)
 def _key(name: bytes) -> str | None:
     """A header's key in the environment; None for a header that is left out."""
     # In the environment X_Y and X-Y are the same key, so X_Y is left out: it could forge the other. Framing was handled by the server.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from flask import Response as Response
 from flask import request
 from werkzeug.http import parse_options_header
 
+from function.core.caching import cached_if_short
 from vaccel_common import tracing
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def current() -> Request:
     return current_request
 
 
-@lru_cache(maxsize=64)
+@cached_if_short(64)
 def _parsed(content_type: str) -> tuple[str, str]:
     kind, parameters = parse_options_header(content_type)
     return kind.lower(), parameters.get("charset", "utf-8")

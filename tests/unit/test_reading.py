@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import encodings
 import json
+import pkgutil
+import tracemalloc
+from encodings.aliases import aliases
 from typing import Any
 
 import pytest
@@ -94,3 +98,30 @@ def written(body: bytes) -> str | None:
         return json.dumps(json.loads(body.decode(), object_pairs_hook=finite), allow_nan=False)
     except ValueError:
         return None
+
+
+def test_every_codec_is_found_by_every_name() -> None:
+    """A charset is known, by any spelling, where Python has a codec for texts of that name."""
+    names = [*aliases, *(module.name for module in pkgutil.iter_modules(encodings.__path__))]
+    for name in [*names, "UTF8", "Shift-JIS", "ISO_8859-1:1987", "windows 1252", "u.t.f.8", "klingon", "hex", ""]:
+        try:
+            text: str | None = b"a a ".decode(name)
+        except (LookupError, UnicodeError):
+            text = None
+        try:
+            assert decoded(b"a a ", name) == text, name
+        except (LookupError, Malformed):
+            assert text is None, name
+
+
+def test_names_of_charsets_that_nobody_knows_are_not_kept() -> None:
+    """A client that names another one with every request takes no memory with it."""
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            with pytest.raises(LookupError):
+                decoded(b"a", f"{number}{'x' * 20_000}")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 200_000
