@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import DecodeError
 
 from vaccel_common.protowire import WireError
-from vaccel_rpc.channels import Channel, PendingReply
+from vaccel_rpc.channels import CLOSED, Channel, PendingReply
 from vaccel_rpc.dialects import Profile, Version, dialect
 from vaccel_rpc.errors import Internal, InvalidArgument, Unimplemented
 from vaccel_rpc.tensorfields import IN_TENSORS, OUT_TENSORS, decode, encode
@@ -104,9 +104,9 @@ class VaccelClient:
         """Service and method of its runs, by their names on the wire."""
         return self._service, self._dialect.methods["run"].name
 
-    def close(self) -> None:
-        """Ends the connection; over ttrpc, its sessions end with it."""
-        self.channel.close()
+    def close(self, why: str = CLOSED) -> None:
+        """Ends the connection; over ttrpc, its sessions end with it. ``why``: see `vaccel_rpc.channels.Channel`."""
+        self.channel.close(why)
 
     def create_session(self, flags: int = 0, timeout: float | None = None, metadata: Mapping[str, str] | None = None) -> int:
         """Creates a session; returns its id. ``metadata`` is sent along."""

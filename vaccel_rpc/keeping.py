@@ -51,8 +51,8 @@ class Link(Protocol):
     def warm(self) -> bool:
         """Whether it is as quick as it will be; one that is not goes last."""
 
-    def close(self) -> None:
-        """Ends it; calls that wait fail with `Unavailable`."""
+    def close(self, why: str = ...) -> None:
+        """Ends it; calls that wait fail with `Unavailable`, which says ``why``."""
 
     def finish(self) -> None:
         """Ends it where no calls wait, and tells the agent."""
@@ -126,7 +126,7 @@ class LinkKeeper(Generic[L]):
             self._lose(link, why, finish=finish)
             self._wake_up.notify()
         if not finish:
-            link.close()
+            link.close(why.detail)
 
     @property
     def suspect(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from vaccel_rpc.channels import CLOSED
 from vaccel_rpc.client import PendingResult, RunResult, VaccelClient
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.pool.health import ANSWER_S
@@ -40,6 +41,11 @@ class AgentLink:
         return f"the agent speaks dialect {self.client.version}; model {self.model.how}"
 
     @property
+    def run_method(self) -> tuple[str, str]:
+        """Service and method of its runs, by their names on the wire."""
+        return self.client.run_method
+
+    @property
     def closed(self) -> RpcError | None:
         """Why the connection ended; None while it is open."""
         return self.client.channel.closed
@@ -54,9 +60,9 @@ class AgentLink:
         """Calls without a reply."""
         return self.client.channel.running
 
-    def close(self) -> None:
-        """Ends the connection."""
-        self.client.close()
+    def close(self, why: str = CLOSED) -> None:
+        """Ends the connection; calls that wait fail with `Unavailable`, which says ``why``."""
+        self.client.close(why)
 
     def finish(self) -> None:
         """Ends the session, which over gRPC outlives the connection, and the connection."""

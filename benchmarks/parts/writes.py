@@ -18,6 +18,7 @@ from loadkit import servers
 from loadkit.stats import milliseconds
 from vaccel_rpc import frames
 from vaccel_rpc.addresses import parse, ttrpc_socket
+from vaccel_rpc.channels import CLOSED
 from vaccel_rpc.client import VaccelClient
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.status import from_status
@@ -103,7 +104,7 @@ class PiecewiseChannel:
         """Not needed for the measurement."""
         raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self, why: str = CLOSED) -> None:  # noqa: ARG002 the same
         """Ends the connection."""
         self._socket.close()
 

@@ -38,8 +38,8 @@ class FakeLink:
         self.finished = True
         self.close()
 
-    def close(self) -> None:
-        self.end("the connection was closed")
+    def close(self, why: str = "the connection was closed") -> None:
+        self.end(why)
 
 
 class FakeAgent:

@@ -73,7 +73,7 @@ class FakeChannel:
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> PendingReply:
         raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self, why: str = "") -> None:
         pass
 
 

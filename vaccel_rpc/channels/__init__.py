@@ -16,6 +16,8 @@ from vaccel_rpc.wire import Parts
 
 #: Bytes of data a message may hold, as vAccel's own ttrpc allows.
 MAX_MESSAGE = 1 << 30
+#: Why calls fail whose connection this side has ended, unless it says more.
+CLOSED = "the connection was closed"
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,8 @@ class Channel(Protocol):
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> PendingReply:
         """Sends a call with several requests."""
 
-    def close(self) -> None:
-        """Ends the connection; every waiting call fails with `Unavailable`."""
+    def close(self, why: str = CLOSED) -> None:
+        """Ends the connection; every waiting call fails with `Unavailable`, which says ``why``."""
 
 
 def connect(

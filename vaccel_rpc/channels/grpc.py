@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from vaccel_rpc.addresses import Address
-from vaccel_rpc.channels import Tls
+from vaccel_rpc.channels import CLOSED, Tls
 from vaccel_rpc.errors import FailedPrecondition, RpcError, Unavailable, from_code
 from vaccel_rpc.proto.ttrpc_pb2 import Status
 from vaccel_rpc.status import from_status
@@ -50,7 +50,7 @@ class _GrpcReply:
                 raise self._channel.closed or Unavailable("the agent cancelled the call", at=self._channel.address) from None
             raise _error(error) from None
         except grpc.FutureCancelledError:
-            raise self._channel.closed or Unavailable("the connection was closed", at=self._channel.address) from None
+            raise self._channel.closed or Unavailable(CLOSED, at=self._channel.address) from None
         return payload
 
 
@@ -118,9 +118,9 @@ class GrpcChannel:
             raise self._closed
         return self._started(self._channel.stream_unary(f"/{service}/{method}").future(iter(payloads), timeout=timeout))
 
-    def close(self) -> None:
-        """Ends the connection."""
-        self._lost("the connection was closed")
+    def close(self, why: str = CLOSED) -> None:
+        """Ends the connection; see `vaccel_rpc.channels.Channel`."""
+        self._lost(why)
         self._channel.close()
 
     def _started(self, call: Any, done: Callable[[], None] | None = None) -> _GrpcReply:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from vaccel_common.protowire import WireError
 from vaccel_rpc import draining, frames
 from vaccel_rpc.addresses import Address, quick_ack
-from vaccel_rpc.channels import sockets
+from vaccel_rpc.channels import CLOSED, sockets
 from vaccel_rpc.channels.handoff import PendingCall, ReaderHandoff
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
@@ -107,9 +107,9 @@ class TtrpcChannel:
         except (WireError, DecodeError) as error:
             raise self._fail(f"not a ttrpc response: {error}") from None
 
-    def close(self) -> None:
-        """Ends the connection."""
-        self._fail("the connection was closed")
+    def close(self, why: str = CLOSED) -> None:
+        """Ends the connection; see `vaccel_rpc.channels.Channel`."""
+        self._fail(why)
 
     def _open(
         self,
@@ -211,7 +211,7 @@ class TtrpcChannel:
             self._fail(f"not a ttrpc response: {error}")
         except BaseException:
             # An exception of a signal handler: bytes may have been taken from the socket and lost.
-            self._fail("the connection was closed")
+            self._fail(CLOSED)
             raise
 
     def _notice(self, request: frames.Frame | frames.RefusedFrame) -> None:
