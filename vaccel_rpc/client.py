@@ -71,12 +71,6 @@ class RunResult:
     model: str | None = None
 
 
-def run_method(version: Version) -> tuple[str, str]:
-    """Service and method of a run, by their names on the wire."""
-    names = dialect(version)
-    return next(iter(names.services)), names.methods["run"].name
-
-
 class VaccelClient:
     """The operations of one connection.
 

@@ -9,10 +9,8 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
-from vaccel_common import tracing
-from vaccel_rpc import rpcspans
 from vaccel_rpc.channels import Tls, connect
-from vaccel_rpc.client import RunResult, run_method
+from vaccel_rpc.client import RunResult
 from vaccel_rpc.dialects import Profile
 from vaccel_rpc.draining import ANNOUNCEMENT
 from vaccel_rpc.errors import DeadlineExceeded, RpcError, Unavailable
@@ -27,6 +25,7 @@ from vaccel_rpc.pool.members import Member
 from vaccel_rpc.pool.pool import AgentPool
 from vaccel_rpc.pool.runs import Inputs, PooledRuns, RunLink, RunOutcome, StartedRun
 from vaccel_rpc.pool.targets import AgentEndpoint, Target
+from vaccel_rpc.pool.tries import Tries
 from vaccel_rpc.registering import ModelSource, Registrar
 from vaccel_rpc.tensors import Tensor
 
@@ -54,10 +53,8 @@ class RemoteModel:
         dialect: DialectChoice = "auto",
         agent_wait: float | None = None,
     ) -> None:
-        self._targets, self._source = tuple(targets), source
+        self._source = source
         self._connect_timeout, self._tls, self._dialect = connect_timeout, tls, dialect
-        #: Service and method of a run, as the last agent has them.
-        self._run_method: tuple[str, str] | None = None
         self._pool: AgentPool[RunLink] = AgentPool(targets, self._connector)
         self._health: Health[RunLink] = Health(self._pool)
         self.runs = PooledRuns(self._pool, self._health, agent_wait)
@@ -118,46 +115,23 @@ class RemoteModel:
         """Runs the model on each request's inputs concurrently; the results are in order.
 
         A run that fails with its inputs (`RpcError.of_run`) has its error as result. All are by the same
-        model, even where its name is an alias that changes meanwhile (`vaccel_rpc.onemodel`). ``metadata``,
-        such as a trace, is sent with each run. What an agent did not take, or lost, is sent again,
-        three times at most (`vaccel_rpc.pool.runs`). ``lost``: the run, if `start_run` sent it before.
+        model, even where its name is an alias that changes meanwhile (`vaccel_rpc.onemodel`). What an
+        agent did not take, or lost, is sent again, three times at most (`vaccel_rpc.pool.runs`).
+        ``metadata``: a trace context, the parent of each try's span (`vaccel_rpc.pool.tries`).
+        ``lost``: the run, if `start_run` sent it before.
         Raises the first failure that concerns all runs: `Unavailable` where no agent took the run,
         `DeadlineExceeded` after ``timeout`` seconds, or the agent's error.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        if not tracing.on():
-            return self._ran_by_one_model(requests, outputs, deadline, metadata or {}, lost)
-        names = self._run_method or run_method("0.8" if self._dialect == "auto" else self._dialect)
-        outcomes: list[RunOutcome] = []
-        try:
-            with rpcspans.client(self._targets[0].address, *names, metadata) as span:
-                span.set("vaccel.runs", len(requests))
-                sent = tracing.child_of(span, metadata)
-                outcomes = self._ran_by_one_model(requests, outputs, deadline, sent or {}, lost)
-                # The span says of a run's own error what it says of all others.
-                for outcome in outcomes:
-                    if isinstance(outcome, RpcError):
-                        raise outcome
-        except RpcError:
-            if not outcomes:
-                raise
-        return outcomes
-
-    def _ran_by_one_model(
-        self,
-        requests: Sequence[Inputs],
-        outputs: int,
-        deadline: float | None,
-        metadata: Mapping[str, str],
-        lost: StartedRun | None,
-    ) -> list[RunOutcome]:
         if len(requests) == 1 or not self._source.named:
-            return self.runs.run_all(requests, outputs, deadline, {**metadata, TIMINGS: "1"}, lost)
-        sent = {**metadata, TIMINGS: "1", REQUEST: uuid.uuid4().hex}
-        return of_one_model(
-            self.runs.run_all(requests, outputs, deadline, sent, lost),
-            lambda others, model: self.runs.run_all([requests[i] for i in others], outputs, deadline, {**sent, MODEL: model}),
-        )
+            return self.runs.run_all(requests, outputs, deadline, Tries(metadata, {TIMINGS: "1"}), lost)
+        others = {TIMINGS: "1", REQUEST: uuid.uuid4().hex}
+
+        def run_again(places: list[int], model: str) -> list[RunOutcome]:
+            tries = Tries(metadata, {**others, MODEL: model})
+            return self.runs.run_all([requests[i] for i in places], outputs, deadline, tries)
+
+        return of_one_model(self.runs.run_all(requests, outputs, deadline, Tries(metadata, others), lost), run_again)
 
     def start_run(
         self,
@@ -172,7 +146,7 @@ class RemoteModel:
 
         ``done`` is called from any thread when `StartedRun.result` no longer waits. Raises `RpcError`.
         """
-        return self.runs.start(inputs, outputs, timeout, {**(metadata or {}), TIMINGS: "1"}, done)
+        return self.runs.start(inputs, outputs, timeout, Tries(metadata, {TIMINGS: "1"}), done)
 
     def profile(self, timeout: float | None = None) -> Profile:
         """The current session's profile at the agent, by region; agents differ in what they record.
@@ -211,7 +185,6 @@ class RemoteModel:
         channel = connect(endpoint.address, timeout, tls=self._tls, on_change=on_change, name=endpoint.name)
         try:
             client, session = open_session(channel, self._dialect, timeout, ANNOUNCEMENT)
-            self._run_method = client.run_method
             began = time.monotonic_ns()
             model = registrar.register(client, session, _REGISTER_S)
             link = AgentLink(client, session, model, time.monotonic_ns() - began)

@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from opentelemetry.context import Context
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+
+from vaccel_common import tracing
+from vaccel_common.otel import Library
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -79,3 +84,32 @@ def collecting_spans() -> Iterator[Collector]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class SpanRecorder(SpanProcessor):  # type: ignore[misc] # the library is not followed
+    """The spans of this process: those that are open, by their ids, and those that have ended, in that order."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, str] = {}
+        self.ended: list[ReadableSpan] = []
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 as the library calls it
+        """Keeps the name of one that begins."""
+        self.open[span.get_span_context().span_id] = span.name
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Keeps one that has ended."""
+        del self.open[span.get_span_context().span_id]
+        self.ended.append(span)
+
+
+@contextmanager
+def recorded_spans() -> Iterator[SpanRecorder]:
+    """Records this process's spans, which go nowhere else."""
+    library, recorder = Library("tests", []), SpanRecorder()
+    library.provider.add_span_processor(recorder)
+    tracing._library = library
+    try:
+        yield recorder
+    finally:
+        tracing._library = None

@@ -11,13 +11,17 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from vaccel_common import tracing
+from vaccel_common.tracing import Span
+from vaccel_rpc import rpcspans
 from vaccel_rpc.client import PendingResult, RunResult
-from vaccel_rpc.errors import NotFound, ResourceExhausted, RpcError, Unavailable
+from vaccel_rpc.errors import Cancelled, NotFound, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.pool.budget import RetryBudget
 from vaccel_rpc.pool.health import Health, PingedLink
 from vaccel_rpc.pool.load import OutstandingRun
 from vaccel_rpc.pool.members import Member
 from vaccel_rpc.pool.pool import AgentPool
+from vaccel_rpc.pool.tries import Tries
 from vaccel_rpc.registering import seconds_left
 from vaccel_rpc.tensors import Tensor
 
@@ -30,6 +34,7 @@ _IN_FLIGHT = 256
 #: Seconds for which an agent that refused a run for want of room gets no other, where it does not
 #: say how long, and at most.
 _FULL_S, _MAX_FULL_S = 0.1, 1.0
+_FORGOTTEN = Cancelled("nobody waits for the result any more")
 
 Inputs = Sequence[Tensor]
 #: What became of a run: its result, or its own error (`RpcError.of_run`).
@@ -38,6 +43,10 @@ RunOutcome = RunResult | RpcError
 
 class RunLink(PingedLink, Protocol):
     """A link that runs a model."""
+
+    @property
+    def run_method(self) -> tuple[str, str]:
+        """Service and method of its runs, by their names on the wire."""
 
     def start_run(
         self,
@@ -68,15 +77,19 @@ def may_run_again(error: RpcError, tries: int, *, room_elsewhere: bool) -> bool:
 
 
 class _Run:
-    """One run, until it is answered. ``failed_on``: the agents that it was sent to in vain."""
+    """One run, until it is answered.
 
-    __slots__ = ("failed_on", "inputs", "tokens", "tries")
+    ``failed_on``: the agents that it was sent to in vain; ``reason``: why it is sent again, in words.
+    """
+
+    __slots__ = ("failed_on", "inputs", "reason", "tokens", "tries")
 
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
         self.tokens = math.prod(inputs[0].dims) if inputs else 1
         self.tries = 0
         self.failed_on: tuple[Member[RunLink], ...] = ()
+        self.reason = ""
 
 
 class _Pending(Protocol):
@@ -98,16 +111,21 @@ class _Failed:
 
 
 class _Sent:
-    """A run on its way to one agent."""
+    """A run on its way to one agent. ``span``: that of this try; ``pending`` is set when it is sent."""
 
-    __slots__ = ("link", "member", "pending", "started")
+    __slots__ = ("link", "member", "pending", "span", "started")
+    pending: _Pending
 
-    def __init__(self, member: Member[RunLink], link: RunLink, started: OutstandingRun, pending: _Pending) -> None:
-        self.member, self.link, self.started, self.pending = member, link, started, pending
+    def __init__(self, member: Member[RunLink], link: RunLink, started: OutstandingRun, span: Span) -> None:
+        self.member, self.link, self.started, self.span = member, link, started, span
 
-    def over(self, *, answered: bool) -> None:
-        """The agent does not work on it any more, or nobody waits for it."""
-        self.member.load.end(self.started, answered=answered)
+    def over(self, error: BaseException | None) -> None:
+        """The agent does not work on it any more, or nobody waits for it; ``error``: None where it was answered."""
+        self.member.load.end(self.started, answered=error is None)
+        if self.span is not tracing.NOTHING:
+            rpcspans.end(self.span, error)
+            # A run that is over may be forgotten, too.
+            self.span = tracing.NOTHING
 
 
 class StartedRun:
@@ -122,7 +140,7 @@ class StartedRun:
 
     def forget(self) -> None:
         """Nobody waits for it any more."""
-        self._sent.over(answered=False)
+        self._sent.over(_FORGOTTEN)
 
 
 class PooledRuns:
@@ -142,7 +160,7 @@ class PooledRuns:
         requests: Sequence[Inputs],
         outputs: int,
         deadline: float | None,
-        metadata: Mapping[str, str],
+        tries: Tries,
         lost: StartedRun | None = None,
     ) -> list[RunOutcome]:
         """What became of each run, in order; ``lost``: the first one was sent before, and may be sent once more.
@@ -153,7 +171,7 @@ class PooledRuns:
         in_flight: deque[tuple[_Run, _Sent]] = deque()
 
         def send(run: _Run) -> _Sent:
-            return self._sent(run, outputs, deadline, metadata)
+            return self._sent(run, outputs, deadline, tries)
 
         try:
             for inputs in requests:
@@ -165,12 +183,10 @@ class PooledRuns:
                 results.append(self._outcome(*in_flight.popleft(), send))
         finally:
             for _, sent in in_flight:
-                sent.over(answered=False)
+                sent.over(_FORGOTTEN)
         return results
 
-    def start(
-        self, inputs: Inputs, outputs: int, timeout: float, metadata: Mapping[str, str], done: Callable[[], None]
-    ) -> StartedRun | None:
+    def start(self, inputs: Inputs, outputs: int, timeout: float, tries: Tries, done: Callable[[], None]) -> StartedRun | None:
         """Sends a run and returns at once; None where that would have to wait, or no agent can be reached.
 
         ``done`` is called from any thread when `StartedRun.result` no longer waits. Raises `RpcError`.
@@ -179,54 +195,65 @@ class PooledRuns:
         picked = self._pool.pick(run.tokens)
         if picked is None:
             return None
-        member, link = picked
-        started = member.load.begin(run.tokens)
-        pending: _Pending
+        sent, metadata = self._begun(run, *picked, tries)
         try:
-            pending = link.start_run(inputs, outputs, timeout, metadata, done)
+            sent.pending = picked[1].start_run(inputs, outputs, timeout, metadata, done)
         except BlockingIOError:
-            member.load.end(started, answered=False)
+            sent.over(_FORGOTTEN)
             return None
         except RpcError as error:
             # The agent may have got the run nevertheless.
-            pending = _Failed(error)
+            sent.pending = _Failed(error)
             done()
-        run.tries = 1
+        except BaseException as error:
+            sent.over(error)
+            raise
         self._budget.called()
         if self._health.asleep:
             self._health.wake()
-        return StartedRun(self, run, _Sent(member, link, started, pending))
+        return StartedRun(self, run, sent)
 
     def result_of(self, run: _Run, sent: _Sent) -> RunResult | None:
         """The result of a run that was sent; None where it may be sent once more. Raises any other `RpcError`."""
-        answered = False
         try:
             result = sent.pending.result()
-            answered = True
-        except RpcError as error:
+        except BaseException as error:
+            sent.over(error)
+            if not isinstance(error, RpcError):
+                raise
             self._prepare_retry(run, sent.member, sent.link, error)
             return None
-        finally:
-            sent.over(answered=answered)
+        sent.over(None)
         return result
 
-    def _sent(self, run: _Run, outputs: int, deadline: float | None, metadata: Mapping[str, str]) -> _Sent:
+    def _sent(self, run: _Run, outputs: int, deadline: float | None, tries: Tries) -> _Sent:
         """Sends a run; where its agent refuses it at once, to another. Raises `RpcError`."""
         while True:
-            member, link = self._pool.take(run.tokens, deadline=deadline, wait=self._wait, avoid=run.failed_on)
-            run.tries += 1
+            member, link = self._pool.pick(run.tokens, run.failed_on) or self._awaited(run, deadline, tries)
+            sent, metadata = self._begun(run, member, link, tries)
             if run.tries == 1:
                 self._budget.called()
-            started = member.load.begin(run.tokens)
             if self._health.asleep:
                 self._health.wake()
             try:
-                return _Sent(member, link, started, link.start_run(run.inputs, outputs, seconds_left(deadline), metadata))
+                sent.pending = link.start_run(run.inputs, outputs, seconds_left(deadline), metadata)
             except BaseException as error:
-                member.load.end(started, answered=False)
+                sent.over(error)
                 if not isinstance(error, RpcError):
                     raise
                 self._prepare_retry(run, member, link, error)
+            else:
+                return sent
+
+    def _awaited(self, run: _Run, deadline: float | None, tries: Tries) -> tuple[Member[RunLink], RunLink]:
+        with tries.waiting():
+            return self._pool.take(run.tokens, deadline=deadline, wait=self._wait, avoid=run.failed_on)
+
+    def _begun(self, run: _Run, member: Member[RunLink], link: RunLink, tries: Tries) -> tuple[_Sent, Mapping[str, str]]:
+        """A try that is to be sent, and its metadata."""
+        span, metadata = tries.begin(member.endpoint.address, link.run_method, run.tries, run.reason)
+        run.tries += 1
+        return _Sent(member, link, member.load.begin(run.tokens), span), metadata
 
     def _outcome(self, run: _Run, sent: _Sent, send: Callable[[_Run], _Sent]) -> RunOutcome:
         """The run's result; where its agent is lost, another's. Raises `RpcError` that is not `RpcError.of_run`."""
@@ -250,4 +277,5 @@ class PooledRuns:
             # An agent that shuts down refuses this run, and still answers those that it took.
             member.keeper.drop(link, error, finish=True)
         run.failed_on = (*run.failed_on, member)
+        run.reason = f"{error.name}: {error.detail}"
         self.retries[error.name] += 1
