@@ -33,6 +33,11 @@ class PendingResult(Generic[T]):
     reply: PendingReply
     decode: Callable[[Any], T]
 
+    @property
+    def arrived(self) -> int | None:
+        """When it was there; see `vaccel_rpc.channels.PendingReply`."""
+        return self.reply.arrived
+
     def result(self) -> T:
         """Waits for the result.
 

@@ -32,8 +32,11 @@ def client(address: Address, method: Method, trace: Mapping[str, str] | None, mo
     return tracing.start(f"{service}/{name}", trace, kind="client", attributes=attributes)
 
 
-def end(span: Span, error: BaseException | None, failures: Container[str] | None = None) -> None:
-    """Ends the span of a call with its status. ``failures``: the codes that are failures; None: every one but OK."""
+def end(span: Span, error: BaseException | None, failures: Container[str] | None = None, *, at: int | None = None) -> None:
+    """Ends the span of a call with its status, now or ``at`` (nanoseconds of the epoch).
+
+    ``failures``: the codes that are failures; None: every one but OK.
+    """
     status = kind = "OK" if error is None else "CANCELLED"  # by whoever ends the caller
     if isinstance(error, RpcError):
         status = kind = error.name
@@ -42,7 +45,7 @@ def end(span: Span, error: BaseException | None, failures: Container[str] | None
     if error is not None and (failures is None or status in failures):
         span.fail(str(error), kind)
     span.set("rpc.response.status_code", status)
-    span.end()
+    span.end(at)
 
 
 @contextmanager

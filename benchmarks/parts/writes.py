@@ -61,6 +61,7 @@ def _durations(place: str, starts: tuple[int, ...], seconds: float) -> list[floa
 @dataclass(frozen=True)
 class _FinishedReply:
     payload: bytes
+    arrived = None
 
     def result(self) -> bytes:
         return self.payload

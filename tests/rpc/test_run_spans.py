@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ import pytest
 
 from tests.support.collector import PARENT, TRACE, TRACEPARENT, SpanRecorder, recorded_spans
 from tests.support.playedagent import PlayedAgent, UpstreamAgent, played
+from tests.support.pools import pool_of
 from tests.support.recorded import WIRE
+from tests.support.servers import SpawnAgent
+from tests.support.sleepers import store_of
 from vaccel_common import tracing
 from vaccel_rpc.awaiting import AwaitedRuns
 from vaccel_rpc.errors import DeadlineExceeded, FailedPrecondition, Internal, NotFound, RpcError, Unavailable
@@ -217,6 +222,34 @@ def test_a_failed_run_ends_the_spans_of_the_others(spans: SpanRecorder, tmp_path
         remote.run_timed([INPUTS] * 3, 1, 10, metadata=CALLER)
     statuses = sorted(str(span.attributes and span.attributes["rpc.response.status_code"]) for span in spans.ended)
     assert statuses == ["CANCELLED", "CANCELLED", "FAILED_PRECONDITION"]
+
+
+def test_a_span_ends_when_the_reply_is_there(spans: SpanRecorder, spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """Not when its result is taken, which is after those of earlier runs of the request; over ttrpc and gRPC."""
+    options = store_of(tmp_path, "store", '{"seconds": 0.001}')
+    quick, slow = (spawn_agent("-a", "tcp://127.0.0.1:0", "-a", "grpc://127.0.0.1:0", *options) for _ in range(2))
+    goes_on: list[int] = []
+
+    def go_on(remote: RemoteModel) -> None:
+        """The slow agent goes on once all runs are sent and the quick one has answered its own."""
+        end = time.monotonic() + 20
+        link = remote.members[0].keeper.link
+        while link and (link.running or sum(member.load.runs + member.load.answered for member in remote.members) < 4):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        goes_on.append(time.time_ns())
+        os.kill(slow.process.pid, signal.SIGCONT)
+
+    for scheme in ("tcp", "grpc"):
+        with pool_of(quick.addresses[scheme], slow.addresses[scheme]) as remote:
+            os.kill(slow.process.pid, signal.SIGSTOP)
+            threading.Thread(target=go_on, args=(remote,)).start()
+            assert remote.run_all([[from_values("int64", (1,), [i])] for i in range(4)], 1, 20)
+        ends: dict[Any, list[int]] = {}
+        for span in spans.ended:
+            ends.setdefault(span.attributes and span.attributes["server.port"], []).append(span.end_time or 0)
+        quicks, slows = (ends[int(agent.addresses[scheme].rpartition(":")[2])] for agent in (quick, slow))
+        assert max(quicks) <= goes_on[-1] <= min(slows)
 
 
 def test_a_wait_for_an_agent_has_a_span(spans: SpanRecorder, tmp_path: Path) -> None:

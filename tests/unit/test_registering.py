@@ -30,6 +30,7 @@ def unknown(method: str) -> RpcError:
 @dataclass(frozen=True)
 class _Reply:
     payload: bytes | RpcError
+    arrived = None
 
     def result(self) -> bytes:
         if isinstance(self.payload, RpcError):

@@ -40,6 +40,10 @@ class Tls:
 class PendingReply(Protocol):
     """The reply of a call that was sent."""
 
+    @property
+    def arrived(self) -> int | None:
+        """When the reply or the call's error was there (nanoseconds of the epoch); None before, and at the deadline."""
+
     def result(self) -> bytes | bytearray | memoryview:
         """The reply's payload; waits until the call's deadline. Raises the call's `RpcError`."""
 

@@ -39,6 +39,8 @@ def message_options(max_message: int) -> list[tuple[str, int]]:
 class _GrpcReply:
     def __init__(self, channel: GrpcChannel, call: Any) -> None:
         self._channel, self._call = channel, call
+        #: See `vaccel_rpc.channels.PendingReply`.
+        self.arrived: int | None = None
 
     def result(self) -> bytes:
         """The reply's payload. Raises the call's `RpcError`."""
@@ -125,14 +127,16 @@ class GrpcChannel:
 
     def _started(self, call: Any, done: Callable[[], None] | None = None) -> _GrpcReply:
         self._calls[call] = time.monotonic()
+        reply = _GrpcReply(self, call)
 
         def over(_: object) -> None:
+            reply.arrived = time.time_ns()
             self._calls.pop(call, None)
             if done is not None:
                 done()
 
         call.add_done_callback(over)
-        return _GrpcReply(self, call)
+        return reply
 
     def _watch(self) -> None:
         """Notices that the agent shuts down, by its health service."""

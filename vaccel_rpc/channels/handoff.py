@@ -23,14 +23,16 @@ class PendingCall:
     """A call without a reply yet.
 
     One thread at a time waits for it, or none does and ``done`` is called with its outcome, from any
-    thread; it must return at once. ``deadline``: monotonic seconds.
+    thread; it must return at once. ``deadline``: monotonic seconds. ``arrived``: when the outcome was
+    there, in nanoseconds of the epoch.
     """
 
-    __slots__ = ("deadline", "done", "outcome", "stream", "wakeup")
+    __slots__ = ("arrived", "deadline", "done", "outcome", "stream", "wakeup")
 
     def __init__(self, stream: int, deadline: float | None, done: Callable[[], None] | None = None) -> None:
         self.stream, self.deadline, self.done = stream, deadline, done
         self.outcome: Outcome | None = None
+        self.arrived: int | None = None
         #: Locked while its caller waits for another one that reads; released with the outcome, or
         #: when its caller is to read.
         self.wakeup: threading.Lock | None = None
@@ -149,7 +151,7 @@ class ReaderHandoff:
                 return
 
     def _finish(self, call: PendingCall, outcome: Outcome) -> None:
-        call.outcome = outcome
+        call.outcome, call.arrived = outcome, time.time_ns()
         if call.done is not None:
             call.done()
         if self._followers.pop(call.stream, None):

@@ -34,6 +34,11 @@ class _TtrpcReply:
     def __init__(self, channel: TtrpcChannel, call: PendingCall, what: str) -> None:
         self._channel, self._call, self._what = channel, call, what
 
+    @property
+    def arrived(self) -> int | None:
+        """See `vaccel_rpc.channels.PendingReply`."""
+        return self._call.arrived
+
     def result(self) -> _Bytes:
         """The reply's payload. Raises the call's `RpcError`."""
         return self._channel.wait(self._call, self._what)

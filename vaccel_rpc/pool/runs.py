@@ -95,12 +95,18 @@ class _Run:
 class _Pending(Protocol):
     """What a run's result comes from."""
 
+    @property
+    def arrived(self) -> int | None:
+        """When it was there; see `vaccel_rpc.channels.PendingReply`."""
+
     def result(self) -> RunResult:
         """Waits for the result. Raises `RpcError`."""
 
 
 class _Failed:
     """The result of a run that failed while it was sent."""
+
+    arrived = None
 
     def __init__(self, error: RpcError) -> None:
         self._error = error
@@ -110,20 +116,24 @@ class _Failed:
         raise self._error
 
 
+_UNSENT = _Failed(Cancelled("the run was not sent"))
+
+
 class _Sent:
-    """A run on its way to one agent. ``span``: that of this try; ``pending`` is set when it is sent."""
+    """A run on its way to one agent. ``span``: that of this try; ``pending``: its result, unless sending it failed."""
 
     __slots__ = ("link", "member", "pending", "span", "started")
-    pending: _Pending
 
     def __init__(self, member: Member[RunLink], link: RunLink, started: OutstandingRun, span: Span) -> None:
         self.member, self.link, self.started, self.span = member, link, started, span
+        self.pending: _Pending = _UNSENT
 
     def over(self, error: BaseException | None) -> None:
         """The agent does not work on it any more, or nobody waits for it; ``error``: None where it was answered."""
         self.member.load.end(self.started, answered=error is None)
         if self.span is not tracing.NOTHING:
-            rpcspans.end(self.span, error)
+            # Results are taken in the order of a request's runs; the agent may have been quicker.
+            rpcspans.end(self.span, error, at=self.pending.arrived)
             # A run that is over may be forgotten, too.
             self.span = tracing.NOTHING
 

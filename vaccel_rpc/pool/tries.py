@@ -19,6 +19,8 @@ from vaccel_rpc.addresses import Address
 class Tries:
     """Those of one request. ``trace``: its trace context; ``others``: what else is sent along with each run."""
 
+    __slots__ = ("_others", "_trace", "_untraced")
+
     def __init__(self, trace: Mapping[str, str] | None, others: Mapping[str, str]) -> None:
         self._trace, self._others = trace, others
         self._untraced = {**(trace or {}), **others}
