@@ -64,6 +64,9 @@ class ConnectionLifecycle(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells the request that is being answered that its client is gone: the library tells the last one that arrived."""
         super().connection_lost(exc)
+        # The library leaves it running where the client reset the connection, and it holds all of this.
+        if self.timeout_keep_alive_task:
+            self.timeout_keep_alive_task.cancel()
         if self._answering:
             self._answering.disconnected = self._answering.scope["state"][KEY].disconnected = True
             self._answering.message_event.set()
