@@ -5,3 +5,7 @@ A call goes down through ``transports`` -> `service` -> ``operations`` -> ``batc
 ``engines.torch`` imports torch, only ``engines.onnx`` onnxruntime, only ``transports.grpc`` grpcio,
 and nothing here imports ``function``.
 """
+
+from vaccel_common.missing import explain_tools
+
+explain_tools(__name__, "install-agent, or the wheel with its extra 'agent'", names={"agent": "vaccel-rpc-agent"})

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from agent.config import VARIABLE_PREFIX, AgentConfig
-from vaccel_common import commandline, log, missing, process, tracing
+from vaccel_common import commandline, log, process, tracing
 from vaccel_common.options import ConfigError
 
 #: Seconds after which a thread that waits for Python's lock gets it.
@@ -41,7 +41,6 @@ def _serve(config: AgentConfig) -> None:
     # workers; a short spin bridges the gaps within one run.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    missing.explain("vaccel-rpc-agent", "make install-agent, or the wheel with its extra 'agent'")
     # A worker whose model has run waits for Python's lock while the event loop holds it, by default
     # 5 ms, which is longer than a batch of short texts takes.
     sys.setswitchinterval(_SWITCH_S)

@@ -4,3 +4,7 @@ All but `tokenizer` need the dependency group ``export`` (``make install-export`
 ``training`` (the network that variants are made from), and what serves (``agent``, ``function``),
 through which every file that is written is checked; nothing that serves imports this package.
 """
+
+from vaccel_common.missing import explain_tools
+
+explain_tools(__name__, "install-export")

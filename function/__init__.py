@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vaccel_common.missing import explain_tools
 from vaccel_rpc import __version__ as __version__
 
 if TYPE_CHECKING:
     from function.runtimes.func_python import AsgiFunction
+
+explain_tools(__name__, "install-agent, or the wheel with its dependencies", names={"function.classifier": "vaccel-classifier"})
 
 
 def new() -> AsgiFunction:

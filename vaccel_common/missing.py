@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
+
+from vaccel_common import streams
 
 #: Packages of ours: one that is missing is a fault of the project, and its traceback is wanted.
 _OURS = (
@@ -14,6 +17,7 @@ _OURS = (
     "function",
     "knative",
     "loadkit",
+    "loadtests",
     "models",
     "scripts",
     "training",
@@ -29,21 +33,38 @@ def explain(tool: str, command: str) -> None:
     """
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        package = _missing(error)
         if not package or package in _OURS:
             sys.__excepthook__(kind, error, traceback)
         else:
-            print(f"{tool} needs the package {package}, which is not installed: {command}", file=sys.stderr)  # noqa: T201 its stderr
+            streams.occupy()
+            streams.tell(f"{tool} needs the package {package}, which is not installed: {command}")
 
     sys.excepthook = hook
 
 
-def explain_tools(package: str, target: str, targets: Mapping[str, str] | None = None) -> None:
+def explain_tools(
+    package: str, target: str, targets: Mapping[str, str] | None = None, names: Mapping[str, str] | None = None
+) -> None:
     """`explain` for ``python -m`` with ``package`` or a module of it, where that is what runs.
 
     ``make TARGET`` installs what its tools need; ``targets``: by module, where it is another.
+    ``names``: by module, the names of console scripts, which are explained too.
     """
-    arguments = sys.orig_argv
+    arguments, names = sys.orig_argv, names or {}
     module = arguments[arguments.index("-m") + 1] if "-m" in arguments[:-1] else ""
+    script = Path(sys.argv[0]).name if sys.argv else ""
     if module == package or module.startswith(package + "."):
-        explain(module, f"make {(targets or {}).get(module, target)}")
+        explain(names.get(module, module), f"make {(targets or {}).get(module, target)}")
+    elif script in names.values():
+        explain(script, f"make {target}")
+
+
+def _missing(error: BaseException | None) -> str:
+    """The package that was not found; empty for any other error."""
+    while isinstance(error, ImportError):
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return error.name.partition(".")[0]
+        # transformers raises its own error without a name for that of a package that it needs.
+        error = error.__cause__
+    return ""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.support.optional import require
 from tests.support.paths import ROOT, TWEETS
 
+AGENT = "install-agent, or the wheel with its extra 'agent'"
+FUNCTION = "install-agent, or the wheel with its dependencies"
 #: A tool and its arguments, a package that it needs, and what installs that.
 TOOLS = (
     (("models.export", "huggingface", "--help"), "torch", "install-export"),
@@ -28,17 +32,43 @@ TOOLS = (
     (("benchmarks", "--quick", "--only", "hop"), "torch", "install-dev"),
     (("benchmarks.lines", "--help"), "torch", "install-dev"),
     (("benchmarks.httpfuzz", "--help"), "h11", "install-dev"),
-    (("agent", "-a", "unix:///nowhere/a.sock"), "cheroot", "install-agent, or the wheel with its extra 'agent'"),
+    (("models.export", "--help"), "safetensors", "install-export"),  # transformers hides its name
+    (("models.seeds", "--help"), "click", "install-export"),
+    (("models.tokenizer", "--help"), "click", "install-export"),
+    (("export.commands", "--help"), "torch", "install-export"),
+    (("training.seeds", "--help"), "click", "install-train"),
+    (("scripts.version", "1.2.3"), "click", "install-dev"),
+    (("scripts.modelimage", "--help"), "click", "install-dev"),
+    (("scripts.baseimage", "--help"), "click", "install-dev"),
+    (("benchmarks", "--help"), "click", "install-dev"),
+    (("benchmarks.chaos", "--help"), "click", "install-dev"),
+    (("benchmarks.fuzz", "--help"), "google", "install-dev"),
+    (("benchmarks.peers", "--help"), "click", "install-dev"),
+    (("benchmarks.profile", "--help"), "click", "install-dev"),
+    (("benchmarks.servers", "--help"), "click", "install-dev"),
+    (("benchmarks.simulate", "--help"), "click", "install-dev"),
+    (("benchmarks.slow", "--help"), "click", "install-dev"),
+    (("knative", "--help"), "click", "install-deploy"),
+    (("agent", "-a", "unix:///nowhere/a.sock"), "cheroot", AGENT),
+    (("agent", "--help"), "click", AGENT),
+    (("function",), "google", FUNCTION),
+    (("function.classifier", "--help"), "tqdm", FUNCTION),
 )
+#: What programs are called whose console scripts have other names than their modules.
+NAMES = {"agent": "vaccel-rpc-agent", "function.classifier": "vaccel-classifier"}
 
 
 def run(folder: Path, missing: str, *command: str) -> subprocess.CompletedProcess[str]:
     """``python -m COMMAND`` in an environment without a package."""
+    return started(folder, missing, [sys.executable, "-m", *command])
+
+
+def started(folder: Path, missing: str, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    """A command line in that environment."""
     (folder / "sitecustomize.py").write_text(f"import sys\nsys.modules[{missing!r}] = None\n")
-    environment = {**os.environ, "PYTHONPATH": str(folder), "NO_COLOR": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
+    path = os.pathsep.join((str(folder), str(ROOT)))
+    environment = {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.mark.parametrize(("command", "missing", "target"), TOOLS, ids=[f"{tool[0][0]}-{tool[1]}" for tool in TOOLS])
@@ -47,9 +77,22 @@ def test_a_missing_package_is_one_line_with_what_installs_it(
 ) -> None:
     """Not a traceback, whether it is imported at the start or when it is used."""
     done = run(tmp_path, missing, *command)
-    name = {"agent": "vaccel-rpc-agent"}.get(command[0], command[0])
+    name = NAMES.get(command[0], command[0])
     assert done.stderr == f"{name} needs the package {missing}, which is not installed: make {target}\n"
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize(("script", "module"), [(name, module) for module, name in NAMES.items()])
+def test_a_console_script_is_explained_too(tmp_path: Path, script: str, module: str) -> None:
+    """It is not started by ``python -m``; a closed standard error takes the line from nobody else."""
+    path = Path(sys.executable).with_name(script)
+    require(path.exists(), f"{script} is not installed (make install-dev)")
+    done = started(tmp_path, "click", [path, "--help"])
+    target = AGENT if module == "agent" else FUNCTION
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{script} needs the package click, which is not installed: make {target}\n"
+    done = started(tmp_path, "click", ["sh", "-c", f"exec {path} --help 2>&-"])
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
 def test_what_needs_no_package_runs_without_it(tmp_path: Path) -> None:
