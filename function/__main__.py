@@ -71,8 +71,8 @@ def _usage() -> None:
     from function.usage import usage
 
     if sys.argv[1:] not in (["--help"], ["-h"]):
-        streams.tell(usage())
-        sys.exit(2)
+        given = " ".join(sys.argv[1:])
+        _fail(f"it takes no arguments, and has {given!r}; the environment sets it, and --help lists its variables", 2)
     streams.prepare()
     try:
         sys.stdout.write(usage() + "\n")

@@ -15,13 +15,18 @@ import urllib.request
 
 from loadkit.processes import spawn
 from loadkit.texts import TEXT
+from vaccel_common.number_kinds import Integer
 
 _READY_S = 120
 
 
 def main() -> int:
-    """Runs both processes. Exit code 0 after Ctrl-C, 1 if one does not start or ends."""
-    port = int(os.environ.get("PORT", "8080"))
+    """Runs both processes. Exit code 0 after Ctrl-C, 1 if one does not start or ends, 2 for another PORT than a number."""
+    value = os.environ.get("PORT", "8080")
+    try:
+        port = Integer(1, 65535).parse(value)
+    except ValueError as error:
+        return _fail(f"PORT={value!r}: {error}", 2)
     if _busy(port):
         return _fail(f"port {port} is in use; choose another one: make run PORT={port + 1}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -89,9 +94,9 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _fail(line: str) -> int:
+def _fail(line: str, code: int = 1) -> int:
     print(f"make run: {line}", file=sys.stderr)
-    return 1
+    return code
 
 
 if __name__ == "__main__":

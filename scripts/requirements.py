@@ -56,13 +56,27 @@ def read(file: Path) -> dict[str, Any]:
     return tomllib.loads(file.read_text())
 
 
-def main(names: str, folder: str) -> None:
-    """Writes requirements.txt and alone.txt into the folder."""
+def main(arguments: list[str]) -> int:
+    """Writes requirements.txt and alone.txt into the folder. Exit code 1 where it cannot, 2 for other arguments."""
+    if len(arguments) != 2:
+        return _fail("give the names of extras and groups, separated by commas, and a folder: requirements.py NAMES FOLDER", 2)
+    names, folder = arguments
     chosen = [name for name in names.split(",") if name]
-    files = zip(("requirements.txt", "alone.txt"), split(requirements(read(Path("pyproject.toml")), chosen)), strict=True)
-    for file, lines in files:
-        (Path(folder) / file).write_text("".join(f"{line}\n" for line in lines))
+    try:
+        lines = split(requirements(read(Path("pyproject.toml")), chosen))
+        for file, part in zip(("requirements.txt", "alone.txt"), lines, strict=True):
+            (Path(folder) / file).write_text("".join(f"{line}\n" for line in part))
+    except KeyError as error:
+        return _fail(f"pyproject.toml has no extra and no dependency group {error}", 1)
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}", 1)
+    return 0
+
+
+def _fail(line: str, code: int) -> int:
+    print(f"requirements.py: {line}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -46,6 +46,8 @@ def test_help_that_cannot_be_printed_is_told(program: str, tmp_path: Path) -> No
         ("scripts.modelimage models --name x -o /dev/full", "modelimage: /dev/full: No space left on device\n"),
         ("benchmarks --report Makefile", "Error: Makefile is not a file of results: "),
         ("knative deploy -f /nowhere", "knative: /nowhere: No such file or directory\n"),
+        ("scripts.requirements agent /nowhere", "requirements.py: /nowhere/requirements.txt: No such file or directory\n"),
+        ("scripts.requirements agnt /tmp", "requirements.py: pyproject.toml has no extra and no dependency group 'agnt'\n"),
     ],
 )
 def test_a_file_that_fails_is_told(command: str, says: str, tmp_path: Path) -> None:
@@ -54,6 +56,26 @@ def test_a_file_that_fails_is_told(command: str, says: str, tmp_path: Path) -> N
     copy = shutil.copy(ROOT / "function/tweets.tokenizer", tmp_path)
     code, told = ended(command.format(copy=copy), "", tmp_path / "errors.txt")
     assert (code, told[: len(says)], told.count("\n")) == (1, says, 1)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("PORT=99999 python -m scripts.demo", "make run: PORT='99999': a whole number from 1 to 65535 is needed\n"),
+        ("python -m scripts.requirements agent", "requirements.py: give the names of extras and groups, separated by commas,"),
+        (
+            "python -m function models",
+            "function: it takes no arguments, and has 'models'; the environment sets it, and --help lists its variables\n",
+        ),
+    ],
+)
+def test_a_wrong_usage_is_code_2(command: str, says: str, tmp_path: Path) -> None:
+    """Also of the programs that have no options."""
+    errors = tmp_path / "errors.txt"
+    shell = f"{command.replace('python', sys.executable)} 2>{errors}"
+    done = subprocess.run(["bash", "-c", shell], cwd=ROOT, timeout=120)
+    told = errors.read_text()
+    assert (done.returncode, says in told, "Traceback" in told) == (2, True, False), told
 
 
 def test_every_command_is_a_program() -> None:
