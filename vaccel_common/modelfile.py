@@ -200,7 +200,9 @@ def from_entries(entries: Mapping[str, bytes]) -> Extras:
         )
     except ModelFileError:
         raise
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ModelFileError("an entry is JSON that is too deeply nested") from None
+    except ValueError as error:
         raise ModelFileError(str(error)) from None
 
 

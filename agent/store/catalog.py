@@ -66,6 +66,8 @@ class Catalog:
         names = self._referred.of(path)
         if len(names) >= MAX_FILES:
             raise InvalidArgument(f"{path.name} refers to {len(names)} files; a model has at most {MAX_FILES}")
+        if path.name in names:
+            raise InvalidArgument(f"{path.name} refers to itself for its external data, which is in another file")
         for name in names:
             if not self._folder.has(path.parent / name):
                 raise NotFound(f"{path.name} refers to {name!r}, which is not in the store")
@@ -186,7 +188,7 @@ def _beside(path: Path) -> str | None:
     try:
         return digest_beside(path)
     except ModelFileError as error:
-        raise FailedPrecondition(str(error)) from None
+        raise FailedPrecondition(str(error).replace(str(path), path.name)) from None
     except OSError as error:
         raise NotFound(f"{path.name}.sha256 cannot be read: {error.strerror}") from None
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from agent.engines.contract import Program
 from agent.store.variants import EXACT
 from vaccel_common.modelfile import VariantOf
+from vaccel_rpc.errors import RpcError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,3 +87,11 @@ class StoredModel:
 
     def __str__(self) -> str:
         return f"{self.name} (sha256:{self.digest[:12]})"
+
+
+async def with_name(name: str, work: Awaitable[T]) -> T:
+    """What the work on a model gives. What it raises has the model's name, by which an operator finds it."""
+    try:
+        return await work
+    except RpcError as error:
+        raise (error if name in error.message else error.with_place(name)) from None

@@ -19,7 +19,7 @@ from agent.store.catalog import Catalog, Referred, extras_of
 from agent.store.folder import StoreFolder, digest_in
 from agent.store.loader import Choose, Loader
 from agent.store.loading import LoadingThread
-from agent.store.model import Form, StoredModel
+from agent.store.model import Form, StoredModel, with_name
 from agent.store.pinned import read, sha256_of, sha256_of_bytes
 from agent.store.room import Room
 from agent.store.several import check_names, check_references, content_digest, model_among
@@ -161,9 +161,9 @@ class Store:
         originals = await self.originals() if "all" in names else list(names)
         if names and not originals:
             raise NotFound(f"no model ({self._folder.patterns}) in {self._folder}")
-        models = [await self.by_paths([name]) for name in originals]
-        for model in models:
-            await self._pin(model)
+        models = [await with_name(name, self.by_paths([name])) for name in originals]
+        for name, model in zip(originals, models, strict=True):
+            await with_name(name, self._pin(model))
         return models
 
     async def interface(self, digest: str) -> ModelInterface:

@@ -54,7 +54,7 @@ class OnnxEngine:
         try:
             return external_files(path)
         except (OnnxFileError, OSError) as error:
-            raise InvalidArgument(str(error).replace(str(path), "the file")) from None
+            raise InvalidArgument(f"the ONNX file is refused: {error}".replace(str(path), "the file")) from None
 
     def check_upload(self, path: Path) -> None:
         """See `try_upload`."""
