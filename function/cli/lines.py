@@ -80,7 +80,9 @@ def _of_line(line: str, where: str) -> Text:
     try:
         data = parse_json(line.encode(), where)
     except Malformed as error:
-        raise TextFileError(str(error)) from None
+        # Of a value the message names the field alone.
+        message = str(error)
+        raise TextFileError(message if message.startswith(where) else f"{where}: {message}") from None
     except Unusable as error:
         raise TextFileError(f"{where}: {error}") from None
     if isinstance(data, dict) and (option := next((name for name in data if name in OPTIONS), None)):

@@ -65,6 +65,8 @@ def test_a_text_alone_is_told_where_the_model_takes_pairs(agent: ServerProcess, 
         (("--input", "csv", "--column", "a"), 'a,b\n"x,y\n', "standard input, line 2: a quote is opened and never closed"),
         (("--input", "tsv", "--column", "c"), "a\tb\nx\ty\n", "standard input has no column 'c'; its first line names a, b"),
         (("--input", "jsonl"), '"a"\n{"text": 7}\n', "line 2 of standard input: a text is a string"),
+        (("--input", "jsonl"), '"a"\n{"text": NaN}\n', 'line 2 of standard input: "text" is NaN, which is not valid JSON'),
+        (("--input", "jsonl"), '"a"\n"b\n', "line 2 of standard input is not valid JSON: "),
     ],
 )
 def test_input_that_cannot_be_read_is_one_line(
