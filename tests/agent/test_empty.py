@@ -62,10 +62,13 @@ def models(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("version", ["0.7", "0.8"])
-def test_what_is_empty_is_answered_or_refused_in_our_words(spawn_agent: SpawnAgent, models: Path, version: Version) -> None:
+@pytest.mark.parametrize(("scheme", "version"), [("unix", "0.7"), ("unix", "0.8"), ("grpc", "0.8")])
+def test_what_is_empty_is_answered_or_refused_in_our_words(
+    spawn_agent: SpawnAgent, models: Path, scheme: str, version: Version
+) -> None:
     """Whether requests are joined or not; a model without a signature is asked first."""
-    calls = client(spawn_agent("--models", str(models), "--preload", "all"), version=version)
+    address = f"unix://{models}/a.sock" if scheme == "unix" else "grpc://127.0.0.1:0"
+    calls = client(spawn_agent("-a", address, "--models", str(models), "--preload", "all"), scheme, version)
     for name in ("sums", "means", "graph"):
         model = Calls(calls, name)
         (_, labels) = model.run(ids(2, 4), ids(2, 4)).dims

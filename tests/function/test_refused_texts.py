@@ -34,15 +34,15 @@ class Picky(nn.Module):
 
 @dataclass
 class Served:
-    """The model, an agent and a function."""
+    """The model, an agent's address and a function."""
 
     model: Path
-    agent: ServerProcess
+    address: str
     function: ServerProcess
 
 
-@pytest.fixture(scope="module")
-def served(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+@pytest.fixture(scope="module", params=["unix", "grpc"])
+def served(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Served]:
     """A function whose agent has got the model from it, with the tokenizer and labels of the model that ships."""
     folder = tmp_path_factory.mktemp("picky")
     names = dict.fromkeys(("tokenizer.json", "labels.json", "signature.json"), "")
@@ -53,8 +53,9 @@ def served(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> It
     extras["signature.json"] = json.dumps({**signature, "name": "picky"})
     torch.jit.save(torch.jit.script(Picky()), str(folder / "picky.pt"), _extra_files=extras)
     assert read_extras(folder / "picky.pt").signature is not None
-    with function_of(folder, agent.addresses["unix"], MODEL=str(folder / "picky.pt")) as function:
-        yield Served(folder / "picky.pt", agent, function)
+    address = agent.addresses[request.param]
+    with function_of(folder, address, MODEL=str(folder / "picky.pt")) as function:
+        yield Served(folder / "picky.pt", address, function)
 
 
 def test_each_text_gets_its_own(served: Served) -> None:
@@ -76,6 +77,19 @@ def test_each_text_gets_its_own(served: Served) -> None:
         assert errors[2]["detail"] == "the agent gave no result: INTERNAL: the model's output is not finite"
 
 
+def test_the_inference_protocol_has_them_too(served: Served) -> None:
+    """A column of errors with ``errors`` of ``item``, else the request's status; no answer has such a number."""
+    body = {"inputs": [{"name": "text", "shape": [4], "datatype": "BYTES", "data": TEXTS}]}
+    path = "/v2/models/picky/infer"
+    answer = post(served.function, {**body, "parameters": {"errors": "item"}}, path=path)
+    columns = {output["name"]: output["data"] for output in answer.json()["outputs"]}
+    assert [bool(error) for error in columns["error"]] == [False, True, True, False]
+    assert "two words are refused by this model" in columns["error"][1]
+    assert "the model's output is not finite" in columns["error"][2]
+    assert [bool(label) for label in columns["label"]] == [True, False, False, True]
+    assert post(served.function, body, path=path).status_code == 502
+
+
 def test_the_request_fails_with_the_first_one(served: Served) -> None:
     """Its detail has the text's place."""
     answer = post(served.function, {"texts": TEXTS})
@@ -90,9 +104,9 @@ def test_the_command_line_names_the_line(served: Served, tmp_path: Path) -> None
     texts = tmp_path / "texts.txt"
     texts.write_text("\n".join(TEXTS))
     options = ("-m", str(served.model), "-f", str(texts), "--format", "jsonl", "--batch", "4")
-    done = run(served.agent, *options)
+    done = run(served.address, *options)
     assert (done.returncode, done.stdout.count("\n"), done.stderr.count("\n")) == (1, 1, 1)
     assert done.stderr.startswith("vaccel-classifier: line 2: INTERNAL: torch: ")
-    done = run(served.agent, *options, "--errors", "item")
+    done = run(served.address, *options, "--errors", "item")
     assert [json.loads(line).get("error", {}).get("status") for line in done.stdout.splitlines()] == [None, 502, 502, None]
     assert (done.returncode, "error 2" in done.stderr) == (0, True)
