@@ -15,8 +15,9 @@ from tests.support.clients import client
 from tests.support.peers import raw_ttrpc, wire
 from tests.support.peers.dialects import OLD_07, SYNC_08, DialectNames, RawTensor, Steps, decode_outputs, int64
 from tests.support.peers.raw_ttrpc import Closed, RawClient
+from tests.support.ports import free_ports
 from tests.support.servers import ServerProcess, SpawnAgent
-from tests.support.sleepers import free_ports, store_of
+from tests.support.sleepers import store_of
 from vaccel_rpc.draining import ANNOUNCEMENT, CROSSING_S
 from vaccel_rpc.errors import Unavailable
 from vaccel_rpc.tensors import from_values, to_values

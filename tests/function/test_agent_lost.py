@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import threading
 import time
 from collections import Counter
@@ -17,17 +16,11 @@ import requests
 
 from tests.support.functions import function_of, post, wait_until_ready
 from tests.support.paths import MODELS
+from tests.support.ports import free_ports
 from tests.support.servers import ServerProcess, SpawnAgent
 
 MODEL = ("--models", str(MODELS), "--preload", "tweets")
 HELLO = {"text": "hello"}
-
-
-def free_tcp() -> str:
-    """An address on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
 def get(server: ServerProcess, path: str) -> requests.Response:
@@ -90,7 +83,7 @@ def test_a_killed_agent_costs_no_request(spawn_agent: SpawnAgent, tmp_path: Path
 
     Those that were sent meanwhile waited; nobody was told that the function is not ready.
     """
-    address = free_tcp() if transport == "tcp" else f"unix://{tmp_path}/a.sock"
+    address = f"tcp://127.0.0.1:{free_ports(1)[0]}" if transport == "tcp" else f"unix://{tmp_path}/a.sock"
     agent = spawn_agent("-a", address, *MODEL)
     with function_of(tmp_path, address, AGENT_WAIT_S="19") as server:
         wait_until_ready(server)

@@ -39,7 +39,7 @@ class DoublingClients(ClientLoops):
     """Eight clients that run one text after the other, and check each answer."""
 
     def __init__(self, remote: RemoteModel) -> None:
-        super().__init__(8, self._run)
+        super().__init__(8, self._run, pause=0.005)
         self._remote = remote
         self.answers, self.failures = 0, Counter[str]()
 
@@ -52,7 +52,6 @@ class DoublingClients(ClientLoops):
             self.answers += 1
             if output != 2 * (100 + number):
                 self.failures["wrong"] += 1
-        time.sleep(0.005)
 
 
 def run(remote: RemoteModel, value: int) -> list[int]:

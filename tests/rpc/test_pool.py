@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from tests.support.pools import RunningClients, pool_of, ready
+from tests.support.ports import free_ports
 from tests.support.servers import ServerProcess, SpawnAgent
-from tests.support.sleepers import free_ports, store_of
+from tests.support.sleepers import store_of
 from vaccel_rpc.errors import ResourceExhausted, RpcError
 from vaccel_rpc.pool.health import ANSWER_S, OVERDUE_S
 from vaccel_rpc.pool.targets import parse_targets
@@ -26,6 +27,9 @@ from vaccel_rpc.remote import RemoteModel
 from vaccel_rpc.tensors import from_values, to_values
 
 pytestmark = pytest.mark.timeout(180)
+
+#: Seconds between the runs of one client, so that agents that start have a core.
+PAUSE_S = 0.01
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_an_agents_end_costs_nothing(
     agents: list[tuple[str, tuple[str, ...], ServerProcess]], spawn_agent: SpawnAgent, sig: signal.Signals
 ) -> None:
     """Of two, each ends and is started again, one at a time: every run is answered, and rightly."""
-    with pool_of(*(address for address, _, _ in agents)) as remote, RunningClients(remote) as load:
+    with pool_of(*(address for address, _, _ in agents)) as remote, RunningClients(remote, pause=PAUSE_S) as load:
         for _, listen, process in agents:
             time.sleep(0.5)
             process.stop(sig)
@@ -69,7 +73,7 @@ def test_a_frozen_agent_is_left_out(agents: list[tuple[str, tuple[str, ...], Ser
     limit for suspicion. When it goes on, it is used again.
     """
     frozen = agents[0][2].process.pid
-    with pool_of(*(address for address, _, _ in agents)) as remote, RunningClients(remote) as load:
+    with pool_of(*(address for address, _, _ in agents)) as remote, RunningClients(remote, pause=PAUSE_S) as load:
         time.sleep(0.5)
         os.kill(frozen, signal.SIGSTOP)
         try:
@@ -147,7 +151,7 @@ def test_names_that_come_and_go(
     monkeypatch.setattr("vaccel_rpc.pool.discovery._PERIOD_S", 0.1)
     remote = RemoteModel(parse_targets(f"tcp://agents:{port}"), ModelSource("nap"), agent_wait=5)
     remote.start()
-    with contextlib.closing(remote), RunningClients(remote) as load:
+    with contextlib.closing(remote), RunningClients(remote, pause=PAUSE_S) as load:
         ready(remote, 1)
         records = hosts
         ready(remote, 3)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.pools import RunningClients, pool_of, ready
+from tests.support.ports import free_ports
 from tests.support.servers import SpawnAgent
-from tests.support.sleepers import free_ports, store_of
+from tests.support.sleepers import store_of
 from vaccel_rpc.remote import RemoteModel
 
 pytestmark = pytest.mark.timeout(180)

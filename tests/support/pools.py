@@ -19,10 +19,10 @@ CLIENTS = 16
 
 
 class RunningClients(ClientLoops):
-    """Clients that run texts of random length one after the other and check each answer."""
+    """Clients that run texts of random length one after the other, with ``pause`` seconds between them, and check each answer."""
 
-    def __init__(self, remote: RemoteModel, clients: int = CLIENTS, timeout: float = 5.0) -> None:
-        super().__init__(clients, self._run)
+    def __init__(self, remote: RemoteModel, clients: int = CLIENTS, timeout: float = 5.0, *, pause: float = 0) -> None:
+        super().__init__(clients, self._run, pause=pause)
         self._remote, self._timeout = remote, timeout
         self.latencies: list[float] = []
         self.failures: Counter[str] = Counter()

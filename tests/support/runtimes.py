@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import requests
 
 from tests.support.optional import environment_python
 from tests.support.paths import ROOT
+from tests.support.ports import free_ports
 from tests.support.servers import ServerProcess
 
 
@@ -38,9 +38,7 @@ def command_of(runtime: str, port: int) -> list[str]:
 
 def start(runtime: str, folder: Path, agent: str, before: Sequence[str] = (), **more: str) -> ServerProcess:
     """Starts the function under a runtime, for the agent at that address; it is ready on return. ``before`` goes before its command."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "VACCEL_RPC_ADDRESS": agent, "MAX_BODY": "100000"}
     env |= {"PORT": str(port), "HOST": "127.0.0.1", "LISTEN_ADDRESS": f"127.0.0.1:{port}", **more}
     with (folder / "log").open("wb") as log:
