@@ -20,7 +20,7 @@ run: .venv/installed-agent ## start an agent and the function on this machine; P
 	@PORT=$(PORT) .venv/bin/python -m scripts.demo
 
 test: .venv/installed-dev .venv-func/installed .venv-parliament/installed .venv-loadtest/installed ## run every test that needs no Debian package
-	.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m "not e2e and not helm and not containers and not models"
+	.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not e2e and not helm and not containers and not models"
 
 e2e: .venv/installed-dev .venv/installed-charts ## run the tests with a browser, schemathesis, Prometheus, a registry (Debian: chromium chromium-driver prometheus docker-registry skopeo)
 	.venv/bin/python -m pytest -m e2e tests/e2e

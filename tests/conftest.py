@@ -30,6 +30,19 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that state a longer limit come first: begun last, one of them would go on when everything else is done."""
+
+    def limit(item: pytest.Item) -> float:
+        mark = item.get_closest_marker("timeout")
+        return float(mark.args[0]) if mark else 0
+
+    limits: dict[Path, float] = {}
+    for item in items:
+        limits[item.path] = max(limit(item), limits.get(item.path, 0))
+    items.sort(key=lambda item: limits[item.path], reverse=True)
+
+
 @pytest.fixture
 def spawn_agent(tmp_path: Path) -> Iterator[SpawnAgent]:
     """``spawn_agent(*options)``: an agent of its own, ended with the test. Without ``-a`` it listens on a unix socket.
