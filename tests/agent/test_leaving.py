@@ -176,7 +176,7 @@ def test_a_second_signal_ends_at_once(sleeper: ServerProcess) -> None:
     sleeper.wait_for("waiting for 4 calls in 2 sessions")
     began = time.monotonic()
     assert sleeper.stop(signal.SIGTERM) == EXIT_AT_ONCE
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15, "the model takes 30 s"
     host, port = peer.socket.getsockname()
     assert f"Dropping 3 calls in session {peer.session} of {host}:{port}, model nap" in sleeper.text
     assert f"Dropping 1 calls in session {session} of a gRPC client, model nap" in sleeper.text
@@ -194,19 +194,19 @@ def test_a_second_signal_ends_a_start(spawn_agent: SpawnAgent, tmp_path: Path) -
     time.sleep(0.2)
     began = time.monotonic()
     assert agent.stop(signal.SIGINT) == 128 + signal.SIGINT
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15, "its plugin takes 30 s"
 
 
 def test_after_the_grace_period_the_rest_is_dropped(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
     """Exit code 0 all the same, at the end of the period; the log names what got no answer."""
-    store = store_of(tmp_path, "store", '{"seconds": 3}')
+    store = store_of(tmp_path, "store", '{"seconds": 30}')
     agent = spawn_agent("--grace-s", "0.5", *store)
     peer = Peer(agent.addresses["unix"], announces=True)
     peer.start_run(1)
     time.sleep(0.1)
     began = time.monotonic()
     assert agent.stop() == 0
-    assert 0.5 <= time.monotonic() - began < 2.5
+    assert 0.5 <= time.monotonic() - began < 15
     assert "1 calls did not finish within 0.5 s" in agent.text
     assert f"Dropping 1 calls in session {peer.session} of process " in agent.text
     assert peer.frames()[0] == MESSAGE

@@ -19,8 +19,8 @@ import requests
 from tests.support.collector import PARENT, Collector, values
 from tests.support.functions import function_of
 from tests.support.paths import MODELS
+from tests.support.ports import free_ports
 from tests.support.servers import ServerProcess, SpawnAgent
-from tests.support.sleepers import free_ports
 
 RUN = "vaccel.sync.agent.AgentService/TorchModelRun"
 BODY = b'{"text": "tea"}'

@@ -41,6 +41,12 @@ class ServerProcess:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) // 1024
 
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU time that it has taken, in seconds. Source: proc(5), utime and stime."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def wait_for(self, pattern: str, seconds: float = 60) -> re.Match[str]:
         """The first match of ``pattern`` in the log; fails with the log when the process ends or time is up."""
         end = time.monotonic() + seconds
