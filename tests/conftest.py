@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -28,6 +29,14 @@ def pytest_configure() -> None:
     """Processes under test get Ctrl-C's signal, even if whoever started pytest in the background had it ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What is imported and collected stays until the end: to look through it for what nobody holds would only cost time.
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """See `pytest_configure`: what the tests themselves make is looked through."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
