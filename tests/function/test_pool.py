@@ -85,7 +85,10 @@ def test_agents_end_and_are_upgraded_one_by_one(spawn_agent: SpawnAgent, tmp_pat
         metrics = requests.get(server.addresses["http"] + "/metrics", timeout=5).text
     assert clients.failures == {}
     assert "function_agent_drains_total 3.0" in metrics
-    assert [server.text.count(f": {what} the agent after") for what in ("lost", "leaving", "left")] == [3, 3, 3]
+    lost, *left = (server.text.count(f": {what} the agent after") for what in ("lost", "leaving", "left"))
+    # On a busy machine one that lives may be given up, too.
+    assert lost >= 3
+    assert left == [3, 3]
     assert len(clients.latencies) > 200
 
 
