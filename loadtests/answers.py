@@ -8,6 +8,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+from function.core.texts import Text
 from loadkit.answers import prediction_fault, scores_fault
 
 #: How far scores and logits may be from those of an earlier answer to the text: other texts in its
@@ -30,15 +31,15 @@ class AnswerChecker:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = list(labels)
-        self._tokens: dict[tuple[str, str], int] = {}
-        self._values: dict[tuple[str, str, str], list[float]] = {}
+        self._tokens: dict[tuple[str, Text], int] = {}
+        self._values: dict[tuple[str, str, Text], list[float]] = {}
 
-    def one(self, text: str, body: bytes | str) -> None:
+    def one(self, text: Text, body: bytes | str) -> None:
         """Checks the answer to one text."""
         answer = parsed(body)
         self.prediction(text, answer, _model(answer))
 
-    def many(self, texts: Sequence[str], body: bytes | str) -> None:
+    def many(self, texts: Sequence[Text], body: bytes | str) -> None:
         """Checks the answer to several texts: a prediction for each, in their order."""
         answer = parsed(body)
         predictions = answer.get("predictions")
@@ -47,7 +48,7 @@ class AnswerChecker:
         for text, prediction in zip(texts, predictions, strict=True):
             self.prediction(text, prediction, _model(answer))
 
-    def line(self, number: int, text: str, line: bytes) -> None:
+    def line(self, number: int, text: Text, line: bytes) -> None:
         """Checks the answer to line ``number``, whose id is its number."""
         answer = parsed(line)
         if "error" in answer:
@@ -56,7 +57,7 @@ class AnswerChecker:
             raise WrongAnswer("a line's answer is out of order")
         self.prediction(text, answer, "")
 
-    def prediction(self, text: str, prediction: Any, model: str) -> None:
+    def prediction(self, text: Text, prediction: Any, model: str) -> None:
         """Checks one prediction as JSON has it."""
         if fault := prediction_fault(prediction, self._labels):
             raise WrongAnswer(fault.text)
@@ -64,7 +65,7 @@ class AnswerChecker:
             raise WrongAnswer("the scores are not in the order of the model's labels")
         self._check_unchanged(text, list(prediction["scores"].values()), prediction.get("tokens"), model)
 
-    def inference(self, texts: Sequence[str], head: bytes | str, binary: bytes | None = None) -> None:
+    def inference(self, texts: Sequence[Text], head: bytes | str, binary: bytes | None = None) -> None:
         """Checks an answer of the Open Inference Protocol with label, scores and tokens;
         ``binary``: what follows its JSON.
         """
@@ -80,7 +81,7 @@ class AnswerChecker:
                 raise WrongAnswer(fault.text)
             self._check_unchanged(text, row, tokens[i], f"v2 {answer.get('model_name')}")
 
-    def logits(self, text: str, values: Sequence[float]) -> None:
+    def logits(self, text: Text, values: Sequence[float]) -> None:
         """Checks what the model itself returned for a text, over the RPC."""
         if len(values) != len(self._labels):
             raise WrongAnswer("the number of logits is not the number of labels")
@@ -88,12 +89,12 @@ class AnswerChecker:
             raise WrongAnswer("a logit is not a finite number")
         self._compare(text, "logits", "", values, _LOGIT_TOLERANCE)
 
-    def _check_unchanged(self, text: str, scores: Sequence[float], tokens: Any, model: str) -> None:
+    def _check_unchanged(self, text: Text, scores: Sequence[float], tokens: Any, model: str) -> None:
         if not isinstance(tokens, int) or tokens != self._tokens.setdefault((model, text), tokens):
             raise WrongAnswer("the answer is another text's: its number of tokens is not the one that the text had before")
         self._compare(text, "scores", model, scores, _SCORE_TOLERANCE)
 
-    def _compare(self, text: str, kind: str, model: str, values: Sequence[float], tolerance: float) -> None:
+    def _compare(self, text: Text, kind: str, model: str, values: Sequence[float], tolerance: float) -> None:
         before = self._values.setdefault((kind, model, text), list(values))
         if any(abs(value - old) > tolerance for value, old in zip(values, before, strict=True)):
             raise WrongAnswer(f"the answer is another text's: its {kind} are not those that the text had before")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from locust import FastHttpUser, User
 
+from function.core.texts import Text
 from loadtests import options, texts
 from loadtests.answers import AnswerChecker, WrongAnswer, problem
 
@@ -37,9 +38,9 @@ class TextUser(User):
         """The options of this run; a worker has its master's."""
         return self.environment.parsed_options
 
-    def sample(self, count: int) -> list[str]:
-        """Texts at random."""
-        return random.choices(texts.texts(self.options.texts), k=count)  # noqa: S311 not a secret
+    def sample(self, count: int) -> list[Text]:
+        """Texts or pairs at random."""
+        return random.choices(texts.chosen(self.options), k=count)  # noqa: S311 not a secret
 
     @contextlib.contextmanager
     def timed(self, kind: str, name: str) -> Iterator[None]:

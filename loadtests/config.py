@@ -28,9 +28,16 @@ class LoadTestConfig:
 
     texts: str | None = option(
         Text("FILE"),
-        help="The texts to send: a file with one on each line, or a .csv with a column 'tweet'.",
+        help="The texts to send: a file with one on each line, or a .csv, .tsv or .jsonl.",
         shown="500 mild texts of 39 tokens on average",
         choose="Texts as long as those of your users: length decides the load.",
+    )
+    column: str = option(Text("NAME"), "tweet", help="The column of a .csv or .tsv with the texts.")
+    pair_column: str | None = option(
+        Text("NAME"),
+        help="The column of a .csv or .tsv with each text's second one.",
+        choose="For a model of pairs; a row without a second text is a single one.",
+        shown="single texts",
     )
     labels: str = option(
         Text("LABEL,..."), ",".join(LABELS), help="The model's labels, in their order.", choose="Those of a model of your own."

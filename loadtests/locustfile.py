@@ -76,10 +76,10 @@ def _prepare(environment: Any, runner: Any, **_: Any) -> None:
     elif parsed.headless:
         gevent.signal_handler(signal.SIGTERM, environment.shape_class.end)
     try:
-        texts.texts(parsed.texts)
+        every = texts.chosen(parsed)
         if parsed.rpc_address:
             rpc.agents(parsed.rpc_address)
-            rpc.prepared(parsed.tokenizer, parsed.texts)
+            rpc.prepared(parsed.tokenizer, every)
     except ValueError as error:
         sys.exit(f"loadtests: {error}")
     environment.user_classes[:] = [user for user in environment.user_classes if _has_task(user, parsed)]

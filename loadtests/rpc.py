@@ -11,12 +11,13 @@ from pathlib import Path
 
 from locust import constant, tag, task
 
+from function.core.texts import Text
 from function.core.tokens import Encoder
 from function.load import describe, extras_of
 from loadtests import texts
 from loadtests.answers import WrongAnswer
 from loadtests.base import TIMEOUT_S, TextUser
-from vaccel_common.modelfile import ModelFileError
+from vaccel_common.modelfile import ModelFileError, program_kind
 from vaccel_rpc.addresses import AddressError
 from vaccel_rpc.pool.targets import Target, parse_targets
 from vaccel_rpc.registering import ModelSource
@@ -34,7 +35,7 @@ class RawRpc(TextUser):
 
     def on_start(self) -> None:
         """Connects and registers the model, which is timed too."""
-        source, self._requests, self._outputs = prepared(self.options.tokenizer, self.options.texts)
+        source, self._requests, self._outputs = prepared(self.options.tokenizer, texts.chosen(self.options))
         self._model = RemoteModel(agents(self.options.rpc_address), source)
         with self.timed("RPC", "connect and register"):
             self._model.connect(TIMEOUT_S)
@@ -68,16 +69,15 @@ def agents(text: str) -> tuple[Target, ...]:
 
 
 @functools.cache
-def prepared(tokenizer: str, file: str | None) -> tuple[ModelSource, list[tuple[str, list[Tensor]]], int]:
+def prepared(tokenizer: str, every: tuple[Text, ...]) -> tuple[ModelSource, list[tuple[Text, list[Tensor]]], int]:
     """The model for the agent, each text with its tensors, and the number of outputs.
 
     Raises `ModelFileError`.
     """
-    model = tokenizer if tokenizer.endswith((".pt", ".pt2")) else ""
+    model = tokenizer if program_kind(tokenizer) else ""
     source, _, path = describe(model, None if model else Path(tokenizer))
     extras = extras_of(path)
     if extras.tokenizer is None or extras.signature is None:
         raise ModelFileError(f"{tokenizer}: the file has no tokenizer or no signature")
-    every = texts.texts(file)
     encoded = Encoder(extras.tokenizer, extras.signature).encode(every)
     return source, [(text, item.windows[0]) for text, item in zip(every, encoded, strict=True)], len(extras.signature.outputs)

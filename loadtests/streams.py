@@ -11,9 +11,11 @@ from contextlib import suppress
 import gevent
 from locust import between, tag, task
 
+from function.core.texts import Text
 from loadkit.http1 import LAST_CHUNK, chunk
 from loadtests.answers import WrongAnswer, problem
 from loadtests.base import TextUser, dial
+from loadtests.texts import fields
 
 #: Lines of a stream, and seconds between two of them.
 _LINES, _PAUSE_S = 40, 0.05
@@ -40,7 +42,7 @@ class NdjsonStream(TextUser):
             finally:
                 connection.close()
 
-    def _stream(self, connection: http.client.HTTPConnection, texts: Sequence[str]) -> None:
+    def _stream(self, connection: http.client.HTTPConnection, texts: Sequence[Text]) -> None:
         connection.putrequest("POST", "/classify")
         connection.putheader("Content-Type", "application/x-ndjson")
         connection.putheader("Transfer-Encoding", "chunked")
@@ -56,7 +58,7 @@ class NdjsonStream(TextUser):
         finally:
             sender.kill()
 
-    def _read(self, answers: http.client.HTTPResponse, texts: Sequence[str], sent: Sequence[float]) -> None:
+    def _read(self, answers: http.client.HTTPResponse, texts: Sequence[Text], sent: Sequence[float]) -> None:
         if answers.status != http.HTTPStatus.OK:
             raise WrongAnswer(problem(answers.status, answers.read()))
         count = 0
@@ -70,7 +72,7 @@ class NdjsonStream(TextUser):
         if count != len(texts):
             raise WrongAnswer("a stream ended before all of its lines were answered")
 
-    def _failure(self, at: int, texts: Sequence[str], line: bytes) -> WrongAnswer | None:
+    def _failure(self, at: int, texts: Sequence[Text], line: bytes) -> WrongAnswer | None:
         try:
             self.checker.line(at + 1, texts[at], line)
         except WrongAnswer as error:
@@ -78,14 +80,14 @@ class NdjsonStream(TextUser):
         return None
 
 
-def _send(connection: http.client.HTTPConnection, texts: Sequence[str], sent: list[float]) -> None:
+def _send(connection: http.client.HTTPConnection, texts: Sequence[Text], sent: list[float]) -> None:
     """Sends all lines, one chunk each, and notes when.
 
     Returns where the server has closed: the reader reports what it got.
     """
     with suppress(OSError):
         for number, text in enumerate(texts, 1):
-            line = json.dumps({"id": number, "text": text}).encode() + b"\n"
+            line = json.dumps({"id": number, **fields(text)}).encode() + b"\n"
             sent.append(time.perf_counter())
             connection.sock.sendall(chunk(line))
             gevent.sleep(_PAUSE_S)

@@ -1,5 +1,5 @@
-"""The texts that users send: those of a file, or mild ones composed here, as long as short messages
-are.
+"""The texts and pairs that users send: those of a file, or mild texts composed here, as long as
+short messages are.
 """
 
 from __future__ import annotations
@@ -7,8 +7,10 @@ from __future__ import annotations
 import functools
 import random
 from pathlib import Path
+from typing import Any
 
-from function.cli.lines import read_file
+from function.cli.lines import read_texts
+from function.core.texts import Pair, Text
 
 #: The number of texts that are composed.
 COUNT = 500
@@ -81,18 +83,36 @@ _SENTENCES = (
 
 
 @functools.cache
-def texts(file: str | None = None) -> tuple[str, ...]:
-    """The texts of a file that are not empty, one on each line or in a ``.csv``'s column ``tweet``;
-    or the composed ones.
+def texts(file: str | None = None, column: str = "tweet", pair_column: str | None = None) -> tuple[Text, ...]:
+    """The texts of a file that are not empty, and its pairs, read as ``vaccel-classifier`` reads
+    them: one on each line, in columns of a ``.csv`` or ``.tsv``, or lines of a ``.jsonl``; or the
+    composed ones.
 
-    Raises `vaccel_common.textfile.TextFileError`, and ``ValueError`` for a file without a text.
+    Raises `vaccel_common.textfile.TextFileError` with the line of what cannot be read, and
+    ``ValueError`` for a file without a text and for a pair with an empty one.
     """
     if file is None:
+        if pair_column is not None:
+            raise ValueError(f"--pair-column {pair_column} needs a file of pairs: --texts FILE")
         return _composed()
-    lines = tuple(text for text in read_file(Path(file)) if text.strip())
-    if not lines:
+    read = read_texts(Path(file), None, column, pair_column)
+    for number, text in enumerate(read, 1):
+        if isinstance(text, Pair) and not all(part.strip() for part in text):
+            raise ValueError(f"{file}: text {number} is a pair of which one text is empty")
+    found = tuple(text for text in read if isinstance(text, Pair) or text.strip())
+    if not found:
         raise ValueError(f"{file}: the file has no text")
-    return lines
+    return found
+
+
+def chosen(options: Any) -> tuple[Text, ...]:
+    """The texts of a run with these options."""
+    return texts(options.texts, options.column, options.pair_column)
+
+
+def fields(text: Text) -> dict[str, str]:
+    """A text or pair as the function's JSON has it."""
+    return text._asdict() if isinstance(text, Pair) else {"text": text}
 
 
 def _composed() -> tuple[str, ...]:

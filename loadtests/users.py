@@ -8,11 +8,14 @@ import struct
 import uuid
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from locust import between, constant_pacing, tag, task
 
+from function.core.texts import Pair, Text
 from loadtests.answers import WrongAnswer, parsed
 from loadtests.base import JSON, HttpTextUser
+from loadtests.texts import fields
 
 _BATCH = 16
 _EVENT = "dev.vaccel.classification"
@@ -33,18 +36,19 @@ class SingleTexts(HttpTextUser):
     def as_json(self) -> None:
         """One text in JSON."""
         (text,) = self.sample(1)
-        body = json.dumps({"text": text}).encode()
+        body = json.dumps(fields(text)).encode()
         self.post("one text", "/classify", body, JSON, lambda response: self.checker.one(text, response.content))
 
     @tag("http", "single", "plain")
     @task
     def as_plain_text(self) -> None:
-        """One text as the whole body."""
+        """One text as the whole body; a pair, which no plain text is, as a form."""
         (text,) = self.sample(1)
-        headers = {"Content-Type": "text/plain; charset=utf-8"}
-        self.post(
-            "one text, plain", "/classify", text.encode(), headers, lambda response: self.checker.one(text, response.content)
-        )
+        if isinstance(text, Pair):
+            name, kind, body = "one pair, form", "application/x-www-form-urlencoded", urlencode(fields(text)).encode()
+        else:
+            name, kind, body = "one text, plain", "text/plain; charset=utf-8", text.encode()
+        self.post(name, "/classify", body, {"Content-Type": kind}, lambda response: self.checker.one(text, response.content))
 
 
 class BatchUsers(HttpTextUser):
@@ -58,7 +62,7 @@ class BatchUsers(HttpTextUser):
     def batch(self) -> None:
         """16 texts in JSON."""
         texts = self.sample(_BATCH)
-        body = json.dumps({"texts": texts}).encode()
+        body = json.dumps({"texts": [fields(text) if isinstance(text, Pair) else text for text in texts]}).encode()
         self.post(f"{_BATCH} texts", "/classify", body, JSON, lambda response: self.checker.many(texts, response.content))
 
 
@@ -80,14 +84,14 @@ class CloudEventSource(HttpTextUser):
             _check_event(attributes, number)
             self.checker.one(text, response.content)
 
-        self.post("event, binary", "/", json.dumps({"text": text}).encode(), {**headers, **JSON}, check)
+        self.post("event, binary", "/", json.dumps(fields(text)).encode(), {**headers, **JSON}, check)
 
     @tag("http", "events", "structured")
     @task
     def structured(self) -> None:
         """Structured mode: one JSON object with attributes and data."""
         (text,), number = self.sample(1), str(uuid.uuid4())
-        event = {**_attributes(number), "datacontenttype": "application/json", "data": {"text": text}}
+        event = {**_attributes(number), "datacontenttype": "application/json", "data": fields(text)}
 
         def check(response: Any) -> None:
             answer = parsed(response.content)
@@ -108,8 +112,8 @@ class V2Client(HttpTextUser):
     @task(3)
     def as_json(self) -> None:
         """One to four texts, with JSON in both directions."""
-        texts = self.sample(random.randint(1, 4))  # noqa: S311 not a secret
-        request = _request(texts, {"data": texts}, binary=False)
+        texts = self._alike()
+        request = _request(texts, [{"data": column} for column in _columns(texts)], binary=False)
         self.post(
             "v2 infer",
             self._path,
@@ -122,9 +126,10 @@ class V2Client(HttpTextUser):
     @task
     def as_binary(self) -> None:
         """One to four texts, with the binary tensor data extension in both directions."""
-        texts = self.sample(random.randint(1, 4))  # noqa: S311 not a secret
-        data = b"".join(struct.pack("<I", len(text)) + text for text in map(str.encode, texts))
-        head = json.dumps(_request(texts, {"parameters": {"binary_data_size": len(data)}}, binary=True)).encode()
+        texts = self._alike()
+        data = [_packed(column) for column in _columns(texts)]
+        tensors = [{"parameters": {"binary_data_size": len(part)}} for part in data]
+        head = json.dumps(_request(texts, tensors, binary=True)).encode()
 
         def check(response: Any) -> None:
             length = response.headers.get(_HEAD_LENGTH, "")
@@ -133,7 +138,12 @@ class V2Client(HttpTextUser):
             self.checker.inference(texts, response.content[: int(length)], response.content[int(length) :])
 
         headers = {"Content-Type": "application/octet-stream", _HEAD_LENGTH: str(len(head))}
-        self.post("v2 infer, binary", self._path, head + data, headers, check)
+        self.post("v2 infer, binary", self._path, b"".join([head, *data]), headers, check)
+
+    def _alike(self) -> list[Text]:
+        """One to four texts, or as many pairs: the tensors of a request are equally long."""
+        first, *others = self.sample(random.randint(1, 4))  # noqa: S311 not a secret
+        return [first, *(text for text in others if isinstance(text, Pair) == isinstance(first, Pair))]
 
     @property
     def _path(self) -> str:
@@ -151,9 +161,20 @@ def _check_event(attributes: dict[str, Any], number: str) -> None:
         raise WrongAnswer("the answer is to another event: its causationid is not the request's id")
 
 
-def _request(texts: Sequence[str], tensor: dict[str, Any], *, binary: bool) -> dict[str, Any]:
+def _columns(texts: Sequence[Text]) -> list[list[str]]:
+    """The texts, and where they are pairs the second ones."""
+    return [list(column) for column in zip(*(fields(text).values() for text in texts), strict=True)]
+
+
+def _packed(column: Sequence[str]) -> bytes:
+    return b"".join(struct.pack("<I", len(text)) + text for text in map(str.encode, column))
+
+
+def _request(texts: Sequence[Text], tensors: Sequence[dict[str, Any]], *, binary: bool) -> dict[str, Any]:
+    """``tensors``: of the texts and, where they are pairs, of the second ones."""
+    common = {"datatype": "BYTES", "shape": [len(texts)]}
     return {
-        "inputs": [{"name": "text", "datatype": "BYTES", "shape": [len(texts)], **tensor}],
+        "inputs": [{"name": name, **common, **tensor} for name, tensor in zip(("text", "text_pair"), tensors, strict=False)],
         "outputs": [{"name": name} for name in ("label", "scores", "tokens")],
         "parameters": {"binary_data_output": binary},
     }

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from function.core.texts import Pair
 from function.core.tokens import Encoder
 from function.load import extras_of
 from loadkit.stats import percentile_of_counts
 from loadtests.answers import AnswerChecker, WrongAnswer, problem
 from loadtests.criteria import PassCriteria, RequestCounts, evaluate, timed
 from loadtests.shapes import SHAPES, LoadShape
-from loadtests.texts import COUNT, texts
+from loadtests.texts import COUNT, fields, texts
 from tests.support.functions import LABELS
 from tests.support.paths import TWEETS
 from tests.support.responses import answer
@@ -71,6 +72,35 @@ def test_texts_of_a_file(tmp_path: Path) -> None:
     assert texts(str(tmp_path / "a.csv")) == ("one, two",)
     with pytest.raises(ValueError, match=r"empty\.txt: the file has no text"):
         texts(str(tmp_path / "empty.txt"))
+
+
+def test_pairs_of_a_file(tmp_path: Path) -> None:
+    """Two columns, or lines of JSON; what cannot be read is told with its line, and an empty text with its number."""
+    (tmp_path / "a.csv").write_text("a,b\none,two\nalone,\n")
+    (tmp_path / "a.tsv").write_text("tweet\tb\none\ttwo\nalone\t\n")
+    (tmp_path / "a.jsonl").write_text('{"text": "one", "text_pair": "two"}\n"alone"\n')
+    pairs = (Pair("one", "two"), "alone")
+    assert texts(str(tmp_path / "a.csv"), "a", "b") == pairs
+    assert texts(str(tmp_path / "a.tsv"), pair_column="b") == pairs
+    assert texts(str(tmp_path / "a.jsonl")) == pairs
+    assert [fields(text) for text in pairs] == [{"text": "one", "text_pair": "two"}, {"text": "alone"}]
+    for name, content, says in (
+        ("bad.csv", "tweet,b\none,two\nthree\n", "line 3: 1 fields, and the header names 2"),
+        ("bad.jsonl", '"one"\n{"text": 7}\n', "line 2 of .*: a text is a string"),
+        ("empty.csv", "tweet,b\none,two\n ,four\n", "text 2 is a pair of which one text is empty"),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ValueError, match=says):
+            texts(str(tmp_path / name), pair_column="b" if name.endswith("csv") else None)
+    with pytest.raises(ValueError, match="--pair-column b needs a file of pairs"):
+        texts(None, pair_column="b")
+
+
+def test_a_single_label_has_a_sigmoid() -> None:
+    """As a cross-encoder has it: its score is no share of 1."""
+    AnswerChecker(["relevant"]).one(
+        "tea", json.dumps({"label": "relevant", "score": 0.3, "scores": {"relevant": 0.3}, "tokens": 5})
+    )
 
 
 JUDGED: list[tuple[RequestCounts, PassCriteria, list[str]]] = [

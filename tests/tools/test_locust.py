@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from loadkit.processes import free_port
+from tests.support.functions import function_of, wait_until_ready
 from tests.support.optional import needs_path
 from tests.support.paths import ROOT
 from tests.support.responses import answer
 from tests.support.servers import ServerProcess
+from tests.support.smallmodel import write_small_model
 
 LOCUST = ROOT / ".venv-loadtest/bin/locust"
 needs_locust = needs_path(LOCUST, "make .venv-loadtest/installed")
@@ -25,6 +27,7 @@ needs_locust = needs_path(LOCUST, "make .venv-loadtest/installed")
 FUNCTION_ENV = {"READ_TIMEOUT_S": "2"}
 REFUSED = [
     (["--texts", "/nowhere.txt"], "/nowhere.txt: No such file"),
+    (["--pair-column", "b"], "--pair-column b needs a file of pairs: --texts FILE"),
     (["--tags", "nothing"], "no user has a task"),
     (["--rpc-address", "grpc://127.0.0.1:1"], "RawRpc speaks ttrpc"),
     (["--max-fail-ratio", "2"], "'2': a number, at least 0 and at most 1 is needed"),
@@ -62,6 +65,25 @@ def test_every_user_finds_the_function_right(agent: ServerProcess, function: Ser
         assert name in stats
     assert "RPC,run," in stats
     assert (tmp_path / "run.html").exists()
+
+
+@needs_locust
+def test_pairs_of_a_file_are_sent_by_every_user(agent: ServerProcess, tmp_path: Path) -> None:
+    """Beside single texts, to a model that takes both, over HTTP and RPC: no answer is another pair's."""
+    model, rows = write_small_model(tmp_path / "pairs.pt", "allowed"), tmp_path / "rows.tsv"
+    pairs = [("tea and cake", "at four"), ("tea and cake", "the match was on very late, so I slept until ten"), ("see you", "")]
+    rows.write_text("a\tb\n" + "".join(f"{first}\t{second}\n" for first, second in pairs))
+    columns = ("--texts", str(rows), "--column", "a", "--pair-column", "b")
+    with function_of(tmp_path, agent.addresses["unix"], MODEL=str(model)) as function:
+        wait_until_ready(function)
+        done = locust(
+            "-u", "16", "-r", "16", "-t", "4s", "--shape", "steady", "--stop-timeout", "10", "--think", "0.1", *columns,
+            "--host", function.addresses["http"], "--rpc-address", agent.addresses["unix"], "--tokenizer", str(model),
+            "--model", "pairs", "--exclude-tags", "misbehaving",
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    for name in ("one text", "one pair, form", "16 texts", "line of a stream", "event, ", "v2 infer", "run"):
+        assert name in done.stdout
 
 
 @needs_locust
