@@ -9,6 +9,7 @@ from torch import nn
 
 from export.checking import of_module
 from export.forms import FORMS, FileForm
+from export.pairs import samples
 from export.refusal import Refused
 from export.samples import untruncated, varied
 from export.writing import Limits, Source, require_form, write_checked
@@ -29,8 +30,9 @@ def write_module(
     require_form(out, half=limits.half, forms=forms)
     try:
         parsed = from_entries({name: text.encode() for name, text in extras.items()})
-        texts = varied(untruncated(extras["tokenizer.json"]), (parsed.signature and parsed.signature.max_length) or 512)
-        expected = of_module(module, parsed, texts, against)
+        signature = parsed.signature
+        texts = varied(untruncated(extras["tokenizer.json"]), (signature and signature.max_length) or 512)
+        expected = of_module(module, parsed, samples(texts, (signature and signature.pairs) or "refused"), against)
     except ModelFileError as error:
         raise Refused(str(error)) from None
     write_checked(Source(module, expected, limits, forms, original), out, extras)

@@ -34,12 +34,20 @@ from export.writing import Limits
 from training.data import of_part, read_tweets
 from training.network import MeanPoolClassifier, from_state
 from vaccel_common.commandline import ToolGroup
-from vaccel_common.modelfile import parse_variant
+from vaccel_common.modelfile import parse_variant, program_kind
 from vaccel_common.textfile import read_lines
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 #: Number of texts that int8's ranges are measured on, and that agreement is measured on.
 _CALIBRATION, _TRIAL = 300, 1000
+
+
+#: Kind of a program -> what messages call it.
+_FORMS = {"export": "torch.export", "onnx": "ONNX"}
+_MADE_OF = (
+    "int8 and bf16 variants are made of .pt files that 'models.export checkpoint' wrote, and of no other family; "
+    "of any .pt file 'models.variants onnx' makes a form with the same answers"
+)
 
 
 class Original(NamedTuple):
@@ -96,6 +104,7 @@ def bf16(model: Path, out: Path | None, texts: Path | None) -> None:
 def onnx(model: Path, out: Path | None, allow_difference: float) -> None:
     """Write MODEL.pt as ONNX with the same answers, which the agent runs where that is quicker."""
     with silence():
+        _require_torchscript(model, "ONNX is made of a .pt file here, and 'models.export' writes it of every source")
         program, extras = loaded(model)
         if "variant.json" in extras:
             raise click.UsageError(f"{model} is a variant itself; pass the original")
@@ -142,13 +151,21 @@ def read_original(path: Path) -> Original:
     Raises ``click.UsageError`` for a variant, and for a file that ``models.export checkpoint`` did
     not write.
     """
+    _require_torchscript(path, _MADE_OF)
     program, extras = loaded(path)
     if "variant.json" in extras:
         raise click.UsageError(f"{path} is a variant itself; pass the original")
     if "config.json" not in extras:
-        raise click.UsageError(f"{path} has no config.json: only files that 'models.export checkpoint' wrote can have variants")
+        raise click.UsageError(f"{path} has no config.json: {_MADE_OF}")
     model = from_state(json.loads(extras["config.json"]), program.state_dict())
     return Original(_digest(path), model, extras, Tokenizer.from_str(extras["tokenizer.json"]))
+
+
+def _require_torchscript(path: Path, right: str) -> None:
+    """Raises ``click.UsageError`` for another form, with what would be ``right``."""
+    kind = program_kind(path)
+    if kind and kind != "torchscript":
+        raise click.UsageError(f"{path} is {_FORMS[kind]}: {right}")
 
 
 def _digest(path: Path) -> str:

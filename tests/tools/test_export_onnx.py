@@ -1,11 +1,9 @@
-"""ONNX as a form of a program, and ONNX files of other tools."""
+"""ONNX as a form of a program."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
@@ -126,116 +124,6 @@ def test_torchscript_becomes_onnx(folder: Path, tmp_path: Path) -> None:
     assert difference(outputs(tmp_path / "out.onnx"), outputs(folder / "m.pt")) < 1e-4
 
 
-def _foreign(folder: Path, out: Path, edit: Callable[[onnx.ModelProto], None] = lambda _: None, **options: Any) -> Path:
-    """``m.onnx`` as another tool would have written it, without our entries and with its names of dimensions."""
-    model = onnx.load(folder / "m.onnx")
-    del model.metadata_props[:]
-    for value in (*model.graph.input, *model.graph.output):
-        for dim, name in zip(value.type.tensor_type.shape.dim, ("batch_size", "sequence_length"), strict=True):
-            if dim.dim_param:
-                dim.dim_param = name
-    edit(model)
-    onnx.save(model, out, **options)
-    return out
-
-
-def _parts(folder: Path, tmp_path: Path) -> tuple[str | Path, ...]:
-    entries = read_entries(folder / "m.pt")
-    for name in ("tokenizer.json", "labels.json"):
-        (tmp_path / name).write_bytes(entries[name])
-    return "--tokenizer", tmp_path / "tokenizer.json", "--labels", tmp_path / "labels.json", "--max-length", "64"
-
-
-def test_a_foreign_file_gets_tokenizer_labels_and_signature(folder: Path, tmp_path: Path) -> None:
-    """Weights in a file beside it are taken in; the answers are the graph's own."""
-    source = _foreign(folder, tmp_path / "model.onnx", save_as_external_data=True, size_threshold=0)
-    assert len(list(tmp_path.iterdir())) == 2
-    done = tool("onnx", source, *_parts(folder, tmp_path), "-o", tmp_path / "out.onnx")
-    assert done.exit_code == 0, done.output
-    assert "against the graph itself, not optimized: scores differ by at most" in done.output
-    assert difference(outputs(tmp_path / "out.onnx", joined=True), outputs(folder / "m.pt")) < 1e-4
-    assert tool("onnx", source, "-o", tmp_path / "out.onnx").exit_code == 2
-
-
-def test_a_folder_of_optimum_is_taken_as_it_is(folder: Path, tmp_path: Path) -> None:
-    """config.json and the tokenizer beside model.onnx; other outputs than the logits are left out."""
-
-    def with_states(model: onnx.ModelProto) -> None:
-        states = next(node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization")
-        model.graph.output.append(helper.make_tensor_value_info(states, TensorProto.FLOAT, None))
-
-    source = tmp_path / "optimum"
-    make(source, "bert", ("gut", "嫌い", "🙂"))
-    (source / "model.safetensors").unlink()
-    _foreign(folder, source / "model.onnx", with_states)
-    done = tool("onnx", source, "-o", tmp_path / "out.onnx")
-    assert done.exit_code == 0, done.output
-    assert "longest input: 64 tokens" in done.output
-    assert "are left out" in done.output
-    assert read_extras(tmp_path / "out.onnx").labels == ["gut", "嫌い", "🙂"]
-    assert difference(outputs(tmp_path / "out.onnx"), outputs(folder / "m.pt")) < 1e-4
-    (source / "model.onnx").rename(source / "a.onnx")
-    _foreign(folder, source / "b.onnx")
-    assert "has several, a.onnx, b.onnx: name one by --file" in tool("onnx", source, "-o", tmp_path / "o.onnx").output
-    for path in source.glob("*.onnx"):
-        path.unlink()
-    assert "has no ONNX file" in tool("onnx", source, "-o", tmp_path / "o.onnx").output
-
-
-def _other_input(model: onnx.ModelProto) -> None:
-    model.graph.input.append(helper.make_tensor_value_info("position_ids", TensorProto.INT64, ["n", "t"]))
-
-
-def _custom(model: onnx.ModelProto) -> None:
-    model.graph.node[0].domain = "own.example"
-    model.opset_import.append(helper.make_opsetid("own.example", 1))
-
-
-def _other_output(model: onnx.ModelProto) -> None:
-    model.graph.output.extend([helper.make_tensor_value_info(model.graph.node[0].output[0], TensorProto.FLOAT, None)])
-    next(value for value in model.graph.output if value.name == "logits").name = "pooled"
-    for node in model.graph.node:
-        node.output[:] = ["pooled" if name == "logits" else name for name in node.output]
-
-
-def _four_classes(model: onnx.ModelProto) -> None:
-    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 4
-
-
-def _fixed_batch(model: onnx.ModelProto) -> None:
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 8
-
-
-@pytest.mark.parametrize(
-    ("edit", "says"),
-    [
-        (_other_input, "it takes position_ids; the function sends input_ids, attention_mask, token_type_ids"),
-        (_custom, "onnxruntime cannot load it"),
-        (_other_output, "the output of a classifier must be named logits, or be the only one"),
-        (_four_classes, "its output logits has 4 classes, and there are 3 labels"),
-        (_fixed_batch, "it takes 8 texts at a time and no other number"),
-    ],
-)
-def test_a_foreign_file_that_cannot_run_is_refused_in_one_line(
-    folder: Path, tmp_path: Path, edit: Callable[[onnx.ModelProto], None], says: str
-) -> None:
-    """With the reason; nothing is written."""
-    source = _foreign(folder, tmp_path / "model.onnx", edit)
-    done = tool("onnx", source, *_parts(folder, tmp_path), "-o", tmp_path / "out.onnx")
-    assert done.exit_code == 1
-    assert says in done.output
-    assert len(done.output.splitlines()) == 1
-    assert not (tmp_path / "out.onnx").exists()
-
-
-def test_what_is_not_onnx_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
-    """And so is another suffix for what stays ONNX."""
-    (tmp_path / "model.onnx").write_bytes(b"no protobuf")
-    parts = _parts(folder, tmp_path)
-    assert "cannot be read as ONNX" in tool("onnx", tmp_path / "model.onnx", *parts, "-o", tmp_path / "out.onnx").output
-    assert "the name must end in .onnx" in tool("onnx", folder / "m.onnx", *parts, "-o", tmp_path / "out.pt").output
-
-
 def test_an_exact_form_and_an_int8_variant_name_their_original(tmp_path: Path) -> None:
     """The form has its answers; the variant's do not depend on the batch."""
     model = write_small_model(tmp_path / "small.pt")
@@ -251,6 +139,31 @@ def test_an_exact_form_and_an_int8_variant_name_their_original(tmp_path: Path) -
     alone, joined = outputs(tmp_path / "small.int8.onnx"), outputs(tmp_path / "small.int8.onnx", joined=True)
     assert 0 < difference(alone, outputs(model)) < 0.1
     assert difference(alone, joined) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "says"),
+    [
+        ("int8", "m.onnx", "m.onnx is ONNX: int8 and bf16 variants are made of .pt files that 'models.export checkpoint' wrote"),
+        ("bf16", "m.pt2", "m.pt2 is torch.export: int8 and bf16 variants are made of .pt files"),
+        ("int8", "m.pt", "m.pt has no config.json: int8 and bf16 variants are made of .pt files"),
+        ("onnx", "m.onnx", "m.onnx is ONNX: ONNX is made of a .pt file here"),
+    ],
+)
+def test_a_variant_of_another_form_or_family_is_refused(folder: Path, command: str, name: str, says: str) -> None:
+    """In a line that says of what variants are made."""
+    done = CliRunner().invoke(variants, [command, str(folder / name)])
+    assert done.exit_code == 2
+    assert says in done.output.splitlines()[-1]
+    assert not list(folder.glob("*.int8.*"))
+
+
+def test_a_form_of_a_model_of_pairs_is_checked_with_pairs(tmp_path: Path) -> None:
+    """Which such a model alone takes."""
+    done = CliRunner().invoke(variants, ["onnx", str(write_small_model(tmp_path / "cross.pt", "required"))])
+    assert done.exit_code == 0, done.output
+    verdict = json.loads(_properties(tmp_path / "cross.onnx")["verdict.json"])
+    assert verdict["texts"] == verdict["pairs"] > 0
 
 
 def test_int8_products_are_those_of_the_rounded_numbers() -> None:
