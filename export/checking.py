@@ -116,8 +116,9 @@ def of_program(program: Program, extras: Extras, texts: Sequence[Text], against:
     """
     try:
         answers = _answers(program, extras, texts, 1)
-    except RpcError as error:
-        raise Refused(f"{against} does not run: {one_line(error)}") from None
+    except (RpcError, Refused) as error:
+        limit = f"its texts have up to {_signature(extras).max_length} tokens here, and fewer with --max-length"
+        raise Refused(f"{against} does not run ({limit}): {one_line(error)}") from None
     _refuse_not_finite(answers, against)
     return Expected(against, list(texts), answers)
 

@@ -21,7 +21,7 @@ from export.described import described
 from export.huggingface import Choices, Folder, plain_tokenizer, read_folder, silence
 from export.modules import write_module
 from export.onnxcommand import onnx_file
-from export.options import FILE, FOLDER, ModelFolder, limited, read_labels, writes
+from export.options import FILE, FOLDER, ModelFolder, limited, paired, read_labels, writes
 from export.pairs import refusing, samples, taking
 from export.refusal import Refused, reading
 from export.samples import untruncated, varied
@@ -30,7 +30,7 @@ from export.writing import Limits, Source, require_form, write_checked
 from training.network import from_state
 from vaccel_common.about import About
 from vaccel_common.commandline import ToolGroup
-from vaccel_common.modelfile import PAIRS, PROBLEM_TYPES, Pairs
+from vaccel_common.modelfile import PROBLEM_TYPES, Pairs
 
 
 @click.group(cls=ToolGroup, help=__doc__)
@@ -88,11 +88,7 @@ def pt2(model: Path, out: Path, allow_difference: float) -> None:
 )
 @click.option("--labels", type=FILE, help="A JSON list of names; the index is the class id. [default: id2label in config.json]")
 @click.option("--pad-id", type=int, help="Token id of padding. [default: as config.json, else the tokenizer]")
-@click.option(
-    "--pairs",
-    type=click.Choice(PAIRS),
-    help="Whether a text may, must or cannot have a second one, as for a cross-encoder. [default: allowed, where that is right]",
-)
+@paired
 @described
 @writes
 def huggingface(

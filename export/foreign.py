@@ -15,9 +15,9 @@ import onnxruntime
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN
 from export.archive import SOURCES
-from export.onnxform import LARGEST
+from export.onnxfiles import require_whole
 from export.refusal import Refused, one_line
-from vaccel_common.modelfile import Signature, parse_signature
+from vaccel_common.modelfile import Pairs, Signature, parse_signature
 from vaccel_rpc.tensors import Tensor
 
 _DTYPES: dict[int, str] = {
@@ -38,8 +38,8 @@ class ForeignModel:
     model: onnx.ModelProto
     dropped: list[str]
 
-    def signature(self, name: str, problem_type: str, max_length: int, classes: int, pad: int) -> str:
-        """Its ``signature.json``. Raises `Refused` where the graph does not fit the number of labels."""
+    def signature(self, name: str, problem_type: str, max_length: int, classes: int, pad: int, pairs: Pairs | None = None) -> str:
+        """Its ``signature.json``; ``pairs`` None: not stated. Raises `Refused` where the graph does not fit the number of labels."""
         inputs = [_spec(value, ["n", "t"]) for value in _inputs(self.model.graph)]
         output = _spec(self.model.graph.output[0], ["n", classes])
         if output["dims"][1] != classes:
@@ -53,6 +53,7 @@ class ForeignModel:
         length = "t" if all(dim[1] == "t" for dim in dims) else None
         longest = min([max_length, *(dim[1] for dim in dims if isinstance(dim[1], int))])
         facts = {"format": 1, "name": name, "problem_type": problem_type, "max_length": longest}
+        facts |= {} if pairs is None else {"pairs": pairs}
         text = json.dumps({**facts, "inputs": inputs, "outputs": [output], "batch": batch, "length": length}, indent=1)
         parse_signature(text)
         return text
@@ -94,16 +95,13 @@ class PlainSession:
 def read_foreign(path: Path) -> ForeignModel:
     """The graph in ``path``, weights in files beside it included.
 
-    Raises `Refused` where it is not ONNX, or not a classifier of tokens.
+    Raises `Refused` where it is not ONNX, lacks files, is too large for one, or is no classifier of tokens.
     """
+    require_whole(path)
     try:
         model = onnx.load(path)
     except Exception as error:  # noqa: BLE001 protobuf and onnx raise several kinds
         raise Refused(f"{path} cannot be read as ONNX: {one_line(error)}") from None
-    if model.ByteSize() > LARGEST:
-        raise Refused(
-            f"{path} has {model.ByteSize() / 1e9:.3g} GB of weights, and one ONNX file holds at most {LARGEST / 1e9:.3g}"
-        )
     return _of_classifier(model)
 
 
@@ -138,19 +136,3 @@ def _spec(value: onnx.ValueInfoProto, names: Sequence[str | int]) -> dict[str, A
             f"{value.name} is {kind} with {len(tensor.shape.dim)} dimensions; [n, t] for an input, [n, classes] for logits are expected"
         )
     return {"name": value.name, "dtype": _DTYPES[tensor.elem_type], "dims": dims}
-
-
-def file_in(folder: Path) -> Path:
-    """The one ONNX file of a folder, or of its folder ``onnx``. Raises `Refused` where there are none or several."""
-    files = sorted((*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")))
-    if len(files) == 1:
-        return files[0]
-    plain = [path for path in files if path.name == "model.onnx"]
-    if len(plain) == 1:
-        return plain[0]
-    found = (
-        f"has several, {', '.join(str(path.relative_to(folder)) for path in files)}: name one by --file"
-        if files
-        else "has no ONNX file"
-    )
-    raise Refused(f"{folder} {found}")

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from export.autotokenizer import check_embeddings, read_tokenizer
+from export.onnxfiles import onnx_files
 from export.refusal import Refused, one_line
 from vaccel_common.modelfile import PROBLEM_TYPES, Pairs
 
@@ -92,7 +93,16 @@ def read_folder(folder: Path, choices: Choices, *, weights: bool = True) -> Fold
     except Refused:
         raise
     except Exception as error:  # noqa: BLE001 transformers raises many kinds
-        raise Refused(f"transformers cannot load {folder}: {one_line(error)}") from None
+        raise Refused(
+            f"transformers cannot load {folder}: {one_line(error).rstrip('.')}{_of_onnx(folder) if weights else ''}"
+        ) from None
+
+
+def _of_onnx(folder: Path) -> str:
+    """What an error adds of a folder whose weights are those of an ONNX file alone."""
+    if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")) or not (files := onnx_files(folder)):
+        return ""
+    return f"; it has {files[0].relative_to(folder)}, which 'models.export onnx {folder}' takes"
 
 
 def _read(folder: Path, choices: Choices, weights: bool) -> Folder:

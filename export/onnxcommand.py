@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,21 @@ from export import onnxform
 from export.archive import extra_files
 from export.checking import Expected, of_program
 from export.described import described
-from export.foreign import ForeignModel, PlainSession, file_in, read_foreign
+from export.foreign import ForeignModel, PlainSession, read_foreign
 from export.forms import FileForm
 from export.huggingface import DEFAULT_LONGEST, Choices, Folder, plain_tokenizer, read_folder
-from export.options import FILE, limited, read_labels
+from export.onnxfiles import file_in
+from export.options import FILE, limited, paired, read_labels
+from export.pairs import NOTES, refused_for, samples
+from export.refusal import Refused, reading
 from export.samples import untruncated, varied
 from export.writing import Limits, Source, require_form, write_checked
+from function.core.texts import Pair, Text
+from function.core.tokens import Encoder
 from vaccel_common.about import About
 from vaccel_common.commandline import ToolCommand
-from vaccel_common.modelfile import PROBLEM_TYPES, from_entries
+from vaccel_common.modelfile import PROBLEM_TYPES, Pairs, Signature, from_entries, parse_signature
+from vaccel_rpc.tensors import to_values
 
 
 def _unchanged(model: Any, _: dict[str, str]) -> Any:
@@ -34,7 +41,7 @@ FORMS = {".onnx": FileForm("ONNX", (_unchanged,), onnxform.save, onnxform.add_en
 
 @click.command(cls=ToolCommand, name="onnx")
 @click.argument("source", type=click.Path(exists=True, path_type=Path), metavar="FOREIGN.onnx|FOLDER")
-@click.option("--file", type=FILE, help="Of a FOLDER with several ONNX files, the one to take.")
+@click.option("--file", type=click.Path(path_type=Path), help="Of a FOLDER with several ONNX files, the one to take.")
 @click.option("--tokenizer", type=FILE, help="tokenizer.json. [of a FOLDER: as transformers' AutoTokenizer]")
 @click.option(
     "--labels", type=FILE, help="A JSON list of names; the index is the class id. [of a FOLDER: id2label in config.json]"
@@ -51,6 +58,7 @@ FORMS = {".onnx": FileForm("ONNX", (_unchanged,), onnxform.save, onnxform.add_en
 )
 @click.option("--pad-id", type=int, help="Token id of padding. [default: 0; of a FOLDER: as config.json, else the tokenizer]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.onnx")
+@paired
 @described
 @limited
 def onnx_file(
@@ -61,6 +69,7 @@ def onnx_file(
     problem_type: str | None,
     max_length: int | None,
     pad_id: int | None,
+    pairs: Pairs | None,
     out: Path,
     allow_difference: float,
     about: About,
@@ -68,19 +77,21 @@ def onnx_file(
     """A model file from an ONNX file that another tool wrote.
 
     FOREIGN.onnx takes input_ids, and may take attention_mask and token_type_ids; it gives logits. A
-    FOLDER, as optimum writes it, has the tokenizer and config.json beside it. The file is compared
-    with what onnxruntime computes of the graph without optimizations.
+    FOLDER, as optimum writes it, has the tokenizer and config.json beside it. Weights in files beside
+    it are taken in. The file is compared with what onnxruntime computes of the graph without
+    optimizations.
     """
     require_form(out, forms=FORMS)
     choices = Choices(max_length, problem_type, read_labels(labels), pad_id)
     parts = _of_folder(source, file, choices) if source.is_dir() else _of_file(source, tokenizer, choices)
-    graph = parts.graph
-    signature = graph.signature(out.stem, parts.problem_type, parts.max_length, len(parts.labels), parts.pad)
-    extras = extra_files(parts.tokenizer, parts.labels, signature, about)
-    dropped = [f"its outputs {', '.join(graph.dropped)} are left out"] if graph.dropped else []
-    notes = [*(parts.folder.notes if parts.folder else ()), *dropped]
     limits = Limits(difference=allow_difference)
-    write_checked(Source(graph.model, _expected(graph, extras, parts.folder), limits, FORMS), out, extras, notes=notes)
+    right = pairs or _pairs(parts, out)
+    try:
+        _write(parts, right, NOTES[right], out, about, limits)
+    except Refused as error:
+        if pairs or right == "refused":
+            raise
+        _write(parts, "refused", refused_for(error), out, about, limits)
 
 
 @dataclass(frozen=True)
@@ -95,29 +106,71 @@ class _Parts:
     pad: int
     folder: Folder | None = None
 
+    def signature(self, out: Path, pairs: Pairs | None) -> str:
+        """``signature.json`` of the file ``out``."""
+        return self.graph.signature(out.stem, self.problem_type, self.max_length, len(self.labels), self.pad, pairs)
+
 
 def _of_folder(source: Path, file: Path | None, choices: Choices) -> _Parts:
     folder = read_folder(source, choices, weights=False)
-    graph = read_foreign(file or file_in(source))
+    graph = read_foreign(file_in(source, file))
     return _Parts(graph, folder.tokenizer_json(), folder.labels, folder.problem_type, folder.max_length, folder.pad, folder)
 
 
 def _of_file(source: Path, tokenizer: Path | None, choices: Choices) -> _Parts:
     if tokenizer is None or choices.labels is None:
-        raise click.UsageError(f"{source} needs --tokenizer tokenizer.json and --labels labels.json: a file has neither")
+        beside = source.parent.parent if source.parent.name == "onnx" else source.parent
+        given = (
+            f". {beside} has a config.json: 'models.export onnx {beside} --file {source.relative_to(beside)}' takes all from it"
+        )
+        raise click.UsageError(
+            f"{source} needs --tokenizer tokenizer.json and --labels labels.json: a file has neither"
+            f"{given if (beside / 'config.json').is_file() else ''}"
+        )
     longest, problem_type = choices.max_length or DEFAULT_LONGEST, choices.problem_type or PROBLEM_TYPES[0]
-    text = plain_tokenizer(Tokenizer.from_file(str(tokenizer)), longest)
+    with reading(tokenizer, "a tokenizer.json"):
+        text = plain_tokenizer(Tokenizer.from_file(str(tokenizer)), longest)
     return _Parts(read_foreign(source), text, choices.labels, problem_type, longest, choices.pad_id or 0)
 
 
-def _expected(graph: ForeignModel, extras: dict[str, str], folder: Folder | None) -> Expected:
-    """The answers of the graph itself, to the tokens that the folder's tokenizer gives."""
+def _pairs(parts: _Parts, out: Path) -> Pairs:
+    """Refused where the tokenizer tells the second text of a pair, and the graph does not see it though its family does."""
+    if parts.folder and "token_type_ids" not in inspect.signature(parts.folder.model.forward).parameters:
+        return "allowed"
+    return Encoder(parts.tokenizer, parse_signature(parts.signature(out, None))).pairs
+
+
+def _write(parts: _Parts, pairs: Pairs, said: str, out: Path, about: About, limits: Limits) -> None:
+    graph, folder = parts.graph, parts.folder
+    extras = extra_files(parts.tokenizer, parts.labels, parts.signature(out, pairs), about)
+    dropped = [f"its outputs {', '.join(graph.dropped)} are left out"] if graph.dropped else []
+    notes = [*(folder.notes if folder else ()), said, *dropped]
+    if folder and pairs != "refused" and _pairs(parts, out) == "refused":
+        raise Refused("the tokenizer tells the second text of a pair by token_type_ids, which the graph does not take")
+    write_checked(Source(graph.model, _expected(graph, extras, folder, pairs), limits, FORMS), out, extras, notes=notes)
+
+
+def _expected(graph: ForeignModel, extras: dict[str, str], folder: Folder | None, pairs: Pairs) -> Expected:
+    """The answers of the graph itself; from a folder, to the encodings that its tokenizer gives."""
     parsed = from_entries({name: text.encode() for name, text in extras.items()})
-    signature = parsed.signature
-    longest = (signature and signature.max_length) or DEFAULT_LONGEST
-    texts = varied(untruncated(extras["tokenizer.json"]), longest)
-    expected = of_program(PlainSession(graph.model, signature), parsed, texts, "the graph itself, not optimized")
-    if folder is None:
-        return expected
-    tokens = [folder.tokenizer(text, truncation=True, max_length=longest)["input_ids"] for text in texts]
-    return replace(expected, answers=[replace(answer, tokens=ids) for answer, ids in zip(expected.answers, tokens, strict=True)])
+    signature = parse_signature(extras["signature.json"])
+    longest = signature.max_length or DEFAULT_LONGEST
+    texts = samples(varied(untruncated(extras["tokenizer.json"]), longest), pairs)
+    if folder is not None:
+        _require_same(Encoder(parsed.tokenizer or b"", signature), signature, folder, texts)
+    return of_program(PlainSession(graph.model, signature), parsed, texts, "the graph itself, not optimized")
+
+
+def _require_same(encoder: Encoder, signature: Signature, folder: Folder, texts: Sequence[Text]) -> None:
+    """Raises `Refused` where the function encodes a text otherwise than the folder's tokenizer does."""
+    for text, ours in zip(texts, encoder.encode(texts), strict=True):
+        both = tuple(text) if isinstance(text, Pair) else (text,)
+        right = folder.tokenizer(*both, truncation=True, max_length=signature.max_length)
+        for spec, tensor in zip(signature.inputs, ours.windows[0], strict=True):
+            # What the tokenizer does not give are zeros, as other tools have it.
+            values = list(right.get(spec.name, [0] * len(right["input_ids"])))
+            got = [int(value) for value in to_values(tensor)]
+            if got[: len(values)] != values:
+                raise Refused(
+                    f"the tokenizer in the file gives other {spec.name} than AutoTokenizer, for example for {str(text)[:60]!r}"
+                )

@@ -11,6 +11,7 @@ import click
 
 from export.checking import LIMIT
 from export.refusal import Refused
+from vaccel_common.modelfile import PAIRS
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -60,6 +61,15 @@ def writes(command: Callable[..., Any]) -> Callable[..., Any]:
         help="NAME.pt (TorchScript), NAME.pt2 (torch.export) or NAME.onnx.",
     )
     return out(weights(limited(command)))
+
+
+def paired(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the option of the commands that may say whether a text has a second one."""
+    return click.option(
+        "--pairs",
+        type=click.Choice(PAIRS),
+        help="Whether a text may, must or cannot have a second one, as for a cross-encoder. [default: allowed, where that is right]",
+    )(command)
 
 
 def read_labels(path: Path | None) -> list[str] | None:

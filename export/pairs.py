@@ -13,7 +13,8 @@ from export.refusal import Refused, one_line
 from function.core.texts import Pair, Text
 from vaccel_common.modelfile import Pairs
 
-_NOTES: dict[Pairs, str] = {
+#: The line that says so.
+NOTES: dict[Pairs, str] = {
     "allowed": "text pairs: a text may have a second one, text_pair (with --pairs required it must, as for a cross-encoder)",
     "required": "text pairs: each text has a second one, text_pair",
     "refused": "text pairs: refused",
@@ -22,7 +23,7 @@ _NOTES: dict[Pairs, str] = {
 
 def taking(folder: Folder, pairs: Pairs) -> Folder:
     """The folder with the inputs that pairs need. Raises `Refused` where the model fails with a pair."""
-    inputs, notes = folder.inputs, [*folder.notes, _NOTES[pairs]]
+    inputs, notes = folder.inputs, [*folder.notes, NOTES[pairs]]
     if pairs != "refused" and "token_type_ids" not in inputs and _segments_matter(folder):
         inputs = (*inputs, "token_type_ids")
     return replace(folder, pairs=pairs, inputs=inputs, notes=notes)
@@ -30,7 +31,12 @@ def taking(folder: Folder, pairs: Pairs) -> Folder:
 
 def refusing(folder: Folder, error: Refused) -> Folder:
     """The folder, whose pairs would be wrong, as the ``error`` says."""
-    return replace(folder, notes=[*folder.notes, f"text pairs: refused, for they would be wrong ({one_line(error)})"])
+    return replace(folder, notes=[*folder.notes, refused_for(error)])
+
+
+def refused_for(error: Refused) -> str:
+    """The line that says why pairs are refused."""
+    return f"text pairs: refused, for they would be wrong ({one_line(error)})"
 
 
 def _segments_matter(folder: Folder) -> bool:
