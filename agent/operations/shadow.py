@@ -46,7 +46,8 @@ class ShadowRuns:
         self._store, self._runner, self._batcher, self._metrics = store, runner, batcher, metrics
         self._waiting: deque[_ShadowRun] = deque()
         self._working: asyncio.Task[None] | None = None
-        self._logged: set[tuple[str, str]] = set()
+        #: The last model of each alias whose failure was logged.
+        self._logged: dict[str, str] = {}
 
     def offer(self, alias: Alias, live: StoredModel, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """Has the alias's shadow run what ``live`` has answered, if this run is in its share. Returns at once."""
@@ -80,8 +81,8 @@ class ShadowRuns:
             failure = f"{type(error).__name__}: {error}"
         result = "failed" if compared is None else "agreed" if compared.labels else "differed"
         self._metrics.shadow(run.alias.name, run.model.digest, result, compared.difference if compared else None)
-        if compared is None and (run.alias.name, run.model.digest) not in self._logged:
-            self._logged.add((run.alias.name, run.model.digest))
+        if compared is None and self._logged.get(run.alias.name) != run.model.digest:
+            self._logged[run.alias.name] = run.model.digest
             _log.warning("A shadow run of %s for the alias %s failed; others are only counted: %s", run.model, run.alias, failure)
 
     async def _compared(self, run: _ShadowRun) -> Agreement | None:

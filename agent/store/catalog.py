@@ -23,6 +23,9 @@ _State = tuple[int, ...]
 
 T = TypeVar("T")
 
+#: Results that a `FileCache` keeps in any case.
+_FEW = 64
+
 
 class FileCache(Generic[T]):
     """The results of ``read`` by file, each kept until its file or the digest beside it changes."""
@@ -30,6 +33,11 @@ class FileCache(Generic[T]):
     def __init__(self, read: Callable[[Path], T]) -> None:
         self._read = read
         self._results: dict[Path, tuple[_State, T]] = {}
+        #: With so many results, those of files that are gone are dropped.
+        self._full = _FEW
+
+    def __len__(self) -> int:
+        return len(self._results)
 
     def of(self, path: Path) -> T:
         """The file's result. Raises what ``read`` raises, and `NotFound`."""
@@ -39,8 +47,15 @@ class FileCache(Generic[T]):
             raise NotFound(f"{path.name} cannot be read: {error.strerror}") from None
         cached = self._results.get(path)
         if cached is None or cached[0] != state:
+            if cached is None and len(self._results) >= self._full:
+                self._drop_missing()
             cached = self._results[path] = (state, self._read(path))
         return cached[1]
+
+    def _drop_missing(self) -> None:
+        # Copied at once, as another thread may add a result; what it adds meanwhile is read again.
+        self._results = {path: result for path, result in list(self._results.items()) if path.exists()}
+        self._full = max(_FEW, 2 * len(self._results))
 
 
 #: The names of the files that a model refers to, in its folder. Raises `RpcError`.
@@ -144,7 +159,7 @@ class Catalog:
             return self.digest(path)
         except RpcError as error:
             if path not in self._left_out:
-                self._left_out.add(path)
+                self._left_out = {known for known in self._left_out if known.exists()} | {path}
                 _log.warning("The store's file %s is left out: %s", path.name, error.message)
             return None
 

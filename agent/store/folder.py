@@ -65,6 +65,7 @@ class StoreFolder:
             paths = sorted(path for path in folder.iterdir() if path.suffix in self._suffixes())
         except OSError as error:
             raise NotFound(f"the store cannot be read: {error.strerror}") from None
+        self._left_out.intersection_update(paths)
         return [path for path in paths if self._is_file(folder, path)]
 
     def _is_file(self, folder: Path, path: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.store.catalog import FileCache
 from agent.store.folder import StoreFolder
 from agent.store.models import Store
 from agent.store.room import Room
@@ -73,3 +74,24 @@ def test_a_model_whose_client_leaves_before_its_run_can_leave_memory(store: Stor
         assert store.models == []
 
     asyncio.run(run())
+
+
+def test_results_of_files_that_are_gone_are_dropped(tmp_path: Path) -> None:
+    """Models of changing names come and go, such as one a day; those that stay are read once."""
+    reads: list[Path] = []
+
+    def read(path: Path) -> str:
+        reads.append(path)
+        return path.read_text()
+
+    cache = FileCache(read)
+    stays = [tmp_path / f"{i}.toy" for i in range(50)]
+    for path in stays:
+        path.write_text(path.name)
+    for day in range(300):
+        new = tmp_path / f"day{day}.toy"
+        new.write_text("x")
+        assert [cache.of(path) for path in (*stays, new)] == [*(path.name for path in stays), "x"]
+        new.unlink()
+    assert len(reads) == len(stays) + 300
+    assert len(cache) <= 2 * len(stays)
