@@ -53,8 +53,8 @@ class Exchanges:
     Every method raises ``OSError`` where the connection fails.
     """
 
-    def __init__(self, port: int, timeout: float) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, at: tuple[str, int], timeout: float) -> None:
+        self._socket = socket.create_connection(at, timeout)
 
     def ask(self, text: str, name: str) -> HttpAnswer:
         """The answer to a text, whose request has this id."""
@@ -87,18 +87,19 @@ class Exchanges:
 class ChaosClients(ClientThreads):
     """Sends the texts from so many threads as long as its context lasts; ``done``: what became of each.
 
-    ``limit``: the function's REQUEST_TIMEOUT_S. `learn` comes first.
+    ``at``: the function's host and port; ``limit``: its REQUEST_TIMEOUT_S; ``pause``: seconds between
+    an answer and the same client's next request. `learn` comes first.
     """
 
-    def __init__(self, port: int, clients: int, texts: Sequence[str], limit: float) -> None:
-        self._port, self._texts, self._limit = port, texts, limit
+    def __init__(self, at: tuple[str, int], clients: int, texts: Sequence[str], limit: float, pause: float = PAUSE_S) -> None:
+        self._at, self._texts, self._limit, self._pause = at, texts, limit, pause
         self._known: dict[str, dict[str, float]] = {}
         self.done: list[ChaosRequest] = []
         super().__init__(clients, self._run)
 
     def learn(self) -> None:
         """Asks for each text once, without faults: the right answers. Raises ``RuntimeError`` for one that is none."""
-        exchanges = Exchanges(self._port, self._limit + _LOST_S)
+        exchanges = Exchanges(self._at, self._limit + _LOST_S)
         for text in self._texts:
             answer = exchanges.ask(text, "learning")
             prediction = json.loads(answer.body)
@@ -111,12 +112,12 @@ class ChaosClients(ClientThreads):
     def _run(self, client: int, end: threading.Event) -> None:
         exchanges: Exchanges | None = None
         number = 0
-        while not end.wait(PAUSE_S):
+        while not end.wait(self._pause):
             number += 1
             text, name = self._texts[(client * 31 + number) % len(self._texts)], f"chaos-{client}-{number}"
             began = time.monotonic()
             try:
-                exchanges = exchanges or Exchanges(self._port, self._limit + _LOST_S)
+                exchanges = exchanges or Exchanges(self._at, self._limit + _LOST_S)
                 answer = exchanges.ask(text, name)
             except (OSError, ValueError, LookupError) as error:
                 if exchanges:

@@ -72,7 +72,7 @@ def measure(config: ChaosConfig, log: Callable[[str], None]) -> ChaosResult:
                 f"{config.schedule} needs {', '.join(lacking)}, which cannot be had here: {stage.without_names or _WHEN}"
             )
         steps: Iterable[ChaosStep] = named.steps if named else drawn(config.seed, config.agents, has)
-        clients = ChaosClients(stage.port, config.clients, generated(_TEXTS), config.limit)
+        clients = ChaosClients(("127.0.0.1", stage.port), config.clients, generated(_TEXTS), config.limit)
         clients.learn()
         began = time.monotonic()
         end = None if named else began + config.duration

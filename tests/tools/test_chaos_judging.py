@@ -63,7 +63,7 @@ def test_what_is_not_right_is_found(bad: Callable[[str], bytes], wrong: str, mon
     """Each kind of a bad answer has its words, and a right one has none."""
     monkeypatch.setattr("benchmarks.chaos.clients._LOST_S", 2.0)
     with serving(lambda name: answer(name) if name == "learning" else bad(name)) as port:
-        clients = ChaosClients(port, 2, ["a", "b"], limit=0.3)
+        clients = ChaosClients(("127.0.0.1", port), 2, ["a", "b"], limit=0.3)
         clients.learn()
         with clients:
             end = time.monotonic() + 20
