@@ -24,11 +24,17 @@ ADDRESS = f"tcp://{NAME}:8888"
 ALIASES = tuple(f"--network-alias={name}" for name in (NAME, f"{NAME}-local", f"{NAME}-headless"))
 
 
-def daemonset() -> dict[str, Any]:
-    """The agent's container in daemonset-agent.yaml."""
+def pod_spec() -> dict[str, Any]:
+    """The agent's pod in daemonset-agent.yaml."""
     objects = yaml.safe_load_all((MANIFESTS / "daemonset-agent.yaml").read_text())
     (manifest,) = (document for document in objects if document["kind"] == "DaemonSet")
-    container: dict[str, Any] = manifest["spec"]["template"]["spec"]["containers"][0]
+    spec: dict[str, Any] = manifest["spec"]["template"]["spec"]
+    return spec
+
+
+def daemonset() -> dict[str, Any]:
+    """The agent's container in daemonset-agent.yaml."""
+    container: dict[str, Any] = pod_spec()["containers"][0]
     return container
 
 
