@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import re
 import subprocess
 import threading
@@ -169,3 +170,14 @@ def test_what_cannot_be_is_said_first(options: list[str], says: str) -> None:
     assert done.returncode != 0
     assert says in done.stdout
     assert "Traceback" not in done.stdout
+
+
+@needs_locust
+def test_a_missing_package_is_one_line(tmp_path: Path) -> None:
+    """Of those that the load tests need beside Locust itself."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['google'] = None\n")
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    command = [str(LOCUST), "-f", "loadtests/locustfile.py", "--headless", "--host", "http://127.0.0.1:1"]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "locust needs the package google, which is not installed: make .venv-loadtest/installed\n"
