@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.support.functions import start, wait_until_ready
 from tests.support.installing import build_wheel
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 # Threads of torch wait for each other in a loop: where other tests use the second core, two take longer than one. Agents set theirs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# An example that waits for a core is not slow.
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 
 def pytest_configure() -> None:

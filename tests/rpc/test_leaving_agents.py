@@ -108,17 +108,16 @@ def test_what_it_took_is_awaited_there(spawn_agent: SpawnAgent, tmp_path: Path, 
     slow, quick = store_of(tmp_path, "slow", '{"seconds": 2}'), store_of(tmp_path, "quick", '{"seconds": 0.01}')
     first, second = listen(scheme, tmp_path, 2)
     leaves = spawn_agent("-a", first, *slow)
+    spawn_agent("-a", second, *quick)
     answers: list[object] = []
 
     def run(remote: RemoteModel, number: int) -> None:
         answers.append(to_values(remote.run([from_values("int64", (1,), [number])], 1, 20)[0]))
 
-    with pool_of(f"{first};prefer", f"{second}", count=1) as remote:
+    with pool_of(f"{first};prefer", second) as remote:
         caller = threading.Thread(target=run, args=(remote, 1))
         caller.start()
         time.sleep(0.3)
-        spawn_agent("-a", second, *quick)
-        ready(remote, 2)
         leaves.process.send_signal(signal.SIGTERM)
         while (state := remote.agents()[0].state) == "ready":
             time.sleep(0.01)
