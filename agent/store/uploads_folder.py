@@ -41,8 +41,10 @@ class UploadsFolder:
         _remove_abandoned(Path(tempfile.gettempdir()))
         # It gets its name once it is locked: another agent would take it for an abandoned one.
         made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
-        self._fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._closing = contextlib.ExitStack()
+        self._closing.callback(os.close, fd)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.path = made.rename(made.with_name(made.name.removeprefix(".")))
         self._numbers = itertools.count(1)
 
@@ -72,9 +74,9 @@ class UploadsFolder:
             shutil.rmtree(path.parent, ignore_errors=True)
 
     def close(self) -> None:
-        """Removes the folder and the files in it."""
+        """Removes the folder and the files in it; once more does nothing, as at a second signal."""
         shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._fd)
+        self._closing.close()
 
 
 def _write(path: Path, files: Files, check: Callable[[Path], None]) -> None:

@@ -145,6 +145,17 @@ def test_models_of_several_files_of_a_killed_agent_are_removed(tmp_path: Path, m
     uploads.close()
 
 
+def test_the_folder_is_closed_twice_without_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a second signal comes at the end; what has its descriptor by then keeps it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    uploads = UploadsFolder()
+    uploads.close()
+    with (tmp_path / "other").open("w") as other:
+        uploads.close()
+        other.write("kept")
+    assert (tmp_path / "other").read_text() == "kept"
+
+
 def test_a_file_is_uploaded_again_while_the_first_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a deadline: the first is written to its end and removed, and the second stays."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
