@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import encodings
+import gc
 import json
 import pkgutil
 import tracemalloc
@@ -121,6 +122,7 @@ def test_names_of_charsets_that_nobody_knows_are_not_kept() -> None:
         for number in range(100):
             with pytest.raises(LookupError):
                 decoded(b"a", f"{number}{'x' * 20_000}")
+        gc.collect()
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
