@@ -85,6 +85,8 @@ def onnx_file(
     choices = Choices(max_length, problem_type, read_labels(labels), pad_id)
     parts = _of_folder(source, file, choices) if source.is_dir() else _of_file(source, tokenizer, choices)
     limits = Limits(difference=allow_difference)
+    if parts.folder and pairs and pairs != "refused" and _pairs(parts, out) == "refused":
+        raise Refused("the tokenizer tells the second text of a pair by token_type_ids, which the graph does not take")
     right = pairs or _pairs(parts, out)
     try:
         _write(parts, right, NOTES[right], out, about, limits)
@@ -145,8 +147,6 @@ def _write(parts: _Parts, pairs: Pairs, said: str, out: Path, about: About, limi
     extras = extra_files(parts.tokenizer, parts.labels, parts.signature(out, pairs), about)
     dropped = [f"its outputs {', '.join(graph.dropped)} are left out"] if graph.dropped else []
     notes = [*(folder.notes if folder else ()), said, *dropped]
-    if folder and pairs != "refused" and _pairs(parts, out) == "refused":
-        raise Refused("the tokenizer tells the second text of a pair by token_type_ids, which the graph does not take")
     write_checked(Source(graph.model, _expected(graph, extras, folder, pairs), limits, FORMS), out, extras, notes=notes)
 
 

@@ -174,7 +174,7 @@ def _request(texts: Sequence[Text], tensors: Sequence[dict[str, Any]], *, binary
     """``tensors``: of the texts and, where they are pairs, of the second ones."""
     common = {"datatype": "BYTES", "shape": [len(texts)]}
     return {
-        "inputs": [{"name": name, **common, **tensor} for name, tensor in zip(("text", "text_pair"), tensors, strict=False)],
+        "inputs": [{"name": name, **common, **tensor} for name, tensor in zip(Pair._fields, tensors, strict=False)],
         "outputs": [{"name": name} for name in ("label", "scores", "tokens")],
         "parameters": {"binary_data_output": binary},
     }

@@ -20,10 +20,11 @@ State = Literal["READY", "LOADING", "UNAVAILABLE"]
 class IndexEntry:
     """A model of the store, or one in memory, or an alias. Names of states are Triton's.
 
-    ``reason``: why it is unavailable, or why the last change of an alias was refused. ``shares``:
-    of an alias, role, sha256 and percentage of each of its models. ``file``: its name, or that of the form that runs. Only of a
-    model in memory: ``sha256``, ``precision``, ``memory`` (bytes), ``references`` (clients'
-    resources), ``pinned`` (never unloaded), ``idle`` (seconds since it was last used).
+    ``reason``: why it is unavailable, or why the last change of an alias was refused. ``file``: its
+    name, or that of the form that runs. Only of a model in memory: ``sha256``, ``precision``,
+    ``memory`` (bytes), ``references`` (clients' resources), ``pinned`` (never unloaded), ``idle``
+    (seconds since it was last used). ``shares``: of an alias, role, sha256 and percentage of each
+    of its models.
     """
 
     name: str

@@ -13,9 +13,9 @@ import requests
 from tritonclient.http import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from loadkit.processes import free_port
 from tests.support.aliasmodels import write_aliases
 from tests.support.clients import client
+from tests.support.ports import free_ports
 from tests.support.servers import ServerProcess, SpawnAgent
 from vaccel_rpc.tensors import from_values, to_values
 
@@ -63,7 +63,7 @@ def test_the_index_lists_the_store_and_what_runs(spawn_agent: SpawnAgent, store:
 def test_the_first_index_is_whole(spawn_agent: SpawnAgent, store: Path) -> None:
     """The address does not answer before the agent knows which files are models, for which it imports torch."""
     options = ("--plugin", "tests.support.toyplugin", "--models", str(store))
-    port = free_port()
+    (port,) = free_ports(1)
     agent = spawn_agent(*options, "--admin-address", f"127.0.0.1:{port}", ready=False, fresh=True)
     while agent.process.poll() is None:
         with contextlib.suppress(requests.ConnectionError):
