@@ -103,6 +103,7 @@ def test_a_frozen_agent_costs_a_second(spawn_agent: SpawnAgent, tmp_path: Path) 
             time.sleep(1)
             os.kill(agents[0].process.pid, signal.SIGSTOP)
             try:
+                time.sleep(12)
                 end = time.monotonic() + 30
                 while sorted(states(server)) != ["failed", "ready"]:
                     assert time.monotonic() < end, states(server)
