@@ -17,6 +17,7 @@ from agent.engines.measured import tolerance
 from agent.engines.torch import archive, fp16_linear
 from agent.engines.torch.device import TorchDevice
 from agent.engines.torch.exceptions import is_memory, last_line
+from agent.engines.torch.moved import move_export, move_script
 from agent.engines.torch.program import Forward, TorchProgram
 from vaccel_common.modelfile import ModelFileError, Signature, program_kind, read_extras
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
@@ -92,19 +93,21 @@ def _faster(programs: list[TorchProgram]) -> TorchProgram:
 
 def _load_script(path: Path, device: TorchDevice, signature: Signature | None) -> list[Forward]:
     """The plain form, and on a CPU the one with fp16 linear layers if the signature allows it."""
-    module: Any = torch.jit.load(str(path), map_location=device.device)
+    module: Any = torch.jit.load(str(path), map_location="cpu")
     module = module.eval()
     if signature is None:
-        return [module]
+        return [module.to(device.device)]
     # Weights may be stored in half precision to save space; with a signature, the model computes in
     # the precision that the signature states.
-    if device.is_cpu and any(spec.dtype == "float32" for spec in signature.outputs):
+    if any(spec.dtype == "float32" for spec in signature.outputs):
         module = module.float()
     try:
         plain = torch.jit.freeze(module)
     except RuntimeError as error:
         _log.info("The model runs as it is, not frozen: %s", last_line(error))
-        return [module]
+        return [module.to(device.device)]
+    if not device.is_cpu:
+        move_script(plain, device.device)
     packed = torch.jit.freeze(module) if device.is_cpu else None
     return [plain, packed] if packed is not None and fp16_linear.rewrite_script(packed) else [plain]
 
@@ -115,9 +118,11 @@ def _load_export(path: Path, device: TorchDevice, signature: Signature | None) -
         program: Any = torch.export.load(file)
     # Guards would be compiled from the file's text, and run with each batch; the agent checks inputs
     # by the signature, and torch the dimensions that were exported as fixed.
+    if not device.is_cpu:
+        program = move_export(program, device.device)
     plain = program.module(check_guards=False)
     if signature is None or not device.is_cpu:
-        return [plain.to(device.device)]
+        return [plain]
     packed = program.module(check_guards=False)
     return [plain, packed] if fp16_linear.rewrite_export(packed) else [plain]
 
