@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from agent.engines.buckets import Buckets
+
 #: The smallest fixed cost, as a fraction of the fastest batch.
 _MIN_FIXED = 0.02
 #: A measured batch: rows, length, seconds.
@@ -36,6 +38,25 @@ class Cost:
 
 #: The cost of a model of which nothing is known: every batch takes the same time.
 UNKNOWN = Cost(1.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteppedCost(Cost):
+    """The cost of a model whose batches are padded to ``buckets``: one takes what its bucket takes."""
+
+    buckets: Buckets
+
+    def seconds(self, rows: int, length: int) -> float:
+        """See `Cost.seconds`."""
+        return Cost.seconds(self, *self.buckets.shape(rows, length))
+
+    # A dataclass would have one of its own.
+    __str__ = Cost.__str__
+
+
+def stepped(cost: Cost, buckets: Buckets) -> SteppedCost:
+    """The same cost, of the shapes in which batches run."""
+    return SteppedCost(cost.a, cost.b, cost.c, cost.d, cost.error, buckets=buckets)
 
 
 def fit(points: Sequence[Point]) -> Cost:

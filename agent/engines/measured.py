@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from agent.engines.arrays import difference
+from agent.engines.buckets import BatchShape
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN, Cost, Point, fit
 from agent.engines.layout import Layout
@@ -68,6 +69,10 @@ class MeasuredProgram(ABC):
         if self.joinable:
             self._measure(self.layout)
 
+    def _ran(self, rows: int, length: int) -> BatchShape:
+        """The shape in which a batch of these rows runs, by whose time its cost is fitted."""
+        return rows, length
+
     def _measure(self, layout: Layout) -> None:
         try:
             self.cost = self._fitted_cost(layout)
@@ -108,7 +113,7 @@ class MeasuredProgram(ABC):
                 break
             length = max(1, layout.shape(layout.example(sample_length, rows)).length)
             # The faster of two runs: the first of a new shape may be slowed by preparations.
-            points.append((rows, length, min(self.seconds(rows, sample_length) for _ in range(2))))
+            points.append((*self._ran(rows, length), min(self.seconds(rows, sample_length) for _ in range(2))))
         return fit(points)
 
     @property

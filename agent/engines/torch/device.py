@@ -7,6 +7,7 @@ import threading
 import torch
 
 from agent.engines.contract import DeviceError, DeviceLost
+from agent.engines.torch import cuda
 from agent.engines.torch.exceptions import is_memory, last_line, lost_device
 from vaccel_common import process
 
@@ -25,6 +26,8 @@ class TorchDevice:
             torch.zeros(1, device=self.device)
         except Exception as error:  # noqa: BLE001 torch raises several kinds
             raise DeviceError(str(error).splitlines()[0]) from None
+        #: Held by what uses a GPU, which does one thing at a time.
+        self.lock = threading.RLock()
         # By worker thread: torch keeps a number of threads for each thread that calls it.
         self._current = threading.local()
 
@@ -32,6 +35,11 @@ class TorchDevice:
     def is_cpu(self) -> bool:
         """Whether models run on the CPU."""
         return self.device.type == "cpu"
+
+    @property
+    def has_graphs(self) -> bool:
+        """Whether it can run what was captured as a graph."""
+        return self.device.type == "cuda"
 
     @property
     def precisions(self) -> frozenset[str]:
@@ -59,8 +67,11 @@ class TorchDevice:
         return None
 
     def memory_used(self) -> int:
-        """Bytes of tensors on a GPU; on the CPU, of the whole process."""
-        return process.resident_memory() if self.is_cpu else torch.cuda.memory_allocated(self.device)
+        """Bytes that the process holds: on a GPU, of its memory; on the CPU, of all."""
+        if self.is_cpu:
+            return process.resident_memory()
+        with self.lock:
+            return cuda.memory_used(self.device)
 
     def use_threads(self, count: int) -> None:
         """Lets the next runs of the calling thread use ``count`` cores."""

@@ -54,6 +54,13 @@ def lost_device(error: BaseException) -> DeviceLost | None:
     return None
 
 
+def first_reason(error: BaseException) -> str:
+    """`last_line` of the error with which the trouble began: after it, whatever is ended fails too."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return last_line(error)
+
+
 def last_line(error: BaseException) -> str:
     """The reason in at most 500 characters.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import torch
 
 from agent.engines.measured import tolerance
 from agent.engines.torch import archive, fp16_linear
+from agent.engines.torch.cuda import CudaCapturer
 from agent.engines.torch.device import TorchDevice
 from agent.engines.torch.exceptions import is_memory, last_line
+from agent.engines.torch.gpu import GpuProgram
 from agent.engines.torch.moved import move_export, move_script
 from agent.engines.torch.program import Forward, TorchProgram
 from vaccel_common.modelfile import ModelFileError, Signature, program_kind, read_extras
@@ -65,9 +68,15 @@ def load(path: Path, device: TorchDevice) -> TorchProgram:
         if lost := device.loss(error):
             raise lost from None
         raise InvalidArgument(f"torch cannot load the model: {last_line(error)}".replace(str(path), "the file")) from None
-    program = _faster([TorchProgram(form, signature, device, tolerance(extras.variant)) for form in forms])
+    program = _faster([_program(form, signature, device, tolerance(extras.variant)) for form in forms])
     program.warm_up()
     return program
+
+
+def _program(forward: Forward, signature: Signature | None, device: TorchDevice, most: float) -> TorchProgram:
+    if device.is_cpu:
+        return TorchProgram(forward, signature, device, most)
+    return GpuProgram(forward, signature, device, most, partial(CudaCapturer, device.device) if device.has_graphs else None)
 
 
 def _faster(programs: list[TorchProgram]) -> TorchProgram:
