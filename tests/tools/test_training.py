@@ -131,10 +131,10 @@ def rare_class(texts: int, seed: int) -> tuple[Tensor, Tensor]:
 def test_the_fit_undoes_a_temperature_and_a_bias() -> None:
     """Logits that are too steep and too low for a class become those that the classes were drawn from."""
     logs, labels = rare_class(20_000, 1)
-    fitted = calibration.fit(2.5 * (logs + torch.tensor([-1.0, 0.5, 0.5])), labels)
-    assert fitted.temperature == pytest.approx(2.5, rel=0.05)
-    assert fitted.bias.tolist() == pytest.approx([1.0, -0.5, -0.5], abs=0.1)
-    assert float(fitted.bias.mean()) == pytest.approx(0, abs=1e-6)
+    temperature, bias = calibration.fit_probabilities(2.5 * (logs + torch.tensor([-1.0, 0.5, 0.5])), labels)
+    assert temperature == pytest.approx(2.5, rel=0.05)
+    assert bias.tolist() == pytest.approx([1.0, -0.5, -0.5], abs=0.1)
+    assert float(bias.mean()) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_shift_raises_macro_f1_on_other_texts() -> None:
