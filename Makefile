@@ -37,7 +37,7 @@ proto: .venv/installed-dev ## generate the code of the .proto files
 docs: .venv/installed-dev ## generate docs/options.md
 	.venv/bin/python -m scripts.options
 
-bench: .venv/installed-dev .venv-servers/installed models/tweets.int8.pt ## run all benchmarks (an hour): torch; mosec, LitServe with torch, ONNX Runtime; long streams; slow clients; servers
+bench: .venv/installed-dev .venv-servers/installed models/tweets.int8.onnx ## run all benchmarks (an hour): torch; mosec, LitServe with torch, ONNX Runtime; long streams; slow clients; servers
 	.venv/bin/python -m benchmarks --peers
 	.venv/bin/python -m benchmarks.lines --lines 200000
 	.venv/bin/python -m benchmarks.slow
@@ -63,8 +63,8 @@ variants: .venv/installed-export ## write the ONNX form and the int8 and bf16 va
 	.venv/bin/python -m models.variants int8 --form onnx models/tweets.pt
 	.venv/bin/python -m models.variants bf16 models/tweets.pt
 
-models/tweets.int8.pt: models/tweets.pt | .venv/installed-export
-	.venv/bin/python -m models.variants int8 models/tweets.pt
+models/tweets.int8.onnx: models/tweets.pt | .venv/installed-export
+	.venv/bin/python -m models.variants int8 --form onnx models/tweets.pt
 
 base-image: .venv/installed-images ## build a base image where no image registry can be reached (Debian: debootstrap)
 	scripts/debian.sh images

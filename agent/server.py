@@ -258,7 +258,7 @@ class Agent:
         return max(usable, key=lambda form: form[0])[1:] if usable else None
 
     def _candidates(self, digest: str, files: Sequence[tuple[Path, VariantOf]]) -> variants.Candidates:
-        return variants.choose(digest, files, self._config.precision, self._engines.precisions)
+        return variants.choose(digest, files, self._config.precision, self._engines.computes)
 
 
 def _served(

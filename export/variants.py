@@ -20,6 +20,8 @@ import torch
 from onnx import ModelProto
 from tokenizers import Tokenizer
 
+from agent.engines.registry import Engines
+from agent.store.variants import EXACT
 from export import onnxform, onnxint8, onnxrun
 from export.archive import loaded, write_torchscript
 from export.comparison import Program, agreement, compare, load, logits_of, speeds
@@ -34,7 +36,7 @@ from export.writing import Limits
 from training.data import of_part, read_tweets
 from training.network import MeanPoolClassifier, from_state
 from vaccel_common.commandline import ToolGroup
-from vaccel_common.modelfile import parse_variant, program_kind
+from vaccel_common.modelfile import parse_variant, program_kind, read_extras
 from vaccel_common.textfile import read_lines
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -77,7 +79,7 @@ def makes(command: Callable[..., Any]) -> Callable[..., Any]:
 @makes
 @click.option("--form", type=click.Choice(["pt", "onnx"]), default="pt", show_default=True, help="TorchScript or ONNX.")
 def int8(model: Path, out: Path | None, texts: Path | None, form: str) -> None:
-    """Write MODEL's int8 variant, for CPUs with AVX-512 VNNI."""
+    """Write MODEL's int8 variant: in ONNX for every CPU, in TorchScript for those with AVX-512 VNNI."""
     original = read_original(model)
     calibration, trial = _token_ids(original, texts)
     path = out or model.with_suffix(f".int8.{form}")
@@ -130,6 +132,8 @@ def evaluate(original: Path, variants: tuple[Path, ...], data: Path, out: Path |
     Shown are accuracy, agreement with ORIGINAL, the speed of one thread, and size.
     """
     torch.set_num_threads(1)
+    for path in variants:
+        _tell_unfit(path)
     tweets = of_part(read_tweets(data), "validation")
     rows = token_ids(read_original(original).tokenizer, [tweet.text for tweet in tweets])
     labels = torch.tensor([tweet.label for tweet in tweets])
@@ -143,6 +147,15 @@ def evaluate(original: Path, variants: tuple[Path, ...], data: Path, out: Path |
     click.echo(text)
     if out:
         out.write_text(text + "\n")
+
+
+def _tell_unfit(path: Path) -> None:
+    """Says of which file the figures are not those of the CPUs that it is for."""
+    engines = Engines()
+    engines.open("cpu", 1)
+    variant = read_extras(path).variant
+    if variant and variant.precision != EXACT and not engines.computes(path, variant.precision):
+        click.echo(f"{path}: its {variant.precision} is wrong or slow on this CPU, where no agent chooses it", err=True)
 
 
 def read_original(path: Path) -> Original:

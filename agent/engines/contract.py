@@ -103,7 +103,7 @@ class Engine(Protocol):
 
     @property
     def precisions(self) -> Collection[str]:
-        """Precisions of variants (int8, bf16) that its device computes faster than float32."""
+        """Precisions of variants (int8, bf16) that it computes rightly here, and faster than float32."""
 
     def load(self, path: Path) -> Program:
         """The program in a file, warmed up.

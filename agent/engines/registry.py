@@ -67,10 +67,14 @@ class Engines:
         """Batches that may run at the same time: the most that any engine allows."""
         return max(engine.workers for engine in self._by_suffix.values())
 
-    @property
-    def precisions(self) -> frozenset[str]:
-        """Precisions of variants that the engines compute faster than float32 on this machine."""
-        return frozenset(precision for engine in self._by_suffix.values() for precision in engine.precisions)
+    def computes(self, path: Path, precision: str) -> bool:
+        """Whether the engine of a file computes that precision rightly here, and faster than float32.
+
+        A file that runs on the CPU is no faster than a GPU, if the first engine has one.
+        """
+        engine, first = self._engine_of(path), next(iter(self._by_suffix.values()))
+        slower = str(engine) == "cpu" and str(first) != "cpu"
+        return precision in engine.precisions and not slower
 
     def __str__(self) -> str:
         return ", ".join(dict.fromkeys(map(str, self._by_suffix.values())))

@@ -1,12 +1,12 @@
 """Which files may run in a model's place.
 
-A pure function of the store's variants, of ``--precision`` and of the precisions that the machine
-is fast at.
+A pure function of the store's variants, of ``--precision`` and of what the engines compute fast on
+this machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +35,13 @@ class Candidates:
     exact: tuple[Path, ...] = ()
 
 
-def choose(digest: str, variants: Sequence[tuple[Path, VariantOf]], precision: Precision, fast: Collection[str]) -> Candidates:
+def choose(
+    digest: str, variants: Sequence[tuple[Path, VariantOf]], precision: Precision, computes: Callable[[Path, str], bool]
+) -> Candidates:
     """The candidates among ``variants`` for the model with that digest.
 
-    ``fast``: precisions that this machine computes faster than float32. A ``precision`` of ``fast``
-    takes variants of these; ``auto`` takes bf16 alone, and only where the file states an agreement
+    ``computes``: whether a file of a precision runs rightly here, and faster than float32. A ``precision``
+    of ``fast`` takes such variants; ``auto`` takes bf16 alone, and only where the file states an agreement
     of 0.999 or more; ``exact`` takes exact forms alone, and ``registered`` nothing.
     """
     if precision == "registered":
@@ -50,10 +52,9 @@ def choose(digest: str, variants: Sequence[tuple[Path, VariantOf]], precision: P
         tuple(
             path
             for path, variant in files
-            if variant.precision == each and (precision == "fast" or variant.agreement >= _AGREEMENT)
+            if variant.precision == each and (precision == "fast" or variant.agreement >= _AGREEMENT) and computes(path, each)
         )
         for each in allowed
-        if each in fast
     )
     exact = tuple(path for path, variant in files if variant.precision == EXACT)
     return Candidates(tuple(group for group in groups if group), exact)

@@ -81,7 +81,7 @@ class Forms:
         engine = formplugin.open("cpu", 1)
         store = Store(
             StoreFolder(self.folder, lambda: (".form",)), "deny", engine.load, lambda *_: None, room=Room(models=4),
-            choose=lambda digest, variants: choose(digest, variants, precision, engine.precisions),
+            choose=lambda digest, variants: choose(digest, variants, precision, lambda _, each: each in engine.precisions),
         )  # fmt: skip
         try:
             yield store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 from tokenizers import Tokenizer
 
 from agent.config import Precision
+from agent.engines.registry import Engines
 from agent.engines.torch.engine import TorchEngine
 from agent.store.variants import choose
 from export import variants
@@ -25,6 +27,7 @@ from tests.support.functions import post, start, wait_until_ready
 from tests.support.optional import require
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import SpawnAgent
+from tests.support.smallmodel import write_small_model
 from vaccel_common.modelfile import ModelFileError, VariantOf, digest_beside, parse_variant, program_kind, read_extras
 from vaccel_rpc.client import Variant
 from vaccel_rpc.extensions import TIMINGS
@@ -149,8 +152,31 @@ INT8, SURE, UNSURE, OTHERS = (
 def test_which_variant_runs(precision: Precision, able: set[str], variants: list[VariantOf], chosen: VariantOf | None) -> None:
     """fast: the fastest that the machine can; auto: bf16 that states its agreement; exact: none."""
     files = [(Path(f"{n}.pt"), variant) for n, variant in enumerate(variants)]
-    candidates = choose(X, files, precision, able)
+    candidates = choose(X, files, precision, lambda _, each: each in able)
     assert (dict(files)[candidates.groups[0][0]] if candidates.groups else None) == chosen
+
+
+def test_a_file_runs_where_its_own_engine_is_right_and_quick() -> None:
+    """int8 by onnxruntime on every CPU, by torch where sums cannot overflow; beside a GPU neither."""
+    on_cpu, elsewhere = Engines(), Engines()
+    on_cpu.open("cpu", 1)
+    elsewhere.open("meta", 1)  # a device of torch's that every machine has
+    files = [(Path(f"{X}.{suffix}"), VariantOf(X, "int8")) for suffix in ("pt", "onnx")]
+    (group,) = choose(X, files, "fast", on_cpu.computes).groups
+    assert [path.suffix for path in group] == [*([".pt"] if "int8" in ABLE else []), ".onnx"]
+    assert choose(X, files, "fast", elsewhere.computes).groups == ()
+
+
+def test_an_int8_variant_in_onnx_runs_on_every_cpu(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """Also where torch's int8 does not."""
+    require(importlib.util.find_spec("onnxruntime"), "onnxruntime is not installed (make install-onnx)")
+    store = tmp_path / "store"
+    store.mkdir()
+    assert tool("int8", "--form", "onnx", str(write_small_model(store / "small.pt"))).exit_code == 0
+    agent = spawn_agent("--models", str(store), "--preload", "all", "--precision", "fast")
+    assert agent.text.count("Loaded model") == 1
+    digest = digest_beside(store / "small.pt") or ""
+    assert f": the int8 variant of sha256:{digest[:12]}, with its label on" in agent.text
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"of": "abc", "precision": "int8"}', f'{{"of": "{X}", "precision": 8}}'])

@@ -27,8 +27,8 @@ class OnnxEngine:
 
     #: As many as the other engines have: torch opens one for each core, and one for a GPU.
     workers = 1
-    #: Variants are chosen by what the machine computes fast, which torch knows.
-    precisions: frozenset[str] = frozenset()
+    #: On every CPU: see `agent.engines.onnx.sessions.EXACT_INT8`.
+    precisions: frozenset[str] = frozenset({"int8"})
 
     def __init__(self, device: str, threads: int) -> None:
         self._device, self._threads = device, threads

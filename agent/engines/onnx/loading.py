@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from agent.engines.measured import tolerance
 from agent.engines.onnx import sessions, signatures
@@ -12,6 +15,8 @@ from agent.engines.onnx.program import OnnxProgram
 from vaccel_common.modelfile import ModelFileError, read_extras
 from vaccel_common.onnxfile import OnnxFileError
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
+
+_log = logging.getLogger("agent.engines.onnx")
 
 #: Seconds of a run of an upload, at most.
 RUN_S = 30.0
@@ -46,8 +51,8 @@ def load(path: Path, threads: int, memory: int | None = None) -> OnnxProgram:
 def _loaded(path: Path, threads: int, memory: int | None) -> OnnxProgram:
     extras = read_extras(path)
     external = {name: _beside(path, name).read_bytes() for name in external_files(path)}
-    single = sessions.new(path, 1, external, memory)
-    parallel = sessions.new(path, threads, external, memory) if threads > 1 else None
+    single, exact_int8 = _single(path, external, memory)
+    parallel = sessions.new(path, threads, external, memory, exact_int8=exact_int8) if threads > 1 else None
     inputs, outputs = single.get_inputs(), single.get_outputs()
     signature = extras.signature
     if signature is None:
@@ -55,6 +60,17 @@ def _loaded(path: Path, threads: int, memory: int | None) -> OnnxProgram:
     else:
         signatures.check(signature, inputs, outputs)
     return OnnxProgram(single, parallel, signature, tolerance(extras.variant), None if memory is None else RUN_S)
+
+
+def _single(path: Path, external: Mapping[str, bytes], memory: int | None) -> tuple[Any, bool]:
+    """A session of one thread, and whether its int8 sums are exact."""
+    try:
+        return sessions.new(path, 1, external, memory), True
+    except Exception as error:
+        if not sessions.is_shared_int8(error):
+            raise
+    _log.warning("%s: layers share int8 weights, so that sums can overflow on this CPU, which has no VNNI", path.name)
+    return sessions.new(path, 1, external, memory, exact_int8=False), False
 
 
 def _beside(path: Path, name: str) -> Path:

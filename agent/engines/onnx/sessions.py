@@ -14,6 +14,9 @@ import onnxruntime
 #: instructions, 300 us in place of 35 for 192 rows of 384. Without them a text of the model that
 #: ships takes 9 to 14 % less time in float32, and a quarter less in int8.
 SLOW = ("SkipLayerNormFusion", "EmbedLayerNormFusion")
+#: An entry of a session's configuration. x86 CPUs without VNNI add products of 8 bits in pairs, in 16
+#: bits, which overflow: there, onnxruntime multiplies weights of more than 7 bits in a slower way.
+EXACT_INT8 = ("session.x64quantprecision", "1")
 
 _MEMORY_PHRASES = ("bad allocation", "bad_alloc", "Failed to allocate memory", "is smaller than requested bytes", "out of memory")
 #: What precedes the reason in a message, and the node in which it arose.
@@ -24,17 +27,24 @@ _PLACE = re.compile(r"/\S+\.(?:cc|h):\d+ .*?\) |\S+\.(?:cc|h):\d+ \S+ ")
 _CONDITION = re.compile(r"^.* was false\. (?=.)", re.DOTALL)
 
 
-def new(path: Path, threads: int, external: Mapping[str, bytes], memory: int | None = None) -> Any:
+#: What onnxruntime 1.32 raises with `EXACT_INT8` where several operators multiply by the same weights.
+_SHARED = "Attempt to replace the existing tensor"
+
+
+def new(path: Path, threads: int, external: Mapping[str, bytes], memory: int | None = None, *, exact_int8: bool = True) -> Any:
     """A session of the model in ``path``, with ``threads`` cores.
 
     ``external``: contents of its files of external data, by name. ``memory``: bytes, which its runs
-    share with those of all other such sessions. Raises what onnxruntime raises.
+    share with those of all other such sessions. ``exact_int8``: see `EXACT_INT8`. Raises what onnxruntime
+    raises.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     # Threads that spin while they wait take the cores from the other workers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    if exact_int8:
+        options.add_session_config_entry(*EXACT_INT8)
     options.log_severity_level = 4  # what fails is raised, and logged in the agent's format
     # A plan of memory is made for each new shape, and kept: texts have thousands of shapes.
     options.enable_mem_pattern = False
@@ -53,6 +63,11 @@ def _register_bounded_memory(most: int) -> None:
     same_as_requested = 1
     limits = onnxruntime.OrtArenaCfg({"max_mem": most, "arena_extend_strategy": same_as_requested})
     onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, memory), limits)
+
+
+def is_shared_int8(error: BaseException) -> bool:
+    """Whether a model loads only without `EXACT_INT8`."""
+    return _SHARED in str(error)
 
 
 def is_memory(error: BaseException) -> bool:

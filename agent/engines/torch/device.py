@@ -45,7 +45,7 @@ class TorchDevice:
     def precisions(self) -> frozenset[str]:
         """Precisions of variants that this machine computes faster than float32, and correctly.
 
-        int8 without VNNI can overflow.
+        torch's int8 without AVX-512 VNNI can overflow.
         """
         features = torch.cpu.get_capabilities() if self.is_cpu else {}
         supported = {"int8": features.get("avx512_vnni"), "bf16": features.get("avx512_bf16") or features.get("amx_bf16")}
