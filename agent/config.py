@@ -70,8 +70,9 @@ class AgentConfig:
     )  # fmt: skip
     precision: Precision = option(
         Choice[Precision](("auto", "exact", "fast", "registered")), "exact",
-        help="Run the quickest file of the store with the answers of the model that was requested, its fastest variant, or that very "
-        "file (registered); auto: a bf16 variant alone, where it agreed on 999 of 1000 texts.",
+        help="Run the quickest file of the store with the answers of the model that was requested, its fastest variant (on a GPU the "
+        "file itself in half precision), or that very file (registered); auto: a bf16 variant alone, where it agreed on 999 of 1000 "
+        "texts.",
         choose="Take fast only after a check of its labels on texts of your own.",
     )  # fmt: skip
     plugins: tuple[str, ...] = option(

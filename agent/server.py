@@ -78,6 +78,7 @@ class Agent:
             load_upload=self._watchdog.loads(self._engines.load_upload),
             memory_used=self._engines.memory_used,
             choose=self._candidates,
+            halves=self._halves,
             on_load=self._metrics.loaded,
             on_unload=self._metrics.unloaded,
         )
@@ -256,6 +257,9 @@ class Agent:
         forms = [(model.used, model.form.program, model.label) for model in self._store.models if model.form]
         usable = [form for form in forms if form[1].signature]
         return max(usable, key=lambda form: form[0])[1:] if usable else None
+
+    def _halves(self, path: Path) -> dict[str, Callable[[Path], Program]]:
+        return {precision: self._watchdog.loads(load) for precision, load in self._engines.halves(path).items()}
 
     def _candidates(self, digest: str, files: Sequence[tuple[Path, VariantOf]]) -> variants.Candidates:
         return variants.choose(digest, files, self._config.precision, self._engines.computes)

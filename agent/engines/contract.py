@@ -160,6 +160,22 @@ class HasOwnMemory(Protocol):
         """Bytes that are in use there now, or by the process where the device is the CPU."""
 
 
+@runtime_checkable
+class ComputesInHalves(Protocol):
+    """What an engine has besides, if its device may compute a model faster in half precision."""
+
+    @property
+    def halves(self) -> Sequence[str]:
+        """The names of such precisions, that of the smaller errors first; none on a device without them."""
+
+    def load_in(self, path: Path, precision: str) -> Program:
+        """See `Engine.load`: a program of the same inputs and outputs that computes in that precision.
+
+        Raises `InvalidArgument`, too, where it has nothing to compute so. Whether it is right and
+        quicker is for the agent to find out.
+        """
+
+
 class EngineModule(Protocol):
     """The two names that a ``--plugin`` module must have."""
 

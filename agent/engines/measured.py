@@ -19,7 +19,7 @@ from vaccel_rpc.tensors import Tensor
 #: The largest difference allowed between a padded and an unpadded run.
 TOLERANCE = 1e-3
 #: Variants are coarser: with padding, a few of their numbers round the other way.
-_TOLERANCES = {"int8": 0.2, "bf16": 0.1}
+_TOLERANCES = {"int8": 0.2, "bf16": 0.1, "fp16": 0.02}
 
 #: Rows and length of the batches by whose times a program's cost is fitted: the first _ALWAYS of
 #: them, and the others until _LONG_S seconds have passed.
@@ -28,9 +28,12 @@ _SAMPLES, _ALWAYS, _LONG_S = ((1, 8), (8, 8), (1, 32), (8, 32), (1, 128), (8, 12
 _SHORT_SAMPLES = ((1, 4), (8, 4), (1, 8), (8, 8), (1, 16), (8, 16))
 
 
-def tolerance(variant: VariantOf | None) -> float:
-    """The largest difference allowed for a file that is such a variant; None: that is an original."""
-    return _TOLERANCES.get(variant.precision if variant else "", TOLERANCE)
+def tolerance(variant: VariantOf | None, precision: str | None = None) -> float:
+    """The largest difference allowed for a file that is such a variant; None: that is an original.
+
+    ``precision``: in which it computes, where that is not the file's own.
+    """
+    return _TOLERANCES.get(precision or (variant.precision if variant else ""), TOLERANCE)
 
 
 class MeasuredProgram(ABC):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from agent.engines.contract import (
     UPLOAD_MEMORY,
     BoundsUploads,
+    ComputesInHalves,
     DeviceError,
     Engine,
     EngineModule,
@@ -113,6 +115,13 @@ class Engines:
         program.
         """
         return _checked(self._engine_of(path).load(path), path)
+
+    def halves(self, path: Path) -> dict[str, Callable[[Path], Program]]:
+        """By half precision that its engine offers, what loads a file to compute in it."""
+        engine = self._engine_of(path)
+        if not isinstance(engine, ComputesInHalves):
+            return {}
+        return {precision: partial(engine.load_in, precision=precision) for precision in engine.halves}
 
     def load_upload(self, path: Path) -> Program:
         """The same, of a file that a client sent: of one without a suffix the bytes tell."""

@@ -63,17 +63,8 @@ class Contest:
         return None if worst <= TOLERANCE else f"its answers differ by {worst:.2g}, more than {TOLERANCE:g}"
 
     def ratio(self, holder: Program, challenger: Program) -> float:
-        """The challenger's time for a batch, as a share of the holder's. Raises `RpcError`."""
-        best: dict[tuple[int, int], list[float]] = {}
-        end = time.monotonic() + _SECONDS
-        for i in range(_ROUNDS * len(SHAPES)):
-            if i and time.monotonic() > end:
-                break
-            rows, length = SHAPES[i % len(SHAPES)]
-            example = self._layout.example(length, rows)
-            times = [_seconds(program, example) for program in (holder, challenger)]
-            best[rows, length] = [min(pair) for pair in zip(times, best.get((rows, length), times), strict=True)]
-        return math.exp(sum(math.log(other / own) for own, other in best.values()) / len(best))
+        """See the function `ratio`."""
+        return ratio(self._layout, holder, challenger)
 
     def _tried(self, registered: Program) -> tuple[list[list[Tensor]], Answers]:
         for spread in _SPREADS:
@@ -89,6 +80,20 @@ class Contest:
         """Of each request alone, and of all joined, and so padded, where they can be."""
         alone = [outputs for request in requests for outputs in program.run([request], alone=False).outputs]
         return alone + (program.run(requests, alone=False).outputs if self._joinable else [])
+
+
+def ratio(layout: Layout, holder: Program, challenger: Program) -> float:
+    """The challenger's time for a batch, as a share of the holder's. Raises `RpcError`."""
+    best: dict[tuple[int, int], list[float]] = {}
+    end = time.monotonic() + _SECONDS
+    for i in range(_ROUNDS * len(SHAPES)):
+        if i and time.monotonic() > end:
+            break
+        rows, length = SHAPES[i % len(SHAPES)]
+        example = layout.example(length, rows)
+        times = [_seconds(program, example) for program in (holder, challenger)]
+        best[rows, length] = [min(pair) for pair in zip(times, best.get((rows, length), times), strict=True)]
+    return math.exp(sum(math.log(other / own) for own, other in best.values()) / len(best))
 
 
 def distance(expected: Answers, answers: Answers) -> float:

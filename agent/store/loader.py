@@ -13,12 +13,14 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from agent.engines.contract import DeviceLost, Program
 from agent.store.catalog import Catalog, check_beside, extras_of
 from agent.store.contest import MARGIN, Contest
+from agent.store.halves import Halves, tried
 from agent.store.model import Form, StoredModel
 from agent.store.pinned import pinned
 from agent.store.variants import EXACT, Candidates
@@ -38,7 +40,7 @@ class Loader:
     ``load`` reads a file into a program, ``load_upload`` one that a client sent. ``memory_used``:
     bytes in use where the program of a file is, so that its own are what they grow by. ``choose``:
     see `Choose`; None: every model runs by its
-    own file. ``folder``: private, for links to opened files.
+    own file. ``halves``: see `agent.store.halves`. ``folder``: private, for links to opened files.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class Loader:
         catalog: Catalog,
         folder: Path,
         choose: Choose | None,
+        halves: Halves,
     ) -> None:
         self._load, self._load_upload, self._memory_used = load, load_upload, memory_used
-        self._catalog, self._folder, self._choose = catalog, folder, choose
+        self._catalog, self._folder, self._choose, self._halves = catalog, folder, choose, halves
         self._numbers = itertools.count(1)
         #: What is in memory, so that one content is loaded once, whichever model it runs for.
         self._forms: WeakValueDictionary[str, Form] = WeakValueDictionary()
@@ -65,7 +68,7 @@ class Loader:
         began = time.monotonic()
         try:
             candidates = self._candidates(model)
-            form = self._variant(model, candidates) or self._exact(model, candidates)
+            form = self._variant(model, candidates) or self._halved(self._exact(model, candidates), model, candidates)
         except RpcError as error:
             _log.warning("Model %s cannot be loaded: %s", model, error.message)
             raise
@@ -99,6 +102,30 @@ class Loader:
             holder = self._challenged(holder, path, model, contest) or holder
             give_back()
         return holder
+
+    def _halved(self, holder: Form, model: StoredModel, candidates: Candidates) -> Form:
+        """The model's own file in the first half precision in which it may run and is quicker, else the holder."""
+        if model.path is None or not candidates.halves:
+            return holder
+        for precision, load in self._halves(model.path).items():
+            half = self._half(holder, model, model.path, precision, load)
+            give_back()
+            if half:
+                return half
+        return holder
+
+    def _half(self, holder: Form, model: StoredModel, path: Path, precision: str, load: Callable[[Path], Program]) -> Form | None:
+        """The model's file in that precision; None, and a line in the log, where it does not run so."""
+        try:
+            form = self._opened(path, model.digest, model.others, load)
+            trial = tried(holder.program, form.program)
+        except (RpcError, DeviceLost) as error:
+            trial = str(error)
+        if isinstance(trial, str) or trial.refusal:
+            _log.info("%s does not run in %s: %s", model, precision, trial if isinstance(trial, str) else trial.refusal)
+            return None
+        _log.info("%s runs in %s: %s", model, precision, trial)
+        return replace(form, variant=VariantOf(model.digest, precision, trial.labels / trial.examples, trial.examples))
 
     def _challenged(self, holder: Form | None, path: Path, model: StoredModel, contest: Contest | None) -> Form | None:
         """The file's form instead of the holder, if it is the quicker one; no other reference stays."""
@@ -148,6 +175,14 @@ class Loader:
         """
         if form := self._forms.get(digest):
             return form
+        form = self._opened(path, digest, others, self._load if sent is None else self._load_upload, sent)
+        self._forms[digest] = form
+        return form
+
+    def _opened(
+        self, path: Path, digest: str, others: Sequence[str], load: Callable[[Path], Program], sent: str | None = None
+    ) -> Form:
+        """The same, loaded now by ``load``."""
         # The folder's name has the form of an upload's, by which another agent removes what this
         # one leaves when it is killed.
         with pinned(path, others, self._folder / f"{digest}-0{next(self._numbers)}") as opened:
@@ -160,15 +195,13 @@ class Loader:
                 )
             extras = extras_of(opened.path)
             before = self._memory_used(opened.path)
-            program = self._load(opened.path) if sent is None else self._load_upload(opened.path)
+            program = load(opened.path)
             memory = self._memory_used(opened.path) - before
             opened.check()
         # What an earlier program gave back is taken again without growing, so that a model counts
         # as no smaller than its files.
         memory = max(memory, opened.size)
-        form = Form(sent or path.stem, sent or path.name, digest, program, memory, extras.variant, extras.labels)
-        self._forms[digest] = form
-        return form
+        return Form(sent or path.stem, sent or path.name, digest, program, memory, extras.variant, extras.labels)
 
 
 def give_back() -> None:
@@ -186,5 +219,7 @@ def _described(model: StoredModel, form: Form, seconds: float) -> tuple[StoredMo
     if of.precision == EXACT:
         kind = "an exact form" if form.digest == model.digest else f"{form.file} (sha256:{form.digest[:12]}) runs, an exact form"
         return model, seconds, f": {kind} of sha256:{of.of[:12]}"
+    if form.digest == of.of:
+        return form, seconds, f": in {of.precision}"
     share = f"{of.agreement:.2%} of {of.texts} texts" if of.texts else "an unknown share of texts"
     return form, seconds, f": the {of.precision} variant of sha256:{of.of[:12]}, with its label on {share}"

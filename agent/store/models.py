@@ -17,6 +17,7 @@ from agent.config import Uploads
 from agent.engines.contract import Program
 from agent.store.catalog import Catalog, Referred, extras_of
 from agent.store.folder import StoreFolder, digest_in
+from agent.store.halves import Halves
 from agent.store.loader import Choose, Loader
 from agent.store.loading import LoadingThread
 from agent.store.model import Form, StoredModel, with_name
@@ -43,10 +44,10 @@ Ts = TypeVarTuple("Ts")
 class Store:
     """The models of a folder, and those that clients send.
 
-    ``load`` reads a file into a program; it runs in a thread. ``check_upload`` raises where a
-    client's file, with those of the names beside it, may not be loaded. ``referred``: the names of
-    the files that a model's file refers to. ``load_upload``: as ``load``, for a client's file; None:
-    the same. ``memory_used``, ``choose``: see `agent.store.loader`. ``room``: what models in memory
+    ``load`` reads a file into a program; it runs in a thread. ``check_upload`` raises where a client's
+    file, with those of the names beside it, may not be loaded. ``referred``: the names of the files
+    that a model's file refers to. ``load_upload``: as ``load``, for a client's file; None: the same.
+    ``memory_used``, ``choose``, ``halves``: see `agent.store.loader`. ``room``: what models in memory
     may take. ``on_load``, ``on_unload`` are called with each model that was loaded, or has left.
     """
 
@@ -62,16 +63,16 @@ class Store:
         load_upload: Callable[[Path], Program] | None = None,
         memory_used: Callable[[Path], int] = lambda _: resident_memory(),
         choose: Choose | None = None,
+        halves: Halves = lambda _: {},
         on_load: Callable[[StoredModel], None] = lambda _: None,
         on_unload: Callable[[StoredModel], None] = lambda _: None,
     ) -> None:
-        self._folder, self._policy = folder, policy
+        self._folder, self._policy, self._room = folder, policy, room
         self._check_upload, self._on_load, self._on_unload = check_upload, on_load, on_unload
-        self._room = room
         self._models: dict[str, StoredModel] = {}
         self._catalog, self._referred = Catalog(folder, referred), referred
         self._uploads = UploadsFolder()
-        loader = Loader(load, load_upload or load, memory_used, self._catalog, self._uploads.path, choose)
+        loader = Loader(load, load_upload or load, memory_used, self._catalog, self._uploads.path, choose, halves)
         #: The thread in which models are loaded.
         self.loading = LoadingThread(loader.form)
         self._uploading = asyncio.Lock()

@@ -28,11 +28,13 @@ class Candidates:
 
     ``groups``: variants, those of one precision together, the best precision first; the quickest of
     the first group of which a file can be loaded runs. ``exact``: forms that compete with the model
-    itself where no variant runs.
+    itself where no variant runs. ``halves``: whether the model's own file may compute in half
+    precision, where no variant runs and the engine offers it.
     """
 
     groups: tuple[tuple[Path, ...], ...] = ()
     exact: tuple[Path, ...] = ()
+    halves: bool = False
 
 
 def choose(
@@ -41,7 +43,7 @@ def choose(
     """The candidates among ``variants`` for the model with that digest.
 
     ``computes``: whether a file of a precision runs rightly here, and faster than float32. A ``precision``
-    of ``fast`` takes such variants; ``auto`` takes bf16 alone, and only where the file states an agreement
+    of ``fast`` takes such variants, and halves; ``auto`` takes bf16 alone, and only where the file states an agreement
     of 0.999 or more; ``exact`` takes exact forms alone, and ``registered`` nothing.
     """
     if precision == "registered":
@@ -57,4 +59,4 @@ def choose(
         for each in allowed
     )
     exact = tuple(path for path, variant in files if variant.precision == EXACT)
-    return Candidates(tuple(group for group in groups if group), exact)
+    return Candidates(tuple(group for group in groups if group), exact, halves=precision == "fast")

@@ -9,6 +9,7 @@ import torch
 from agent.engines.contract import DeviceError, DeviceLost
 from agent.engines.torch import cuda
 from agent.engines.torch.exceptions import is_memory, last_line, lost_device
+from agent.engines.torch.halved import HALVES
 from vaccel_common import process
 
 
@@ -40,6 +41,13 @@ class TorchDevice:
     def has_graphs(self) -> bool:
         """Whether it can run what was captured as a graph."""
         return self.device.type == "cuda"
+
+    @property
+    def halves(self) -> tuple[str, ...]:
+        """Half precisions in which it may compute a model faster."""
+        if self.device.type != "cuda":
+            return ()
+        return tuple(HALVES) if torch.cuda.is_bf16_supported(including_emulation=False) else ("fp16",)
 
     @property
     def precisions(self) -> frozenset[str]:

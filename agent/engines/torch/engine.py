@@ -32,6 +32,15 @@ class TorchEngine:
         """See `agent.engines.torch.loading.load`."""
         return load(path, self._device)
 
+    @property
+    def halves(self) -> tuple[str, ...]:
+        """See `TorchDevice.halves`."""
+        return self._device.halves
+
+    def load_in(self, path: Path, precision: str) -> TorchProgram:
+        """See `agent.engines.contract.ComputesInHalves.load_in`."""
+        return load(path, self._device, precision)
+
     def check_upload(self, path: Path) -> None:
         """See `agent.engines.torch.loading.check_upload`."""
         check_upload(path)

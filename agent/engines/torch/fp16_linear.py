@@ -39,7 +39,7 @@ def rewrite_export(module: torch.fx.GraphModule) -> int:
         if node.target is not torch.ops.aten.linear.default:
             continue
         rows, weight, *bias = node.args
-        packed = _packed(_constant(module, weight), _constant(module, bias[0]) if bias else None)
+        packed = _packed(constant(module, weight), constant(module, bias[0]) if bias else None)
         if packed is None:
             continue
         name = f"_fp16_linear_{count}"
@@ -58,7 +58,8 @@ def rewrite_export(module: torch.fx.GraphModule) -> int:
     return count
 
 
-def _constant(module: torch.fx.GraphModule, node: Any) -> torch.Tensor | None:
+def constant(module: torch.fx.GraphModule, node: Any) -> torch.Tensor | None:
+    """The tensor that a node of an exported program's module stands for; None where it is not constant."""
     if not isinstance(node, torch.fx.Node) or node.op != "get_attr":
         return None
     value: Any = module

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from agent.engines.measured import tolerance
-from agent.engines.torch import archive, fp16_linear
+from agent.engines.torch import archive, fp16_linear, halved
 from agent.engines.torch.cuda import CudaCapturer
 from agent.engines.torch.device import TorchDevice
 from agent.engines.torch.exceptions import is_memory, last_line
@@ -44,8 +44,8 @@ def check_upload(path: Path) -> None:
             raise InvalidArgument("the bytes are not a model: TorchScript (torch.jit.save) or torch.export (.pt2) is expected")
 
 
-def load(path: Path, device: TorchDevice) -> TorchProgram:
-    """Loads and warms up a model file.
+def load(path: Path, device: TorchDevice, precision: str | None = None) -> TorchProgram:
+    """Loads and warms up a model file. ``precision``: a half one, in which it computes what it can.
 
     Raises `InvalidArgument` with the reason where it is not a model, `DeviceLost`.
     """
@@ -58,6 +58,8 @@ def load(path: Path, device: TorchDevice) -> TorchProgram:
         signature = extras.signature
         kind = program_kind(path)
         forms = _load_export(path, device, signature) if kind == "export" else _load_script(path, device, signature)
+        if precision:
+            forms = [_halved(forms[0], kind == "export", precision)]
     except ModelFileError as error:
         raise InvalidArgument(str(error).replace(str(path), "the file")) from None
     except RpcError:
@@ -68,9 +70,17 @@ def load(path: Path, device: TorchDevice) -> TorchProgram:
         if lost := device.loss(error):
             raise lost from None
         raise InvalidArgument(f"torch cannot load the model: {last_line(error)}".replace(str(path), "the file")) from None
-    program = _faster([_program(form, signature, device, tolerance(extras.variant)) for form in forms])
+    program = _faster([_program(form, signature, device, tolerance(extras.variant, precision)) for form in forms])
     program.warm_up()
     return program
+
+
+def _halved(form: Any, is_export: bool, precision: str) -> Forward:
+    rewrite = halved.rewrite_export if is_export else halved.rewrite_script
+    # A module that is not frozen has no constant weights.
+    if not rewrite(form, halved.HALVES[precision]):
+        raise InvalidArgument("it has no linear layers whose float32 weights are constant")
+    return form  # type: ignore[no-any-return]
 
 
 def _program(forward: Forward, signature: Signature | None, device: TorchDevice, most: float) -> TorchProgram:
