@@ -70,7 +70,7 @@ class Application:
             await send({"type": "websocket.close", "code": 1000})
         if scope["type"] != "http":
             return
-        arrival = arrival_of(scope, asyncio.get_running_loop().time())
+        arrival = arrival_of(scope)
         try:
             await self._answer(scope, receive, send, arrival)
         except Disconnected:
@@ -142,6 +142,9 @@ class Application:
         # HTTP/2 has no such header, and resets the stream instead.
         if closes and scope["http_version"] not in ("2", "3"):
             response.headers.append((b"connection", b"close"))
+        if arrival.complete and arrival.connection:
+            await arrival.connection.respond(response.status, response.headers, response.body)
+            return
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
         if not arrival.complete:
             # Closed at once, the connection of a client that still sends would be reset and the response lost.

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 #: The key of an `Arrival` in a scope's ``state``.
 KEY = "arrival"
+
+
+class OwnConnection(Protocol):
+    """What the application does with a connection of our own server besides ASGI's messages."""
+
+    async def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Writes a complete response to the request that is being answered; header names are in lower case."""
+
+    async def cut(self) -> None:
+        """Closes the connection after what has been sent, so that the client sees that the response is incomplete."""
 
 
 class Arrival:
@@ -22,36 +33,36 @@ class Arrival:
       disconnected.
     """
 
-    __slots__ = ("_cut", "began", "complete", "disconnected", "failure", "is_stream", "may_still_read", "queued")
+    __slots__ = ("began", "complete", "connection", "disconnected", "failure", "is_stream", "may_still_read", "queued")
 
-    def __init__(self, began: float, cut: Callable[[], Awaitable[None]] | None = None) -> None:
-        """``cut`` closes the connection; only our own server passes it."""
-        self.began, self._cut = began, cut
+    def __init__(self, began: float, connection: OwnConnection | None = None) -> None:
+        """``connection``: its own, where it is one of our own server."""
+        self.began, self.connection = began, connection
         self.complete = self.disconnected = self.queued = self.is_stream = self.may_still_read = False
         self.failure: str | None = None
 
     @property
     def from_own_server(self) -> bool:
         """Whether our own server reports how the request arrives, which it has checked as well."""
-        return self._cut is not None
+        return self.connection is not None
 
     async def cut(self) -> None:
-        """Closes the connection after what has been sent, so that the client sees that the response is incomplete.
+        """`OwnConnection.cut`.
 
         Under another server this does nothing: there, a response can only be left without its end.
         """
-        if self._cut:
-            await self._cut()
+        if self.connection:
+            await self.connection.cut()
 
 
-def arrival_of(scope: Mapping[str, Any], now: float) -> Arrival:
-    """The arrival of a scope's request; under a server that does not report it, one that begins ``now``."""
+def arrival_of(scope: Mapping[str, Any]) -> Arrival:
+    """The arrival of a scope's request; under a server that does not report it, one that begins now."""
     arrival = (scope.get("state") or {}).get(KEY)
     if not isinstance(arrival, Arrival):
-        arrival = Arrival(now)
+        arrival = Arrival(asyncio.get_running_loop().time())
         # Over HTTP/1 such a server also reports a client that has only closed its sending side.
         arrival.may_still_read = scope["http_version"] in ("1.0", "1.1")
         return arrival
     if arrival.queued:
-        arrival.began = now
+        arrival.began = asyncio.get_running_loop().time()
     return arrival

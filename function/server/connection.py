@@ -51,7 +51,7 @@ class HttpConnection(ConnectionLifecycle):
     def on_message_begin(self) -> None:
         """The parser has seen a request's first byte."""
         super().on_message_begin()
-        self._arrival, self._head_complete, self._overhead = Arrival(self.loop.time(), self.cut), False, 0
+        self._arrival, self._head_complete, self._overhead = Arrival(self.loop.time(), self), False, 0
         self.scope["state"][KEY] = self._arrival
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -118,9 +118,14 @@ class HttpConnection(ConnectionLifecycle):
     def on_response_complete(self) -> None:
         """Goes on with the next pipelined request, or with bytes that waited."""
         self._answering = self.pipeline[-1][0] if self.pipeline else None
-        super().on_response_complete()
+        if self.pipeline:
+            super().on_response_complete()
+        else:
+            # As the library does, but without its timer for idle connections, which `Connections` closes.
+            self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
+        self._flow.resume_reading()
         if self._backlog and not self.pipeline:
             self._flow.held = False
             self._flow.resume_reading()

@@ -13,13 +13,14 @@ up to date. A connection is closed in one of four ways:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from function.core.problems import Problem
 from function.server.arrival import KEY, Arrival
-from function.server.parser import Flow
+from function.server.parser import Flow, head_of
 from function.server.refusals import encoded, request_timeout
 
 if TYPE_CHECKING:
@@ -64,9 +65,6 @@ class ConnectionLifecycle(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells the request that is being answered that its client is gone: the library tells the last one that arrived."""
         super().connection_lost(exc)
-        # The library leaves it running where the client reset the connection, and it holds all of this.
-        if self.timeout_keep_alive_task:
-            self.timeout_keep_alive_task.cancel()
         if self._answering:
             self._answering.disconnected = self._answering.scope["state"][KEY].disconnected = True
             self._answering.message_event.set()
@@ -117,6 +115,26 @@ class ConnectionLifecycle(HttpToolsProtocol):
             self._refusal = problem
         else:
             self._write_problem(problem)
+
+    async def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Writes a complete response in one piece, which the library would write in two."""
+        cycle = self._answering
+        assert cycle
+        if self._flow.write_paused and not cycle.disconnected:
+            await self._flow.drain()
+        if cycle.disconnected:
+            return
+        if (b"connection", b"close") in headers:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            headers = [*headers, (b"connection", b"close")]
+        head = head_of(status, [*cycle.default_headers, *headers])
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(head if cycle.scope["method"] == "HEAD" else head + body)
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
     async def cut(self) -> None:
         """Closes the connection after what has been written, in the middle of a response."""

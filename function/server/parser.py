@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import struct
 import termios
+from collections.abc import Iterable
 from typing import Protocol
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 #: The parser's error -> one that tells a client more.
 _REASONS = {"Pause on PRI/Upgrade": "HTTP/2 is not served here"}
+#: Control characters besides those that end a line.
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class ParserEvents(Protocol):
@@ -70,6 +75,18 @@ class Trailers(list[tuple[bytes, bytes]]):
 
     def append(self, _: tuple[bytes, bytes]) -> None:
         """Drops a trailer."""
+
+
+def head_of(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A response's status line and headers as bytes. Raises ``ValueError`` for a character that a head must not have."""
+    lines = [STATUS_LINE[status]]
+    for name, value in headers:
+        lines += name, b": ", value, b"\r\n"
+    lines.append(b"\r\n")
+    head = b"".join(lines)
+    if _CONTROL.search(head) or not head.count(b"\r") == head.count(b"\n") == len(lines) // 4 + 2:
+        raise ValueError("a header of the response has a control character")
+    return head
 
 
 def with_path(url: bytes) -> bytes:

@@ -22,7 +22,6 @@ _log = logging.getLogger("function.server")
 
 #: Connections that may wait to be accepted: a burst of clients is queued, not refused.
 BACKLOG = 1024
-_DAY_S = 86_400
 
 
 class HttpServer(uvicorn.Server):
@@ -36,11 +35,10 @@ class HttpServer(uvicorn.Server):
         self, app: Application, connections: Connections, *, grace: float, listening: Callable[[], None], ending: Callable[[], None]
     ) -> None:  # fmt: skip
         protocol = type("Connection", (HttpConnection,), {"group": connections})
-        # `Connections` enforces the timeouts; uvicorn's keep-alive timer must never fire.
         super().__init__(
             uvicorn.Config(
                 app, http=protocol, ws="none", loop="uvloop", lifespan="off", interface="asgi3", log_config=None, access_log=False,
-                proxy_headers=False, server_header=False, backlog=BACKLOG, timeout_keep_alive=_DAY_S,
+                proxy_headers=False, server_header=False, backlog=BACKLOG,
                 timeout_graceful_shutdown=math.ceil(grace),
             )
         )  # fmt: skip
