@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ class AwaitedRuns:
 
     def __init__(self, remote: RemoteModel, in_thread: InThread) -> None:
         self._remote, self._in_thread = remote, in_thread
+        self._thread = 0
         self._finished: deque[asyncio.Future[None]] = deque()
         self._delivery_scheduled = False
 
@@ -30,9 +32,11 @@ class AwaitedRuns:
         """The model's outputs for these inputs; see `RemoteModel.run_timed`. Raises `RpcError`."""
         deadline = time.monotonic() + timeout
         loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         future: asyncio.Future[None] = loop.create_future()
         started = self._remote.start_run(inputs, outputs, timeout, lambda: self._done(loop, future), metadata=metadata)
         if started is not None:
+            started.read_in(loop)
             result = await self._result(started, future, timeout)
             if result is not None:
                 return result
@@ -52,6 +56,9 @@ class AwaitedRuns:
             started.forget()
 
     def _done(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+        if threading.get_ident() == self._thread:
+            _resolve(future)
+            return
         self._finished.append(future)
         # One wake-up of the event loop delivers all replies that are there by then.
         if not self._delivery_scheduled:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vaccel_rpc.channels import CLOSED
 from vaccel_rpc.client import PendingResult, RunResult, VaccelClient
@@ -14,6 +15,9 @@ from vaccel_rpc.errors import RpcError
 from vaccel_rpc.pool.health import ANSWER_S
 from vaccel_rpc.pool.runs import Inputs
 from vaccel_rpc.registering import Registered
+
+if TYPE_CHECKING:
+    import asyncio
 
 _log = logging.getLogger("vaccel_rpc")
 
@@ -81,6 +85,10 @@ class AgentLink:
     ) -> PendingResult[RunResult]:
         """Sends a run without waiting for it; ``done``: see `vaccel_rpc.channels.Channel.start`. Raises `RpcError`."""
         return self.client.start_run(self.session, self.model.resource, inputs, outputs, timeout, metadata, done)
+
+    def read_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Has ``loop`` read the results; see `vaccel_rpc.channels.Channel`."""
+        self.client.channel.read_in(loop)
 
     def load(self) -> None:
         """Has the agent load the model, in a thread of its own; until then the link is not ``warm``."""

@@ -119,10 +119,9 @@ class ConnectionLifecycle(HttpToolsProtocol):
     async def respond(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
         """Writes a complete response in one piece, which the library would write in two."""
         cycle = self._answering
-        assert cycle
-        if self._flow.write_paused and not cycle.disconnected:
+        if cycle and self._flow.write_paused and not cycle.disconnected:
             await self._flow.drain()
-        if cycle.disconnected:
+        if cycle is None or cycle.disconnected:
             return
         if (b"connection", b"close") in headers:
             cycle.keep_alive = False

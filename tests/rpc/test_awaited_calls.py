@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import queue
 import threading
@@ -75,6 +76,42 @@ def test_the_end_is_announced(tmp_path: Path) -> None:
         assert done.wait(10)
         with pytest.raises(Unavailable):
             reply.result()
+
+
+def test_an_event_loop_reads(tmp_path: Path) -> None:
+    """It announces replies in its own thread, also when other threads have read meanwhile, and the end."""
+
+    def answer(peer: ScriptedAgent, frame: frames.Frame, request: Request) -> None:
+        if request.payload == b"last":
+            peer.hang_up()
+        else:
+            echo(peer, frame, request)
+
+    with connected(tmp_path, answer) as ends, ThreadPoolExecutor(1) as pool:
+
+        async def announced() -> set[int]:
+            """The threads in which the replies to a hundred calls are announced."""
+            threads = asyncio.Queue[int]()
+            loop = asyncio.get_running_loop()
+            ends.channel.read_in(loop)
+            for _ in range(100):
+                sent_at_once(ends, b"x", lambda: loop.call_soon_threadsafe(threads.put_nowait, threading.get_ident()) and None)
+            return {await asyncio.wait_for(threads.get(), 10) for _ in range(100)}
+
+        async def reading() -> None:
+            own = {threading.get_ident()}
+            assert await announced() == own
+            others = pool.submit(lambda: [call(ends) for _ in range(200)])
+            await announced()
+            assert await asyncio.to_thread(others.result)
+            assert await announced() == own
+            with contextlib.suppress(Unavailable):
+                ends.channel.start("s", "m", [b"last"])
+            async with asyncio.timeout(10):
+                while not ends.channel.closed:
+                    await asyncio.sleep(0.001)
+
+        asyncio.run(reading())
 
 
 def test_a_call_that_cannot_be_sent_at_once_is_not_sent(tmp_path: Path) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.wire import Parts
+
+if TYPE_CHECKING:
+    import asyncio
 
 #: Bytes of data a message may hold, as vAccel's own ttrpc allows.
 MAX_MESSAGE = 1 << 30
@@ -62,6 +65,12 @@ class Channel(Protocol):
     @property
     def running(self) -> int:
         """Calls without a reply."""
+
+    def read_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Has ``loop``, in whose thread this is called, read the replies for which no thread waits.
+
+        It has no effect over gRPC, whose library reads in threads of its own.
+        """
 
     def start(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaccel_rpc.addresses import Address
 from vaccel_rpc.channels import CLOSED, Tls
@@ -16,6 +16,9 @@ from vaccel_rpc.errors import FailedPrecondition, RpcError, Unavailable, from_co
 from vaccel_rpc.proto.ttrpc_pb2 import Status
 from vaccel_rpc.status import from_status
 from vaccel_rpc.wire import Parts
+
+if TYPE_CHECKING:
+    import asyncio
 
 try:
     import grpc
@@ -96,6 +99,9 @@ class GrpcChannel:
     def running(self) -> int:
         """Calls without a reply."""
         return len(self._calls)
+
+    def read_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See `vaccel_rpc.channels.Channel`."""
 
     def start(
         self,

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
@@ -16,16 +17,18 @@ from vaccel_rpc import draining, frames
 from vaccel_rpc.addresses import Address, quick_ack
 from vaccel_rpc.channels import CLOSED, sockets
 from vaccel_rpc.channels.handoff import PendingCall, ReaderHandoff
+from vaccel_rpc.channels.owner import ConnectionOwner
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.proto.ttrpc_pb2 import Request, Response
 from vaccel_rpc.status import from_status
 from vaccel_rpc.tensorfields import LARGE
 from vaccel_rpc.wire import Parts, cut, field_head, size
 
+if TYPE_CHECKING:
+    import asyncio
+
 _Bytes = bytes | bytearray | memoryview
 _LAST_STREAM = 2**32 - 1
-#: Seconds for which the owner leaves a connection alone whose callers have just read it.
-_PAUSE_S = 0.05
 
 
 class _TtrpcReply:
@@ -57,11 +60,11 @@ class TtrpcChannel:
         self._on_change = on_change
         self._send_lock = threading.Lock()
         self._streams = itertools.count(1, 2)
-        self._stuck = threading.Event()
         #: Whether the agent has said that it shuts down.
         self.draining = False
-        self._handoff = ReaderHandoff(self._receive, self._stuck.set)
-        threading.Thread(target=self._look_after, name=f"ttrpc {address}", daemon=True).start()
+        self._owner = ConnectionOwner(self._socket, f"ttrpc {address}", self._close_socket)
+        self._handoff = ReaderHandoff(self._receive, self._owner.hurry)
+        self._owner.start(self._handoff)
 
     @property
     def closed(self) -> RpcError | None:
@@ -72,6 +75,10 @@ class TtrpcChannel:
     def running(self) -> int:
         """Calls without a reply."""
         return self._handoff.pending
+
+    def read_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See `vaccel_rpc.channels.Channel`."""
+        self._owner.read_in(loop)
 
     def start(
         self,
@@ -171,24 +178,10 @@ class TtrpcChannel:
             if frames.unsent(views, sent):
                 # The agent may read no further before its replies are read, and perhaps no caller
                 # waits for one.
-                self._stuck.set()
+                self._owner.hurry()
                 flags = 0
 
-    def _look_after(self) -> None:
-        """Reads while no caller does, and so notices the end of the connection.
-
-        An idle connection takes no CPU time.
-        """
-        poll = sockets.poll_of(self._socket)
-        while self._handoff.ended is None:
-            poll.poll()
-            if not self._handoff.read_if_idle():
-                # Callers read. To wake up at each of their replies too would cost more than to
-                # notice the end a little later.
-                self._stuck.wait(_PAUSE_S)
-                self._stuck.clear()
-        # Not while a caller reads: another file could get the descriptor's number.
-        self._handoff.wait_for_last_reader()
+    def _close_socket(self) -> None:
         with self._send_lock:
             self._socket.close()
 

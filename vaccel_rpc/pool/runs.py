@@ -9,7 +9,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from vaccel_common import tracing
 from vaccel_common.tracing import Span
@@ -24,6 +24,9 @@ from vaccel_rpc.pool.pool import AgentPool
 from vaccel_rpc.pool.tries import Tries
 from vaccel_rpc.registering import seconds_left
 from vaccel_rpc.tensors import Tensor
+
+if TYPE_CHECKING:
+    import asyncio
 
 #: How often a run is sent before its error is the answer. A run that ends its agent must not end
 #: every agent that takes its place.
@@ -58,8 +61,8 @@ class RunLink(PingedLink, Protocol):
     ) -> PendingResult[RunResult]:
         """Sends a run without waiting for it; ``done``: see `vaccel_rpc.channels.Channel.start`. Raises `RpcError`."""
 
-
-R = TypeVar("R", bound=RunLink)
+    def read_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Has ``loop`` read the results; see `vaccel_rpc.channels.Channel`."""
 
 
 def may_run_again(error: RpcError, tries: int, *, room_elsewhere: bool) -> bool:
@@ -147,6 +150,10 @@ class StartedRun:
     def result(self) -> RunResult | None:
         """The run's result; None where it may be sent once more. Raises any other `RpcError`."""
         return self._runs.result_of(self.run, self._sent)
+
+    def read_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Has ``loop``, in whose thread this is called, read the result where that is possible."""
+        self._sent.link.read_in(loop)
 
     def forget(self) -> None:
         """Nobody waits for it any more."""
