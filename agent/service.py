@@ -25,6 +25,7 @@ from agent.operations.resources import ResourceOperations
 from agent.operations.running import ModelRunner
 from agent.operations.shadow import ShadowRuns
 from agent.reassembly import GenopReassembler
+from agent.running_call import Deadlines, Done, RunningCall
 from agent.sessions import Scope
 from agent.store.aliases import Aliases
 from agent.store.models import Store
@@ -64,6 +65,7 @@ class RpcService:
         self.refused: Counter[str] = Counter()
         self._draining: str | None = None
         self._crossing_ends = 0.0
+        self._deadlines = Deadlines()
         runner = ModelRunner(batcher)
         shadow = ShadowRuns(store, runner, batcher, metrics)
         classifier = ImageOperations(store, runner, images, labels, profiled=profiled)
@@ -92,11 +94,29 @@ class RpcService:
         metadata: Mapping[str, str] = _NO_METADATA,
     ) -> Parts:
         """The reply. Raises `RpcError`."""
-        return await self._observed(endpoint, scope, deadline, metadata, lambda: _read(endpoint, scope, payload))
+        return await _awaited(lambda done: self.start(endpoint, scope, payload, deadline, metadata, done))
 
     async def call_joined(self, endpoint: Endpoint, scope: Scope, arguments: GenopReassembler, deadline: float | None) -> Parts:
         """The reply to a call whose requests came one by one. Raises `RpcError`."""
-        return await self._observed(endpoint, scope, deadline, _NO_METADATA, lambda: (*arguments.request(), []))
+        return await _awaited(lambda done: self.start_joined(endpoint, scope, arguments, deadline, done))
+
+    def start(
+        self,
+        endpoint: Endpoint,
+        scope: Scope,
+        payload: Buffer,
+        deadline: float | None,
+        metadata: Mapping[str, str],
+        done: Done,
+    ) -> RunningCall:
+        """Begins a call; ``done`` gets the reply, or the `RpcError`."""
+        return self._started(endpoint, scope, deadline, metadata, lambda: _read(endpoint, scope, payload), done)
+
+    def start_joined(
+        self, endpoint: Endpoint, scope: Scope, arguments: GenopReassembler, deadline: float | None, done: Done
+    ) -> RunningCall:
+        """Begins a call whose requests came one by one; see `start`."""
+        return self._started(endpoint, scope, deadline, _NO_METADATA, lambda: (*arguments.request(), []), done)
 
     def drain(self, reason: str) -> None:
         """From now on new calls are refused for this reason, but for those that are on their way from
@@ -109,8 +129,23 @@ class RpcService:
         if isinstance(error, ResourceExhausted) and error.reason:
             self.metrics.rejected(error.reason)
 
+    def _started(
+        self,
+        endpoint: Endpoint,
+        scope: Scope,
+        deadline: float | None,
+        metadata: Mapping[str, str],
+        read: Callable[[], tuple[Endpoint, Any, list[memoryview]]],
+        done: Done,
+    ) -> RunningCall:
+        call = RunningCall(lambda running: self._observed(running, endpoint, scope, deadline, metadata, read), done)
+        if deadline is not None and call.waits:
+            self._deadlines.add(call, deadline)
+        return call
+
     async def _observed(
         self,
+        running: RunningCall,
         endpoint: Endpoint,
         scope: Scope,
         deadline: float | None,
@@ -126,7 +161,7 @@ class RpcService:
                 if self._draining:
                     self._check_taken(self._draining, endpoint, scope, request)
                 call = IncomingCall(told.dialect, scope, request, blobs, deadline, metadata, span)
-                reply = await self._limited(endpoint, handler, call)
+                reply = await _limited(running, endpoint, handler, call)
             code = "OK"
             return [reply.SerializeToString()] if isinstance(reply, Message) else reply
         except RpcError as error:
@@ -135,6 +170,7 @@ class RpcService:
             raise
         finally:
             self.active -= 1
+            self._deadlines.remove(running)
             self.metrics.call(endpoint.method.name, code, time.monotonic() - began)
 
     def _check_taken(self, reason: str, endpoint: Endpoint, scope: Scope, request: Any) -> None:
@@ -156,14 +192,35 @@ class RpcService:
             raise Unimplemented(f"{endpoint.method.name}: this agent does not implement this method of {endpoint.service}")
         return handler
 
-    async def _limited(self, endpoint: Endpoint, handler: Handler, call: IncomingCall) -> Message | Parts:
-        if call.deadline is None:
-            return await handler(call)
-        try:
-            async with asyncio.timeout_at(call.deadline):
-                return await handler(call)
-        except TimeoutError:
+
+async def _limited(running: RunningCall, endpoint: Endpoint, handler: Handler, call: IncomingCall) -> Message | Parts:
+    try:
+        return await handler(call)
+    except asyncio.CancelledError:
+        if running.expired:
             raise DeadlineExceeded(f"{endpoint.method.name}: the deadline has passed; the work was dropped") from None
+        raise
+
+
+async def _awaited(start: Callable[[Done], RunningCall]) -> Parts:
+    """The reply of a call that is begun with the callback."""
+    future: asyncio.Future[Parts] = asyncio.get_running_loop().create_future()
+
+    def done(reply: Parts, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(reply)
+        elif isinstance(error, asyncio.CancelledError):
+            future.cancel()
+        else:
+            future.set_exception(error)
+
+    call = start(done)
+    try:
+        return await future
+    finally:
+        call.cancel()
 
 
 def _read(endpoint: Endpoint, scope: Scope, payload: Buffer) -> tuple[Endpoint, Any, list[memoryview]]:

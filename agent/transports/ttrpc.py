@@ -8,12 +8,14 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from agent.endpoints import Endpoint, error_status
 from agent.reassembly import GenopReassembler
+from agent.running_call import Done, RunningCall
 from agent.service import RpcService
 from agent.sessions import Sessions
 from agent.transports.budget import Budget
@@ -56,7 +58,7 @@ class TtrpcConnection(asyncio.BufferedProtocol):
         self._open = open_connections
         self._reader = frames.FrameReader(max_message, budget.reserve)
         self._scope = sessions.scope(secret=False)
-        self._calls: dict[int, asyncio.Task[None]] = {}
+        self._calls: dict[int, RunningCall | None] = {}
         self._streams: dict[int, _ArgumentStream] = {}
         self._heard = time.monotonic()
         self._transport: asyncio.Transport
@@ -80,8 +82,9 @@ class TtrpcConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 how it ended does not matter
         """asyncio: closed. Its running calls are cancelled, and its sessions end."""
         self._open.discard(self)
-        for task in self._calls.values():
-            task.cancel()
+        for call in self._calls.values():
+            if call:
+                call.cancel()
         self._budget.release(self._reader.held + sum(stream.held for stream in self._streams.values()))
         self._streams.clear()
         self._responses.close()
@@ -200,27 +203,21 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             if endpoint.method.streams and frame.flags & frames.REMOTE_OPEN:
                 self._open_stream(frame, endpoint, payload, deadline)
                 return
+            arguments = GenopReassembler(endpoint, self._scope, self._max_message) if endpoint.method.streams else None
+            if arguments is not None and payload:
+                arguments.add(payload)
         except RpcError as error:
             self._service.count_refusal(error)
             self._budget.release(size)
             self._fail(frame.stream, endpoint, error)
             return
-        if endpoint.method.streams:
-            arguments = GenopReassembler(endpoint, self._scope, self._max_message)
-            self._start(frame.stream, endpoint, size, lambda: self._joined(endpoint, arguments, payload, deadline))
+        if arguments is not None:
+            start = partial(self._service.start_joined, endpoint, self._scope, arguments, deadline)
         else:
             pairs = request.metadata
             metadata = joined((pair.key, pair.value) for pair in pairs[:_MAX_METADATA]) if pairs else {}
-            self._start(
-                frame.stream, endpoint, size, lambda: self._service.call(endpoint, self._scope, payload, deadline, metadata)
-            )
-
-    async def _joined(
-        self, endpoint: Endpoint, arguments: GenopReassembler, payload: bytes | memoryview, deadline: float | None
-    ) -> Parts:
-        if payload:
-            arguments.add(payload)
-        return await self._service.call_joined(endpoint, self._scope, arguments, deadline)
+            start = partial(self._service.start, endpoint, self._scope, payload, deadline, metadata)
+        self._start(frame.stream, endpoint, size, start)
 
     def _open_stream(self, frame: frames.Frame, endpoint: Endpoint, payload: bytes | memoryview, deadline: float | None) -> None:
         if len(self._streams) >= _MAX_STREAMS:
@@ -246,30 +243,27 @@ class TtrpcConnection(asyncio.BufferedProtocol):
             return
         if frame.flags & frames.REMOTE_CLOSED:
             del self._streams[frame.stream]
-            self._start(
-                frame.stream,
-                stream.endpoint,
-                stream.held,
-                lambda: self._service.call_joined(stream.endpoint, self._scope, stream.arguments, stream.deadline),
-            )
+            start = partial(self._service.start_joined, stream.endpoint, self._scope, stream.arguments, stream.deadline)
+            self._start(frame.stream, stream.endpoint, stream.held, start)
 
-    def _start(self, stream: int, endpoint: Endpoint, held: int, call: Callable[[], Awaitable[Parts]]) -> None:
-        self._calls[stream] = asyncio.get_running_loop().create_task(self._answer(stream, endpoint, held, call))
-
-    async def _answer(self, stream: int, endpoint: Endpoint, held: int, call: Callable[[], Awaitable[Parts]]) -> None:
-        try:
-            payload = await call()
-        except RpcError as error:
-            self._fail(stream, endpoint, error)
-        except Exception:  # noqa: BLE001 every failure is answered
-            _log.exception("%s failed", endpoint.method.name)
-            self._fail(stream, endpoint, RpcError("the agent failed; its log has the reason"))
-        else:
-            length = size(payload)
-            self._send(stream, [field_head(2, length), *payload] if length else [])
-        finally:
-            self._calls.pop(stream, None)
+    def _start(self, stream: int, endpoint: Endpoint, held: int, start: Callable[[Done], RunningCall]) -> None:
+        def done(payload: Parts, error: BaseException | None) -> None:
+            if error is None:
+                length = size(payload)
+                self._send(stream, [field_head(2, length), *payload] if length else [])
+            elif isinstance(error, RpcError):
+                self._fail(stream, endpoint, error)
+            elif isinstance(error, Exception):
+                _log.error("%s failed", endpoint.method.name, exc_info=error)
+                self._fail(stream, endpoint, RpcError("the agent failed; its log has the reason"))
+            del self._calls[stream]
             self._budget.release(held)
+
+        # It may have ended when `start` returns.
+        self._calls[stream] = None
+        call = start(done)
+        if stream in self._calls:
+            self._calls[stream] = call
 
     def _fail(self, stream: int, endpoint: Endpoint | None, error: RpcError) -> None:
         if not self._transport.is_closing():

@@ -71,5 +71,8 @@ class TorchProgram(MeasuredProgram):
 
     def _call(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
         with torch.inference_mode():
+            if self._device.is_cpu:
+                # To move a tensor, even to where it is, lets other threads have Python's lock.
+                return flat(self._forward(*inputs))
             outputs = self._forward(*(tensor.to(self._device.device) for tensor in inputs))
             return [tensor.cpu() for tensor in flat(outputs)]
