@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
 
 from agent.sessions import RpcSession, Scope
 from vaccel_common import tracing
+from vaccel_common.records import record
 from vaccel_rpc.dialects import Dialect
 from vaccel_rpc.wire import Parts
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IncomingCall:
     """One call of a client.
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import DecodeError
 
 from vaccel_common.protowire import WireError
+from vaccel_common.records import record
 from vaccel_rpc.channels import CLOSED, Channel, PendingReply
 from vaccel_rpc.dialects import Profile, Version, dialect
 from vaccel_rpc.errors import Internal, InvalidArgument, Unimplemented
@@ -26,7 +27,7 @@ Args = Sequence[bytes]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@record
 class PendingResult(Generic[T]):
     """The result of an operation that was sent."""
 
@@ -46,7 +47,7 @@ class PendingResult(Generic[T]):
         return self.decode(self.reply.result())
 
 
-@dataclass(frozen=True)
+@record
 class Timings:
     """The seconds that a run waited in the agent's queue and ran in the model; its batch's rows."""
 
@@ -63,7 +64,7 @@ class Variant:
     sha256: str
 
 
-@dataclass(frozen=True)
+@record
 class RunResult:
     """A run's outputs; if requested, its times, and the variant that ran if the model was one.
 

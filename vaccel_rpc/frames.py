@@ -13,6 +13,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from vaccel_common.records import record
+
 #: Length of the data and stream id: uint32, big-endian; type and flags: one byte each.
 HEADER = struct.Struct(">IIBB")
 
@@ -43,7 +45,7 @@ class ProtocolError(ValueError):
     """
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Frame:
     """One complete frame. ``data``: the reader's buffer, which nobody else writes to."""
 

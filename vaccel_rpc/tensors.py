@@ -10,8 +10,8 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from vaccel_common.records import record
 from vaccel_rpc.errors import InvalidArgument
 
 #: Name -> (number on the wire, bytes per element, code of array.array), the same in all dialects.
@@ -30,7 +30,7 @@ _NAMES = {number: name for name, (number, _, _) in DTYPES.items()}
 MAX_RANK = 16
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tensor:
     """``data`` holds ``prod(dims)`` elements of ``dtype`` (a key of `DTYPES`)."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from agent.batching.packing import Reason
 from agent.engines.contract import Batch
 from agent.engines.layout import Shape
+from vaccel_common.records import record
 from vaccel_rpc.errors import Internal, RpcError
 from vaccel_rpc.tensors import Tensor
 
@@ -18,7 +19,7 @@ _MAX_REASON = 500
 Part = tuple[Sequence[Tensor], Shape]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompletedRun:
     """A request's outputs, and when things happened, in monotonic seconds.
 
@@ -37,7 +38,7 @@ class CompletedRun:
 Outcome = CompletedRun | RpcError
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BatchReport:
     """A batch that ran.
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from agent.engines.cost import Cost
 from vaccel_common.modelfile import Signature
+from vaccel_common.records import record
 from vaccel_rpc.errors import Internal, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
@@ -46,7 +46,7 @@ class DeviceLost(Exception):
         return Internal(message, errno=errno.EIO) if self.by_run else Unavailable(message)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Batch:
     """Each request's outputs, and when the model itself began and ended (monotonic seconds)."""
 

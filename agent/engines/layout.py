@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Protocol, Self, TypeVar
 
@@ -204,7 +204,7 @@ def _squeezed(tensor: Tensor, rank: int) -> Tensor:
     for at in range(len(dims) - 2, 0, -1):
         if dims[at] == 1 and len(dims) > rank:
             del dims[at]
-    return replace(tensor, dims=tuple(dims)) if len(dims) == rank else tensor
+    return Tensor(tensor.dtype, tuple(dims), tensor.data) if len(dims) == rank else tensor
 
 
 def _check(spec: TensorSpec, dtype: str, dims: _Dims, sizes: dict[str, int]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from google.protobuf.message import Message
@@ -120,7 +119,7 @@ def _tensor(message: Any, index: int, data: bytes | memoryview) -> Tensor:
 
 def _with_dims(tensor: Tensor) -> Tensor:
     """The tensor as [1] where it has no dimensions: upstream's clients need at least one."""
-    return tensor if tensor.dims else replace(tensor, dims=(1,))
+    return tensor if tensor.dims else Tensor(tensor.dtype, (1,), tensor.data)
 
 
 def _check_count(requested: int, actual: int) -> None:

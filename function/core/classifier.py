@@ -13,6 +13,7 @@ from function.core.texts import PAIR_FORM, Pair, Text
 from function.core.tokens import Encoded, Encoder
 from vaccel_common import tracing
 from vaccel_common.modelfile import Extras, ModelFileError, Pairs, Signature
+from vaccel_common.records import record
 from vaccel_common.scores import SCORES
 from vaccel_rpc.client import RunResult, Variant
 from vaccel_rpc.errors import Internal, RpcError
@@ -39,7 +40,7 @@ class Runner(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@record
 class Prediction:
     """One text's result. ``scores``: a probability for each label (a plain number for regression); ``logits``: the model's outputs;
     both in the model's order.
@@ -73,7 +74,7 @@ class Durations:
     forward: float = 0.0
 
 
-@dataclass(frozen=True)
+@record
 class Classification:
     """An item for each text, in order, and where the time went."""
 
@@ -81,7 +82,7 @@ class Classification:
     spent: Durations = field(default_factory=Durations)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prepared:
     """Texts that are encoded, the ``runs`` that they need, and when that began and ended."""
 

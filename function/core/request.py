@@ -11,6 +11,7 @@ from function.core.reading import Malformed as Malformed
 from function.core.reading import decoded as decoded
 from function.core.reading import parse_json as parse_json
 from function.core.texts import FORM, PAIR_FORM, Text, checked, hint, of_fields, of_item, refuse_misspelt_pair
+from vaccel_common.records import record
 from vaccel_rpc.errors import RpcError
 
 
@@ -23,7 +24,7 @@ class RequestLimits:
     body: int
 
 
-@dataclass(frozen=True)
+@record
 class ClassifyRequest:
     """The texts and pairs of a request, in order, and its options; a bad one is its `Unusable`. ``many``: it expects a list."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from tokenizers import Encoding, Tokenizer
 
 from function.core.options import Truncation
 from function.core.texts import Pair, Text
 from vaccel_common.modelfile import ModelFileError, Pairs, Signature, TensorSpec
+from vaccel_common.records import record
 from vaccel_rpc.tensors import Tensor, from_values
 
 #: Input name -> what of an encoding it holds.
@@ -19,7 +19,7 @@ _SOURCES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_
 _OVERLAP = 0.25
 
 
-@dataclass(frozen=True)
+@record
 class Encoded:
     """A text, or a pair, as the model sees it.
 

@@ -77,6 +77,7 @@ class ConnectionOwner:
         def leave() -> None:
             if self._pause:
                 self._pause.cancel()
+            self._loop = self._pause = None
             loop.remove_reader(self._socket)
             left.set()
 
