@@ -27,7 +27,8 @@ class RunningCall:
 
     def __init__(self, make: Callable[[RunningCall], Coroutine[Any, Any, Parts]], done: Done) -> None:
         self.expired = False
-        self._done, self._waits_for = done, None
+        self._done = done
+        self._waits_for: asyncio.Future[Any] | None = None
         self._coroutine, self._context = make(self), contextvars.copy_context()
         self._context.run(self._step)
 
@@ -47,15 +48,16 @@ class RunningCall:
         self.cancel()
 
     def _step(self, _: object = None) -> None:
-        self._waits_for: asyncio.Future[Any] | None = None
+        self._waits_for = None
         try:
-            self._waits_for = self._coroutine.send(None)
+            future = self._coroutine.send(None)
         except StopIteration as ended:
             self._done(ended.value, None)
         except BaseException as error:  # noqa: BLE001 it is the call's outcome
             self._done((), error)
         else:
-            self._waits_for.add_done_callback(self._step, context=self._context)
+            self._waits_for = future
+            future.add_done_callback(self._step, context=self._context)
 
 
 class Deadlines:

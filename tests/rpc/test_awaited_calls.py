@@ -94,8 +94,12 @@ def test_an_event_loop_reads(tmp_path: Path) -> None:
             threads = asyncio.Queue[int]()
             loop = asyncio.get_running_loop()
             ends.channel.read_in(loop)
+
+            def done() -> None:
+                loop.call_soon_threadsafe(threads.put_nowait, threading.get_ident())
+
             for _ in range(100):
-                sent_at_once(ends, b"x", lambda: loop.call_soon_threadsafe(threads.put_nowait, threading.get_ident()) and None)
+                sent_at_once(ends, b"x", done)
             return {await asyncio.wait_for(threads.get(), 10) for _ in range(100)}
 
         async def reading() -> None:
