@@ -4,6 +4,7 @@ clients do.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import tempfile
@@ -100,6 +101,10 @@ class PiecewiseChannel:
         if response.status.code:
             raise from_status(response.status)
         return _FinishedReply(response.payload)
+
+    def read_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Not needed for the measurement."""
+        raise NotImplementedError
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _FinishedReply:
         """Not needed for the measurement."""

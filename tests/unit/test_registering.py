@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,9 @@ class FakeChannel:
     draining: bool = False
     running: int = 0
     methods: list[str] = field(default_factory=list)
+
+    def read_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """It answers at once."""
 
     def start(
         self,
