@@ -15,11 +15,10 @@ import pytest
 import requests
 
 from tests.support.functions import function_of, post, wait_until_ready
-from tests.support.paths import MODELS
 from tests.support.ports import free_ports
 from tests.support.servers import ServerProcess, SpawnAgent
+from tests.support.sleepers import NAP, napping
 
-MODEL = ("--models", str(MODELS), "--preload", "tweets")
 HELLO = {"text": "hello"}
 
 
@@ -84,8 +83,8 @@ def test_a_killed_agent_costs_no_request(spawn_agent: SpawnAgent, tmp_path: Path
     Those that were sent meanwhile waited; nobody was told that the function is not ready.
     """
     address = f"tcp://127.0.0.1:{free_ports(1)[0]}" if transport == "tcp" else f"unix://{tmp_path}/a.sock"
-    agent = spawn_agent("-a", address, *MODEL)
-    with function_of(tmp_path, address, AGENT_WAIT_S="19") as server:
+    agent = spawn_agent("-a", address, *napping(tmp_path))
+    with function_of(tmp_path, address, AGENT_WAIT_S="19", **NAP) as server:
         wait_until_ready(server)
         with SteadyRequests(server) as steady:
             for _ in range(2):
@@ -93,7 +92,7 @@ def test_a_killed_agent_costs_no_request(spawn_agent: SpawnAgent, tmp_path: Path
                 agent.stop(signal.SIGKILL)
                 time.sleep(1)
                 assert get(server, "/health/readiness").status_code == 200
-                agent = spawn_agent("-a", address, *MODEL)
+                agent = spawn_agent("-a", address, *napping(tmp_path))
             time.sleep(0.5)
         assert set(steady.codes) == {200}, steady.codes
         assert steady.codes[200] > 40
@@ -141,8 +140,8 @@ def test_strangers_learn_the_reasons_and_not_the_places(spawn_agent: SpawnAgent,
     """Of each agent, in every answer; where they are is for the log and the metrics."""
     places = [f"unix://{tmp_path}/{name}.sock" for name in "ab"]
     reasons = ["No such file or directory", "Connection refused"]
-    agent = spawn_agent("-a", places[1], *MODEL)
-    with function_of(tmp_path, ",".join(places), AGENT_WAIT_S="0") as server:
+    agent = spawn_agent("-a", places[1], *napping(tmp_path))
+    with function_of(tmp_path, ",".join(places), AGENT_WAIT_S="0", **NAP) as server:
         server.wait_for("the agent speaks dialect")
         server.wait_for("No such file or directory; trying again")
         told = [get(server, path).text for path in ("/", "/page/state")]
@@ -154,7 +153,7 @@ def test_strangers_learn_the_reasons_and_not_the_places(spawn_agent: SpawnAgent,
             assert time.monotonic() < end, server.text
             time.sleep(0.05)
         refused = post(server, HELLO)
-        ready = get(server, "/v2/models/tweets/ready")
+        ready = get(server, "/v2/models/nap/ready")
         told += [str(answer.headers), answer.text, str(refused.headers), refused.text, ready.text]
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
         assert refused.json()["detail"] == f"no agent can be reached: {'; '.join(reasons)}"
@@ -185,13 +184,13 @@ def test_beyond_the_concurrency_limit_nobody_waits(tmp_path: Path) -> None:
 def test_a_cold_start_waits_for_its_agent(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
     """A request that came first is answered when the agent is there, and readiness follows; what was ready stays so."""
     address = f"unix://{tmp_path}/a.sock"
-    with function_of(tmp_path, address) as server, ThreadPoolExecutor(1) as pool:
+    with function_of(tmp_path, address, **NAP) as server, ThreadPoolExecutor(1) as pool:
         answer = get(server, "/health/readiness")
         assert answer.status_code == 503
         assert answer.json()["detail"].startswith("no agent: ")
         held = pool.submit(post, server, HELLO)
         time.sleep(1)
-        agent = spawn_agent("-a", address, *MODEL)
+        agent = spawn_agent("-a", address, *napping(tmp_path))
         assert held.result().status_code == 200
         assert get(server, "/health/readiness").status_code == 200
         assert about(server)["state"] == "ready"
@@ -199,7 +198,7 @@ def test_a_cold_start_waits_for_its_agent(spawn_agent: SpawnAgent, tmp_path: Pat
         server.wait_for("lost the agent after")
         assert get(server, "/health/readiness").status_code == 200
         assert get(server, "/v2/health/ready").status_code == 200
-        model = get(server, "/v2/models/tweets/ready")
+        model = get(server, "/v2/models/nap/ready")
         assert (model.status_code, model.json()["ready"]) == (503, False)
         assert re.match("no agent: [A-Z]", model.json()["error"])
 

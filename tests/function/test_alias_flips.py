@@ -23,12 +23,12 @@ TEXTS = [f"text number {i}" + " and more" * (i % 4) for i in range(6)]
 
 
 class MixedClients(ClientLoops):
-    """Thirty-two clients, of which most send several texts at once, 30 ms after the last answer, and check that one model has
+    """Sixteen clients, of which most send several texts at once, 100 ms after the last answer, and check that one model has
     answered all: the one that is named.
     """
 
     def __init__(self, server: ServerProcess, store: Path) -> None:
-        super().__init__(32, self._ask, pause=0.03)
+        super().__init__(16, self._ask, pause=0.1)
         self._server = server
         self._said = {sha(store, name).removeprefix("sha256:"): LABELS[i] for i, name in enumerate("ab")}
         self.failures: Counter[str] = Counter()
@@ -68,14 +68,14 @@ def function_with(folder: Path, addresses: list[str], **env: str) -> Iterator[Se
         yield server
 
 
-@pytest.mark.parametrize("scheme", ["unix", "tcp", "grpc"])
+@pytest.mark.parametrize("scheme", ["unix", "grpc"])
 def test_an_alias_flips_under_load(spawn_agent: SpawnAgent, tmp_path: Path, scheme: str) -> None:
     """Again and again: every answer is by one model, which it names, and what an alias has left leaves memory."""
     store = write_store(tmp_path / "store")
     for number, name in enumerate("ab"):
         write_says(store / f"{name}.pt", number, mib=50)
     write_aliases(store / "aliases.json", live=sha(store, "a"))
-    address = {"unix": f"unix://{tmp_path}/a.sock", "tcp": "tcp://127.0.0.1:0", "grpc": "grpc://127.0.0.1:0"}[scheme]
+    address = {"unix": f"unix://{tmp_path}/a.sock", "grpc": "grpc://127.0.0.1:0"}[scheme]
     agent = spawned(spawn_agent, store, "-a", address)
     with function_with(tmp_path, [agent.addresses[scheme]]) as server, MixedClients(server, store) as clients:
         for changes in range(2, 8):

@@ -14,12 +14,11 @@ import pytest
 import requests
 
 from tests.support.functions import function_of, post, wait_until_ready
-from tests.support.paths import MODELS
 from tests.support.servers import ServerProcess, SpawnAgent
+from tests.support.sleepers import NAP, napping
 
 pytestmark = pytest.mark.timeout(180)
 
-MODEL = ("--models", str(MODELS), "--preload", "tweets", "--threads", "1")
 HELLO = {"text": "hello"}
 LIMIT_S, WAIT_S = 15, 3
 
@@ -48,9 +47,9 @@ def test_requests_wait_and_are_told_why(spawn_agent: SpawnAgent, tmp_path: Path,
     wrong with each agent; one that waits when an agent goes on is answered by it.
     """
     addresses = [f"unix://{tmp_path}/a{i}.sock" for i in range(count)]
-    agents = [spawn_agent("-a", address, *MODEL) for address in addresses]
-    limits = {"REQUEST_TIMEOUT_S": str(LIMIT_S), "AGENT_WAIT_S": str(WAIT_S)}
-    with function_of(tmp_path, ",".join(addresses), **limits) as server, ThreadPoolExecutor(4) as pool:
+    agents = [spawn_agent("-a", address, *napping(tmp_path)) for address in addresses]
+    settings = {**NAP, "REQUEST_TIMEOUT_S": str(LIMIT_S), "AGENT_WAIT_S": str(WAIT_S)}
+    with function_of(tmp_path, ",".join(addresses), **settings) as server, ThreadPoolExecutor(4) as pool:
         wait_until_ready(server)
         server.wait_for(f"{addresses[-1]}: the agent speaks")
         assert post(server, HELLO).status_code == 200
@@ -68,7 +67,7 @@ def test_requests_wait_and_are_told_why(spawn_agent: SpawnAgent, tmp_path: Path,
             detail = answer.json()["detail"]
             assert "the agent does not answer" in detail
             assert requests.get(server.addresses["http"] + "/health/readiness", timeout=5).status_code == 200
-            model = requests.get(server.addresses["http"] + "/v2/models/tweets/ready", timeout=5)
+            model = requests.get(server.addresses["http"] + "/v2/models/nap/ready", timeout=5)
             assert model.status_code == 503
             assert (
                 'function_agents{state="suspect"} 0.0' not in requests.get(server.addresses["http"] + "/metrics", timeout=5).text

@@ -16,22 +16,21 @@ import requests
 
 from tests.support.functions import function_of, post, wait_until_ready
 from tests.support.loops import ClientLoops
-from tests.support.paths import MODELS
 from tests.support.servers import ServerProcess, SpawnAgent
+from tests.support.sleepers import NAP, napping
 from vaccel_rpc.pool.health import ANSWER_S, OVERDUE_S
 
 pytestmark = pytest.mark.timeout(300)
 
-MODEL = ("--models", str(MODELS), "--preload", "tweets", "--threads", "1")
 #: Texts with the label that the model gives them.
-TEXTS = {"What a lovely day for a walk in the park": "neither", "I am going to make some tea": "neither"}
+TEXTS = {"What a lovely day for a walk in the park": "hate-speech", "I am going to make some tea": "offensive-language"}
 
 
 class Clients(ClientLoops):
-    """Sixteen clients that each send their next text 20 ms after the last one is answered, and check it."""
+    """Sixteen clients that each send their next text 50 ms after the last one is answered, and check it."""
 
     def __init__(self, server: ServerProcess) -> None:
-        super().__init__(16, self._ask, pause=0.02)
+        super().__init__(16, self._ask, pause=0.05)
         self._server = server
         self.failures: Counter[str] = Counter()
         self.latencies: list[float] = []
@@ -48,9 +47,9 @@ class Clients(ClientLoops):
 
 
 @contextmanager
-def function_on(folder: Path, addresses: list[str], **env: str) -> Iterator[ServerProcess]:
+def function_on(folder: Path, addresses: list[str]) -> Iterator[ServerProcess]:
     """A function that has reached all of these agents."""
-    with function_of(folder, ",".join(addresses), REQUEST_TIMEOUT_S="5", **env) as server:
+    with function_of(folder, ",".join(addresses), REQUEST_TIMEOUT_S="5", **NAP) as server:
         wait_until_ready(server)
         ready(server, len(addresses))
         yield server
@@ -75,12 +74,12 @@ def test_agents_end_and_are_upgraded_one_by_one(spawn_agent: SpawnAgent, tmp_pat
     is left, which the log says once, and a metric counts.
     """
     addresses = [f"unix://{tmp_path}/a{i}.sock" for i in range(3)]
-    agents = [spawn_agent("-a", address, *MODEL) for address in addresses]
+    agents = [spawn_agent("-a", address, *napping(tmp_path)) for address in addresses]
     with function_on(tmp_path, addresses) as server, Clients(server) as clients:
         for sig in (signal.SIGKILL, signal.SIGTERM):
             for i, address in enumerate(addresses):
                 agents[i].stop(sig)
-                agents[i] = spawn_agent("-a", address, *MODEL)
+                agents[i] = spawn_agent("-a", address, *napping(tmp_path))
                 ready(server, 3)
         metrics = requests.get(server.addresses["http"] + "/metrics", timeout=5).text
     assert clients.failures == {}
@@ -97,7 +96,7 @@ def test_a_frozen_agent_costs_a_second(spawn_agent: SpawnAgent, tmp_path: Path) 
     for suspicion, and nothing fails. The metrics say what happened.
     """
     addresses = [f"unix://{tmp_path}/a{i}.sock" for i in range(2)]
-    agents = [spawn_agent("-a", address, *MODEL) for address in addresses]
+    agents = [spawn_agent("-a", address, *napping(tmp_path)) for address in addresses]
     with function_on(tmp_path, addresses) as server:
         with Clients(server) as clients:
             time.sleep(1)
@@ -125,8 +124,8 @@ def test_a_frozen_agent_with_two_links_costs_no_more(spawn_agent: SpawnAgent, tm
     other agent, and not over the idle link to the same one first.
     """
     own, same, other = (f"unix://{tmp_path}/{name}.sock" for name in ("own", "same", "other"))
-    agent = spawn_agent("-a", own, "-a", same, *MODEL)
-    spawn_agent("-a", other, *MODEL)
+    agent = spawn_agent("-a", own, "-a", same, *napping(tmp_path))
+    spawn_agent("-a", other, *napping(tmp_path))
     with function_on(tmp_path, [f"{own};prefer", same, other]) as server:
         with Clients(server) as clients:
             time.sleep(1)

@@ -18,9 +18,9 @@ import requests
 
 from tests.support.collector import PARENT, Collector, values
 from tests.support.functions import function_of
-from tests.support.paths import MODELS
 from tests.support.ports import free_ports
 from tests.support.servers import ServerProcess, SpawnAgent
+from tests.support.sleepers import NAP, napping
 
 RUN = "vaccel.sync.agent.AgentService/TorchModelRun"
 BODY = b'{"text": "tea"}'
@@ -104,7 +104,7 @@ def functions(folder: Path, collector: Collector, ports: dict[str, dict[str, int
             addresses = ",".join(
                 f"{scheme}://127.0.0.1:{numbers[scheme]}{';prefer' * (name == 'first')}" for name, numbers in ports.items()
             )
-            server = stack.enter_context(function_of(own, addresses, **collector.env))
+            server = stack.enter_context(function_of(own, addresses, **NAP, **collector.env))
             clients.append(TracedRequests(server, scheme, pool))
         wait_for_both(clients)
         yield clients
@@ -176,7 +176,7 @@ def test_a_trace_shows_every_try(collector: Collector, spawn_agent: SpawnAgent, 
     def agent(name: str, *options: str) -> ServerProcess:
         listen = [word for scheme, port in ports[name].items() for word in ("-a", f"{scheme}://127.0.0.1:{port}")]
         env = {**collector.env, "OTEL_SERVICE_NAME": name}
-        return spawn_agent(*listen, "--models", str(MODELS), "--preload", "tweets", "--threads", "1", *options, env=env)
+        return spawn_agent(*listen, *napping(tmp_path), *options, env=env)
 
     def has_unread() -> bool:
         return all(unread(port) for port in ports["first"].values())

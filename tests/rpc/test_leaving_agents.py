@@ -52,7 +52,7 @@ def test_one_of_two_leaves(spawn_agent: SpawnAgent, tmp_path: Path, scheme: str)
     options = store_of(tmp_path, "store", '{"seconds": 0.02}')
     addresses = listen(scheme, tmp_path, 2)
     agents = [spawn_agent("-a", address, *options) for address in addresses]
-    with pool_of(*addresses) as remote, RunningClients(remote, pause=0.01) as load:
+    with pool_of(*addresses) as remote, RunningClients(remote, pause=0.03) as load:
         for i in (0, 1, 0):
             time.sleep(0.5)
             leave(agents[i])
@@ -71,7 +71,7 @@ def test_a_lone_agent_is_restarted(spawn_agent: SpawnAgent, tmp_path: Path, sche
     options = store_of(tmp_path, "store", '{"seconds": 0.02}')
     (address,) = listen(scheme, tmp_path, 1)
     agent = spawn_agent("-a", address, *options)
-    with pool_of(address) as remote, RunningClients(remote, timeout=20, pause=0.01) as load:
+    with pool_of(address) as remote, RunningClients(remote, timeout=20, pause=0.03) as load:
         for _ in range(2):
             time.sleep(0.5)
             leave(agent)

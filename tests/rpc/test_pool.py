@@ -29,16 +29,16 @@ from vaccel_rpc.tensors import from_values, to_values
 pytestmark = pytest.mark.timeout(180)
 
 #: Seconds between the runs of one client, so that agents that start have a core.
-PAUSE_S = 0.01
+PAUSE_S = 0.03
 
 
 @pytest.fixture
 def agents(
     spawn_agent: SpawnAgent, tmp_path: Path, request: pytest.FixtureRequest
 ) -> list[tuple[str, tuple[str, ...], ServerProcess]]:
-    """Two agents of 5 ms a run: each one's address, its options, its process."""
+    """Two agents of 40 ms a run, so that some are always under way: each one's address, its options, its process."""
     scheme = getattr(request, "param", "tcp")
-    options = store_of(tmp_path, "store", '{"seconds": 0.005}')
+    options = store_of(tmp_path, "store", '{"seconds": 0.04}')
     places = (
         [f"{tmp_path}/pool{i}.sock" for i in range(2)] if "unix" in scheme else [f"127.0.0.1:{port}" for port in free_ports(2)]
     )
@@ -164,7 +164,7 @@ def test_names_that_come_and_go(
         ready(remote, 1)
         assert [agent.address for agent in remote.agents()] == [f"tcp://{hosts[2]}:{port} (agents)"]
         until(lambda: gc.collect() >= 0 and all(member() is None for member in left))
-        assert not [thread.name for thread in threading.enumerate() if any(f"{host}:{port}" in thread.name for host in hosts[:2])]
+        until(lambda: not any(f"{host}:{port}" in thread.name for host in hosts[:2] for thread in threading.enumerate()))
     assert len(left) == 2
     assert load.failures == {}
     assert len(load.latencies) > 50
