@@ -144,7 +144,6 @@ HOSTILE: dict[str, tuple[onnx.ModelProto | bytes, str]] = {
     "a million nodes": (many_nodes(), "more than 100000 nodes"),
     "half a file": (foreign().SerializeToString()[:-60], "ends at byte"),
     "memory": (filled(1 << 33), r"memory"),
-    "time": (endless(), "more than 10 s of CPU time"),
 }
 
 
@@ -157,7 +156,6 @@ def _try(path: Path) -> None:
     uploads.check_upload(path, (), UPLOAD_MEMORY)
 
 
-@pytest.mark.timeout(250)
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name != "half a file"])
 def test_a_hostile_file_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
     """By what is in it, or by what it does in the process that tries it; with the reason and without a path."""
@@ -273,13 +271,12 @@ def test_the_agent_answers_others_while_hostile_files_arrive(spawn_agent: SpawnA
             if not np.allclose(to_array(logits), expected(3, 4), atol=1e-5):
                 wrong.append(str(to_array(logits)))
             count[0] += 1
+            ending.wait(0.02)
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
         for name, (made, _) in HOSTILE.items():
-            if name == "time":
-                continue  # it takes its time, and is tested above
             data = made if isinstance(made, bytes) else made.SerializeToString()
             with pytest.raises((InvalidArgument, PermissionDenied)):
                 calls.register_bytes(own, data, f"{name}.onnx", timeout=60)

@@ -51,7 +51,7 @@ def filling() -> onnx.ModelProto:
     ids=["operator", "library", "memory", "time"],
 )
 def test_a_hostile_model_of_two_files_is_refused(spawn_agent: SpawnAgent, made: onnx.ModelProto, says: str) -> None:
-    """As it is in one file; the agent goes on."""
+    """As it would be in one file; the agent goes on."""
     agent = spawn_agent("--uploads", "allow")
     calls = client(agent)
     session = calls.create_session()
