@@ -53,7 +53,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "gemma": _DECODER,
     "ibert": _OFFSET,
     "llama": _DECODER,
-    "longformer": {**_OFFSET, "attention_window": 8},
+    "longformer": {**_OFFSET, "num_hidden_layers": 1, "attention_window": 8},
     "mistral": _DECODER,
     "mobilebert": {**_ENCODER, "embedding_size": 16, "intra_bottleneck_size": 16, "true_hidden_size": 16},
     "modernbert": {**_ENCODER, "local_attention": 8, "global_attn_every_n_layers": 2, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3,

@@ -20,13 +20,13 @@ _ENTRIES = ("tokenizer.json", "labels.json", "signature.json")
 
 
 def write_small_model(path: Path, pairs: Pairs | None = None) -> Path:
-    """Writes a network of two narrow layers with random weights as ``export.commands checkpoint`` would; the path.
+    """Writes a network of one narrow layer with random weights as ``export.commands checkpoint`` would; the path.
 
     Tokenizer, labels and signature are those of the model that ships; the file has a ``config.json``, so that it can be turned into
     a .pt2 and into variants. ``pairs``: what its signature states of pairs of texts.
     """
     config = BertConfig(
-        vocab_size=30522, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        vocab_size=30522, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
         max_position_embeddings=128, attn_implementation="sdpa",
     )  # fmt: skip
     torch.manual_seed(0)

@@ -164,7 +164,7 @@ def test_weights_beyond_16_bits_are_refused_where_those_are_forced(tmp_path: Pat
 
 def test_a_file_that_differs_is_not_written_unless_that_is_allowed(tmp_path: Path) -> None:
     """The verdict, the limit and the other form are in one line."""
-    folder = make(tmp_path / "folder", "distilbert")
+    folder = make(tmp_path / "folder", "distilbert", n_layers=1)
     line = _refused(folder, "--allow-difference", "0")
     assert "scores differ by at most" in line
     assert "the limit is 0 (--allow-difference); nor is it right as .pt2" in line

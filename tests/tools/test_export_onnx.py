@@ -55,7 +55,7 @@ def difference(one: list[float], other: list[float]) -> float:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier as its author publishes it, and its files ``m.pt``, ``m.pt2`` and ``m.onnx`` beside it."""
     at = tmp_path_factory.mktemp("forms")
-    make(at / "hf", "bert", ("gut", "嫌い", "🙂"))
+    make(at / "hf", "bert", ("gut", "嫌い", "🙂"), num_hidden_layers=1)
     for name in ("m.pt", "m.pt2", "m.onnx"):
         done = tool("huggingface", at / "hf", "-o", at / name)
         assert done.exit_code == 0, done.output

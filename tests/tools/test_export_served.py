@@ -11,20 +11,20 @@ import transformers
 from tests.support.families import make
 from tests.support.functions import function_of, post, wait_until_ready
 from tests.support.servers import SpawnAgent
-from tests.tools.test_export_families import export
+from tests.tools.test_export_families import check, export
 
 #: Short, long, of unknown words, in several scripts; a request mixes them.
 TEXTS = [
     "tea", "the cake was very good", "not bad not bad " * 20, "we was late again, the train is bad", "qwertz zxcvb", "🙂🎉 🙂",
     "你好世界 今天", "日本語 の 文", "한국어", "мы и поезд", "שלום אבג", "क ख ग", "THE CAKE WAS GOOD", "a", "two  spaces\ttab\nline", "the " * 80,
 ]  # fmt: skip
-#: Family, form, labels and changes of config.json.
+#: Family, form, labels and changes of config.json: one layer, where test_export_families has both.
 SERVED: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...] = (
-    ("bert", ".onnx", ("gut", "嫌い", "🙂"), {}),
+    ("bert", ".onnx", ("gut", "嫌い", "🙂"), {"num_hidden_layers": 1}),
     ("mpnet", ".pt", tuple(f"class {i}" for i in range(1000)), {}),
     ("xlnet", ".onnx", ("a", "b"), {"problem_type": "multi_label_classification"}),
-    ("roberta", ".pt2", ("stars",), {"problem_type": "regression"}),
-    ("distilbert", ".onnx", ("spam",), {}),
+    ("roberta", ".pt2", ("stars",), {"problem_type": "regression", "num_hidden_layers": 1}),
+    ("distilbert", ".onnx", ("spam",), {"n_layers": 1}),
 )
 
 
@@ -38,6 +38,7 @@ def test_a_served_classifier_gives_the_answers_of_the_pipeline(
     file = store / f"mine{suffix}"
     done = export(folder, file)
     assert done.exit_code == 0, done.output
+    check(file, family)
     agent = spawn_agent("--models", str(store))
     with function_of(tmp_path, agent.addresses["unix"], MODEL=str(file)) as function:
         wait_until_ready(function)
