@@ -8,18 +8,18 @@ import math
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import requests
+from click.testing import CliRunner
 
+from export.commands import main as export
 from function.config import from_env
 from tests.support.badrequests import BAD
 from tests.support.functions import LABELS, post, start, wait_until_ready
-from tests.support.paths import ROOT, TWEETS
+from tests.support.paths import TWEETS
 from tests.support.servers import ServerProcess, spawn
 from vaccel_common.options import ConfigError
 from vaccel_common.scores import SCORES
@@ -132,7 +132,7 @@ def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
 def test_a_name_works_with_a_tokenizer_file(agent: ServerProcess, tmp_path: Path) -> None:
     """The function needs no model file: the agent has the model, the tokenizer file the rest."""
     tokenizer = tmp_path / "tweets.tokenizer"
-    subprocess.run([sys.executable, "-m", "models.export", "tokenizer", str(TWEETS), "-o", str(tokenizer)], check=True, cwd=ROOT)
+    assert CliRunner().invoke(export, ["tokenizer", str(TWEETS), "-o", str(tokenizer)]).exit_code == 0
     digest = (TWEETS.parent / "tweets.pt.sha256").read_text().split()[0]
     for model in ("tweets", f"sha256:{digest}", ""):
         server = start(tmp_path, agent.addresses["tcp"], MODEL=model, TOKENIZER=str(tokenizer))
