@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import logging
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -230,6 +232,19 @@ def test_a_device_that_is_lost_in_a_capture(monkeypatch: pytest.MonkeyPatch) -> 
     capturer.fail = lose
     with pytest.raises(DeviceLost, match="illegal memory access"):
         loaded.warm_up()
+
+
+def test_torch_has_the_calls_of_cuda() -> None:
+    """By the names and parameters with which they are called, as no test here can call them."""
+    cuda: Any = torch.cuda
+    inspect.signature(cuda.graph).bind(None, pool=None, stream=None, capture_error_mode="thread_local")
+    inspect.signature(cuda.memory_snapshot).bind(include_traces=False)
+    inspect.signature(cuda.is_bf16_supported).bind(including_emulation=False)
+    for name in ("Stream", "device", "stream", "synchronize", "get_device_properties", "memory_reserved"):
+        inspect.signature(getattr(cuda, name)).bind(torch.device("cuda"))
+    for name in ("graph_pool_handle", "CUDAGraph", "empty_cache"):
+        inspect.signature(getattr(cuda, name)).bind()
+    assert callable(cuda.CUDAGraph.replay)
 
 
 def test_graphs_leave_with_their_program() -> None:

@@ -5,6 +5,7 @@ Nothing here has run in the project's tests, which have no GPU; what uses it is 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,6 +57,15 @@ class CudaCapturer:
 
 def memory_used(device: torch.device) -> int:
     """Bytes that the process holds there: tensors, and what graphs keep for those of their next run."""
-    # What was freed is given back first, the memory of graphs that are gone, too.
-    torch.cuda.empty_cache()
+    # What was freed is given back first, the memory of graphs that are gone, too. A capture that has
+    # failed, or a device that has, may not allow it.
+    with contextlib.suppress(RuntimeError):
+        torch.cuda.empty_cache()
     return torch.cuda.memory_reserved(device)
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether it multiplies bfloat16 itself."""
+    with torch.cuda.device(device):
+        supported: bool = torch.cuda.is_bf16_supported(including_emulation=False)
+    return supported

@@ -47,7 +47,7 @@ class TorchDevice:
         """Half precisions in which it may compute a model faster."""
         if self.device.type != "cuda":
             return ()
-        return tuple(HALVES) if torch.cuda.is_bf16_supported(including_emulation=False) else ("fp16",)
+        return tuple(name for name in HALVES if name != "bf16" or cuda.computes_bf16(self.device))
 
     @property
     def precisions(self) -> frozenset[str]:

@@ -115,7 +115,7 @@ def _load_script(path: Path, device: TorchDevice, signature: Signature | None) -
     module: Any = torch.jit.load(str(path), map_location="cpu")
     module = module.eval()
     if signature is None:
-        return [module.to(device.device)]
+        return [module if device.is_cpu else module.to(device.device)]
     # Weights may be stored in half precision to save space; with a signature, the model computes in
     # the precision that the signature states.
     if any(spec.dtype == "float32" for spec in signature.outputs):
@@ -124,7 +124,7 @@ def _load_script(path: Path, device: TorchDevice, signature: Signature | None) -
         plain = torch.jit.freeze(module)
     except RuntimeError as error:
         _log.info("The model runs as it is, not frozen: %s", last_line(error))
-        return [module.to(device.device)]
+        return [module if device.is_cpu else module.to(device.device)]
     if not device.is_cpu:
         move_script(plain, device.device)
     packed = torch.jit.freeze(module) if device.is_cpu else None
@@ -135,10 +135,10 @@ def _load_export(path: Path, device: TorchDevice, signature: Signature | None) -
     _checked_export(path)
     with path.open("rb") as file:  # an upload's name has no suffix, by which torch would know it
         program: Any = torch.export.load(file)
-    # Guards would be compiled from the file's text, and run with each batch; the agent checks inputs
-    # by the signature, and torch the dimensions that were exported as fixed.
     if not device.is_cpu:
         program = move_export(program, device.device)
+    # Guards would be compiled from the file's text, and run with each batch; the agent checks inputs
+    # by the signature, and torch the dimensions that were exported as fixed.
     plain = program.module(check_guards=False)
     if signature is None or not device.is_cpu:
         return [plain]
