@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 
 from export.commands import main
 from tests.support.families import FAMILIES, make
+from tests.support.served import check_served
+from tests.support.servers import SpawnAgent
 from vaccel_common.modelfile import read_extras
 
 FORMS = (".pt", ".pt2", ".onnx")
@@ -49,7 +51,8 @@ def verdict(path: Path) -> dict[str, object]:
     return found
 
 
-def _exports(tmp_path: Path, family: str, suffix: str) -> None:
+def _exported(tmp_path: Path, family: str, suffix: str) -> Path | None:
+    """The family's file, which has the answers of its pipeline; None where it is refused, rightly."""
     out = tmp_path / f"{family}{suffix}"
     done = export(make(tmp_path / "folder", family), out, *OPTIONS.get(family, ()))
     if reason := REFUSED.get((family, suffix)):
@@ -57,9 +60,10 @@ def _exports(tmp_path: Path, family: str, suffix: str) -> None:
         assert reason in done.output
         assert len(done.output.splitlines()) == 1
         assert not list(tmp_path.glob(f"*{suffix}*"))
-        return
+        return None
     assert done.exit_code == 0, done.output
     check(out, family)
+    return out
 
 
 def check(out: Path, family: str) -> None:
@@ -77,15 +81,16 @@ def check(out: Path, family: str) -> None:
 )
 def test_a_family_gives_the_answers_of_its_pipeline(tmp_path: Path, family: str, suffix: str) -> None:
     """To 1e-4, alone and, where padding changes nothing, in batches; or it is refused."""
-    _exports(tmp_path, family, suffix)
+    _exported(tmp_path, family, suffix)
 
 
 @pytest.mark.models
 @pytest.mark.parametrize("suffix", FORMS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_is_right_or_refused(tmp_path: Path, family: str, suffix: str) -> None:
-    """In each form; a refusal is one line and leaves nothing behind."""
-    _exports(tmp_path, family, suffix)
+def test_every_family_is_right_or_refused(tmp_path: Path, spawn_agent: SpawnAgent, family: str, suffix: str) -> None:
+    """In each form, in its file and served over HTTP; a refusal is one line and leaves nothing behind."""
+    if out := _exported(tmp_path, family, suffix):
+        check_served(spawn_agent, out, tmp_path / "folder", tmp_path)
 
 
 #: Labels and changes of config.json of classifiers that differ in what they answer.
@@ -103,8 +108,8 @@ ANSWERS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 @pytest.mark.models
 @pytest.mark.parametrize("suffix", FORMS)
 @pytest.mark.parametrize("name", ANSWERS)
-def test_every_kind_of_answer_is_right(tmp_path: Path, name: str, suffix: str) -> None:
-    """In each form, computed in float32."""
+def test_every_kind_of_answer_is_right(tmp_path: Path, spawn_agent: SpawnAgent, name: str, suffix: str) -> None:
+    """In each form, computed in float32, and served over HTTP."""
     labels, changes = ANSWERS[name]
     out = tmp_path / f"out{suffix}"
     done = export(make(tmp_path / "folder", "distilbert", labels, **changes), out)
@@ -114,3 +119,4 @@ def test_every_kind_of_answer_is_right(tmp_path: Path, name: str, suffix: str) -
     assert extras.labels == list(labels)
     assert extras.signature is not None
     assert extras.signature.outputs[0].dtype == "float32"
+    check_served(spawn_agent, out, tmp_path / "folder", tmp_path)

@@ -17,9 +17,9 @@ from tritonclient.utils import InferenceServerException
 from tests.support.classifier import run
 from tests.support.families import make
 from tests.support.functions import function_of, post, wait_until_ready
+from tests.support.served import PAIRS, right
 from tests.support.servers import SpawnAgent
 from tests.tools.test_export_onnx import difference, outputs, tool
-from tests.tools.test_export_pairs import TEXTS, right
 from vaccel_common.modelfile import read_entries, read_extras
 
 
@@ -221,7 +221,7 @@ def test_a_foreign_file_is_served_as_its_pipeline_answers(folder: Path, tmp_path
     _foreign(folder, source / "model.onnx", save_as_external_data=True, size_threshold=0, location="model.onnx_data")
     done = tool("onnx", source, "-o", file)
     assert done.exit_code == 0, done.output
-    pairs, labels = TEXTS[:4], ["gut", "嫌い", "🙂"]
+    pairs, labels = PAIRS[:4], ["gut", "嫌い", "🙂"]
     texts: list[Any] = [*pairs, *(pair["text"] for pair in pairs)]
     expected = [pytest.approx(scores, abs=1e-4) for scores in right(folder / "hf", texts)]
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))

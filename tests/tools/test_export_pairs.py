@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from transformers import AutoTokenizer, pipeline
 
 from tests.support.families import make, tokenizer_for
 from tests.support.functions import function_of, wait_until_ready
+from tests.support.served import PAIRS, right
 from tests.support.servers import SpawnAgent
 from tests.tools.test_export_families import export, verdict
 from vaccel_common.modelfile import Pairs, read_extras
 
 NLI = ("entailment", "neutral", "contradiction")
-#: Pairs in mixed batches: short, long on either side and both, of several scripts, of known and unknown words.
-TEXTS: list[dict[str, str]] = [
-    {"text": "the cake is good", "text_pair": "we was late"},
-    {"text": "tea", "text_pair": "the train is very late again " * 20},
-    {"text": "the train is very late again " * 20, "text_pair": "not good"},
-    {"text": "the tea was very bad " * 15, "text_pair": "the cake was not bad " * 16},
-    {"text": "😀🎉", "text_pair": "the cake 🎉"},
-    {"text": "你好世界", "text_pair": "今天天氣好"},
-    {"text": "日本語", "text_pair": "한국어 日本"},
-    {"text": "бди кот", "text_pair": "शाम मन"},
-    {"text": "zzz qqq", "text_pair": "[SEP] the [CLS] </s>"},
-    {"text": "e\u0301té", "text_pair": "l'été, 3.14!"},
-]
 
 
 @dataclass(frozen=True)
@@ -75,14 +61,6 @@ def exported(row: Exported, tmp_path: Path) -> tuple[Path, Path]:
     return folder, store / "mine.pt"
 
 
-def right(folder: Path, texts: Sequence[Any], **options: Any) -> list[dict[str, float]]:
-    """The scores of transformers' own pipeline, one text at a time."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    classify = pipeline("text-classification", model=str(folder), tokenizer=tokenizer)
-    answers = [classify(text, top_k=None, truncation=True, max_length=64) for text in texts]
-    return [{row["label"]: row["score"] for row in answer} for answer in answers]
-
-
 @pytest.mark.parametrize("name", ROWS)
 def test_a_classifier_of_pairs_is_served_as_its_pipeline_answers(name: str, tmp_path: Path, spawn_agent: SpawnAgent) -> None:
     """Every text of mixed batches, over HTTP, to 1e-4; single texts beside pairs where both are taken."""
@@ -93,9 +71,8 @@ def test_a_classifier_of_pairs_is_served_as_its_pipeline_answers(name: str, tmp_
     assert signature.pairs == row.pairs
     assert ("token_type_ids" in [spec.name for spec in signature.inputs]) == row.segments
     assert bool(verdict(file)["pairs"]) == (row.pairs != "refused")
-    singles = [text["text"] for text in TEXTS]
-    taken: dict[Pairs, list[Any]] = {"allowed": [*TEXTS, *singles], "required": list(TEXTS), "refused": list(singles)}
-    texts = taken[row.pairs]
+    singles = [pair["text"] for pair in PAIRS]
+    texts = {"allowed": [*PAIRS, *singles], "required": PAIRS, "refused": singles}[row.pairs]
     agent = spawn_agent("--models", str(file.parent), "--preload", "mine")
     with function_of(tmp_path, agent.addresses["unix"], MODEL=str(file)) as function:
         wait_until_ready(function)
