@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from vaccel_common.commandline import ToolCommand
-from vaccel_common.modelfile import ModelFileError, read_entries, read_extras
+from vaccel_common.modelfile import ModelFileError, program_kind, read_entries, read_extras
 
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "about.json")
 
@@ -36,7 +36,10 @@ def write_tokenizer_file(model: Path, out: Path) -> None:
     if extras.tokenizer is None or extras.signature is None or extras.labels is None:
         raise ModelFileError(f"{model} must contain tokenizer.json, labels.json and signature.json; one is missing")
     entries = {name: data for name, data in read_entries(model).items() if name in _ENTRIES}
-    entries["model.json"] = json.dumps({"name": model.stem, "sha256": write_digest(model)}).encode()
+    described = {"name": model.stem, "sha256": write_digest(model)}
+    if (kind := program_kind(model)) != "torchscript":
+        described["kind"] = str(kind)
+    entries["model.json"] = json.dumps(described).encode()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
         for name, data in sorted(entries.items()):
             target.writestr(zipfile.ZipInfo(name), data)

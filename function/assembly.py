@@ -77,8 +77,8 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
         tracing.configure("function")
     except tracing.TracingError as error:
         raise ConfigError(str(error)) from None
-    source, model, file = describe(config.model, config.tokenizer)
-    remote = RemoteModel(config.agents, source, tls=config.tls, dialect=config.dialect, agent_wait=config.agent_wait)
+    described = describe(config.model, config.tokenizer)
+    remote = RemoteModel(config.agents, described.source, tls=config.tls, dialect=config.dialect, agent_wait=config.agent_wait)
     remote.start()
     # Imported only now, while the connection to the agent is being made.
     from function.core.classifier import Classifier
@@ -90,13 +90,13 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
     from function.web.refused import Refusals
 
     phases.end("imports")
-    extras = extras_of(file)
+    extras = extras_of(described.file)
     classifier = Classifier.of_file(extras, remote)
     phases.end("tokenizer")
     readiness = Readiness(lambda: without_agent(remote.agents()), config.ready_without_agent)
     service = ClassifyService(
         classifier=classifier,
-        model=model,
+        model=described.model,
         limits=RequestLimits(config.max_texts, config.max_text_chars, config.max_body),
         timeout=config.timeout,
         requests=CountedSemaphore(config.threads),
@@ -110,6 +110,7 @@ def assemble(config: FunctionConfig, phases: Phases | None = None) -> Function:
         source=config.event_source,
         metrics=config.metrics_port is None,
         about=extras.about,
+        kind=described.kind,
     )
     access = Access(service)
     app = create_app(service, access)

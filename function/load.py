@@ -3,15 +3,31 @@ tokenizer is. The function never hashes a model."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, program_kind, read_extras
+from vaccel_common.modelfile import PROGRAM_KINDS, Extras, ModelFileError, ProgramKind, digest_beside, program_kind, read_extras
 from vaccel_common.options import ConfigError
 from vaccel_rpc.registering import ModelSource
 
 _SUFFIXES = (".pt", ".pt2", ".onnx")
 #: The tokenizer file of the model that ships, for an installation without model files. It names that model by its sha256.
 SHIPPED_TOKENIZER = Path(__file__).parent / "tweets.tokenizer"
+
+
+@dataclass(frozen=True)
+class Described:
+    """A model as the function knows it.
+
+    ``source``: how the agent is asked for it. ``model``: what answers say of it. ``file``: that with its tokenizer. ``kind``: what its
+    own file holds.
+    """
+
+    source: ModelSource
+    model: dict[str, str | None]
+    file: Path
+    kind: ProgramKind
 
 
 def only_model() -> str:
@@ -39,8 +55,8 @@ def is_file(model: str) -> bool:
     return "/" in model or model.endswith(_SUFFIXES) or Path(model).is_file()
 
 
-def describe(model: str, tokenizer: Path | None) -> tuple[ModelSource, dict[str, str | None], Path]:
-    """How the agent is asked for the model, what answers say of it, and the file with its tokenizer.
+def describe(model: str, tokenizer: Path | None) -> Described:
+    """The model and its files.
 
     ``model`` is a path, or a name or digest in the agent's store. Where it is empty, the tokenizer file names the model: the given
     one or, without one, that of the model that ships. Raises `ModelFileError` if a name comes without a tokenizer file.
@@ -53,8 +69,9 @@ def describe(model: str, tokenizer: Path | None) -> tuple[ModelSource, dict[str,
             raise ModelFileError(f"MODEL={model}: no such file")
         digest = digest_beside(path)
         # With its suffix, as a name without one may be an alias.
-        source = ModelSource(f"sha256:{digest}" if digest else path.name, None if program_kind(path) is None else path)
-        return source, {"name": path.stem, "sha256": digest}, tokenizer or path
+        kind = program_kind(path)
+        source = ModelSource(f"sha256:{digest}" if digest else path.name, None if kind is None else path)
+        return Described(source, {"name": path.stem, "sha256": digest}, tokenizer or path, kind or "torchscript")
     if tokenizer is None:
         raise ModelFileError(f"MODEL={model} is a name in the agent's store: TOKENIZER, its tokenizer file, is needed too")
     extras = extras_of(tokenizer)
@@ -66,8 +83,15 @@ def describe(model: str, tokenizer: Path | None) -> tuple[ModelSource, dict[str,
         from vaccel_common.interface import interface_of
 
         # The agent says which model the name means, and checks that this tokenizer is that model's.
-        return ModelSource(model, interface=interface_of(extras)), {"name": model, "sha256": None}, tokenizer
-    return ModelSource(model), {"name": about.get("name", model), "sha256": model.removeprefix("sha256:")}, tokenizer
+        source = ModelSource(model, interface=interface_of(extras))
+        return Described(source, {"name": model, "sha256": None}, tokenizer, _kind(about))
+    named = about.get("name", model)
+    return Described(ModelSource(model), {"name": named, "sha256": model.removeprefix("sha256:")}, tokenizer, _kind(about))
+
+
+def _kind(about: dict[str, Any]) -> ProgramKind:
+    """What the model's file holds, as its tokenizer file says."""
+    return next((kind for kind in PROGRAM_KINDS if kind == about.get("kind")), "torchscript")
 
 
 def extras_of(path: Path) -> Extras:

@@ -75,9 +75,13 @@ def prepared(tokenizer: str, every: tuple[Text, ...]) -> tuple[ModelSource, list
     Raises `ModelFileError`.
     """
     model = tokenizer if program_kind(tokenizer) else ""
-    source, _, path = describe(model, None if model else Path(tokenizer))
-    extras = extras_of(path)
+    described = describe(model, None if model else Path(tokenizer))
+    extras = extras_of(described.file)
     if extras.tokenizer is None or extras.signature is None:
         raise ModelFileError(f"{tokenizer}: the file has no tokenizer or no signature")
     encoded = Encoder(extras.tokenizer, extras.signature).encode(every)
-    return source, [(text, item.windows[0]) for text, item in zip(every, encoded, strict=True)], len(extras.signature.outputs)
+    return (
+        described.source,
+        [(text, item.windows[0]) for text, item in zip(every, encoded, strict=True)],
+        len(extras.signature.outputs),
+    )

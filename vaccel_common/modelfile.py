@@ -3,7 +3,8 @@
 ``torch.jit.save(_extra_files=...)`` and ``torch.export.save(extra_files=...)`` put extra files at
 ``*/extra/NAME`` of a zip archive, uncompressed. An ONNX file has them in its ``metadata_props``, by
 the same names. A *tokenizer file* is a zip of the same entries, with a ``model.json``
-(``{"name", "sha256"}``) in place of the program. Neither torch nor onnx is needed.
+(``{"name", "sha256", "kind"}``; without a ``kind`` it is TorchScript) in place of the program.
+Neither torch nor onnx is needed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ PAIRS: tuple[Pairs, ...] = ("allowed", "required", "refused")
 
 #: Types of tensors: those of vAccel, by the names in `vaccel_rpc.tensors.DTYPES`.
 DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32")
+
+#: What a model's file holds.
+ProgramKind = Literal["torchscript", "export", "onnx"]
+PROGRAM_KINDS: tuple[ProgramKind, ...] = ("torchscript", "export", "onnx")
 
 #: A dimension: its fixed size, or the name of one whose size varies.
 Dim = int | str
@@ -237,7 +242,7 @@ def _labels(data: bytes | None) -> list[str] | None:
     return labels
 
 
-def program_kind(path: str | Path) -> Literal["torchscript", "export", "onnx"] | None:
+def program_kind(path: str | Path) -> ProgramKind | None:
     """The kind of program in the file, by its content; None for any other file."""
     try:
         if _is_archive(path):
@@ -254,7 +259,7 @@ def _is_archive(path: str | Path) -> bool:
         return file.read(len(_ARCHIVE)) == _ARCHIVE
 
 
-def _archive_kind(path: str | Path) -> Literal["torchscript", "export"] | None:
+def _archive_kind(path: str | Path) -> ProgramKind | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.split("/", 1)[-1] for name in archive.namelist()]

@@ -19,13 +19,19 @@ from function.core.options import Options, read_options
 from function.core.problems import problem_of_text
 from function.core.request import Malformed, decoded, parse_json
 from function.core.texts import Pair, hint
-from vaccel_common.modelfile import Pairs
+from vaccel_common.modelfile import Pairs, ProgramKind
 
 VERSION = "1"
 HEAD_LENGTH = "Inference-Header-Content-Length"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _BINARY_SIZE = "binary_data_size"
 _INPUTS = ("text", "text_pair")
+#: The protocol's and Triton's names; of torch.export they have none, and it is named by the protocol's rule, PROJECT_FORMAT.
+_PLATFORMS: dict[ProgramKind, str] = {
+    "torchscript": "pytorch_torchscript",
+    "export": "pytorch_export",
+    "onnx": "onnxruntime_onnx",
+}
 #: Parameters that say how to answer; all others are returned to the client.
 _CONSUMED = ("binary_data_output",)
 
@@ -68,8 +74,11 @@ def read_request(body: bytes, head_length: str | None) -> InferenceRequest:
     return InferenceRequest(texts, shape, options, _wanted(head, options), head.get("id"), parameters)
 
 
-def metadata(name: str, labels: list[str], pairs: Pairs) -> dict[str, Any]:
-    """The model's metadata; an input that requests may leave out is ``optional``, as in Triton's configurations."""
+def metadata(name: str, labels: list[str], pairs: Pairs, kind: ProgramKind) -> dict[str, Any]:
+    """The model's metadata; an input that requests may leave out is ``optional``, as in Triton's configurations.
+
+    ``kind``: of the model's file. Its platform stays the same where a variant runs in its place.
+    """
     inputs: list[dict[str, Any]] = [
         {"name": which, "datatype": "BYTES", "shape": [-1]} for which in (_INPUTS[:1] if pairs == "refused" else _INPUTS)
     ]
@@ -78,7 +87,7 @@ def metadata(name: str, labels: list[str], pairs: Pairs) -> dict[str, Any]:
     return {
         "name": name,
         "versions": [VERSION],
-        "platform": "pytorch_torchscript",
+        "platform": _PLATFORMS[kind],
         "inputs": inputs,
         "outputs": [
             {"name": output, "datatype": kind, "shape": [-1, len(labels)] if wide else [-1]}

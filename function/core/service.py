@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from function.core.classifier import Classification, Classifier
 from function.core.request import ClassifyRequest, RequestLimits
 from vaccel_common.about import About
+from vaccel_common.modelfile import ProgramKind
 from vaccel_rpc.history import AgentState
 from vaccel_rpc.pool.figures import PoolFigures
 
@@ -47,7 +48,8 @@ class ClassifyService:
     requests and of streams of lines that are open at the same time. ``not_ready()``: why the service is not ready for requests, or
     None. ``agents()``: the state of each agent. ``phases``: seconds of each phase of the start. ``source``: of the events that it
     answers with. ``figures()``: what the pool of agents has done. ``metrics``: whether its routes include
-    that of the metrics. ``about``: what the model's file says that the model is for, and of its limits.
+    that of the metrics. ``about``: what the model's file says that the model is for, and of its limits. ``kind``: what that
+    file holds.
     """
 
     classifier: Classifier
@@ -65,6 +67,7 @@ class ClassifyService:
     figures: Callable[[], PoolFigures] = PoolFigures
     metrics: bool = True
     about: About = field(default_factory=About)
+    kind: ProgramKind = "torchscript"
 
     def classify(self, request: ClassifyRequest, metadata: Mapping[str, str] | None = None) -> Classification:
         """An item for each text, in order.

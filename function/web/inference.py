@@ -44,7 +44,8 @@ class _Inference:
 
     def model(self, _: Request, name: str, version: str | None = None) -> Response:
         self._check(name, version)
-        return in_json(metadata(self._name, self._service.classifier.labels, self._service.classifier.pairs))
+        classifier = self._service.classifier
+        return in_json(metadata(self._name, classifier.labels, classifier.pairs, self._service.kind))
 
     def model_ready(self, _: Request, name: str, version: str | None = None) -> Response:
         self._check(name, version)

@@ -193,7 +193,9 @@ def test_triton_metadata_and_health(client: triton.InferenceServerClient) -> Non
     assert client.is_model_ready("tweets", "1")
     assert not client.is_model_ready("other")
     assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
-    assert client.get_model_metadata("tweets")["inputs"] == [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
+    metadata = client.get_model_metadata("tweets")
+    assert metadata["inputs"] == [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
+    assert metadata["platform"] == "pytorch_torchscript"
 
 
 @pytest.mark.parametrize("binary", [True, False])

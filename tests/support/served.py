@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import transformers
 
 from tests.support.functions import function_of, post, wait_until_ready
 from tests.support.servers import ServerProcess, SpawnAgent
 from vaccel_common.modelfile import Signature, read_extras
 
+PLATFORMS = {".pt": "pytorch_torchscript", ".pt2": "pytorch_export", ".onnx": "onnxruntime_onnx"}
 #: Short, long, of unknown words, in several scripts; a request mixes them.
 TEXTS: list[Any] = [
     "tea", "the cake was very good", "not bad not bad " * 20, "we was late again, the train is bad", "qwertz zxcvb", "🙂🎉 🙂",
@@ -46,7 +48,9 @@ def check_served(spawn_agent: SpawnAgent, file: Path, folder: Path, log: Path) -
     texts = taken(extras.signature)
     agent = spawn_agent("--models", str(file.parent))
     with served(agent, file, log) as function:
+        metadata = requests.get(f"{function.addresses['http']}/v2/models/{file.stem}", timeout=30).json()
         answers = post(function, {"texts": texts, "top_k": len(extras.labels)}).json()["predictions"]
+    assert metadata["platform"] == PLATFORMS[file.suffix]
     check_scores(texts, [answer["scores"] for answer in answers], right(folder, texts, max_length=extras.signature.max_length))
 
 

@@ -180,7 +180,7 @@ def _event(data: Json, example: Json | None = None) -> Json:
 
 def _infer_request(service: ClassifyService) -> Json:
     pairs = service.classifier.pairs
-    described = metadata("", service.classifier.labels, pairs)
+    described = metadata("", service.classifier.labels, pairs, service.kind)
     outputs = [output["name"] for output in described["outputs"]]
     tensors = {which["name"]: _tensor(which["name"], service.limits.texts) for which in described["inputs"]}
     inputs = {"type": "array", "minItems": 2 if pairs == "required" else 1, "maxItems": len(tensors)}
