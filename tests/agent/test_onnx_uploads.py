@@ -246,6 +246,20 @@ def test_data_takes_onnx_and_no_programs(spawn_agent: SpawnAgent, tweets: bytes,
             calls.register_bytes(session, data, "model.onnx")
 
 
+def test_a_model_of_several_files_is_tried_too(spawn_agent: SpawnAgent) -> None:
+    """Under ``allow``, which takes its weights in another file: one that is right runs, and one that is not is refused."""
+    calls = client(spawn_agent("--uploads", "allow"))
+    session = calls.create_session()
+    weights = ("w.bin", foreign().graph.initializer[0].raw_data)
+    right, hostile = external("w.bin"), external("w.bin")
+    hostile.graph.node[0].op_type = "Nope"
+    text = [from_values("int64", [1, 2], [3, 4]), from_values("int64", [1, 2], [1, 1])]
+    (logits,) = calls.run(session, calls.register_files(session, [("m.onnx", right.SerializeToString()), weights]), text, 1)
+    assert np.allclose(to_array(logits), expected(3, 4), atol=1e-5)
+    with pytest.raises(InvalidArgument, match="the ONNX file is refused: it has the operator 'Nope'"):
+        calls.register_files(session, [("m.onnx", hostile.SerializeToString()), weights])
+
+
 @pytest.mark.parametrize("policy", ["known", "deny"])
 def test_other_policies_take_no_onnx(spawn_agent: SpawnAgent, policy: str) -> None:
     """As they take no other bytes."""
