@@ -21,6 +21,14 @@ SENTENCEPIECE = {
     "t5": ("spiece.model", []),
     "xlm-roberta": ("sentencepiece.bpe.model", []),
 }
+#: As `SENTENCEPIECE`, of more families; `make models-check` tries them.
+MORE = {
+    "big_bird": ("spiece.model", ["[CLS]", "[SEP]", "[MASK]"]),
+    "camembert": ("sentencepiece.bpe.model", []),
+    "mbart": ("sentencepiece.bpe.model", []),
+    "rembert": ("sentencepiece.model", ["[CLS]", "[SEP]", "[MASK]"]),
+    "xlnet": ("spiece.model", ["<sep>", "<cls>", "<mask>"]),
+}
 TEXTS = ("the tea was cold", "We said AGAIN: das ist gut", "这是 很好 🙂", "")
 
 
@@ -48,11 +56,11 @@ def _sentencepiece_model(path: Path, control: list[str]) -> None:
     path.with_suffix(".vocab").unlink()
 
 
-@pytest.mark.parametrize("family", SENTENCEPIECE)
+@pytest.mark.parametrize("family", [*SENTENCEPIECE, *(pytest.param(family, marks=pytest.mark.models) for family in MORE)])
 def test_a_sentencepiece_model_alone_is_enough(tmp_path: Path, family: str) -> None:
     """Its tokens in the file are those of AutoTokenizer and, but for special ones, of sentencepiece itself."""
     folder = _without_tokenizer(make(tmp_path / "folder", family, vocab_size=250, pad_token_id=0, eos_token_id=1))
-    name, control = SENTENCEPIECE[family]
+    name, control = (SENTENCEPIECE | MORE)[family]
     _sentencepiece_model(folder / name, control)
     done = export(folder, tmp_path / "out.pt")
     assert done.exit_code == 0, done.output
