@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from agent.batching.requests import CompletedRun
-from agent.sessions import RpcSession
+from agent.sessions import ProfiledRun, RpcSession
 from vaccel_common import tracing
 
 #: What upstream's clients show before the name of an agent's region.
@@ -16,26 +16,33 @@ _Region = tuple[str, int, int]
 
 
 def profile(session: RpcSession, began: float, run: CompletedRun, whole: str = "torch_run") -> None:
-    """Adds a run's regions to its session's profile.
+    """Adds a run to its session's profile.
 
     ``began``: monotonic seconds. ``whole``: the region of the call, from ``began`` on.
     """
-    epoch = _epoch()
-    whole_run = _region(whole, began, time.monotonic(), epoch)
-    for region, start, end in (whole_run, *_regions(run, epoch)):
-        session.profile[region].append((start, end - start))
+    batch = run.batch
+    session.runs.append(
+        ProfiledRun(whole, _epoch(), began, time.monotonic(), run.arrived, run.released, run.split, batch.began, batch.ended)
+    )
 
 
 def named(session: RpcSession) -> dict[str, list[tuple[int, int]]]:
-    """A session's profile as clients get it, whose regions carry the component's name."""
-    return {f"[{_COMPONENT}] {region}": list(samples) for region, samples in session.profile.items() if samples}
+    """A session's profile as clients get it: the samples of each region, whose name carries the component's."""
+    samples: dict[str, list[tuple[int, int]]] = {}
+    for run in session.runs:
+        for region, start, end in (
+            _region(run.whole, run.began, run.over, run.epoch),
+            *_regions(run.arrived, run.released, run.split, run.entered, run.left, epoch=run.epoch),
+        ):
+            samples.setdefault(f"[{_COMPONENT}] {region}", []).append((start, end - start))
+    return samples
 
 
 def trace(span: tracing.Span, run: CompletedRun) -> None:
     """Records the spans of a run's regions, as children of its own ``span``."""
     span.set("vaccel.batch.rows", run.rows)
     parent = tracing.child_of(span, None)
-    for region, start, end in _regions(run, _epoch()):
+    for region, start, end in _regions(run.arrived, run.released, run.split, run.batch.began, run.batch.ended, epoch=_epoch()):
         tracing.start(region, parent, start).end(end)
 
 
@@ -53,11 +60,11 @@ def _epoch() -> int:
     return time.time_ns() - time.monotonic_ns()
 
 
-def _regions(run: CompletedRun, epoch: int) -> tuple[_Region, ...]:
+def _regions(arrived: float, released: float, split: float, entered: float, left: float, *, epoch: int) -> tuple[_Region, ...]:
     return (
-        _region("queue", run.arrived, run.released, epoch),
-        _region("batch", run.released, run.split, epoch),
-        _region("forward", run.batch.began, run.batch.ended, epoch),
+        _region("queue", arrived, released, epoch),
+        _region("batch", released, split, epoch),
+        _region("forward", entered, left, epoch),
     )
 
 

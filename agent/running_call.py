@@ -1,17 +1,13 @@
-"""Calls that run now: each handler's coroutine is stepped without a task of asyncio's, and ended at its deadline."""
+"""Calls that run now: each handler's coroutine is stepped without a task of asyncio's."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from vaccel_rpc.wire import Parts
-
-#: Seconds by which a deadline may be exceeded.
-_TICK_S = 0.01
 
 #: Called once with a call's reply, or with what it raised.
 Done = Callable[[Parts, BaseException | None], None]
@@ -58,31 +54,3 @@ class RunningCall:
         else:
             self._waits_for = future
             future.add_done_callback(self._step, context=self._context)
-
-
-class Deadlines:
-    """Ends calls at their deadlines, at most `_TICK_S` later: one timer for all costs less than one for each."""
-
-    def __init__(self) -> None:
-        self._calls: dict[RunningCall, float] = {}
-        self._ticking = False
-
-    def add(self, call: RunningCall, deadline: float) -> None:
-        """Ends a call at ``deadline`` (monotonic seconds) unless it is removed before."""
-        self._calls[call] = deadline
-        if not self._ticking:
-            self._ticking = True
-            asyncio.get_running_loop().call_later(_TICK_S, self._tick)
-
-    def remove(self, call: RunningCall) -> None:
-        """Forgets a call that has ended."""
-        self._calls.pop(call, None)
-
-    def _tick(self) -> None:
-        now = time.monotonic()
-        for call in [call for call, deadline in self._calls.items() if deadline <= now]:
-            del self._calls[call]
-            call.expire()
-        self._ticking = bool(self._calls)
-        if self._ticking:
-            asyncio.get_running_loop().call_later(_TICK_S, self._tick)

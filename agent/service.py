@@ -25,11 +25,12 @@ from agent.operations.resources import ResourceOperations
 from agent.operations.running import ModelRunner
 from agent.operations.shadow import ShadowRuns
 from agent.reassembly import GenopReassembler
-from agent.running_call import Deadlines, Done, RunningCall
+from agent.running_call import Done, RunningCall
 from agent.sessions import Scope
 from agent.store.aliases import Aliases
 from agent.store.models import Store
 from vaccel_common import log, tracing
+from vaccel_common.deadlines import Deadlines
 from vaccel_rpc import rpcspans
 from vaccel_rpc.draining import CROSSING_S
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable, Unimplemented
@@ -65,7 +66,7 @@ class RpcService:
         self.refused: Counter[str] = Counter()
         self._draining: str | None = None
         self._crossing_ends = 0.0
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(RunningCall.expire)
         runner = ModelRunner(batcher)
         shadow = ShadowRuns(store, runner, batcher, metrics)
         classifier = ImageOperations(store, runner, images, labels, profiled=profiled)

@@ -11,10 +11,10 @@ import itertools
 import logging
 import secrets
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from agent.store.alias import Alias
 from agent.store.model import StoredModel
@@ -24,9 +24,27 @@ from vaccel_rpc.errors import NotFound, ResourceExhausted
 _log = logging.getLogger("agent.session")
 _resource_log = logging.getLogger("agent.resource")
 
-#: Samples kept for each region of a session's profile; older ones are dropped.
-_SAMPLES = 1000
+#: Runs kept for a session's profile; older ones are dropped.
+_RUNS = 1000
 _MAX_RESOURCES = 1024
+
+
+class ProfiledRun(NamedTuple):
+    """When things happened in a run, in monotonic seconds; ``epoch``: nanoseconds of the epoch at monotonic 0.
+
+    ``whole``: the region of the call, which ``began`` and was ``over``. For the others see
+    `agent.batching.requests.CompletedRun`; the model ran from ``entered`` to ``left``.
+    """
+
+    whole: str
+    epoch: int
+    began: float
+    over: float
+    arrived: float
+    released: float
+    split: float
+    entered: float
+    left: float
 
 
 @dataclass(eq=False)
@@ -64,14 +82,15 @@ class RpcSession:
     """A client's session.
 
     ``busy``: calls now running in it; ``used``: when it was last used (monotonic seconds).
-    ``announced``: its client understands that the agent shuts down (`vaccel_rpc.draining`).
+    ``announced``: its client understands that the agent shuts down (`vaccel_rpc.draining`). ``runs``:
+    the last ones, for its profile.
     """
 
     id: int
     flags: int
     announced: bool = False
     resources: dict[int, Resource] = field(default_factory=dict)
-    profile: dict[str, deque[tuple[int, int]]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_SAMPLES)))
+    runs: deque[ProfiledRun] = field(default_factory=lambda: deque(maxlen=_RUNS))
     busy: int = 0
     used: float = field(default_factory=time.monotonic)
 

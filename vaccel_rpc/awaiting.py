@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from vaccel_common.deadlines import Deadlines
 from vaccel_rpc.client import RunResult
 from vaccel_rpc.pool.runs import StartedRun
 from vaccel_rpc.remote import RemoteModel
@@ -22,6 +23,7 @@ class AwaitedRuns:
 
     def __init__(self, remote: RemoteModel, in_thread: InThread) -> None:
         self._remote, self._in_thread = remote, in_thread
+        self._deadlines = Deadlines(_resolve)
         self._thread = 0
         self._finished: deque[asyncio.Future[None]] = deque()
         self._delivery_scheduled = False
@@ -37,7 +39,7 @@ class AwaitedRuns:
         started = self._remote.start_run(inputs, outputs, timeout, lambda: self._done(loop, future), metadata=metadata)
         if started is not None:
             started.read_in(loop)
-            result = await self._result(started, future, timeout)
+            result = await self._result(started, future, deadline)
             if result is not None:
                 return result
         again = lambda: self._remote.run_timed(  # noqa: E731
@@ -45,14 +47,14 @@ class AwaitedRuns:
         )
         return (await self._in_thread(again))[0]
 
-    async def _result(self, started: StartedRun, future: asyncio.Future[None], timeout: float) -> RunResult | None:
+    async def _result(self, started: StartedRun, future: asyncio.Future[None], deadline: float) -> RunResult | None:
         # After the deadline the result is there, or is the error that says so.
-        over = asyncio.get_running_loop().call_later(timeout, _resolve, future)
+        self._deadlines.add(future, deadline)
         try:
             await future
             return started.result()
         finally:
-            over.cancel()
+            self._deadlines.remove(future)
             started.forget()
 
     def _done(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:

@@ -23,8 +23,9 @@ def test_regions_lie_within_the_run_whatever_the_clock_does(monkeypatch: pytest.
     session = RpcSession(1, 0)
     for _ in range(2):
         profiling.profile(session, began, CompletedRun([], arrived, released, Batch([], forward, ended), split, 1))
+    samples = profiling.named(session)
     for run, queue, batch, model in zip(
-        *(session.profile[name] for name in ("torch_run", "queue", "batch", "forward")), strict=True
+        *(samples[f"[vaccel-rpc-agent] {name}"] for name in ("torch_run", "queue", "batch", "forward")), strict=True
     ):
         assert run[0] < queue[0] < batch[0] < model[0]
         assert model[0] + model[1] < batch[0] + batch[1] < run[0] + run[1]

@@ -9,7 +9,8 @@ from contextvars import ContextVar
 
 import pytest
 
-from agent.running_call import Deadlines, RunningCall
+from agent.running_call import RunningCall
+from vaccel_common.deadlines import Deadlines
 from vaccel_rpc.wire import Parts
 
 Ended = list[tuple[Parts, BaseException | None]]
@@ -68,7 +69,7 @@ def test_a_call_is_cancelled(expires: bool) -> None:
     """At its deadline, or before; a call that is removed is left alone."""
 
     async def run() -> None:
-        deadlines = Deadlines()
+        deadlines = Deadlines(RunningCall.expire)
 
         async def waits() -> Parts:
             await asyncio.get_running_loop().create_future()
