@@ -23,12 +23,12 @@ TEXTS = [f"text number {i}" + " and more" * (i % 4) for i in range(6)]
 
 
 class MixedClients(ClientLoops):
-    """Sixteen clients, of which most send several texts at once, 100 ms after the last answer, and check that one model has
+    """Thirty-two clients, of which most send several texts at once, 150 ms after the last answer, and check that one model has
     answered all: the one that is named.
     """
 
     def __init__(self, server: ServerProcess, store: Path) -> None:
-        super().__init__(16, self._ask, pause=0.1)
+        super().__init__(32, self._ask, pause=0.15)
         self._server = server
         self._said = {sha(store, name).removeprefix("sha256:"): LABELS[i] for i, name in enumerate("ab")}
         self.failures: Counter[str] = Counter()
