@@ -109,13 +109,13 @@ def of_module(module: nn.Module, extras: Extras, texts: Sequence[Text], against:
     return of_program(TorchProgram(module, _signature(extras), TorchDevice("cpu", 1)), extras, texts, against)
 
 
-def of_program(program: Program, extras: Extras, texts: Sequence[Text], against: str) -> Expected:
-    """The answers of a program with the tokenizer, labels and signature in ``extras``, one text at a time.
+def of_program(program: Program, extras: Extras, texts: Sequence[Text], against: str, size: int = 1) -> Expected:
+    """The answers of a program with the tokenizer, labels and signature in ``extras``, in batches of ``size``.
 
     Raises `Refused` where it does not run with these.
     """
     try:
-        answers = _answers(program, extras, texts, 1)
+        answers = _answers(program, extras, texts, size)
     except (RpcError, Refused) as error:
         limit = f"its texts have up to {_signature(extras).max_length} tokens here, and fewer with --max-length"
         raise Refused(f"{against} does not run ({limit}): {one_line(error)}") from None
@@ -147,6 +147,21 @@ def check(path: Path, expected: Expected) -> Verdict:
             return alone
         verdict = _worse(verdict, padded, (*verdict.batches, size))
     return verdict
+
+
+def agreement(right: Expected, other: Expected) -> float:
+    """The share of texts with the same best label in both, to four digits; of one label, on the same side of a half."""
+    same = sum(_side(one) == _side(two) for one, two in zip(right.answers, other.answers, strict=True))
+    return round(same / len(right.answers), 4)
+
+
+def furthest(right: Expected, other: Expected) -> float:
+    """The largest difference of a score."""
+    return max(_distance(one.scores, two.scores) for one, two in zip(right.answers, other.answers, strict=True))
+
+
+def _side(answer: Answer) -> str | bool:
+    return _best(answer) if len(answer.scores) > 1 else next(iter(answer.scores.values())) > 0.5
 
 
 class _LocalRunner:

@@ -14,6 +14,7 @@ import onnxruntime
 
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN
+from agent.engines.onnx.sessions import EXACT_INT8
 from export.archive import SOURCES
 from export.onnxfiles import require_whole
 from export.refusal import Refused, one_line
@@ -59,10 +60,18 @@ class ForeignModel:
         return text
 
 
+#: Operators that multiply integers.
+_INTEGERS = {
+    "ConvInteger", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QAttention", "QGemm",
+    "QLinearConv", "QLinearMatMul",
+}  # fmt: skip
+
+
 class PlainSession:
     """A graph as onnxruntime computes it without optimizations, each request by itself.
 
-    It is an `agent.engines.contract.Program`.
+    ``is_plain``: False for one with products of integers, which only optimizations keep from overflowing on
+    some CPUs (`agent.engines.onnx.sessions.EXACT_INT8`). It is an `agent.engines.contract.Program`.
     """
 
     joinable = False
@@ -71,7 +80,10 @@ class PlainSession:
     def __init__(self, model: onnx.ModelProto, signature: Signature | None) -> None:
         self.signature = signature
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self.is_plain = all(node.op_type not in _INTEGERS for node in model.graph.node)
+        levels = onnxruntime.GraphOptimizationLevel
+        options.graph_optimization_level = levels.ORT_DISABLE_ALL if self.is_plain else levels.ORT_ENABLE_EXTENDED
+        options.add_session_config_entry(*EXACT_INT8)
         options.intra_op_num_threads = 1
         options.log_severity_level = 4
         try:

@@ -158,7 +158,8 @@ def _expected(graph: ForeignModel, extras: dict[str, str], folder: Folder | None
     texts = samples(varied(untruncated(extras["tokenizer.json"]), longest), pairs)
     if folder is not None:
         _require_same(Encoder(parsed.tokenizer or b"", signature), signature, folder, texts)
-    return of_program(PlainSession(graph.model, signature), parsed, texts, "the graph itself, not optimized")
+    session = PlainSession(graph.model, signature)
+    return of_program(session, parsed, texts, f"the graph itself{', not optimized' if session.is_plain else ''}")
 
 
 def _require_same(encoder: Encoder, signature: Signature, folder: Folder, texts: Sequence[Text]) -> None:

@@ -8,17 +8,15 @@ Weights have 7 bits: x86 CPUs without VNNI add two products in 16 bits, which th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
-from torch import nn
 
-from export import onnxform, onnxrun
-from export.samples import padded
+from export import onnxrun
 
 Range = tuple[float, float]
 #: The domain of onnxruntime's own operators, and the one that is used: uint8 times int8, scaled to float32, plus a bias.
@@ -27,17 +25,9 @@ _DOMAIN, _PRODUCT = "com.microsoft", "MatMulIntegerToFloat"
 _LARGEST = 64
 
 
-def lowered(module: nn.Module, extras: dict[str, str], rows: Sequence[Sequence[int]]) -> onnx.ModelProto:
-    """The ONNX graph of a network of token ids and mask, in int8 with the ranges of ``rows``."""
-    model = onnxform.of_export(module, extras)
-    names = [value.name for value in model.graph.input]
-    batches = (dict(zip(names, (tensor.numpy() for tensor in padded([row])), strict=True)) for row in rows)
-    return to_int8(model, ranges(model, batches))
-
-
-def ranges(model: onnx.ModelProto, batches: Iterable[Mapping[str, npt.NDArray[np.int64]]]) -> dict[str, Range]:
+def ranges(model: onnx.ModelProto, batches: Iterable[Mapping[str, npt.NDArray[Any]]]) -> dict[str, Range]:
     """Minimum and maximum of each linear layer's input over ``batches``, which have no padding."""
-    names = sorted({node.input[0] for node in _linear(model.graph)})
+    names = sorted({node.input[0] for node in linear(model.graph)})
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
     observed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
@@ -60,9 +50,10 @@ def to_int8(model: onnx.ModelProto, bounds: Mapping[str, Range]) -> onnx.ModelPr
     return lowered
 
 
-def _linear(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The products of states with weights. A classifier's head has Gemm, or is the last of them."""
-    weights = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 2}
+def linear(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The products of states with float32 weights. A classifier's head has Gemm, or is the last of them."""
+    floats = onnx.TensorProto.FLOAT
+    weights = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 2 and tensor.data_type == floats}
     products = [node for node in graph.node if node.op_type == "MatMul" and node.input[1] in weights]
     return products if any(node.op_type == "Gemm" for node in graph.node) else products[:-1]
 
@@ -82,27 +73,28 @@ class _Lowering:
 
     def write(self) -> None:
         """Puts the new nodes into the graph, and leaves out weights that nothing uses now."""
-        linear = {node.output[0] for node in _linear(self._graph)}
-        biases = {product: bias for product in linear if (bias := self._bias(product))}
+        products = {node.output[0]: node.input[1] for node in linear(self._graph)}
+        biases = {product: bias for product, weight in products.items() if (bias := self._bias(product, weight))}
         dropped = {add for add, _ in biases.values()}
         nodes: list[onnx.NodeProto] = []
         for node in self._graph.node:
-            if node.output[0] in linear:
+            if node.output[0] in products:
                 nodes += self._lowered(node, *biases.get(node.output[0], (node.output[0], "")))
             elif node.output[0] not in dropped:
                 nodes.append(node)
-        used = {name for node in nodes for name in node.input}
+        used = _used(nodes)
         tensors = [tensor for tensor in (*self._weights.values(), *self._added.values()) if tensor.name in used]
         lowered = onnx.GraphProto(node=nodes, initializer=tensors)
         del self._graph.node[:], self._graph.initializer[:]
         self._graph.MergeFrom(lowered)
 
-    def _bias(self, product: str) -> tuple[str, str] | None:
+    def _bias(self, product: str, weight: str) -> tuple[str, str] | None:
         """The output and the weights of the addition that alone uses a product, if they are a bias."""
         users = self._users[product]
         if len(users) != 1 or users[0].op_type != "Add":
             return None
-        names = [name for name in users[0].input if name in self._weights and len(self._weights[name].dims) == 1]
+        dims = self._weights[weight].dims[1:]
+        names = [name for name in users[0].input if name in self._weights and self._weights[name].dims == dims]
         return (users[0].output[0], names[0]) if names else None
 
     def _lowered(self, node: onnx.NodeProto, output: str, bias: str) -> list[onnx.NodeProto]:
@@ -128,6 +120,17 @@ class _Lowering:
     def _add(self, name: str, value: npt.NDArray[Any] | np.generic) -> str:
         self._added[name] = numpy_helper.from_array(np.asarray(value), name)
         return name
+
+
+def _used(nodes: Iterable[onnx.NodeProto]) -> set[str]:
+    """The names that nodes and the graphs in them use."""
+    names: set[str] = set()
+    for node in nodes:
+        names.update(node.input)
+        for attribute in node.attribute:
+            for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                names |= _used(graph.node) | {value.name for value in graph.output}
+    return names
 
 
 def _quantized(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:

@@ -9,11 +9,14 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+#: What texts are of where a vocabulary has no words.
+_WORDS = ("tea", "cake")
+
 
 def made_up(tokenizer: Tokenizer, count: int, seed: int) -> list[str]:
     """``count`` texts of 1 to 60 random words; the same seed gives the same texts."""
     rng = random.Random(seed)
-    words = sorted(word for word in tokenizer.get_vocab() if word.isalpha())
+    words = sorted(word for word in tokenizer.get_vocab() if word.isalpha()) or list(_WORDS)
     return [" ".join(rng.choices(words, k=rng.randint(1, 60))) for _ in range(count)]
 
 
@@ -40,7 +43,7 @@ def varied(tokenizer: Tokenizer, longest: int) -> list[str]:
     They are in a fixed random order, so that batches of neighbours have different lengths.
     """
     rng = random.Random(0)
-    words = sorted(word for word in tokenizer.get_vocab() if word.isalpha() and len(word) > 1) or ["tea", "cake"]
+    words = sorted(word for word in tokenizer.get_vocab() if word.isalpha() and len(word) > 1) or list(_WORDS)
     lengths = [2**i for i in range(longest.bit_length())] + [longest - 1, longest, longest + longest // 4 + 8]
     texts = [*SCRIPTS, *(_of_length(tokenizer, words, length, rng) for length in lengths)]
     rng.shuffle(texts)

@@ -1,15 +1,14 @@
 """Makes faster variants of a model file and compares them: ``python -m models.variants COMMAND``.
 
 ``int8`` and ``bf16`` write NAME.int8.pt and NAME.bf16.pt beside NAME.pt: TorchScript with the same
-tokenizer, labels, inputs and outputs; ``int8 --form onnx`` writes NAME.int8.onnx. Their
-``variant.json`` names the original and the share of texts with the same label, measured on the file
-``--texts`` or else on texts of random words. ``onnx`` writes NAME.onnx, a form with the original's
-answers. ``evaluate`` compares files on the validation part of labelled tweets.
+tokenizer, labels, inputs and outputs; ``int8 --form onnx`` writes NAME.int8.onnx, of any classifier.
+Their ``variant.json`` names the original and the share of texts with the same label, measured on the
+file ``--texts`` or else on texts of random words. ``onnx`` writes NAME.onnx, a form with the
+original's answers. ``evaluate`` compares files on the validation part of labelled tweets.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,21 +16,20 @@ from typing import Any, NamedTuple
 
 import click
 import torch
-from onnx import ModelProto
 from tokenizers import Tokenizer
 
 from agent.engines.registry import Engines
 from agent.store.variants import EXACT
-from export import onnxform, onnxint8, onnxrun
 from export.archive import loaded, write_torchscript
 from export.comparison import Program, agreement, compare, load, logits_of, speeds
 from export.forms import FORMS
 from export.huggingface import silence
 from export.lowered import Bfloat16, ranges, to_int8
 from export.modules import write_module
+from export.onnxvariant import CALIBRATION, TRIAL, sha256_of, write_int8
 from export.options import limited
+from export.refusal import Refused
 from export.samples import made_up, padded, token_ids
-from export.tokenizer import write_digest
 from export.writing import Limits
 from training.data import of_part, read_tweets
 from training.network import MeanPoolClassifier, from_state
@@ -40,15 +38,11 @@ from vaccel_common.modelfile import parse_variant, program_kind, read_extras
 from vaccel_common.textfile import read_lines
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-#: Number of texts that int8's ranges are measured on, and that agreement is measured on.
-_CALIBRATION, _TRIAL = 300, 1000
-
-
 #: Kind of a program -> what messages call it.
 _FORMS = {"export": "torch.export", "onnx": "ONNX"}
 _MADE_OF = (
-    "int8 and bf16 variants are made of .pt files that 'models.export checkpoint' wrote, and of no other family; "
-    "of any .pt file 'models.variants onnx' makes a form with the same answers"
+    "int8 and bf16 variants in TorchScript are made of .pt files that 'models.export checkpoint' wrote, and of no other "
+    "family; 'models.variants int8 --form onnx' takes any .pt and .onnx file"
 )
 
 
@@ -77,17 +71,27 @@ def makes(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @main.command()
 @makes
-@click.option("--form", type=click.Choice(["pt", "onnx"]), default="pt", show_default=True, help="TorchScript or ONNX.")
-def int8(model: Path, out: Path | None, texts: Path | None, form: str) -> None:
+@click.option(
+    "--form", type=click.Choice(["pt", "onnx"]), default="pt", show_default=True, help="TorchScript, or ONNX of any classifier."
+)
+@click.option(
+    "--least-agreement",
+    type=click.FloatRange(0, 1),
+    default=0.95,
+    show_default=True,
+    help="Write the file only if it gives this share of the texts the label that MODEL gives.",
+)
+def int8(model: Path, out: Path | None, texts: Path | None, form: str, least_agreement: float) -> None:
     """Write MODEL's int8 variant: in ONNX for every CPU, in TorchScript for those with AVX-512 VNNI."""
-    original = read_original(model)
-    calibration, trial = _token_ids(original, texts)
     path = out or model.with_suffix(f".int8.{form}")
     if form == "onnx":
-        _write_onnx(original, onnxint8.lowered(_eager(original.model), original.extras, calibration), "int8", path, trial)
-    else:
-        bounds = ranges(original.model, (padded([row]) for row in calibration))
-        _write(original, to_int8(original.model, bounds), "int8", path, trial)
+        with silence():
+            write_int8(model, path, texts, least_agreement)
+        return
+    original = read_original(model)
+    calibration, trial = _token_ids(original, texts)
+    bounds = ranges(original.model, (padded([row]) for row in calibration))
+    _write(original, to_int8(original.model, bounds), "int8", path, trial, least_agreement)
 
 
 @main.command()
@@ -118,7 +122,7 @@ def onnx(model: Path, out: Path | None, allow_difference: float) -> None:
         )
         limits = Limits(False, allow_difference)
         path = out or model.with_suffix(".onnx")
-        write_module(module, path, extras, limits, model.name, forms={".onnx": FORMS[".onnx"]}, original=_digest(model))
+        write_module(module, path, extras, limits, model.name, forms={".onnx": FORMS[".onnx"]}, original=sha256_of(model))
 
 
 @main.command()
@@ -171,7 +175,7 @@ def read_original(path: Path) -> Original:
     if "config.json" not in extras:
         raise click.UsageError(f"{path} has no config.json: {_MADE_OF}")
     model = from_state(json.loads(extras["config.json"]), program.state_dict())
-    return Original(_digest(path), model, extras, Tokenizer.from_str(extras["tokenizer.json"]))
+    return Original(sha256_of(path), model, extras, Tokenizer.from_str(extras["tokenizer.json"]))
 
 
 def _require_torchscript(path: Path, right: str) -> None:
@@ -181,42 +185,29 @@ def _require_torchscript(path: Path, right: str) -> None:
         raise click.UsageError(f"{path} is {_FORMS[kind]}: {right}")
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _eager(model: MeanPoolClassifier) -> MeanPoolClassifier:
-    """The network with plain attention: torch's fused one becomes a third more operators in ONNX."""
-    model.encoder.set_attn_implementation("eager")
-    return model
-
-
 def _token_ids(original: Original, texts: Path | None) -> tuple[list[list[int]], list[list[int]]]:
     """Token ids of the texts to calibrate with, and of others to measure agreement with."""
     if texts is None:
-        samples = made_up(original.tokenizer, _CALIBRATION, 1), made_up(original.tokenizer, _TRIAL, 2)
+        samples = made_up(original.tokenizer, CALIBRATION, 1), made_up(original.tokenizer, TRIAL, 2)
     else:
         lines = [line for line in read_lines(texts) if line.strip()]
-        samples = lines[::2][:_CALIBRATION], lines[1::2][:_TRIAL]
+        samples = lines[::2][:CALIBRATION], lines[1::2][:TRIAL]
     if not samples[1]:
         raise click.UsageError(f"{texts}: at least two texts are needed")
     return token_ids(original.tokenizer, samples[0]), token_ids(original.tokenizer, samples[1])
 
 
-def _write(original: Original, lowered: torch.nn.Module, precision: str, out: Path, trial: list[list[int]]) -> None:
+def _write(
+    original: Original, lowered: torch.nn.Module, precision: str, out: Path, trial: list[list[int]], least: float = 0.0
+) -> None:
     if out.suffix != ".pt":
         raise click.UsageError(f"--out {out}: the name must end in .pt")
     extras = _variant(original, lowered.eval(), precision, trial)
+    if (share := parse_variant(extras["variant.json"]).agreement) < least:
+        raise Refused(
+            f"not written: {share:.2%} of {len(trial)} texts get the original's label, and --least-agreement is {least:.2%}"
+        )
     _tell(out, write_torchscript(lowered, out, extras, half=True), extras)
-
-
-def _write_onnx(original: Original, lowered: ModelProto, precision: str, out: Path, trial: list[list[int]]) -> None:
-    if out.suffix != ".onnx":
-        raise click.UsageError(f"--out {out}: the name must end in .onnx")
-    extras = _variant(original, onnxrun.program(lowered), precision, trial)
-    onnxform.save(lowered, out, extras)
-    _tell(out, write_digest(out), extras)
 
 
 def _variant(original: Original, program: Program, precision: str, trial: list[list[int]]) -> dict[str, str]:

@@ -24,7 +24,14 @@ WRITTEN = [path for path in DOCS if path.name != "options.md" and "charts" not i
 #: The first folder of every path that the docs name.
 FOLDERS = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "build", "dist")))
 #: Paths that a command of the docs writes.
-GENERATED = ("models/build", "models/tweets.int8.pt", "models/tweets.bf16.pt", "models/mine.pt", "models/mine.onnx")
+GENERATED = (
+    "models/build",
+    "models/tweets.int8.pt",
+    "models/tweets.bf16.pt",
+    "models/mine.pt",
+    "models/mine.onnx",
+    "models/mine.int8.onnx",
+)
 CURLS = [
     (name, line)
     for name in ("http.md", "events.md")

@@ -126,15 +126,22 @@ def test_torchscript_becomes_onnx(folder: Path, tmp_path: Path) -> None:
 
 
 def test_an_exact_form_and_an_int8_variant_name_their_original(tmp_path: Path) -> None:
-    """The form has its answers; the variant's do not depend on the batch."""
-    model = write_small_model(tmp_path / "small.pt")
-    for command in (("onnx",), ("int8", "--form", "onnx")):
-        done = CliRunner().invoke(variants, [*command, str(model)])
+    """The form has its answers; the variant's do not depend on the batch, and it may be made of the form."""
+    model, texts = write_small_model(tmp_path / "small.pt"), tmp_path / "texts.txt"
+    texts.write_text("\n".join(f"{text} {n}" for n in range(20) for text in TEXTS))
+    of_form = str(tmp_path / "form.int8.onnx")
+    quantized = ("int8", "--form", "onnx", "--texts", str(texts))
+    for command in (("onnx", model), (*quantized, model), (*quantized, tmp_path / "small.onnx", "-o", of_form)):
+        done = CliRunner().invoke(variants, [str(part) for part in command])
         assert done.exit_code == 0, done.output
-    form, int8 = (read_extras(tmp_path / name).variant for name in ("small.onnx", "small.int8.onnx"))
+    again = CliRunner().invoke(variants, [*quantized, of_form])
+    assert again.exit_code == 2
+    assert again.output.endswith("form.int8.onnx is a variant itself; pass the original\n")
+    form, int8, other = (read_extras(tmp_path / name).variant for name in ("small.onnx", "small.int8.onnx", "form.int8.onnx"))
     assert form is not None
     assert int8 is not None
-    assert form.of == int8.of == (tmp_path / "small.pt.sha256").read_text().split()[0]
+    assert other is not None
+    assert form.of == int8.of == other.of == (tmp_path / "small.pt.sha256").read_text().split()[0]
     assert (form.precision, form.agreement, int8.precision) == ("float32", 1.0, "int8")
     assert difference(outputs(tmp_path / "small.onnx"), outputs(model)) < 1e-4
     alone, joined = outputs(tmp_path / "small.int8.onnx"), outputs(tmp_path / "small.int8.onnx", joined=True)
@@ -145,9 +152,13 @@ def test_an_exact_form_and_an_int8_variant_name_their_original(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("command", "name", "says"),
     [
-        ("int8", "m.onnx", "m.onnx is ONNX: int8 and bf16 variants are made of .pt files that 'models.export checkpoint' wrote"),
-        ("bf16", "m.pt2", "m.pt2 is torch.export: int8 and bf16 variants are made of .pt files"),
-        ("int8", "m.pt", "m.pt has no config.json: int8 and bf16 variants are made of .pt files"),
+        (
+            "int8",
+            "m.onnx",
+            "m.onnx is ONNX: int8 and bf16 variants in TorchScript are made of .pt files that 'models.export checkpoint' wrote",
+        ),
+        ("bf16", "m.pt2", "m.pt2 is torch.export: int8 and bf16 variants in TorchScript are made of .pt files"),
+        ("int8", "m.pt", "m.pt has no config.json: int8 and bf16 variants in TorchScript are made of .pt files"),
         ("onnx", "m.onnx", "m.onnx is ONNX: ONNX is made of a .pt file here"),
     ],
 )
