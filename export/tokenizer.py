@@ -55,7 +55,8 @@ def main(model: Path, out: Path) -> None:
     except OSError as error:
         # A full disk's error names no file.
         raise click.ClickException(f"{error.filename or out}: {error.strerror}") from None
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB; model {read_extras(out).model}")
+    named = read_extras(out).model or {}
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.2f} MB, of the model {named['name']}, sha256 {named['sha256']}")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def check_served(spawn_agent: SpawnAgent, file: Path, folder: Path, log: Path) -
     assert extras.signature.max_length
     assert extras.labels
     texts = taken(extras.signature)
-    agent = spawn_agent("--models", str(file.parent))
+    agent = spawn_agent("--models", str(file.parent), "--preload", file.name)
     with served(agent, file, log) as function:
         metadata = requests.get(f"{function.addresses['http']}/v2/models/{file.stem}", timeout=30).json()
         answers = post(function, {"texts": texts, "top_k": len(extras.labels)}).json()["predictions"]
