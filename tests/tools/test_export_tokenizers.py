@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sentencepiece
@@ -59,7 +60,9 @@ def _sentencepiece_model(path: Path, control: list[str]) -> None:
 @pytest.mark.parametrize("family", [*SENTENCEPIECE, *(pytest.param(family, marks=pytest.mark.models) for family in MORE)])
 def test_a_sentencepiece_model_alone_is_enough(tmp_path: Path, family: str) -> None:
     """Its tokens in the file are those of AutoTokenizer and, but for special ones, of sentencepiece itself."""
-    folder = _without_tokenizer(make(tmp_path / "folder", family, vocab_size=250, pad_token_id=0, eos_token_id=1))
+    # mBART's network finds the end of a text by the id that its tokenizer gives to </s>.
+    ids: dict[str, Any] = {"pad_token_id": 1, "eos_token_id": 2} if family == "mbart" else {"pad_token_id": 0, "eos_token_id": 1}
+    folder = _without_tokenizer(make(tmp_path / "folder", family, vocab_size=250, **ids))
     name, control = (SENTENCEPIECE | MORE)[family]
     _sentencepiece_model(folder / name, control)
     done = export(folder, tmp_path / "out.pt")
