@@ -22,7 +22,7 @@ from agent.engines.onnx import loading, operators, trial, uploads
 from agent.engines.onnx.graph import MAX_DEPTH, MAX_NODES, survey
 from agent.engines.onnx.program import OnnxProgram
 from tests.support.clients import client
-from tests.support.onnxmodels import FLOAT, INT64, constant, expected, foreign, info, model, save_tweets
+from tests.support.onnxmodels import FLOAT, INT64, constant, expected, external, foreign, info, model, save_tweets
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import SpawnAgent
 from tests.support.torchmodels import Copies, save
@@ -30,15 +30,6 @@ from vaccel_rpc.errors import Internal, InvalidArgument, PermissionDenied, Resou
 from vaccel_rpc.tensors import from_values
 
 X, Y = info("x", FLOAT, ["n"]), info("y", FLOAT, ["m"])
-
-
-def external(location: str) -> onnx.ModelProto:
-    made = foreign()
-    weights = made.graph.initializer[0]
-    weights.ClearField("raw_data")
-    weights.data_location = TensorProto.EXTERNAL
-    weights.external_data.add(key="location", value=location)
-    return made
 
 
 def adds(dims: Sequence[int], raw_data: bytes) -> onnx.ModelProto:
@@ -244,20 +235,6 @@ def test_data_takes_onnx_and_no_programs(spawn_agent: SpawnAgent, tweets: bytes,
     for data in ((tmp_path / "copies.pt").read_bytes(), archive(), b"garbage", pickle.dumps(Evil())):
         with pytest.raises(PermissionDenied, match=r"not an ONNX file.*--uploads data"):
             calls.register_bytes(session, data, "model.onnx")
-
-
-def test_a_model_of_several_files_is_tried_too(spawn_agent: SpawnAgent) -> None:
-    """Under ``allow``, which takes its weights in another file: one that is right runs, and one that is not is refused."""
-    calls = client(spawn_agent("--uploads", "allow"))
-    session = calls.create_session()
-    weights = ("w.bin", foreign().graph.initializer[0].raw_data)
-    right, hostile = external("w.bin"), external("w.bin")
-    hostile.graph.node[0].op_type = "Nope"
-    text = [from_values("int64", [1, 2], [3, 4]), from_values("int64", [1, 2], [1, 1])]
-    (logits,) = calls.run(session, calls.register_files(session, [("m.onnx", right.SerializeToString()), weights]), text, 1)
-    assert np.allclose(to_array(logits), expected(3, 4), atol=1e-5)
-    with pytest.raises(InvalidArgument, match="the ONNX file is refused: it has the operator 'Nope'"):
-        calls.register_files(session, [("m.onnx", hostile.SerializeToString()), weights])
 
 
 @pytest.mark.parametrize("policy", ["known", "deny"])

@@ -7,14 +7,15 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
-from agent.engines.arrays import difference
+from agent.engines.arrays import difference, to_array
 from agent.store.several import MAX_FILES, MAX_NAME, check_names, content_digest
 from tests.support.clients import client
 from tests.support.formplugin import write
-from tests.support.onnxmodels import foreign
+from tests.support.onnxmodels import expected, external, foreign
 from tests.support.optional import require
 from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.torchmodels import Twice, saved
@@ -222,3 +223,17 @@ def test_another_file_of_the_model_that_is_replaced_does_not_run(start: Sequence
     (tmp_path / "store" / "a").symlink_to("/etc/hostname")
     with pytest.raises(NotFound, match="refers to 'a', which is not in the store"):
         calls.register_path(session, "model")
+
+
+def test_a_model_of_several_files_is_tried_too(spawn_agent: SpawnAgent) -> None:
+    """Under ``allow``, which takes its weights in another file: one that is right runs, and one that is not is refused."""
+    calls = client(spawn_agent("--uploads", "allow"))
+    session = calls.create_session()
+    weights = ("w.bin", foreign().graph.initializer[0].raw_data)
+    right, hostile = external("w.bin"), external("w.bin")
+    hostile.graph.node[0].op_type = "Nope"
+    text = [from_values("int64", [1, 2], [3, 4]), from_values("int64", [1, 2], [1, 1])]
+    (logits,) = calls.run(session, calls.register_files(session, [("m.onnx", right.SerializeToString()), weights]), text, 1)
+    assert np.allclose(to_array(logits), expected(3, 4), atol=1e-5)
+    with pytest.raises(InvalidArgument, match="the ONNX file is refused: it has the operator 'Nope'"):
+        calls.register_files(session, [("m.onnx", hostile.SerializeToString()), weights])

@@ -118,3 +118,13 @@ def save_tweets(path: Path) -> None:
     entries = {"labels.json": json.dumps(extras.labels), "signature.json": json.dumps(signature)}
     helper.set_model_props(whole, {**entries, "tokenizer.json": (extras.tokenizer or b"").decode()})
     onnx.save(whole, path)
+
+
+def external(location: str) -> onnx.ModelProto:
+    """`foreign`, of which one tensor is in the file ``location``."""
+    made = foreign()
+    weights = made.graph.initializer[0]
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=location)
+    return made
