@@ -17,8 +17,9 @@ class RunningCall:
     """Steps the coroutine that ``make`` returns: now, and whenever a future that it awaits is done.
 
     A task would take the first step in the event loop's next turn, and so cost most calls more than their
-    handlers. asyncio knows no current task here, which ``asyncio.timeout`` needs. ``expired``: whether the
-    call was cancelled at its deadline. ``done`` may be called before this object is made.
+    handlers. asyncio knows no current task here, which ``asyncio.timeout`` needs, and the coroutine may await
+    nothing but futures: ``asyncio.sleep(0)`` is none. ``expired``: whether the call was cancelled at its
+    deadline. ``done`` may be called before this object is made.
     """
 
     def __init__(self, make: Callable[[RunningCall], Coroutine[Any, Any, Parts]], done: Done) -> None:
