@@ -60,6 +60,7 @@ def refused(call):
 
 service = mock.MagicMock()
 service.limits.chars, service.limits.texts, service.classifier.labels, service.classifier.pairs = 9, 9, ["a"], "allowed"
+service.kind = "torchscript"
 run = lambda command, *args: CliRunner().invoke(command, args, terminal_width=200).output
 json.dump({
     "function --help": usage(),
