@@ -38,6 +38,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_script(folder / "reversed.pt", image_signature(), COLOURS[::-1])
     save_script(folder / "plain.pt", None, None)
     save_script(folder / "slow.pt", image_signature(), COLOURS, rounds=60)
+    save_script(folder / "slowest.pt", image_signature(), COLOURS, rounds=400)
     save_export(folder / "export.pt2")
     shutil.copy(TWEETS, folder)
     (folder / "labels.txt").write_text("\n".join(COLOURS) + "\n")
@@ -240,7 +241,7 @@ def test_a_file_of_labels_that_cannot_be_read_ends_the_start(spawn_agent: SpawnA
 def test_the_deadline_holds(images: ServerProcess) -> None:
     """An image of a slow model is dropped at its deadline, and the agent goes on."""
     calls = client(images)
-    session = classifying(calls, "slow")
+    session = classifying(calls, "slowest")
     calls.classify_image(session, PICTURES[0])
     with pytest.raises(DeadlineExceeded):
         calls.classify_image(session, PICTURES[0], timeout=0.001)
