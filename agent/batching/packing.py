@@ -10,10 +10,13 @@ from agent.engines.cost import UNKNOWN, Cost
 from agent.engines.layout import Shape
 
 #: Why a batch was released and was no larger. ``full``: its rows are at the limit. ``tokens``: its
-#: time or memory is. ``length``: the others differ too much in length, or in kind. ``drained``:
-#: nothing else was waiting. ``shared``: the rest was left for other workers. ``single``: the
-#: model's requests cannot be joined.
+#: time or memory is. ``length``: the others differ too much in length, or in kind, or came too late.
+#: ``drained``: nothing else was waiting. ``shared``: the rest was left for other workers. ``single``:
+#: the model's requests cannot be joined.
 Reason = Literal["full", "tokens", "length", "drained", "shared", "single"]
+
+#: So many of the oldest requests are considered alike, and of more the older half.
+_FEW = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ def pack(waiting: Sequence[Shape], limits: BatchLimits, cost: Cost = UNKNOWN) ->
     """Indices of the requests that run next.
 
     They are the oldest (``waiting[0]``), and those nearest to it in length, as long as a request saves
-    more time than its padding takes.
+    more time than its padding takes. One of the younger half joins only if it delays those before it for
+    less time than it saves, as on a GPU: else many would wait long for the sake of few.
     """
     oldest = waiting[0]
     if oldest.key is None:
@@ -57,6 +61,7 @@ def pack(waiting: Sequence[Shape], limits: BatchLimits, cost: Cost = UNKNOWN) ->
     others.sort(key=lambda i: abs(waiting[i].length - oldest.length))
     chosen, rows, longest = [0], oldest.rows, oldest.length
     seconds, saved = cost.seconds(rows, longest), cost.a * (1 - limits.padding)
+    older = max(_FEW, len(waiting) - len(waiting) // 2)
     for i in others:
         other = waiting[i]
         new_rows, new_longest = rows + other.rows, max(longest, other.length)
@@ -64,6 +69,8 @@ def pack(waiting: Sequence[Shape], limits: BatchLimits, cost: Cost = UNKNOWN) ->
             continue
         together = cost.seconds(new_rows, new_longest)
         if together > seconds + cost.seconds(other.rows, other.length) - saved:
+            continue
+        if i >= older and together - seconds > cost.a:
             continue
         chosen.append(i)
         rows, longest, seconds = new_rows, new_longest, together

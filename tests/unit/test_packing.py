@@ -40,12 +40,18 @@ TOKENS = Cost(10, 0, 1, 0)
         ([(K, 10, 1)] * 12, BatchLimits(overhead=0.1), TOKENS, [*range(9)]),
         ([(K, 10, 9), (K, 10, 1)], BatchLimits(overhead=0.1), TOKENS, [0]),
         ([(K, 500, 1), (K, 500, 1)], BatchLimits(overhead=0.1), TOKENS, [0]),
+        # Of more than 16 one of the younger half would delay the others by 30 tokens, and save 10. One of 10 tokens may.
+        ([(K, 30, 1), *[(K, 99, 1)] * 14, *[(K, 30, 1)] * 4], BatchLimits(), TOKENS, [0, 15]),
+        ([(K, 30, 1), *[(K, 99, 1)] * 18, *[(K, 30, 1)] * 21], BatchLimits(), TOKENS, [0, 19]),
+        ([(K, 10, 1), *[(K, 99, 1)] * 18, *[(K, 10, 1)] * 2], BatchLimits(), TOKENS, [0, 19, 20]),
         # Nothing fixed: nothing to win.
         ([(K, 10, 1)] * 2, BatchLimits(), Cost(0, 0, 1, 0), [0]),
     ],
 )
 def test_pack(waiting: list[tuple[str | None, int, int]], limits: BatchLimits, cost: Cost, chosen: list[int]) -> None:
-    """The oldest always runs; its nearest in length of the same key join while limits allow and it saves more than its padding costs."""
+    """The oldest always runs; its nearest in length of the same key join while limits allow and it saves more than its padding
+    costs, and of the younger half more than it delays others.
+    """
     assert pack([Shape(*shape) for shape in waiting], limits, cost) == chosen
 
 
