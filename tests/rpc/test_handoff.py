@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.scriptedagent import ScriptedAgent, call, connected, echo, nothing, outcome
 from vaccel_rpc import frames
+from vaccel_rpc.channels.handoff import ReaderHandoff
 from vaccel_rpc.errors import DeadlineExceeded, NotFound, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.proto.ttrpc_pb2 import Request
 
@@ -157,6 +158,29 @@ def test_close_amid_calls(tmp_path: Path) -> None:
         while ends.channel._socket.fileno() != -1 and time.monotonic() < end:
             time.sleep(0.01)
         assert ends.channel._socket.fileno() == -1
+
+
+def test_the_last_read_is_waited_for_and_then_it_ends() -> None:
+    """Where one thread reads for the owner while the connection ends, another one waits until it has read, and no longer."""
+    reads, may_return = threading.Event(), threading.Event()
+
+    def receive(_: float | None) -> None:
+        handoff.end(Unavailable("it is gone"))
+        reads.set()
+        may_return.wait(10)
+
+    handoff = ReaderHandoff(receive, lambda: None)
+    reader = threading.Thread(target=handoff.read_if_idle)
+    waiting = threading.Thread(target=handoff.wait_for_last_reader, daemon=True)
+    reader.start()
+    assert reads.wait(10)
+    waiting.start()
+    waiting.join(0.1)
+    assert waiting.is_alive()
+    may_return.set()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    reader.join()
 
 
 def test_nobody_waits_and_the_peer_reads_no_more_before_it_is_read(tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ from vaccel_rpc.frames import Frame, RefusedFrame
 #: What a call ends with.
 Outcome = Frame | RefusedFrame | RpcError
 
+#: In place of a stream's number, which is odd: the owner, and what waits for the last reader.
+_OWNER, _LAST = 0, -2
+
 
 class PendingCall:
     """A call without a reply yet.
@@ -62,7 +65,7 @@ class ReaderHandoff:
         #: Calls whose callers wait for the reader, in their order.
         self._followers: dict[int, PendingCall] = {}
         self._reader: PendingCall | None = None
-        self._owner = PendingCall(0, None)
+        self._owner = PendingCall(_OWNER, None)
         self.ended: RpcError | None = None
 
     @property
@@ -138,8 +141,10 @@ class ReaderHandoff:
 
     def wait_for_last_reader(self) -> None:
         """After the end: returns when no caller reads any more."""
-        self._becomes_reader(self._owner)
-        self.forget(self._owner)
+        # Not as the owner, for which another thread may be reading: it would forget this one's turn with its own.
+        last = PendingCall(_LAST, None)
+        self._becomes_reader(last)
+        self.forget(last)
 
     def _read_for(self, call: PendingCall) -> None:
         while call.outcome is None and self.ended is None:
