@@ -6,7 +6,6 @@ original, both loaded as the agent loads them.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import tempfile
@@ -24,22 +23,19 @@ from agent.engines.arrays import to_array
 from agent.engines.contract import Program
 from agent.engines.registry import Engines
 from agent.store.variants import EXACT
-from export import onnxform, onnxint8
+from export import onnxform, onnxint8, trialtexts
 from export.archive import loaded
 from export.checking import Expected, agreement, furthest, of_program
 from export.foreign import read_foreign
 from export.pairs import samples
 from export.refusal import Refused, one_line
-from export.samples import made_up, untruncated
-from export.tokenizer import write_digest
+from export.samples import untruncated
+from export.tokenizer import sha256_of, write_digest
 from function.core.texts import Text
 from function.core.tokens import Encoder
 from training.network import from_state
 from vaccel_common.modelfile import Extras, from_entries, parse_signature, parse_variant, program_kind, read_entries
-from vaccel_common.textfile import read_lines
 
-#: Number of texts that ranges are measured on, and that agreement is measured on.
-CALIBRATION, TRIAL = 300, 1000
 #: Texts in a padded batch.
 _BATCH = 16
 _NEEDED = ("tokenizer.json", "labels.json", "signature.json")
@@ -84,12 +80,6 @@ def write_int8(source: Path, out: Path, texts: Path | None, least: float) -> Non
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {told}, sha256 {write_digest(out)}")
 
 
-def sha256_of(path: Path) -> str:
-    """The digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _original(path: Path) -> _Original:
     kind = program_kind(path)
     if kind not in ("torchscript", "onnx"):
@@ -111,16 +101,9 @@ def _original(path: Path) -> _Original:
 
 def _texts(original: _Original, path: Path | None) -> tuple[list[Text], list[Text]]:
     """Texts to measure ranges on, and others to compare with."""
-    if path is None:
-        tokenizer = untruncated(original.extras["tokenizer.json"])
-        calibration, trial = made_up(tokenizer, CALIBRATION, 1), made_up(tokenizer, TRIAL, 2)
-    else:
-        lines = [line for line in read_lines(path) if line.strip()]
-        calibration, trial = lines[::2][:CALIBRATION], lines[1::2][:TRIAL]
-        if not trial:
-            raise click.UsageError(f"{path}: at least two texts are needed")
+    calibration, trial = trialtexts.chosen(untruncated(original.extras["tokenizer.json"]), path)
     pairs = parse_signature(original.extras["signature.json"]).pairs or "refused"
-    return samples(calibration, pairs)[:CALIBRATION], samples(trial, pairs)[:TRIAL]
+    return samples(calibration, pairs)[: trialtexts.CALIBRATION], samples(trial, pairs)[: trialtexts.TRIAL]
 
 
 def _lowered(original: _Original, texts: Sequence[Text]) -> onnx.ModelProto:
@@ -169,11 +152,7 @@ def _compared(original: _Original, draft: Path, trial: Sequence[Text], least: fl
     exact, lowered = engines.load(original.path), engines.load(draft)
     right, alone = answers(exact, 1, original.path.name), answers(lowered, 1, "the int8 variant")
     share = agreement(right, alone)
-    if share < least:
-        raise Refused(
-            f"not written: {share:.2%} of {len(trial)} texts get the label of {original.path.name}, "
-            f"and --least-agreement is {least:.2%}"
-        )
+    trialtexts.require(share, len(trial), least, f"the label of {original.path.name}")
     if exact.joinable and not lowered.joinable:
         raise Refused("not written: padding changes its int8 answers")
     company = furthest(alone, answers(lowered, _BATCH, "the int8 variant")) if lowered.joinable else 0.0

@@ -19,10 +19,15 @@ from vaccel_common.modelfile import ModelFileError, program_kind, read_entries, 
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "about.json")
 
 
+def sha256_of(path: Path) -> str:
+    """The digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_digest(path: Path) -> str:
     """Writes ``PATH.sha256`` in sha256sum's format; returns the digest."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(path)
     path.with_name(path.name + ".sha256").write_text(f"{digest}  {path.name}\n")
     return digest
 

@@ -20,22 +20,22 @@ from tokenizers import Tokenizer
 
 from agent.engines.registry import Engines
 from agent.store.variants import EXACT
+from export import trialtexts
 from export.archive import loaded, write_torchscript
 from export.comparison import Program, agreement, compare, load, logits_of, speeds
 from export.forms import FORMS
 from export.huggingface import silence
 from export.lowered import Bfloat16, ranges, to_int8
 from export.modules import write_module
-from export.onnxvariant import CALIBRATION, TRIAL, sha256_of, write_int8
+from export.onnxvariant import write_int8
 from export.options import limited
-from export.refusal import Refused
-from export.samples import made_up, padded, token_ids
+from export.samples import padded, token_ids
+from export.tokenizer import sha256_of
 from export.writing import Limits
 from training.data import of_part, read_tweets
 from training.network import MeanPoolClassifier, from_state
 from vaccel_common.commandline import ToolGroup
 from vaccel_common.modelfile import parse_variant, program_kind, read_extras
-from vaccel_common.textfile import read_lines
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 #: Kind of a program -> what messages call it.
@@ -64,7 +64,10 @@ def makes(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the argument and the options of the commands that write a variant."""
     texts = click.option("--texts", type=FILE, help="Your own texts, one per line. [default: random words of the vocabulary]")
     out = click.option(
-        "-o", "--out", type=click.Path(path_type=Path), help="[default: NAME.int8.pt or NAME.bf16.pt beside MODEL]"
+        "-o",
+        "--out",
+        type=click.Path(path_type=Path),
+        help="[default: beside MODEL: NAME.int8.pt, NAME.int8.onnx or NAME.bf16.pt]",
     )
     return click.argument("model", type=FILE)(out(texts(command)))
 
@@ -187,14 +190,8 @@ def _require_torchscript(path: Path, right: str) -> None:
 
 def _token_ids(original: Original, texts: Path | None) -> tuple[list[list[int]], list[list[int]]]:
     """Token ids of the texts to calibrate with, and of others to measure agreement with."""
-    if texts is None:
-        samples = made_up(original.tokenizer, CALIBRATION, 1), made_up(original.tokenizer, TRIAL, 2)
-    else:
-        lines = [line for line in read_lines(texts) if line.strip()]
-        samples = lines[::2][:CALIBRATION], lines[1::2][:TRIAL]
-    if not samples[1]:
-        raise click.UsageError(f"{texts}: at least two texts are needed")
-    return token_ids(original.tokenizer, samples[0]), token_ids(original.tokenizer, samples[1])
+    calibration, trial = trialtexts.chosen(original.tokenizer, texts)
+    return token_ids(original.tokenizer, calibration), token_ids(original.tokenizer, trial)
 
 
 def _write(
@@ -203,10 +200,7 @@ def _write(
     if out.suffix != ".pt":
         raise click.UsageError(f"--out {out}: the name must end in .pt")
     extras = _variant(original, lowered.eval(), precision, trial)
-    if (share := parse_variant(extras["variant.json"]).agreement) < least:
-        raise Refused(
-            f"not written: {share:.2%} of {len(trial)} texts get the original's label, and --least-agreement is {least:.2%}"
-        )
+    trialtexts.require(parse_variant(extras["variant.json"]).agreement, len(trial), least, "the original's label")
     _tell(out, write_torchscript(lowered, out, extras, half=True), extras)
 
 

@@ -15,7 +15,7 @@ from agent.engines.layout import Shape
 #: the model's requests cannot be joined.
 Reason = Literal["full", "tokens", "length", "drained", "shared", "single"]
 
-#: So many of the oldest requests are considered alike, and of more the older half.
+#: The older half of the queue, and at least its so many oldest requests, join a batch by length alone.
 _FEW = 16
 
 
