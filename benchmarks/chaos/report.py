@@ -14,8 +14,9 @@ from loadkit.stats import percentile
 
 #: Seconds of a run below which the first tenth says nothing about memory.
 _SHORTEST_S = 60.0
-#: How much a process may grow between the first and the last tenth: a share, and MiB or descriptors.
-_GROWTH, _MORE = 1.1, 16
+#: What a process may have in the last tenth for one that it had in the first, and beyond that: memory
+#: settles, and of descriptors some belong to agents that a fault has just added.
+_GROWTH = {"MiB of resident memory": (1.1, 16), "descriptors": (1.0, 8)}
 
 
 def problems(result: ChaosResult) -> list[str]:
@@ -91,8 +92,8 @@ def _sizes(sizes: Sequence[tuple[float, int]]) -> list[str]:
 
 def _grown(result: ChaosResult, name: str) -> list[str]:
     lines = []
-    for what, column in zip(("MiB of resident memory", "descriptors"), zip(*result.sizes[name], strict=True), strict=True):
+    for (what, (share, more)), column in zip(_GROWTH.items(), zip(*result.sizes[name], strict=True), strict=True):
         first, last = _tenths(column)
-        if last > first * _GROWTH + _MORE:
+        if last > first * share + more:
             lines.append(f"{name}: {first:.0f} {what} in the first tenth, {last:.0f} in the last")
     return lines

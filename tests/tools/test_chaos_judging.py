@@ -102,6 +102,8 @@ def test_growth_is_found() -> None:
         "function: 59 MiB of resident memory in the first tenth, 149 in the last",
         "function: 29 descriptors in the first tenth, 119 in the last",
     ]
+    leaking = ChaosResult(100, requests=[ChaosRequest(1, 0.1, 200)], sizes={"function": [(50, 34 + i // 10) for i in range(100)]})
+    assert problems(leaking) == ["function: 34 descriptors in the first tenth, 43 in the last"]
 
 
 def test_a_seed_repeats_its_schedule() -> None:
