@@ -93,9 +93,14 @@ class MeasuredProgram(ABC):
         return time.perf_counter() - began
 
     def differs(self, other: MeasuredProgram) -> float:
-        """The largest difference between the answers of both to an example."""
-        examples = [self.layout.example(16, 2)] if self.layout else []
-        return difference(*(program.run(examples, alone=False).outputs[0] for program in (self, other)))
+        """The largest difference between the answers of both to examples, alone and, where they can be, padded."""
+        examples = [self.layout.example(length, rows) for length, rows in ((16, 2), (7, 1))] if self.layout else []
+        batches = [[example] for example in examples] + ([examples] if self.joinable else [])
+        own, others = (
+            [tensor for batch in batches for outputs in program.run(batch, alone=False).outputs for tensor in outputs]
+            for program in (self, other)
+        )
+        return difference(own, others)
 
     def _try_padding(self, layout: Layout) -> None:
         short, long = (layout.example(length) for length in (7, 16))
