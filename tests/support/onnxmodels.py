@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnxruntime
 import torch
 from onnx import TensorProto, helper
 
 from tests.support.paths import TWEETS
 from vaccel_common.modelfile import read_extras
+
+Array = npt.NDArray[Any]
 
 FLOAT, HALF, INT64 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT64
 #: Words, width and labels of `foreign`.
@@ -83,6 +86,19 @@ def expected(*words: int) -> npt.NDArray[Any]:
     """The logits of `foreign` for one text."""
     logits: npt.NDArray[Any] = _EMBEDDING[list(words)].mean(0) @ _HEAD
     return logits
+
+
+def answers(source: str | bytes, feeds: Sequence[dict[str, Array]]) -> list[list[Array]]:
+    """The outputs of a file, or of its content, for each of several inputs."""
+    session = onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
+    return [session.run(None, own) for own in feeds]
+
+
+def check_same(path: Path, content: bytes, feeds: Sequence[dict[str, Array]]) -> None:
+    """Fails unless the file and the content give the same answers."""
+    for before, after in zip(answers(str(path), feeds), answers(content, feeds), strict=True):
+        for left, right in zip(before, after, strict=True):
+            np.testing.assert_allclose(right, left, atol=1e-5)
 
 
 def save_tweets(path: Path) -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agent.engines.layout import Layout
 from agent.engines.measured import tolerance
 from agent.engines.onnx import sessions, signatures
 from agent.engines.onnx.graph import external_files
 from agent.engines.onnx.program import OnnxProgram
-from vaccel_common.modelfile import ModelFileError, read_extras
+from agent.engines.onnx.reduced import reduced
+from vaccel_common.modelfile import ModelFileError, Signature, read_extras
 from vaccel_common.onnxfile import OnnxFileError
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 
 _log = logging.getLogger("agent.engines.onnx")
 
+#: The largest difference between the answers of a model that is no variant and of its reduced form.
+_SAME = 1e-4
 #: Seconds of a run of an upload, at most.
 RUN_S = 30.0
 #: Where a link leads that the agent made to a file that it has opened.
@@ -52,14 +57,43 @@ def _loaded(path: Path, threads: int, memory: int | None) -> OnnxProgram:
     extras = read_extras(path)
     external = {name: _beside(path, name).read_bytes() for name in external_files(path)}
     single, exact_int8 = _single(path, external, memory)
-    parallel = sessions.new(path, threads, external, memory, exact_int8=exact_int8) if threads > 1 else None
     inputs, outputs = single.get_inputs(), single.get_outputs()
     signature = extras.signature
     if signature is None:
         signature = signatures.derived(path.stem, inputs, outputs)
     else:
         signatures.check(signature, inputs, outputs)
-    return OnnxProgram(single, parallel, signature, tolerance(extras.variant), None if memory is None else RUN_S)
+    source: Path | bytes = path
+    opened = partial(sessions.new, external=external, memory=memory, exact_int8=exact_int8)
+    most = tolerance(extras.variant)
+    # A client's model runs as it was sent and tried.
+    content = reduced(path, Layout(signature)) if memory is None else None
+    if content is not None:
+        whole = OnnxProgram(single, None, signature, most)
+        smaller = _checked(partial(opened, content, 1), signature, whole, most if extras.variant else _SAME)
+        del whole  # not one more in memory while the next one loads
+        if smaller is not None:
+            source, single = content, smaller
+    parallel = opened(source, threads) if threads > 1 else None
+    return OnnxProgram(single, parallel, signature, most, None if memory is None else RUN_S)
+
+
+def _checked(opened: Callable[[], Any], signature: Signature, whole: OnnxProgram, most: float) -> Any | None:
+    """The session of a reduced model.
+
+    None where it does not load, or where its answers differ by more than ``most`` from the ``whole`` one's.
+    """
+    try:
+        session = opened()
+        difference = OnnxProgram(session, None, signature, most).differs(whole)
+    except Exception as error:  # noqa: BLE001 onnxruntime's errors have no class in common
+        reason = sessions.reason(error)
+    else:
+        if difference <= most:
+            return session
+        reason = f"reduced to what is read, its answers differ by {difference:.2g}"
+    _log.warning("%s is computed whole: %s", whole.name, reason)
+    return None
 
 
 def _single(path: Path, external: Mapping[str, bytes], memory: int | None) -> tuple[Any, bool]:

@@ -31,8 +31,10 @@ _CONDITION = re.compile(r"^.* was false\. (?=.)", re.DOTALL)
 _SHARED = "Attempt to replace the existing tensor"
 
 
-def new(path: Path, threads: int, external: Mapping[str, bytes], memory: int | None = None, *, exact_int8: bool = True) -> Any:
-    """A session of the model in ``path``, with ``threads`` cores.
+def new(
+    model: Path | bytes, threads: int, external: Mapping[str, bytes], memory: int | None = None, *, exact_int8: bool = True
+) -> Any:
+    """A session of the model in a file, or of its content, with ``threads`` cores.
 
     ``external``: contents of its files of external data, by name. ``memory``: bytes, which its runs
     share with those of all other such sessions. ``exact_int8``: see `EXACT_INT8`. Raises what onnxruntime
@@ -54,7 +56,20 @@ def new(path: Path, threads: int, external: Mapping[str, bytes], memory: int | N
     if external:
         names, contents = list(external), list(external.values())
         options.add_external_initializers_from_files_in_memory(names, contents, [len(content) for content in contents])
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(SLOW))
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(SLOW))
+
+
+def plain(model: bytes) -> Any:
+    """A session that computes each operator as the model has it, on one thread; its first run is soon there.
+
+    Raises what onnxruntime raises.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 @cache

@@ -1,0 +1,114 @@
+"""A model without what nobody reads: see `agent.engines.onnx.onerow`.
+
+The sizes of its tensors are seen in runs without its weights, on which sizes do not depend.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.engines import arrays
+from agent.engines.layout import Layout
+from agent.engines.onnx import sessions
+
+if TYPE_CHECKING:
+    import onnx
+
+_log = logging.getLogger("agent.engines.onnx")
+
+#: Rows and length of the runs; in both, no dimension of a model has the size of either by chance.
+_RUNS = ((3, 13), (5, 17))
+#: Tensors of more numbers are weights.
+_FEW = 64
+
+
+def reduced(path: Path, layout: Layout) -> bytes | None:
+    """The content of a file whose model computes one row where no more is read of a tensor.
+
+    None where no product becomes smaller, or what is read cannot be seen. Its external data are
+    the file's.
+    """
+    if find_spec("onnx") is None:
+        _log.info("%s is computed as it is in its file, for want of the package onnx", layout.signature.name)
+        return None
+    import onnx
+
+    from agent.engines.onnx import onerow, rules
+
+    # onnxruntime's errors and protobuf's have no class in common.
+    try:
+        model = onnx.load(path, load_external_data=False)
+        if not onerow.reads_one_row(model.graph):
+            return None
+        version = next((own.version for own in model.opset_import if own.domain in ("", "ai.onnx")), 1)
+        facts = rules.Facts(_sizes(model, layout), rules.constants(model.graph), version)
+        products = onerow.reduce(model, facts)
+        content: bytes | None = model.SerializeToString() if products else None
+    except Exception as error:  # noqa: BLE001
+        _log.debug("%s is computed as it is in its file: %s", layout.signature.name, sessions.reason(error))
+        return None
+    if products:
+        _log.info(
+            "%s reads one token of its last layer: %d products are computed for that one alone", layout.signature.name, products
+        )
+    return content
+
+
+def _sizes(model: onnx.ModelProto, layout: Layout) -> dict[str, Sequence[tuple[int, ...]]]:
+    """The dimensions of each tensor in each of the runs."""
+    import onnx
+    from onnx import helper
+
+    observed = _without_weights(model)
+    graph = observed.graph
+    names = list(dict.fromkeys(_names(graph)))
+    outputs = [f"{name}.sizes" for name in names]
+    graph.node.extend(helper.make_node("Shape", [name], [output]) for name, output in zip(names, outputs, strict=True))
+    graph.output.extend(onnx.ValueInfoProto(name=output) for output in outputs)
+    session = sessions.plain(observed.SerializeToString())
+    inputs = [spec.name for spec in layout.signature.inputs]
+    runs = [
+        session.run(outputs, dict(zip(inputs, map(arrays.to_array, layout.example(length, rows)), strict=True)))
+        for rows, length in _RUNS
+    ]
+    return {name: [_dims(sizes) for sizes in found] for name, *found in zip(names, *runs, strict=True)}
+
+
+def _dims(sizes: arrays.Array) -> tuple[int, ...]:
+    return tuple(int(size) for size in sizes)
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str]:
+    """The names of the tensors of a graph."""
+    yield from (value.name for value in graph.input)
+    yield from (tensor.name for tensor in graph.initializer)
+    yield from (name for node in graph.node for name in node.output if name)
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of the model with zeros, made as it runs, in place of its weights."""
+    import numpy as np
+    import onnx
+    from onnx import helper, numpy_helper
+
+    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    graph = light.graph
+    graph.name = "sizes"
+    graph.input.extend(model.graph.input)
+    graph.output.extend(model.graph.output)
+    for tensor in model.graph.initializer:
+        if math.prod(tensor.dims) <= _FEW and tensor.data_location != onnx.TensorProto.EXTERNAL:
+            graph.initializer.append(tensor)
+            continue
+        dims = numpy_helper.from_array(np.array(tensor.dims, np.int64), f"{tensor.name}.dims")
+        size = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        zero = onnx.TensorProto(name="zero", data_type=tensor.data_type, dims=[1], raw_data=b"\0" * size)
+        graph.initializer.append(dims)
+        graph.node.append(helper.make_node("ConstantOfShape", [dims.name], [tensor.name], value=zero))
+    graph.node.extend(model.graph.node)
+    return light
