@@ -38,12 +38,12 @@ class BatchLimits:
         """The time of the largest batch of several requests."""
         return cost.a / self.overhead
 
-    def allow(self, cost: Cost, rows: int, length: int) -> bool:
-        """Whether a batch may have ``rows`` rows of this length."""
+    def allow(self, cost: Cost, rows: int, length: int, tokens: int | None = None) -> bool:
+        """Whether a batch may have ``rows`` rows of this length; ``tokens``: see `Cost.seconds`."""
         return (
             rows <= self.rows
             and (self.tokens is None or rows * length <= self.tokens)
-            and cost.seconds(rows, length) <= self.seconds(cost)
+            and cost.seconds(rows, length, tokens) <= self.seconds(cost)
         )
 
 
@@ -52,28 +52,30 @@ def pack(waiting: Sequence[Shape], limits: BatchLimits, cost: Cost = UNKNOWN) ->
 
     They are the oldest (``waiting[0]``), and those nearest to it in length, as long as a request saves
     more time than its padding takes. One of the younger half joins only if it delays those before it for
-    less time than it saves, as on a GPU: else many would wait long for the sake of few.
+    less time than it saves, as on a GPU: else many would wait long for the sake of few. Where padding
+    takes no time, they run in the order in which they came.
     """
     oldest = waiting[0]
     if oldest.key is None:
         return [0]
     others = [i for i in range(1, len(waiting)) if waiting[i].key == oldest.key]
-    others.sort(key=lambda i: abs(waiting[i].length - oldest.length))
-    chosen, rows, longest = [0], oldest.rows, oldest.length
+    if cost.pads:
+        others.sort(key=lambda i: abs(waiting[i].length - oldest.length))
+    chosen, rows, longest, tokens = [0], oldest.rows, oldest.length, oldest.rows * oldest.length
     seconds, saved = cost.seconds(rows, longest), cost.a * (1 - limits.padding)
-    older = max(_FEW, len(waiting) - len(waiting) // 2)
+    older = max(_FEW, len(waiting) - len(waiting) // 2) if cost.pads else len(waiting)
     for i in others:
         other = waiting[i]
-        new_rows, new_longest = rows + other.rows, max(longest, other.length)
-        if not limits.allow(cost, new_rows, new_longest):
+        new_rows, new_longest, new_tokens = rows + other.rows, max(longest, other.length), tokens + other.rows * other.length
+        if not limits.allow(cost, new_rows, new_longest, new_tokens):
             continue
-        together = cost.seconds(new_rows, new_longest)
+        together = cost.seconds(new_rows, new_longest, new_tokens)
         if together > seconds + cost.seconds(other.rows, other.length) - saved:
             continue
         if i >= older and together - seconds > cost.a:
             continue
         chosen.append(i)
-        rows, longest, seconds = new_rows, new_longest, together
+        rows, longest, tokens, seconds = new_rows, new_longest, new_tokens, together
     return sorted(chosen)
 
 
@@ -91,5 +93,5 @@ def why(waiting: Sequence[Shape], chosen: Sequence[int], share: BatchLimits, lim
         return "drained"
     if rows >= share.rows:
         return "shared"
-    longest = max(waiting[i].length for i in chosen)
-    return "length" if limits.allow(cost, rows + 1, longest) else "tokens"
+    longest, tokens = max(waiting[i].length for i in chosen), sum(waiting[i].rows * waiting[i].length for i in chosen)
+    return "length" if limits.allow(cost, rows + 1, longest, tokens + 1) else "tokens"

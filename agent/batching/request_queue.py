@@ -172,7 +172,7 @@ class RequestQueue:
             return 0.0
         requests = [queue.waiting[i] for i in chosen]
         longest = max(request.shape.length for request in requests)
-        full = not queue.limits.allow(queue.cost, rows_of(requests) + 1, longest)
+        full = not queue.limits.allow(queue.cost, rows_of(requests) + 1, longest, tokens_of(requests) + 1)
         return 0.0 if full else oldest.arrived + self._max_delay - now
 
 

@@ -19,17 +19,26 @@ Point = tuple[int, int, float]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The four numbers, in seconds; ``error``: the relative error of the fit's median point."""
+    """The four numbers, in seconds; ``error``: the relative error of the fit's median point.
+
+    ``pads``: whether padding takes as long as tokens; else only in the last term, which is attention's.
+    """
 
     a: float
     b: float
     c: float
     d: float
     error: float = 0.0
+    pads: bool = True
 
-    def seconds(self, rows: int, length: int) -> float:
-        """The seconds that a batch of ``rows`` takes, each padded to ``length``."""
-        return self.a + rows * (self.b + length * (self.c + self.d * length))
+    def seconds(self, rows: int, length: int, tokens: int | None = None) -> float:
+        """The seconds that a batch of ``rows`` takes, each padded to ``length``.
+
+        ``tokens``: of all rows, without padding; None: no row has any.
+        """
+        if self.pads or tokens is None:
+            tokens = rows * length
+        return self.a + self.b * rows + self.c * tokens + self.d * rows * length * length
 
     def __str__(self) -> str:
         a, b, c, d = (1000 * value for value in (self.a, self.b, self.c, self.d))
@@ -46,9 +55,9 @@ class SteppedCost(Cost):
 
     buckets: Buckets
 
-    def seconds(self, rows: int, length: int) -> float:
+    def seconds(self, rows: int, length: int, tokens: int | None = None) -> float:
         """See `Cost.seconds`."""
-        return Cost.seconds(self, *self.buckets.shape(rows, length))
+        return Cost.seconds(self, *self.buckets.shape(rows, length), tokens)
 
     # A dataclass would have one of its own.
     __str__ = Cost.__str__

@@ -11,6 +11,8 @@ from tests.support.programs import K
 
 #: A batch takes 10, and 1 for each token.
 TOKENS = Cost(10, 0, 1, 0)
+#: The same of the tokens without padding; and a tenth for each pair of positions of a text.
+UNPADDED, PAIRS = Cost(10, 0, 1, 0, pads=False), Cost(10, 0, 1, 0.1, pads=False)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,12 @@ TOKENS = Cost(10, 0, 1, 0)
         ([(K, 30, 1), *[(K, 99, 1)] * 14, *[(K, 30, 1)] * 4], BatchLimits(), TOKENS, [0, 15]),
         ([(K, 30, 1), *[(K, 99, 1)] * 18, *[(K, 30, 1)] * 21], BatchLimits(), TOKENS, [0, 19]),
         ([(K, 10, 1), *[(K, 99, 1)] * 18, *[(K, 10, 1)] * 2], BatchLimits(), TOKENS, [0, 19, 20]),
+        # Without padding requests run in their order, whatever their lengths, the younger half too,
+        ([(K, 10, 1), (K, 60, 1), (K, 11, 1)], BatchLimits(rows=2), UNPADDED, [0, 1]),
+        ([(K, 30, 1), *[(K, 99, 1), (K, 1, 1)] * 2], BatchLimits(overhead=0.06), UNPADDED, [0, 1, 2, 4]),
+        ([(K, 9, 1)] * 24, BatchLimits(), UNPADDED, [*range(21)]),
+        # but for what attention takes: 4 and 20 positions take 1.6 and 40 apart, and 80 together.
+        ([(K, 4, 1), (K, 20, 1), (K, 4, 1)], BatchLimits(), PAIRS, [0, 2]),
         # Nothing fixed: nothing to win.
         ([(K, 10, 1)] * 2, BatchLimits(), Cost(0, 0, 1, 0), [0]),
     ],
