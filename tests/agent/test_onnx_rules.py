@@ -1,8 +1,9 @@
-"""Which operators compute a row from that row alone: only these are reduced to one row."""
+"""Which operators compute a row from that row alone: only these run on one row, or on tokens without padding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +117,11 @@ def _picking(nodes: Sequence[Node], place: int) -> onnx.ModelProto:
 def test_only_what_is_computed_row_by_row_is_reduced(tmp_path: Path, kind: str, place: int) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(_picking({**KEPT, **OTHERS}[kind], place), path)
-    signature = _signature()
-    content = reduced(path, Layout(signature))
-    assert (content is not None) == (kind in KEPT)
+    forms = reduced(path, Layout(_signature()))
+    assert len(forms) == (kind in KEPT)
     feeds: list[dict[str, Array]] = [{"states": _weight(3, length, 8)} for length in (1, 2, 7, 13)]
-    if content is not None:
-        check_same(path, content, feeds)
+    for form in forms:
+        check_same(path, form.batched, feeds)
 
 
 def _signature() -> Signature:
@@ -133,4 +133,38 @@ def test_a_token_in_the_middle_is_no_row_that_is_cut(tmp_path: Path) -> None:
     """Only the first and the last token lie where they lie in what has size 1."""
     path = tmp_path / "m.onnx"
     onnx.save(_picking(KEPT["norm"], 2), path)
-    assert reduced(path, Layout(_signature())) is None
+    assert reduced(path, Layout(_signature())) == []
+
+
+def _summed(nodes: Sequence[Node]) -> onnx.ModelProto:
+    """The nodes with a product before, and the sum of the tokens after."""
+    whole = _picking(nodes, 0)
+    del whole.graph.node[-1]
+    whole.graph.node.extend(
+        [
+            _node("Cast", "attention_mask", out="ones", to=FLOAT),
+            _node("Unsqueeze", "ones", "last", out="weights"),
+            _node("Mul", "y", "weights", out="weighed"),
+            _node("ReduceSum", "weighed", "middle", out="z", keepdims=0),
+        ]
+    )
+    names = {tensor.name for tensor in whole.graph.initializer}
+    whole.graph.initializer.extend(constant(name, np.asarray(_W[name])) for name in ("last", "middle") if name not in names)
+    whole.graph.input.append(info("attention_mask", INT64, ["n", "t"]))
+    return whole
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KEPT if "attention" not in kind and kind != "of each text"])
+def test_what_is_computed_token_by_token_needs_no_padding(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "m.onnx"
+    onnx.save(_summed(KEPT[kind]), path)
+    mask = TensorSpec("attention_mask", "int64", ("n", "t"))
+    signature = replace(_signature(), inputs=(*_signature().inputs, mask))
+    [form] = reduced(path, Layout(signature))
+    assert form.tokens == sum("MatMul" in node.op_type for node in KEPT[kind]) + 1
+    feeds: list[dict[str, Array]] = []
+    for length in (1, 2, 7, 13):
+        masks = np.ones((3, length), np.int64)
+        masks[1, (length + 1) // 2 :] = masks[2, 1:] = 0
+        feeds.append({"states": _weight(3, length, 8), "attention_mask": masks})
+    check_same(path, form.batched, feeds)

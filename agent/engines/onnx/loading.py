@@ -63,23 +63,22 @@ def _loaded(path: Path, threads: int, memory: int | None) -> OnnxProgram:
         signature = signatures.derived(path.stem, inputs, outputs)
     else:
         signatures.check(signature, inputs, outputs)
-    source: Path | bytes = path
     opened = partial(sessions.new, external=external, memory=memory, exact_int8=exact_int8)
     most = tolerance(extras.variant)
+    whole = OnnxProgram(single, None, signature, most)
     # A client's model runs as it was sent and tried.
-    content = reduced(path, Layout(signature)) if memory is None else None
-    if content is not None:
-        whole = OnnxProgram(single, None, signature, most)
-        smaller = _checked(partial(opened, content, 1), signature, whole, most if extras.variant else _SAME)
-        del whole  # not one more in memory while the next one loads
-        if smaller is not None:
-            source, single = content, smaller
-    parallel = opened(source, threads) if threads > 1 else None
+    forms = reduced(path, Layout(signature)) if memory is None else []
+    for form in forms:
+        if session := _same(partial(opened, form.batched, 1), signature, whole, most if extras.variant else _SAME):
+            _log.info("%s computes %s", whole.name, form)
+            parallel = opened(form.alone or path, threads) if threads > 1 else None
+            return OnnxProgram(session, parallel, signature, most, pads=not form.tokens)
+    parallel = opened(path, threads) if threads > 1 else None
     return OnnxProgram(single, parallel, signature, most, None if memory is None else RUN_S)
 
 
-def _checked(opened: Callable[[], Any], signature: Signature, whole: OnnxProgram, most: float) -> Any | None:
-    """The session of a reduced model.
+def _same(opened: Callable[[], Any], signature: Signature, whole: OnnxProgram, most: float) -> Any | None:
+    """The session of a form that computes less.
 
     None where it does not load, or where its answers differ by more than ``most`` from the ``whole`` one's.
     """
@@ -91,8 +90,8 @@ def _checked(opened: Callable[[], Any], signature: Signature, whole: OnnxProgram
     else:
         if difference <= most:
             return session
-        reason = f"reduced to what is read, its answers differ by {difference:.2g}"
-    _log.warning("%s is computed whole: %s", whole.name, reason)
+        reason = f"its answers differ by {difference:.2g}"
+    _log.warning("A form of %s that computes less is left out: %s", whole.name, reason)
     return None
 
 

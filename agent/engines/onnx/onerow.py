@@ -39,7 +39,7 @@ def reduce(model: onnx.ModelProto, facts: Facts) -> int:
     rows = _rows(model.graph, facts)
     products = sum(is_product(node) and node.output[0] in rows for node in model.graph.node)
     if products:
-        _Rewriting(model.graph, facts, rows).write()
+        _OneRowGraph(model.graph, facts, rows).write()
     return products
 
 
@@ -106,7 +106,7 @@ def _captured(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
                 yield from _captured(graph.node)
 
 
-class _Rewriting:
+class _OneRowGraph:
     """Writes the operators between which one row passes.
 
     Their tensors keep their names, and have size 1 in the row's dimension.

@@ -7,12 +7,15 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import onnxruntime
 
 from agent.engines import arrays
 from agent.engines.contract import Batch
+from agent.engines.cost import Cost
+from agent.engines.layout import Layout
 from agent.engines.measured import MeasuredProgram
 from agent.engines.onnx import sessions
 from vaccel_common.modelfile import Signature
@@ -27,14 +30,22 @@ class OnnxProgram(MeasuredProgram):
 
     A session has its own number of threads: ``single`` has one, for batches that run beside others,
     and ``parallel`` all cores, for those that run alone; None where there is one core. ``limit``:
-    seconds of a run, which ends at the next operator; None: as long as it takes.
+    seconds of a run, which ends at the next operator; None: as long as it takes. ``pads``: whether
+    padding takes as long as tokens in ``single``.
     """
 
     def __init__(
-        self, single: Any, parallel: Any | None, signature: Signature, tolerance: float, limit: float | None = None
+        self,
+        single: Any,
+        parallel: Any | None,
+        signature: Signature,
+        tolerance: float,
+        limit: float | None = None,
+        *,
+        pads: bool = True,
     ) -> None:
         super().__init__(signature, tolerance, _log)
-        self._limit = limit
+        self._limit, self._pads = limit, pads
         self._single, self._parallel = single, parallel
         self._inputs = [spec.name for spec in signature.inputs]
         self._outputs = [spec.name for spec in signature.outputs]
@@ -92,6 +103,9 @@ class OnnxProgram(MeasuredProgram):
             raise
         finally:
             timer.cancel()
+
+    def _fitted_cost(self, layout: Layout) -> Cost:
+        return replace(super()._fitted_cost(layout), pads=self._pads)
 
     def _check_rows(self, results: Sequence[arrays.Array], rows: int) -> None:
         """Raises `Internal` for an output whose batch dimension has another size than the inputs'."""

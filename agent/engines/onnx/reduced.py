@@ -1,4 +1,4 @@
-"""A model without what nobody reads: see `agent.engines.onnx.onerow`.
+"""A model without what nobody reads: see `agent.engines.onnx.onerow` and `agent.engines.onnx.unpadded`.
 
 The sizes of its tensors are seen in runs without its weights, on which sizes do not depend.
 """
@@ -10,14 +10,17 @@ import math
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.engines import arrays
 from agent.engines.layout import Layout
 from agent.engines.onnx import sessions
+from vaccel_common.modelfile import Signature
 
 if TYPE_CHECKING:
     import onnx
+
+    from agent.engines.onnx.rules import Facts
 
 _log = logging.getLogger("agent.engines.onnx")
 
@@ -25,38 +28,72 @@ _log = logging.getLogger("agent.engines.onnx")
 _RUNS = ((3, 13), (5, 17))
 #: Tensors of more numbers are weights.
 _FEW = 64
+#: The input that is 0 for padding.
+_MASK = "attention_mask"
 
 
-def reduced(path: Path, layout: Layout) -> bytes | None:
-    """The content of a file whose model computes one row where no more is read of a tensor.
+class Reduced(NamedTuple):
+    """The content of a model for batches, and for a request that is alone (None: the file's own).
 
-    None where no product becomes smaller, or what is read cannot be seen. Its external data are
-    the file's.
+    Its external data are the file's. ``rows``, ``tokens``: how many products are computed for one
+    token of each text, and for tokens without padding.
     """
+
+    batched: bytes
+    alone: bytes | None
+    rows: int
+    tokens: int
+
+    def __str__(self) -> str:
+        rows = f"{self.rows} products for the one token that is read of the last layer" if self.rows else ""
+        tokens = f"{self.tokens} products without padding" if self.tokens else ""
+        return " and ".join(filter(None, (rows, tokens)))
+
+
+def reduced(path: Path, layout: Layout) -> list[Reduced]:
+    """The forms of a file's model that compute less for the same answers, the one that computes least first.
+
+    There is none where all that it computes is needed, or where that cannot be seen.
+    """
+    name = layout.signature.name
     if find_spec("onnx") is None:
-        _log.info("%s is computed as it is in its file, for want of the package onnx", layout.signature.name)
-        return None
-    import onnx
-
-    from agent.engines.onnx import onerow, rules
-
+        _log.info("%s is computed as it is in its file, for want of the package onnx", name)
+        return []
     # onnxruntime's errors and protobuf's have no class in common.
     try:
-        model = onnx.load(path, load_external_data=False)
-        if not onerow.reads_one_row(model.graph):
-            return None
-        version = next((own.version for own in model.opset_import if own.domain in ("", "ai.onnx")), 1)
-        facts = rules.Facts(_sizes(model, layout), rules.constants(model.graph), version)
-        products = onerow.reduce(model, facts)
-        content: bytes | None = model.SerializeToString() if products else None
+        return _reduced(path, layout)
     except Exception as error:  # noqa: BLE001
-        _log.debug("%s is computed as it is in its file: %s", layout.signature.name, sessions.reason(error))
-        return None
-    if products:
-        _log.info(
-            "%s reads one token of its last layer: %d products are computed for that one alone", layout.signature.name, products
-        )
-    return content
+        _log.debug("%s is computed as it is in its file: %s", name, sessions.reason(error))
+        return []
+
+
+def _reduced(path: Path, layout: Layout) -> list[Reduced]:
+    import onnx
+
+    from agent.engines.onnx import onerow, unpadded
+
+    model = onnx.load(path, load_external_data=False)
+    rows = onerow.reduce(model, _facts(model, layout)) if onerow.reads_one_row(model.graph) else 0
+    alone = model.SerializeToString() if rows else None
+    forms = [Reduced(alone, alone, rows, 0)] if alone else []
+    texts = unpadded.Texts(_MASK, _RUNS)
+    if _tells_padding(layout.signature) and (tokens := unpadded.unpad(model, _facts(model, layout), texts)):
+        forms.insert(0, Reduced(model.SerializeToString(), alone, rows, tokens))
+    return forms
+
+
+def _tells_padding(signature: Signature) -> bool:
+    """Whether a model is told what is padding, and has no outputs for it."""
+    dims = (signature.batch, signature.length)
+    is_told = any(spec.name == _MASK and spec.dims == dims for spec in signature.inputs)
+    return is_told and not any(signature.length in spec.dims for spec in signature.outputs)
+
+
+def _facts(model: onnx.ModelProto, layout: Layout) -> Facts:
+    from agent.engines.onnx import rules
+
+    version = next((own.version for own in model.opset_import if own.domain in ("", "ai.onnx")), 1)
+    return rules.Facts(_sizes(model, layout), rules.constants(model.graph), version)
 
 
 def _sizes(model: onnx.ModelProto, layout: Layout) -> dict[str, Sequence[tuple[int, ...]]]:

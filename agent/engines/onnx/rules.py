@@ -31,6 +31,8 @@ _QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _PRODUCTS: Mapping[str, Sequence[int]] = {
     "MatMul": (), "FusedMatMul": (), "MatMulInteger": (2,), "MatMulIntegerToFloat": (2, 4), "QLinearMatMul": (1, 2, 6, 7),
 }  # fmt: skip
+#: The input that is the right side of a product, where that is not the second.
+_RIGHT = {"QLinearMatMul": 3}
 _NORMS: Mapping[str, Sequence[int]] = {
     "LayerNormalization": (0,), "SimplifiedLayerNormalization": (0,), "RMSNormalization": (0,),
     "SkipLayerNormalization": (0, 1), "SkipSimplifiedLayerNormalization": (0, 1),
@@ -123,7 +125,11 @@ def _product(node: onnx.NodeProto, index: int, axis: int, facts: Facts) -> int |
     rank, own = facts.rank(node.output[0]), facts.rank(node.input[index])
     turned = any(attribute(node, name, 0) for name in ("transA", "transBatchA", "transBatchB"))
     singles = all(facts.is_single(node.input[at]) for at in _PRODUCTS[node.op_type] if at < len(node.input))
-    return own - 2 if index == 0 and axis == rank - 2 and own > 1 and singles and not turned else None
+    if index != 0 or own < 2 or turned or not singles or axis > rank - 2:
+        return None
+    # Each matrix of several has one of its own on the right side, unless that is a single one.
+    right = node.input[_RIGHT.get(node.op_type, 1)]
+    return axis - rank + own if axis == rank - 2 or (own == rank and facts.rank(right) == 2) else None
 
 
 def _norm(node: onnx.NodeProto, index: int, axis: int, facts: Facts) -> int | None:

@@ -1,0 +1,201 @@
+"""Computes token by token what can be, for the tokens alone and not for padding.
+
+In a batch of [batch, sequence] a short text is padded to the longest. Linear layers, norms and
+activations, which are nearly all of a transformer's time, treat each token on its own: they run on
+one row of all tokens of all texts, [1, tokens, ...]. Around attention, which is between the tokens
+of a text, the texts are padded again. Every text's first position counts as a token, whatever its
+mask says, and all positions of one whose mask is 0 throughout. A model whose answers padding does not
+change gives the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from agent.engines.onnx.rules import Dims, Facts, axis_of, is_product
+
+#: The first version of ONNX with CumSum and Range.
+_OLDEST = 11
+_RESHAPE, _SHAPE = "Reshape", "Shape"
+#: Names of what is computed once: the places of the tokens among all positions, the token of each
+#: position (of padding, the one before), and the numbers of texts and positions.
+_PLACES, _TOKENS, _SIZES = "unpadded.places", "unpadded.tokens", "unpadded.sizes"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The input that is 0 for padding, int64 [batch, sequence], and the sizes of both in each run of the facts."""
+
+    mask: str
+    sizes: Sequence[tuple[int, int]]
+
+
+def unpad(model: onnx.ModelProto, facts: Facts, texts: Texts) -> int:
+    """Lets ``model`` compute its tokens without padding, and returns for how many products it does.
+
+    ``facts``: of all its tensors. The model is changed in place; where the answer is 0 it is as it was.
+    """
+    if facts.opset < _OLDEST:
+        return 0
+    of_mask = _of_mask_alone(model.graph, texts.mask)
+    nodes = [node for node in model.graph.node if not of_mask & set(node.input) and _is_by_token(node, facts, texts)]
+    nodes = list(_with_products(nodes))
+    if nodes:
+        _UnpaddedGraph(model.graph, facts, texts, {node.output[0] for node in nodes}).write()
+    return sum(map(is_product, nodes))
+
+
+def _of_mask_alone(graph: onnx.GraphProto, mask: str) -> set[str]:
+    """The mask, and what is computed of it and of constants: what takes padding out of a sum needs the padding."""
+    found, others = {mask}, {value.name for value in graph.input} - {mask}
+    for node in graph.node:
+        inputs = set(node.input)
+        (others if inputs & others or node.op_type == "Shape" else found if inputs & found else set()).update(node.output)
+    return found
+
+
+def _is_of_tokens(name: str, facts: Facts, texts: Texts) -> bool:
+    """Whether a tensor is [batch, sequence, ...], and the rest is of fixed sizes."""
+    runs = facts.dims.get(name, ())
+    return bool(runs) and all(dims[:2] == sizes for dims, sizes in zip(runs, texts.sizes, strict=True)) and _is_fixed(_rest(runs))
+
+
+def _is_by_token(node: onnx.NodeProto, facts: Facts, texts: Texts) -> bool:
+    """Whether an operator computes something of each token from what its inputs have of that token."""
+    if len(node.output) != 1 or not _is_of_tokens(node.output[0], facts, texts):
+        return False
+    is_one = False
+    for index, name in enumerate(node.input):
+        axes = tuple(axis_of(node, index, axis, facts) for axis in (0, 1))
+        if axes == (0, 1) and _is_of_tokens(name, facts, texts):
+            is_one = True
+        elif axes != (None, None) or (name and not _is_fixed(facts.dims.get(name, ()))):
+            return False
+    return is_one
+
+
+def _is_fixed(runs: Iterable[Dims]) -> bool:
+    return len(set(runs)) == 1
+
+
+def _rest(runs: Iterable[Dims]) -> list[Dims]:
+    return [dims[2:] for dims in runs]
+
+
+def _with_products(nodes: Sequence[onnx.NodeProto]) -> Iterable[onnx.NodeProto]:
+    """The operators of those parts in which there is a product: what is quick is not worth gathering tokens for."""
+    part = {node.output[0]: node.output[0] for node in nodes}
+
+    def first(name: str) -> str:
+        while part[name] != name:
+            name = part[name]
+        return name
+
+    for node in nodes:
+        for name in node.input:
+            if name in part:
+                part[first(node.output[0])] = first(name)
+    worth = {first(node.output[0]) for node in nodes if is_product(node)}
+    return (node for node in nodes if first(node.output[0]) in worth)
+
+
+class _UnpaddedGraph:
+    """Puts operators around those whose outputs are ``compact``: [1, tokens, ...] in place of [batch, sequence, ...]."""
+
+    def __init__(self, graph: onnx.GraphProto, facts: Facts, texts: Texts, compact: set[str]) -> None:
+        self._graph, self._facts, self._texts, self._compact = graph, facts, texts, compact
+        self._made: set[str] = set()
+        self._nodes: list[onnx.NodeProto] = []
+
+    def write(self) -> None:
+        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in self._graph.node]
+        self._find_tokens()
+        for node in nodes:
+            if node.output[0] in self._compact:
+                self._shorten(node)
+            elif node.op_type == _SHAPE and node.input[0] in self._compact and not node.attribute:
+                rest = self._constant(f"{node.output[0]}.rest", self._rest(node.input[0]))
+                self._new("Concat", [_SIZES, rest], node.output[0], axis=0)
+            else:
+                for index, name in enumerate(node.input):
+                    if name in self._compact:
+                        node.input[index] = self._padded(name)
+                self._nodes.append(node)
+        del self._graph.node[:], self._graph.value_info[:]
+        self._graph.node.extend(self._nodes)
+
+    def _find_tokens(self) -> None:
+        """The tokens are where the mask is not 0, at each text's first position, and all of a text without any."""
+        one = self._constant("unpadded.one", [1])
+        scalars = [self._scalar("unpadded.from", 0), self._scalar("unpadded.step", 1)]
+        self._new(_SHAPE, [self._texts.mask], _SIZES)
+        length = self._new("Gather", [_SIZES, self._scalar("unpadded.second", 1)], "unpadded.length")
+        positions = self._new("Range", [scalars[0], length, scalars[1]], "unpadded.positions")
+        is_first = self._new("Equal", [positions, scalars[0]], "unpadded.is_first")
+        masked = self._new("Cast", [self._texts.mask], "unpadded.masked", to=onnx.TensorProto.BOOL)
+        counts = self._new("Cast", [masked], "unpadded.counts", to=onnx.TensorProto.INT64)
+        # The dimensions became an input in version 13.
+        axes = [one] if self._facts.opset >= 13 else []
+        each = self._new("ReduceSum", [counts, *axes], "unpadded.each", axes=None if axes else [1])
+        is_empty = self._new("Equal", [each, scalars[0]], "unpadded.is_empty")
+        forced = self._new("Or", [is_first, is_empty], "unpadded.forced")
+        kept = self._new("Or", [masked, forced], "unpadded.kept")
+        whole = self._constant("unpadded.whole", [-1])
+        flat = self._new("Reshape", [kept, whole], "unpadded.flat")
+        self._new("Reshape", [self._new("NonZero", [flat], "unpadded.found"), whole], _PLACES)
+        places = self._new("Cast", [flat], "unpadded.ones", to=onnx.TensorProto.INT64)
+        numbers = self._new("CumSum", [places, self._scalar("unpadded.axis", 0)], "unpadded.numbers")
+        before = self._new("Sub", [numbers, one], "unpadded.before")
+        self._new("Reshape", [before, _SIZES], _TOKENS)
+
+    def _shorten(self, node: onnx.NodeProto) -> None:
+        for index, name in enumerate(node.input):
+            if name and name not in self._compact and _is_of_tokens(name, self._facts, self._texts):
+                node.input[index] = self._unpadded(name)
+        if node.op_type == _RESHAPE:
+            name = node.output[0]
+            node.input[1] = self._constant(f"{name}.unpadded_sizes", [1, -1, *self._rest(name)])
+        self._nodes.append(node)
+
+    def _unpadded(self, name: str) -> str:
+        """A tensor's tokens, [1, tokens, ...]."""
+        row, tokens = f"{name}.row", f"{name}.tokens"
+        if tokens not in self._made:
+            sizes = self._constant(f"{name}.row_sizes", [1, -1, *self._rest(name)])
+            self._new("Gather", [self._new(_RESHAPE, [name, sizes], row), _PLACES], tokens, axis=1)
+        return tokens
+
+    def _padded(self, name: str) -> str:
+        """The tensor [batch, sequence, ...] of a compact one."""
+        row, padded = f"{name}.without_first", f"{name}.padded"
+        if padded not in self._made:
+            sizes = self._constant(f"{name}.first_sizes", [-1, *self._rest(name)])
+            self._new("Gather", [self._new(_RESHAPE, [name, sizes], row), _TOKENS], padded, axis=0)
+        return padded
+
+    def _rest(self, name: str) -> Dims:
+        return self._facts.dims[name][0][2:]
+
+    def _new(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
+        self._made.add(name)
+        self._nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def _constant(self, name: str, values: Sequence[int]) -> str:
+        return self._initializer(name, np.array(values, np.int64))
+
+    def _scalar(self, name: str, value: int) -> str:
+        return self._initializer(name, np.array(value, np.int64))
+
+    def _initializer(self, name: str, values: npt.NDArray[np.int64]) -> str:
+        if name not in self._made:
+            self._made.add(name)
+            self._graph.initializer.append(numpy_helper.from_array(values, name))
+        return name

@@ -1,0 +1,82 @@
+"""Padding is not computed where tokens are computed one by one, and answers stay the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.engines.contract import Program
+from agent.engines.onnx import loading
+from tests.support.onnxmodels import Array, check_same
+from tests.support.twolayers import OF_TOKENS, Pool, first, forms_of, last, mean, mean_of_all, rows_of_products, save, texts
+from vaccel_rpc.tensors import Tensor
+
+
+def _masked(*rows: str) -> Array:
+    """A mask, a row of 0 and 1 for each text."""
+    return np.array([[int(digit) for digit in row] for row in rows])
+
+
+def _inputs(mask: Array) -> dict[str, Array]:
+    return {"input_ids": 1 + np.arange(mask.size).reshape(mask.shape) % 59, "attention_mask": mask}
+
+
+@pytest.mark.parametrize("opset", [11, 17])
+@pytest.mark.parametrize("pool", [first, mean])
+def test_tokens_alone_are_computed(tmp_path: Path, pool: Pool, opset: int) -> None:
+    path = save(tmp_path / "m.onnx", pool, opset=opset)
+    form = forms_of(path)[0]
+    assert form.tokens == (2 * OF_TOKENS if pool is mean else OF_TOKENS + 2)
+    check_same(path, form.batched, texts())
+    mask = _masked("1111111", "1110000", "1000000")
+    assert rows_of_products(form.batched, mask).count(mask.sum()) == form.tokens
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        _masked("1101", "1111"),
+        _masked("0111", "1110"),
+        # Of a text without tokens all positions count, as in the model itself, and other texts' do not.
+        _masked("0000", "1110"),
+        _masked("1110", "0000"),
+        _masked("0000"),
+        _masked("2003", "1100"),
+    ],
+)
+@pytest.mark.parametrize("pool", [first, mean])
+def test_any_mask_means_what_it_means_to_the_model(tmp_path: Path, pool: Pool, mask: Array) -> None:
+    path = save(tmp_path / "m.onnx", pool)
+    check_same(path, forms_of(path)[0].batched, [_inputs(mask)])
+
+
+def test_a_text_is_not_touched_by_others(tmp_path: Path) -> None:
+    """Another text in the batch, and padding for it, change an answer by no more than rounding."""
+    path = save(tmp_path / "m.onnx", first)
+    program = loading.load(path, 1)
+    assert not program.cost.pads
+    layout = program.layout
+    assert layout is not None
+    short, others = layout.example(5), [layout.example(length) for length in (1, 30, 12)]
+    alone, *_ = _logits(program, [short])
+    for batch in ([short, *others], [short, *others[::-1]]):
+        np.testing.assert_allclose(_logits(program, batch)[0], alone, atol=1e-5)
+
+
+def _logits(program: Program, requests: list[list[Tensor]]) -> list[Array]:
+    outputs = program.run(requests, alone=False).outputs
+    return [np.frombuffer(tensors[0].data, np.float32) for tensors in outputs]
+
+
+@pytest.mark.parametrize("pool", [last, mean_of_all])
+def test_what_reads_padding_is_computed_with_it(tmp_path: Path, pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
+    program = loading.load(save(tmp_path / "tea.onnx", pool), 1)
+    assert "A form of tea that computes less is left out: its answers differ by" in caplog.text
+    assert not program.joinable
+    assert program.cost.pads
+
+
+def test_outputs_of_each_token_are_computed_with_padding(tmp_path: Path) -> None:
+    assert forms_of(save(tmp_path / "m.onnx", mean, states=True)) == []
