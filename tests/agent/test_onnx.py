@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,15 @@ def test_the_model_that_ships_gives_the_same_as_onnx(engines: Engines, store: Pa
         for alone in (True, False):
             assert difference(program.run([request], alone=alone).outputs[0], outputs) < 1e-4
         assert difference(in_batch, outputs) < 1e-4
+
+
+def test_threads_spin_no_longer_than_a_run(store: Path, engines: Engines) -> None:
+    """A run that is alone has all cores, whose threads spin while they wait; after it they sleep."""
+    program = engines.load(store / "tweets.onnx")
+    program.run([words([1, 2, 3, 4])], alone=True)
+    began = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - began < 0.1
 
 
 def test_an_onnx_file_is_served_over_http(spawn_agent: SpawnAgent, store: Path, tmp_path: Path) -> None:

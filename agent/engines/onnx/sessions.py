@@ -18,6 +18,9 @@ SLOW = ("SkipLayerNormFusion", "EmbedLayerNormFusion")
 #: bits, which overflow: there, onnxruntime multiplies weights of more than 7 bits in a slower way.
 EXACT_INT8 = ("session.x64quantprecision", "1")
 
+#: The most threads of a session that spin while they wait for one another.
+MOST_SPINNING = 4
+
 _MEMORY_PHRASES = ("bad allocation", "bad_alloc", "Failed to allocate memory", "is smaller than requested bytes", "out of memory")
 #: What precedes the reason in a message, and the node in which it arose.
 _CODE, _LOADING = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : "), re.compile(r"Load model from .* failed:")
@@ -42,9 +45,12 @@ def new(
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    # Threads that spin while they wait take the cores from the other workers.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # To wake a thread takes as long as a small operator. On few cores threads spin instead while the
+    # run lasts, which is alone then; after it, or on many cores, they would take time from others.
+    spins = 1 < threads <= MOST_SPINNING
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if exact_int8:
         options.add_session_config_entry(*EXACT_INT8)
     options.log_severity_level = 4  # what fails is raised, and logged in the agent's format
