@@ -33,7 +33,7 @@ from export.samples import padded, token_ids
 from export.tokenizer import sha256_of
 from export.writing import Limits
 from training.data import of_part, read_tweets
-from training.network import MeanPoolClassifier, from_state
+from training.network import PooledClassifier, from_state
 from vaccel_common.commandline import ToolGroup
 from vaccel_common.modelfile import parse_variant, program_kind, read_extras
 
@@ -50,7 +50,7 @@ class Original(NamedTuple):
     """The content of a model file that ``models.export checkpoint`` wrote."""
 
     digest: str
-    model: MeanPoolClassifier
+    model: PooledClassifier
     extras: dict[str, str]
     tokenizer: Tokenizer
 

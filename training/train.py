@@ -30,7 +30,7 @@ from training.calibration import Calibration, fit
 from training.data import LABELS, Part, of_part, read_tweets
 from training.examples import Example, batches, collate, draw, encode, labels_of, logits_of
 from training.metrics import calibration_error, report
-from training.network import MeanPoolClassifier, from_pretrained
+from training.network import POOLINGS, PooledClassifier, Pooling, from_pretrained
 from training.tokenizer import tweet_tokenizer
 from vaccel_common.commandline import ToolCommand
 
@@ -44,7 +44,7 @@ class Recipe:
 
     ``rate``: the peak learning rate of the encoder; that of the last layer is ten times as high.
     ``keep``: the share of the texts drawn in an epoch that all raters put into the commonest class.
-    ``bf16``: products in bfloat16, sums and weights in float32.
+    ``bf16``: products in bfloat16, sums and weights in float32. ``pooling``: what the last layer reads.
     """
 
     epochs: int = 3
@@ -53,6 +53,7 @@ class Recipe:
     keep: float = 0.5
     seed: int = 1
     bf16: bool = False
+    pooling: Pooling = "cls"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Epoch:
     tune: dict[str, Any]
 
 
-def train(model: MeanPoolClassifier, parts: dict[str, list[Example]], recipe: Recipe) -> Epoch:
+def train(model: PooledClassifier, parts: dict[str, list[Example]], recipe: Recipe) -> Epoch:
     """Trains ``model`` in place on ``parts["train"]``; the epoch with the best macro F1 on ``parts["tune"]``."""
     rng = random.Random(recipe.seed)
     drawn = [draw(parts["train"], recipe.keep, rng) for _ in range(recipe.epochs)]
@@ -92,7 +93,7 @@ def train(model: MeanPoolClassifier, parts: dict[str, list[Example]], recipe: Re
     return best
 
 
-def _optimizer(model: MeanPoolClassifier, rate: float) -> torch.optim.Optimizer:
+def _optimizer(model: PooledClassifier, rate: float) -> torch.optim.Optimizer:
     encoder: dict[str, Any] = {"params": list(model.encoder.parameters())}
     head = {"params": list(model.head.parameters()), "lr": 10 * rate}
     return torch.optim.AdamW([encoder, head], lr=rate, weight_decay=0.01, fused=True)
@@ -104,7 +105,7 @@ def _warm_up_and_decay(steps: int) -> Any:
     return lambda i: min((i + 1) / warm_up, (steps - i) / max(1, steps - warm_up))
 
 
-def _step(model: MeanPoolClassifier, batch: list[Example], optimizer: torch.optim.Optimizer, *, bf16: bool) -> None:
+def _step(model: PooledClassifier, batch: list[Example], optimizer: torch.optim.Optimizer, *, bf16: bool) -> None:
     ids, mask, targets = collate(batch)
     optimizer.zero_grad()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
@@ -167,6 +168,13 @@ def evaluate(logits: Tensor, calibration: Calibration, examples: list[Example]) 
     show_default=True,
     help="Maximum tokens of a text; longer texts are truncated.",
 )
+@click.option(
+    "--pooling",
+    type=click.Choice(POOLINGS),
+    default=Recipe.pooling,
+    show_default=True,
+    help="What the last layer reads: the first token (cls), or the mean of all tokens.",
+)
 @click.option("--seed", default=Recipe.seed, show_default=True)
 @click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads; 0: torch's own choice.")
 @click.option(
@@ -183,6 +191,7 @@ def main(
     rate: float,
     keep: float,
     max_length: int,
+    pooling: Pooling,
     seed: int,
     threads: int,
     bf16: bool | None,
@@ -195,8 +204,9 @@ def main(
     folder = pretrained or _packaged_encoder()
     tokenizer = tweet_tokenizer(folder / "tokenizer.json", max_length)
     parts = _parts(data, tokenizer)
-    model = from_pretrained(str(folder), len(LABELS))
-    recipe = Recipe(epochs, batch, rate, keep, seed, torch.cpu._is_avx512_bf16_supported() if bf16 is None else bf16)
+    model = from_pretrained(str(folder), len(LABELS), pooling)
+    lowered = torch.cpu._is_avx512_bf16_supported() if bf16 is None else bf16
+    recipe = Recipe(epochs, batch, rate, keep, seed, lowered, pooling)
     epoch = train(model, parts, recipe)
     model.load_state_dict(epoch.state)
     validation = evaluate(logits_of(model, parts["validation"]), epoch.calibration, parts["validation"])
@@ -216,7 +226,7 @@ def _parts(data: Path, tokenizer: Tokenizer) -> dict[str, list[Example]]:
     return parts
 
 
-def save(out: Path, model: MeanPoolClassifier, tokenizer: Tokenizer, metrics: dict[str, Any]) -> None:
+def save(out: Path, model: PooledClassifier, tokenizer: Tokenizer, metrics: dict[str, Any]) -> None:
     """Writes the checkpoint that ``python -m models.export checkpoint`` reads."""
     out.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), out / "state.pt")

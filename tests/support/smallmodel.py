@@ -13,24 +13,24 @@ from transformers import BertConfig, BertModel
 
 from export.archive import write_torchscript
 from tests.support.paths import TWEETS
-from training.network import MeanPoolClassifier
+from training.network import PooledClassifier, Pooling
 from vaccel_common.modelfile import Pairs
 
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json")
 
 
-def write_small_model(path: Path, pairs: Pairs | None = None) -> Path:
+def write_small_model(path: Path, pairs: Pairs | None = None, pooling: Pooling = "cls") -> Path:
     """Writes a network of one narrow layer with random weights as ``export.commands checkpoint`` would; the path.
 
     Tokenizer, labels and signature are those of the model that ships; the file has a ``config.json``, so that it can be turned into
-    a .pt2 and into variants. ``pairs``: what its signature states of pairs of texts.
+    a .pt2 and into variants. ``pairs``: what its signature states of pairs of texts. ``pooling``: mean, as in files from before.
     """
     config = BertConfig(
         vocab_size=30522, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=128, attn_implementation="sdpa",
+        max_position_embeddings=128, attn_implementation="sdpa", classifier_pooling=pooling,
     )  # fmt: skip
     torch.manual_seed(0)
-    network = MeanPoolClassifier(BertModel(config, add_pooling_layer=False), 3).eval()
+    network = PooledClassifier(BertModel(config, add_pooling_layer=False), 3).eval()
     names = dict.fromkeys(_ENTRIES, "")
     torch.jit.load(str(TWEETS), _extra_files=names)
     extras = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
