@@ -54,7 +54,7 @@ class AgentMetrics:
         self._rows = Histogram("vaccel_batch_size", "Rows run together", buckets=_ROWS, registry=self.registry)
         self._batches = self._counter("vaccel_batches", "Batches, by why each was released and no larger", "reason")
         self._tokens = self._counter("vaccel_batch_tokens", "Tokens that ran")
-        self._padding = self._counter("vaccel_batch_padding_tokens", "Padding that ran with them")
+        self._padding = self._counter("vaccel_batch_padding_tokens", "Padding that was computed with them")
         self._waited = self._seconds("vaccel_queue_duration_seconds", "Time of a request in the queue")
         self._ran = self._seconds("vaccel_batch_duration_seconds", "Time of a batch: joining, the model, splitting")
         self._loads = self._counter("vaccel_model_loads", "Times that a model was loaded", "model")

@@ -289,5 +289,6 @@ class Batcher:
 
 def _report(batch: ReleasedBatch, began: float, seconds: float) -> BatchReport:
     rows, tokens = rows_of(batch.requests), tokens_of(batch.requests)
+    padding = padded_tokens_of(batch.requests) - tokens if batch.queue.cost.pads else 0
     waited = [began - request.arrived for request in batch.requests]
-    return BatchReport(batch.queue.model, rows, tokens, padded_tokens_of(batch.requests) - tokens, batch.reason, waited, seconds)
+    return BatchReport(batch.queue.model, rows, tokens, padding, batch.reason, waited, seconds)

@@ -5,9 +5,11 @@ the same form of the model alone on one thread, at the mean batch size of the lo
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import subprocess
 import threading
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from benchmarks.torch_alone import MODEL
 from loadkit import servers
 from loadkit.processes import get
 from loadkit.usage import thread_seconds
-from vaccel_common.modelfile import read_extras
+from vaccel_common.modelfile import digest_beside, read_extras
 
 _CLIENTS = 32
 _EXACT, _INT8 = "exact", "int8"
@@ -31,11 +33,10 @@ _THREADS = ("event loop", "other threads")
 
 @dataclass(frozen=True)
 class _Form:
-    """A form of the model: its name, the agent's options that choose it, and its file."""
+    """A form of the model: its name, and the agent's options that choose it."""
 
     name: str
     options: tuple[str, ...]
-    file: Path
 
 
 def measure(run: Run) -> list[Record]:
@@ -54,10 +55,10 @@ def measure(run: Run) -> list[Record]:
 
 
 def _forms() -> list[_Form]:
-    forms = [_Form(_EXACT, (), MODEL)]
+    forms = [_Form(_EXACT, ())]
     file = MODEL.with_name(f"{MODEL.stem}.{_INT8}{MODEL.suffix}")
     if file.exists() and (variant := read_extras(file).variant) and variant.precision == _INT8:
-        forms.append(_Form(_INT8, ("--precision", "fast"), file))
+        forms.append(_Form(_INT8, ("--precision", "fast")))
     return forms
 
 
@@ -82,12 +83,23 @@ def _measure(run: Run, form: _Form, agent: servers.AgentProcess, function: serve
         for thread, start, end in zip(_THREADS, before[name], after[name], strict=True)
     }
     rows = batches["size_sum"] / batches["size_count"]
-    job = form_alone.FormJob(str(form.file), run.texts, sorted({floor(rows), ceil(rows)}), run.plan.seconds / 2)
+    job = form_alone.FormJob(str(_serving(function.port)), run.texts, sorted({floor(rows), ceil(rows)}), run.plan.seconds / 2)
     alone, beside = (form_alone.at(form_alone.measure(job, processes), rows) for processes in (1, 2))
     padding = batches["padding_tokens_total"] / batches["tokens_total"]
     sampled = {name: _sampled(run, function.port, messages, pid) for name, pid in pids.items()}
     rate = outcome.summary(0, run.plan.seconds)["rate"]
     return {"rows": rows, "padding": padding, "rate": rate, "ms": ms, "alone_ms": alone, "beside_ms": beside, "stacks": sampled}
+
+
+def _serving(port: int) -> Path:
+    """The file that answers: of the forms of a model, the agent runs the quickest."""
+    body = json.dumps({"text": "A cup of tea"}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/classify", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        model = json.load(response)["model"]
+    digest = model.get("variant", model["sha256"])
+    files = (path for path in MODEL.parent.iterdir() if path.suffix in (".pt", ".onnx"))
+    return next(path for path in files if digest_beside(path) == digest)
 
 
 def _sampled(run: Run, port: int, messages: list[tuple[str, int]], pid: int) -> dict[str, float]:
