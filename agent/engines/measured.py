@@ -18,6 +18,8 @@ from vaccel_rpc.tensors import Tensor
 
 #: The largest difference allowed between a padded and an unpadded run.
 TOLERANCE = 1e-3
+#: The same between two forms of an exact model, and of a program with and without what makes it quicker.
+_SAME = 1e-4
 #: Variants are coarser: with padding, a few of their numbers round the other way.
 _TOLERANCES = {"int8": 0.2, "bf16": 0.1, "fp16": 0.02}
 
@@ -91,6 +93,11 @@ class MeasuredProgram(ABC):
         began = time.perf_counter()
         self.run([example], alone=alone)
         return time.perf_counter() - began
+
+    @property
+    def same(self) -> float:
+        """The largest difference between its answers and those of another form of it that may take its place."""
+        return _SAME if self._tolerance <= TOLERANCE else self._tolerance
 
     def differs(self, other: MeasuredProgram) -> float:
         """The largest difference between the answers of both to examples, alone and, where they can be, padded."""

@@ -21,8 +21,9 @@ from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 
 _log = logging.getLogger("agent.engines.onnx")
 
-#: The largest difference between the answers of a model that is no variant and of its reduced form.
-_SAME = 1e-4
+#: Of a file or a model's content and a number of threads, a session.
+_Opened = Callable[[Path | bytes, int], Any]
+
 #: Seconds of a run of an upload, at most.
 RUN_S = 30.0
 #: Where a link leads that the agent made to a file that it has opened.
@@ -65,33 +66,29 @@ def _loaded(path: Path, threads: int, memory: int | None) -> OnnxProgram:
         signatures.check(signature, inputs, outputs)
     opened = partial(sessions.new, external=external, memory=memory, exact_int8=exact_int8)
     most = tolerance(extras.variant)
-    whole = OnnxProgram(single, None, signature, most)
     # A client's model runs as it was sent and tried.
-    forms = reduced(path, Layout(signature)) if memory is None else []
-    for form in forms:
-        if session := _same(partial(opened, form.batched, 1), signature, whole, most if extras.variant else _SAME):
-            _log.info("%s computes %s", whole.name, form)
-            parallel = opened(form.alone or path, threads) if threads > 1 else None
-            return OnnxProgram(session, parallel, signature, most, pads=not form.tokens)
-    parallel = opened(path, threads) if threads > 1 else None
-    return OnnxProgram(single, parallel, signature, most, None if memory is None else RUN_S)
+    smaller = _smaller(path, opened, OnnxProgram(single, None, signature, most), signature) if memory is None else None
+    single, alone, pads = smaller or (single, path, True)
+    parallel = opened(alone, threads) if threads > 1 else None
+    return OnnxProgram(single, parallel, signature, most, None if memory is None else RUN_S, pads=pads)
 
 
-def _same(opened: Callable[[], Any], signature: Signature, whole: OnnxProgram, most: float) -> Any | None:
-    """The session of a form that computes less.
+def _smaller(path: Path, opened: _Opened, whole: OnnxProgram, signature: Signature) -> tuple[Any, Path | bytes, bool] | None:
+    """A session of a form that computes less, what to run alone in its place, and whether it computes padding.
 
-    None where it does not load, or where its answers differ by more than ``most`` from the ``whole`` one's.
+    None where there is no such form with the answers of the ``whole`` model.
     """
-    try:
-        session = opened()
-        difference = OnnxProgram(session, None, signature, most).differs(whole)
-    except Exception as error:  # noqa: BLE001 onnxruntime's errors have no class in common
-        reason = sessions.reason(error)
-    else:
-        if difference <= most:
-            return session
-        reason = f"its answers differ by {difference:.2g}"
-    _log.warning("A form of %s that computes less is left out: %s", whole.name, reason)
+    for form in reduced(path, Layout(signature)):
+        try:
+            session = opened(form.batched, 1)
+            difference = OnnxProgram(session, None, signature, whole.same).differs(whole)
+            reason = "" if difference <= whole.same else f"its answers differ by {difference:.2g}"
+        except Exception as error:  # noqa: BLE001 onnxruntime's errors have no class in common
+            reason = sessions.reason(error)
+        if not reason:
+            _log.info("%s computes %s", whole.name, form)
+            return session, form.alone or path, not form.tokens
+        _log.warning("A form of %s that computes less is left out: %s", whole.name, reason)
     return None
 
 

@@ -24,8 +24,6 @@ from vaccel_rpc.tensors import Tensor
 
 _log = logging.getLogger("agent.engines.torch")
 
-#: A graph is compared with a run of the same shape, which takes the same kernels.
-_SAME = 1e-4
 #: A graph takes at most this share of the time, so that noise changes nothing; the best of some runs.
 _MARGIN, _RUNS = 0.95, 5
 #: The length of the shortest example: not every model takes a single token.
@@ -102,7 +100,8 @@ class GpuProgram(TorchProgram):
                 graphs.capture(shape, self._forward, capturer, self._device.device)
             rows, length = buckets.least(shape)
             least = layout.example(max(length, min(_SHORT, shape[1])), rows)
-            for example, most in ((layout.example(shape[1], shape[0]), self._same), (least, self._tolerance)):
+            # A run of the same shape takes the same kernels.
+            for example, most in ((layout.example(shape[1], shape[0]), self.same), (least, self._tolerance)):
                 worst = difference(self._outputs(None, example), self._outputs(graphs, example))
                 # Negated, so that NaN counts as a difference.
                 if not worst <= most:
@@ -121,10 +120,6 @@ class GpuProgram(TorchProgram):
             self.name, len(shares), min(shares), max(shares), capturer.memory / _MIB,
         )  # fmt: skip
         return graphs, ""
-
-    @property
-    def _same(self) -> float:
-        return _SAME if self._tolerance <= TOLERANCE else self._tolerance
 
     def _outputs(self, graphs: GraphSet | None, request: Sequence[Tensor]) -> list[Tensor]:
         self._graphs = graphs

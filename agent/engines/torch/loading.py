@@ -27,8 +27,6 @@ from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
 
 _log = logging.getLogger("agent.engines.torch")
 
-#: The most by which the two forms of a model may differ.
-_SAME = 1e-4
 #: Rows and length of the batches by which two forms are compared, and how often each is timed.
 _TYPICAL, _TIMES = ((1, 16), (4, 16)), 5
 
@@ -96,7 +94,7 @@ def _faster(programs: list[TorchProgram]) -> TorchProgram:
     plain, packed = programs
     try:
         # Negated, so that NaN counts as a difference.
-        if not packed.differs(plain) <= _SAME:
+        if not packed.differs(plain) <= plain.same:
             return plain
         # Alternately, and the best of several: other load on the machine slows both.
         times = [[program.seconds(*shape) for shape in _TYPICAL] for _ in range(_TIMES) for program in programs]
