@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from agent.engines.contract import Program
+from agent.engines.layout import Layout
 from agent.engines.onnx import loading
-from tests.support.onnxmodels import Array, check_same
+from agent.engines.onnx.reduced import reduced
+from tests.support.onnxmodels import FLOAT, INT64, Array, check_same, constant, info, model
 from tests.support.twolayers import OF_TOKENS, Pool, first, forms_of, last, mean, mean_of_all, rows_of_products, save, texts
+from vaccel_common.modelfile import Signature, TensorSpec
 from vaccel_rpc.tensors import Tensor
 
 
@@ -80,3 +85,26 @@ def test_what_reads_padding_is_computed_with_it(tmp_path: Path, pool: Pool, capl
 
 def test_outputs_of_each_token_are_computed_with_padding(tmp_path: Path) -> None:
     assert forms_of(save(tmp_path / "m.onnx", mean, states=True)) == []
+
+
+def test_what_a_graph_in_an_operator_uses_is_computed_whole(tmp_path: Path) -> None:
+    """Here a branch of If, which has the names of the graph around it."""
+    branch = helper.make_graph([helper.make_node("Identity", ["x"], ["kept"])], "branch", [], [info("kept", FLOAT, None)])
+    nodes = [
+        helper.make_node("MatMul", ["states", "w"], ["x"]),
+        helper.make_node("If", ["true"], ["y"], then_branch=branch, else_branch=branch),
+        helper.make_node("Cast", ["attention_mask"], ["ones"], to=FLOAT),
+        helper.make_node("Unsqueeze", ["ones", "last"], ["weights"]),
+        helper.make_node("Mul", ["y", "weights"], ["weighed"]),
+        helper.make_node("ReduceSum", ["weighed", "middle"], ["z"], keepdims=0),
+    ]
+    states, mask = info("states", FLOAT, ["n", "t", 4]), info("attention_mask", INT64, ["n", "t"])
+    constants = {"w": np.eye(4, dtype=np.float32), "true": np.array(True), "last": np.array([2]), "middle": np.array([1])}
+    path = tmp_path / "m.onnx"
+    onnx.save(model(nodes, [states, mask], [info("z", FLOAT, ["n", 4])], [constant(*item) for item in constants.items()]), path)
+    signature = Signature(
+        "m", "single_label_classification", None,
+        (TensorSpec("states", "float32", ("n", "t", 4)), TensorSpec("attention_mask", "int64", ("n", "t"))),
+        (TensorSpec("z", "float32", ("n", 4)),), "n", "t",
+    )  # fmt: skip
+    assert reduced(path, Layout(signature)) == []

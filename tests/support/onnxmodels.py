@@ -28,7 +28,7 @@ _EMBEDDING = _RANDOM.normal(size=(_WORDS, _WIDTH)).astype(np.float32)
 _HEAD = _RANDOM.normal(size=(_WIDTH, _LABELS)).astype(np.float32)
 
 
-def info(name: str, dtype: int, dims: Sequence[int | str | None]) -> onnx.ValueInfoProto:
+def info(name: str, dtype: int, dims: Sequence[int | str | None] | None) -> onnx.ValueInfoProto:
     """An input or output."""
     return helper.make_tensor_value_info(name, dtype, dims)
 

@@ -9,14 +9,14 @@ are left out, which is most of a layer. The answers are the same.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from agent.engines.onnx.rules import Facts, axis_of, is_product, picked
+from agent.engines.onnx.rules import Facts, axis_of, captured, is_product, picked
 
 #: Operators of sizes, and of views, whose sizes are an input.
 _SHAPE, _RESHAPE = "Shape", "Reshape"
@@ -55,7 +55,7 @@ def reads_one_row(graph: onnx.GraphProto) -> bool:
 def _rows(graph: onnx.GraphProto, facts: Facts) -> dict[str, OneRow]:
     """The tensors of which one row is read, and whose operators compute that from one row of others."""
     users = _users(graph)
-    whole = {value.name for value in graph.output} | set(_captured(graph.node))
+    whole = {value.name for value in graph.output} | set(captured(graph.node))
     rows: dict[str, OneRow] = {}
     # Users follow: what is read of their outputs is known before their inputs are looked at.
     for node in reversed(graph.node):
@@ -94,16 +94,6 @@ def _users(graph: onnx.GraphProto) -> dict[str, list[tuple[onnx.NodeProto, int]]
         for index, name in enumerate(node.input):
             users[name].append((node, index))
     return users
-
-
-def _captured(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
-    """The names that graphs inside of operators use."""
-    for node in nodes:
-        for attribute in node.attribute:
-            for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from (name for inner in graph.node for name in inner.input)
-                yield from (value.name for value in graph.output)
-                yield from _captured(graph.node)
 
 
 class _OneRowGraph:

@@ -83,10 +83,9 @@ def _reduced(path: Path, layout: Layout) -> list[Reduced]:
 
 
 def _tells_padding(signature: Signature) -> bool:
-    """Whether a model is told what is padding, and has no outputs for it."""
+    """Whether a model is told what is padding."""
     dims = (signature.batch, signature.length)
-    is_told = any(spec.name == _MASK and spec.dims == dims for spec in signature.inputs)
-    return is_told and not any(signature.length in spec.dims for spec in signature.outputs)
+    return any(spec.name == _MASK and spec.dims == dims for spec in signature.inputs)
 
 
 def _facts(model: onnx.ModelProto, layout: Layout) -> Facts:

@@ -9,7 +9,7 @@ of onnx 1.23, ContribOperators.md of onnxruntime 1.32.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -240,6 +240,16 @@ _RULES: Mapping[str, _Rule] = (
 def is_product(node: onnx.NodeProto) -> bool:
     """Whether a node is a product, whose time is worth saving."""
     return node.op_type in _PRODUCTS
+
+
+def captured(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    """The names that graphs inside of operators use."""
+    for node in nodes:
+        for attribute in node.attribute:
+            for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from (name for inner in graph.node for name in inner.input)
+                yield from (value.name for value in graph.output)
+                yield from captured(graph.node)
 
 
 def constants(graph: onnx.GraphProto, most: int = 16) -> dict[str, npt.NDArray[Any]]:

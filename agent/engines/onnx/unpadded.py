@@ -19,7 +19,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from agent.engines.onnx.rules import Dims, Facts, axis_of, is_product
+from agent.engines.onnx.rules import Dims, Facts, axis_of, captured, is_product
 
 #: The first version of ONNX with CumSum and Range.
 _OLDEST = 11
@@ -42,13 +42,18 @@ def unpad(model: onnx.ModelProto, facts: Facts, texts: Texts) -> int:
 
     ``facts``: of all its tensors. The model is changed in place; where the answer is 0 it is as it was.
     """
-    if facts.opset < _OLDEST:
+    graph = model.graph
+    if facts.opset < _OLDEST or any(_is_of_tokens(output.name, facts, texts) for output in graph.output):
         return 0
-    of_mask = _of_mask_alone(model.graph, texts.mask)
-    nodes = [node for node in model.graph.node if not of_mask & set(node.input) and _is_by_token(node, facts, texts)]
+    of_mask, whole = _of_mask_alone(graph, texts.mask), set(captured(graph.node))
+    nodes = [
+        node
+        for node in graph.node
+        if not of_mask & set(node.input) and not whole & set(node.output) and _is_by_token(node, facts, texts)
+    ]
     nodes = list(_with_products(nodes))
     if nodes:
-        _UnpaddedGraph(model.graph, facts, texts, {node.output[0] for node in nodes}).write()
+        _UnpaddedGraph(graph, facts, texts, {node.output[0] for node in nodes}).write()
     return sum(map(is_product, nodes))
 
 
