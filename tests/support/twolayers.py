@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,17 +91,23 @@ class TwoLayers(nn.Module):
 
 def save(path: Path, pool: Pool, *, states: bool = False, opset: int = 17) -> Path:
     """Writes the model as an older exporter does; ``states``: its states are an output too."""
+    path.write_bytes(_content(pool, states, opset))
+    return path
+
+
+@cache
+def _content(pool: Pool, states: bool, opset: int) -> bytes:
     torch.manual_seed(7)
     ids, names = torch.ones((2, 9), dtype=torch.int64), ["input_ids", "attention_mask"]
     outputs = ["logits", *(["states"] if states else [])]
     axes = {name: {0: "n", 1: "t"} for name in (*names, *outputs[1:])} | {"logits": {0: "n"}}
-    with warnings.catch_warnings():
+    with tempfile.NamedTemporaryFile(suffix=".onnx") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # this exporter is deprecated, and most files are of it
         torch.onnx.export(
-            TwoLayers(pool, states=states).eval(), (ids, ids), str(path), dynamo=False, opset_version=opset,
+            TwoLayers(pool, states=states).eval(), (ids, ids), file.name, dynamo=False, opset_version=opset,
             input_names=names, output_names=outputs, dynamic_axes=axes,
         )  # fmt: skip
-    return path
+        return Path(file.name).read_bytes()
 
 
 def forms_of(path: Path) -> list[Reduced]:
