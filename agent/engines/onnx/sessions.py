@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,8 +64,20 @@ def new(
     if external:
         names, contents = list(external), list(external.values())
         options.add_external_initializers_from_files_in_memory(names, contents, [len(content) for content in contents])
-    source = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(SLOW))
+    with _path(model) as path:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(SLOW))
+
+
+@contextmanager
+def _path(model: Path | bytes) -> Iterator[str]:
+    """A path of the model. Of bytes, which onnxruntime would keep as long as the session, it is a file in memory."""
+    if isinstance(model, Path):
+        yield str(model)
+        return
+    with os.fdopen(os.memfd_create("model.onnx", os.MFD_CLOEXEC), "wb") as file:
+        file.write(model)
+        file.flush()
+        yield f"/proc/self/fd/{file.fileno()}"
 
 
 def plain(model: bytes) -> Any:
