@@ -70,6 +70,18 @@ def test_a_text_is_not_touched_by_others(tmp_path: Path) -> None:
         np.testing.assert_allclose(_logits(program, batch)[0], alone, atol=1e-5)
 
 
+def test_weights_in_another_file_stay_there(tmp_path: Path) -> None:
+    path, whole = tmp_path / "apart.onnx", onnx.load(save(tmp_path / "m.onnx", first))
+    onnx.save(whole, path, save_as_external_data=True, location="weights.data", size_threshold=512)
+    apart, together = loading.load(path, 2), loading.load(tmp_path / "m.onnx", 2)
+    assert not apart.cost.pads
+    assert together.layout is not None
+    request = together.layout.example(9, 2)
+    for alone in (True, False):
+        answers = [program.run([request], alone=alone).outputs[0][0] for program in (apart, together)]
+        assert answers[0] == answers[1]
+
+
 def _logits(program: Program, requests: list[list[Tensor]]) -> list[Array]:
     outputs = program.run(requests, alone=False).outputs
     return [np.frombuffer(tensors[0].data, np.float32) for tensors in outputs]
