@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
 
+from agent.engines.onnx.rewriting import GraphRewriting
 from agent.engines.onnx.rules import Facts, axis_of, captured, is_product, picked
 
 #: Operators of sizes, and of views, whose sizes are an input.
@@ -96,32 +96,29 @@ def _users(graph: onnx.GraphProto) -> dict[str, list[tuple[onnx.NodeProto, int]]
     return users
 
 
-class _OneRowGraph:
+class _OneRowGraph(GraphRewriting):
     """Writes the operators between which one row passes.
 
     Their tensors keep their names, and have size 1 in the row's dimension.
     """
 
     def __init__(self, graph: onnx.GraphProto, facts: Facts, rows: dict[str, OneRow]) -> None:
-        self._graph, self._facts, self._rows = graph, facts, rows
+        super().__init__(graph)
+        self._facts, self._rows = facts, rows
         #: Of each such tensor, a tensor with the size that the dimension had, and where it has it.
         self._full: dict[str, tuple[str, int]] = {}
         self._cuts: dict[tuple[str, OneRow], str] = {}
-        self._nodes: list[onnx.NodeProto] = []
 
     def write(self) -> None:
-        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in self._graph.node]
-        for node in nodes:
+        for node in self.copies():
             names = [name for name in node.output if name in self._rows]
             if node.op_type == _SHAPE and node.input[0] in self._full:
                 self._keep_sizes(node)
             elif names:
                 self._one_row(node, names)
             else:
-                self._nodes.append(node)
-        # The shapes between operators are other ones now; onnxruntime infers them.
-        del self._graph.node[:], self._graph.value_info[:]
-        self._graph.node.extend(self._nodes)
+                self.nodes.append(node)
+        self.finish()
 
     def _one_row(self, node: onnx.NodeProto, names: list[str]) -> None:
         row = self._rows[names[0]]
@@ -136,45 +133,35 @@ class _OneRowGraph:
                 node.input[index] = self._cut(source, OneRow(axis, row.place))
         if node.op_type == _RESHAPE:
             node.input[1] = self._with_one(node.input[1], row.axis, self._facts.rank(names[0]))
-        self._nodes.append(node)
+        self.nodes.append(node)
 
     def _cut(self, source: str, row: OneRow) -> str:
         """The row of a tensor that is computed whole."""
         if (source, row) not in self._cuts:
             start, end = (0, 1) if row.place == 0 else (-1, _FAR)
-            bounds = [self._constant(f"{source}_{key}_{row.axis}", value) for key, value in (("from", start), ("to", end))]
-            axis = self._constant(f"{source}_of_{row.axis}", row.axis)
-            self._cuts[source, row] = self._new("Slice", [source, *bounds, axis], f"{source}_row_{row.axis}")
+            bounds = [self.constant(f"{source}_{key}_{row.axis}", [value]) for key, value in (("from", start), ("to", end))]
+            axis = self.constant(f"{source}_of_{row.axis}", [row.axis])
+            self._cuts[source, row] = self.new("Slice", [source, *bounds, axis], f"{source}_row_{row.axis}")
         return self._cuts[source, row]
 
     def _with_one(self, sizes: str, axis: int, rank: int) -> str:
         """The sizes of a view, with 1 in place of that of a dimension."""
-        return self._replaced(sizes, axis, rank, self._constant(f"{sizes}_one_{axis}", 1), f"{sizes}_with_one_{len(self._nodes)}")
+        return self._replaced(sizes, axis, rank, self.constant(f"{sizes}_one_{axis}", [1]), f"{sizes}_with_one_{len(self.nodes)}")
 
     def _keep_sizes(self, node: onnx.NodeProto) -> None:
         """Sizes are those from before: other dimensions may be computed from them."""
         source, name = node.input[0], node.output[0]
-        self._nodes.append(helper.make_node(_SHAPE, [source], [f"{name}_of_row"]))
+        self.new(_SHAPE, [source], f"{name}_of_row")
         full, at = self._full[source]
-        whole = self._new(_SHAPE, [full], f"{name}_of_all")
-        size = self._new("Gather", [whole, self._constant(f"{name}_at", at)], f"{name}_size")
+        whole = self.new(_SHAPE, [full], f"{name}_of_all")
+        size = self.new("Gather", [whole, self.constant(f"{name}_at", [at])], f"{name}_size")
         self._replaced(f"{name}_of_row", self._rows[source].axis, self._facts.rank(source), size, name)
 
     def _replaced(self, sizes: str, axis: int, rank: int, size: str, name: str) -> str:
         """``name``: the list ``sizes``, of ``rank`` numbers, with ``size`` for that of ``axis``."""
-        first = self._constant(f"{name}_axis", 0)
+        first = self.constant(f"{name}_axis", [0])
         parts = []
         for key, start, end in (("before", 0, axis), ("after", axis + 1, rank)):
-            bounds = [self._constant(f"{name}_{key}_{i}", value) for i, value in enumerate((start, end))]
-            parts.append(self._new("Slice", [sizes, *bounds, first], f"{name}_{key}"))
-        self._nodes.append(helper.make_node("Concat", [parts[0], size, parts[1]], [name], axis=0))
-        return name
-
-    def _new(self, operator: str, inputs: list[str], name: str) -> str:
-        self._nodes.append(helper.make_node(operator, inputs, [name]))
-        return name
-
-    def _constant(self, name: str, value: int) -> str:
-        if all(tensor.name != name for tensor in self._graph.initializer):
-            self._graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
-        return name
+            bounds = [self.constant(f"{name}_{key}_{i}", [value]) for i, value in enumerate((start, end))]
+            parts.append(self.new("Slice", [sizes, *bounds, first], f"{name}_{key}"))
+        return self.new("Concat", [parts[0], size, parts[1]], name, axis=0)

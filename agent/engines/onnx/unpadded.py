@@ -12,13 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
 
+from agent.engines.onnx.rewriting import GraphRewriting
 from agent.engines.onnx.rules import Dims, Facts, axis_of, captured, is_product
 
 #: The first version of ONNX with CumSum and Range.
@@ -111,54 +108,51 @@ def _with_products(nodes: Sequence[onnx.NodeProto]) -> Iterable[onnx.NodeProto]:
     return (node for node in nodes if first(node.output[0]) in worth)
 
 
-class _UnpaddedGraph:
+class _UnpaddedGraph(GraphRewriting):
     """Puts operators around those whose outputs are ``compact``: [1, tokens, ...] in place of [batch, sequence, ...]."""
 
     def __init__(self, graph: onnx.GraphProto, facts: Facts, texts: Texts, compact: set[str]) -> None:
-        self._graph, self._facts, self._texts, self._compact = graph, facts, texts, compact
-        self._made: set[str] = set()
-        self._nodes: list[onnx.NodeProto] = []
+        super().__init__(graph)
+        self._facts, self._texts, self._compact = facts, texts, compact
 
     def write(self) -> None:
-        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in self._graph.node]
         self._find_tokens()
-        for node in nodes:
+        for node in self.copies():
             if node.output[0] in self._compact:
                 self._shorten(node)
             elif node.op_type == _SHAPE and node.input[0] in self._compact and not node.attribute:
-                rest = self._constant(f"{node.output[0]}.rest", self._rest(node.input[0]))
-                self._new("Concat", [_SIZES, rest], node.output[0], axis=0)
+                rest = self.constant(f"{node.output[0]}.rest", self._rest(node.input[0]))
+                self.new("Concat", [_SIZES, rest], node.output[0], axis=0)
             else:
                 for index, name in enumerate(node.input):
                     if name in self._compact:
                         node.input[index] = self._padded(name)
-                self._nodes.append(node)
-        del self._graph.node[:], self._graph.value_info[:]
-        self._graph.node.extend(self._nodes)
+                self.nodes.append(node)
+        self.finish()
 
     def _find_tokens(self) -> None:
         """The tokens are where the mask is not 0, at each text's first position, and all of a text without any."""
-        one = self._constant("unpadded.one", [1])
-        scalars = [self._scalar("unpadded.from", 0), self._scalar("unpadded.step", 1)]
-        self._new(_SHAPE, [self._texts.mask], _SIZES)
-        length = self._new("Gather", [_SIZES, self._scalar("unpadded.second", 1)], "unpadded.length")
-        positions = self._new("Range", [scalars[0], length, scalars[1]], "unpadded.positions")
-        is_first = self._new("Equal", [positions, scalars[0]], "unpadded.is_first")
-        masked = self._new("Cast", [self._texts.mask], "unpadded.masked", to=onnx.TensorProto.BOOL)
-        counts = self._new("Cast", [masked], "unpadded.counts", to=onnx.TensorProto.INT64)
+        one = self.constant("unpadded.one", [1])
+        scalars = [self.constant("unpadded.from", 0), self.constant("unpadded.step", 1)]
+        self.new(_SHAPE, [self._texts.mask], _SIZES)
+        length = self.new("Gather", [_SIZES, self.constant("unpadded.second", 1)], "unpadded.length")
+        positions = self.new("Range", [scalars[0], length, scalars[1]], "unpadded.positions")
+        is_first = self.new("Equal", [positions, scalars[0]], "unpadded.is_first")
+        masked = self.new("Cast", [self._texts.mask], "unpadded.masked", to=onnx.TensorProto.BOOL)
+        counts = self.new("Cast", [masked], "unpadded.counts", to=onnx.TensorProto.INT64)
         # The dimensions became an input in version 13.
         axes = [one] if self._facts.opset >= 13 else []
-        each = self._new("ReduceSum", [counts, *axes], "unpadded.each", axes=None if axes else [1])
-        is_empty = self._new("Equal", [each, scalars[0]], "unpadded.is_empty")
-        forced = self._new("Or", [is_first, is_empty], "unpadded.forced")
-        kept = self._new("Or", [masked, forced], "unpadded.kept")
-        whole = self._constant("unpadded.whole", [-1])
-        flat = self._new("Reshape", [kept, whole], "unpadded.flat")
-        self._new("Reshape", [self._new("NonZero", [flat], "unpadded.found"), whole], _PLACES)
-        places = self._new("Cast", [flat], "unpadded.ones", to=onnx.TensorProto.INT64)
-        numbers = self._new("CumSum", [places, self._scalar("unpadded.axis", 0)], "unpadded.numbers")
-        before = self._new("Sub", [numbers, one], "unpadded.before")
-        self._new("Reshape", [before, _SIZES], _TOKENS)
+        each = self.new("ReduceSum", [counts, *axes], "unpadded.each", axes=None if axes else [1])
+        is_empty = self.new("Equal", [each, scalars[0]], "unpadded.is_empty")
+        forced = self.new("Or", [is_first, is_empty], "unpadded.forced")
+        kept = self.new("Or", [masked, forced], "unpadded.kept")
+        whole = self.constant("unpadded.whole", [-1])
+        flat = self.new("Reshape", [kept, whole], "unpadded.flat")
+        self.new("Reshape", [self.new("NonZero", [flat], "unpadded.found"), whole], _PLACES)
+        places = self.new("Cast", [flat], "unpadded.ones", to=onnx.TensorProto.INT64)
+        numbers = self.new("CumSum", [places, self.constant("unpadded.axis", 0)], "unpadded.numbers")
+        before = self.new("Sub", [numbers, one], "unpadded.before")
+        self.new("Reshape", [before, _SIZES], _TOKENS)
 
     def _shorten(self, node: onnx.NodeProto) -> None:
         for index, name in enumerate(node.input):
@@ -166,41 +160,24 @@ class _UnpaddedGraph:
                 node.input[index] = self._unpadded(name)
         if node.op_type == _RESHAPE:
             name = node.output[0]
-            node.input[1] = self._constant(f"{name}.unpadded_sizes", [1, -1, *self._rest(name)])
-        self._nodes.append(node)
+            node.input[1] = self.constant(f"{name}.unpadded_sizes", [1, -1, *self._rest(name)])
+        self.nodes.append(node)
 
     def _unpadded(self, name: str) -> str:
         """A tensor's tokens, [1, tokens, ...]."""
         row, tokens = f"{name}.row", f"{name}.tokens"
-        if tokens not in self._made:
-            sizes = self._constant(f"{name}.row_sizes", [1, -1, *self._rest(name)])
-            self._new("Gather", [self._new(_RESHAPE, [name, sizes], row), _PLACES], tokens, axis=1)
+        if tokens not in self.made:
+            sizes = self.constant(f"{name}.row_sizes", [1, -1, *self._rest(name)])
+            self.new("Gather", [self.new(_RESHAPE, [name, sizes], row), _PLACES], tokens, axis=1)
         return tokens
 
     def _padded(self, name: str) -> str:
         """The tensor [batch, sequence, ...] of a compact one."""
         row, padded = f"{name}.without_first", f"{name}.padded"
-        if padded not in self._made:
-            sizes = self._constant(f"{name}.first_sizes", [-1, *self._rest(name)])
-            self._new("Gather", [self._new(_RESHAPE, [name, sizes], row), _TOKENS], padded, axis=0)
+        if padded not in self.made:
+            sizes = self.constant(f"{name}.first_sizes", [-1, *self._rest(name)])
+            self.new("Gather", [self.new(_RESHAPE, [name, sizes], row), _TOKENS], padded, axis=0)
         return padded
 
     def _rest(self, name: str) -> Dims:
         return self._facts.dims[name][0][2:]
-
-    def _new(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        self._made.add(name)
-        self._nodes.append(helper.make_node(operator, inputs, [name], **attributes))
-        return name
-
-    def _constant(self, name: str, values: Sequence[int]) -> str:
-        return self._initializer(name, np.array(values, np.int64))
-
-    def _scalar(self, name: str, value: int) -> str:
-        return self._initializer(name, np.array(value, np.int64))
-
-    def _initializer(self, name: str, values: npt.NDArray[np.int64]) -> str:
-        if name not in self._made:
-            self._made.add(name)
-            self._graph.initializer.append(numpy_helper.from_array(values, name))
-        return name
