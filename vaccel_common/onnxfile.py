@@ -30,17 +30,17 @@ class OnnxFileError(ValueError):
 
 
 class FilePart:
-    """The bytes from ``start`` to ``end`` of a file, read as they are needed.
+    """The bytes from ``start`` to ``end`` of a file, read as they are needed; places are counted from ``start``.
 
     Not mapped into memory: a file of the store that is cut short meanwhile would end the process.
     """
 
     def __init__(self, file: BinaryIO, start: int, end: int) -> None:
-        self._file, self._start, self._end = file, start, end
+        self._file, self.start, self._end = file, start, end
 
     def fields(self) -> Iterator[tuple[int, int, int, int, int]]:
         """`vaccel_common.protowire.fields` of these bytes. Raises ``OSError`` too."""
-        at, size = 0, self._end - self._start
+        at, size = 0, self._end - self.start
         while at < size:
             start = at
             number, kind, inside, end = head(self.read(start, min(start + HEAD, size)), 0)
@@ -51,13 +51,13 @@ class FilePart:
 
     def part(self, start: int, end: int) -> FilePart:
         """The bytes from ``start`` to ``end`` of these."""
-        return FilePart(self._file, self._start + start, self._start + end)
+        return FilePart(self._file, self.start + start, self.start + end)
 
     def read(self, start: int, end: int) -> memoryview:
         """The bytes from ``start`` to ``end``. Raises `WireError` where the file has fewer."""
-        data = os.pread(self._file.fileno(), end - start, self._start + start)
+        data = os.pread(self._file.fileno(), end - start, self.start + start)
         if len(data) < end - start:
-            raise WireError(f"the file ends at byte {self._start + start + len(data)}")
+            raise WireError(f"the file ends at byte {self.start + start + len(data)}")
         return memoryview(data)
 
 

@@ -99,15 +99,15 @@ class MeasuredProgram(ABC):
         """The largest difference between its answers and those of another form of it that may take its place."""
         return _SAME if self._tolerance <= TOLERANCE else self._tolerance
 
-    def differs(self, other: MeasuredProgram) -> float:
-        """The largest difference between the answers of both to examples, alone and, where they can be, padded."""
+    def answers(self) -> list[Tensor]:
+        """Its answers to examples, alone and, where they can be, padded."""
         examples = [self.layout.example(length, rows) for length, rows in ((16, 2), (7, 1))] if self.layout else []
         batches = [[example] for example in examples] + ([examples] if self.joinable else [])
-        own, others = (
-            [tensor for batch in batches for outputs in program.run(batch, alone=False).outputs for tensor in outputs]
-            for program in (self, other)
-        )
-        return difference(own, others)
+        return [tensor for batch in batches for outputs in self.run(batch, alone=False).outputs for tensor in outputs]
+
+    def differs(self, answers: Sequence[Tensor]) -> float:
+        """The largest difference between its `answers` and another program's."""
+        return difference(self.answers(), answers)
 
     def _try_padding(self, layout: Layout) -> None:
         short, long = (layout.example(length) for length in (7, 16))

@@ -36,7 +36,7 @@ def test_the_last_layer_is_computed_for_the_token_that_is_read(tmp_path: Path, p
     assert (form.rows, form.tokens) == (_PRODUCTS, 0)
     assert form.alone == form.batched
     check_same(path, form.batched, texts())
-    assert rows_of_products(form.batched, np.ones((2, 19), np.int64)).count(1) == _PRODUCTS
+    assert rows_of_products(path, form.batched, np.ones((2, 19), np.int64)).count(1) == _PRODUCTS
 
 
 def test_what_reads_all_tokens_is_left_as_it_is(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_other_answers_of_what_computes_less_are_noticed(
     assert program.cost.pads
     example = program.layout.example(9) if program.layout else []
     ids = np.frombuffer(example[0].data, np.int64).reshape(1, -1)
-    [[logits]] = answers(str(path), [{"input_ids": ids, "attention_mask": np.ones_like(ids)}])
+    [[logits]] = answers(path, [{"input_ids": ids, "attention_mask": np.ones_like(ids)}])
     for alone in (True, False):
         mine = np.frombuffer(program.run([example], alone=alone).outputs[0][0].data, np.float32)
         np.testing.assert_allclose(mine, logits[0], atol=1e-5)

@@ -36,7 +36,7 @@ def test_tokens_alone_are_computed(tmp_path: Path, pool: Pool, opset: int) -> No
     assert form.tokens == (2 * OF_TOKENS if pool is mean else OF_TOKENS + 2)
     check_same(path, form.batched, texts())
     mask = _masked("1111111", "1110000", "1000000")
-    assert rows_of_products(form.batched, mask).count(mask.sum()) == form.tokens
+    assert rows_of_products(path, form.batched, mask).count(mask.sum()) == form.tokens
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,18 @@ def test_a_text_is_not_touched_by_others(tmp_path: Path) -> None:
     alone, *_ = _logits(program, [short])
     for batch in ([short, *others], [short, *others[::-1]]):
         np.testing.assert_allclose(_logits(program, batch)[0], alone, atol=1e-5)
+
+
+def test_weights_stay_in_their_file(tmp_path: Path) -> None:
+    """A form has the graph alone, so that two of them and the file do not hold the weights three times."""
+    path = save(tmp_path / "m.onnx", first)
+    graphs = [graph for form in forms_of(path) for graph in (form.batched, form.alone) if graph]
+    assert graphs
+    for graph in graphs:
+        weights = onnx.load_model_from_string(graph).graph.initializer
+        large = [tensor for tensor in weights if tensor.data_location == onnx.TensorProto.EXTERNAL]
+        assert {entry.value for tensor in large for entry in tensor.external_data if entry.key == "location"} == {"m.onnx"}
+        assert sum(len(tensor.raw_data) for tensor in weights) < path.stat().st_size / 4
 
 
 def test_weights_in_another_file_stay_there(tmp_path: Path) -> None:

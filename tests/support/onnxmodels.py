@@ -88,15 +88,22 @@ def expected(*words: int) -> npt.NDArray[Any]:
     return logits
 
 
-def answers(source: str | bytes, feeds: Sequence[dict[str, Array]]) -> list[list[Array]]:
-    """The outputs of a file, or of its content, for each of several inputs."""
-    session = onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
+def answers(path: Path, feeds: Sequence[dict[str, Array]]) -> list[list[Array]]:
+    """The outputs of a file for each of several inputs."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return [session.run(None, own) for own in feeds]
 
 
-def check_same(path: Path, content: bytes, feeds: Sequence[dict[str, Array]]) -> None:
-    """Fails unless the file and the content give the same answers."""
-    for before, after in zip(answers(str(path), feeds), answers(content, feeds), strict=True):
+def beside(path: Path, graph: bytes) -> Path:
+    """A file with a graph whose weights are in ``path``."""
+    other = path.with_suffix(".form.onnx")
+    other.write_bytes(graph)
+    return other
+
+
+def check_same(path: Path, graph: bytes, feeds: Sequence[dict[str, Array]]) -> None:
+    """Fails unless the file and a graph of it give the same answers."""
+    for before, after in zip(answers(path, feeds), answers(beside(path, graph), feeds), strict=True):
         for left, right in zip(before, after, strict=True):
             np.testing.assert_allclose(right, left, atol=1e-5)
 

@@ -18,7 +18,7 @@ from torch import nn
 from agent.engines.layout import Layout
 from agent.engines.onnx.reduced import Reduced, reduced
 from agent.engines.onnx.signatures import derived
-from tests.support.onnxmodels import Array, answers
+from tests.support.onnxmodels import Array, answers, beside
 
 #: States [n, t, width] and mask [n, t] -> what the head reads, [n, width].
 Pool = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -126,10 +126,10 @@ def texts() -> list[dict[str, Array]]:
     return made
 
 
-def rows_of_products(content: bytes, mask: Array) -> list[int]:
-    """How many rows each product has, for texts with that mask."""
-    whole = onnx.load_model_from_string(content)
+def rows_of_products(path: Path, graph: bytes, mask: Array) -> list[int]:
+    """How many rows each product of a graph of the file has, for texts with that mask."""
+    whole = onnx.load_model_from_string(graph)
     products = [node.output[0] for node in whole.graph.node if node.op_type == "MatMul"]
     whole.graph.output.extend(onnx.ValueInfoProto(name=name) for name in products)
-    [results] = answers(whole.SerializeToString(), [{"input_ids": np.ones_like(mask), "attention_mask": mask}])
+    [results] = answers(beside(path, whole.SerializeToString()), [{"input_ids": np.ones_like(mask), "attention_mask": mask}])
     return [result.shape[-2] for result in results[-len(products) :]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ from agent.engines.measured import tolerance
 from agent.engines.onnx import sessions, signatures
 from agent.engines.onnx.graph import external_files
 from agent.engines.onnx.program import OnnxProgram
-from agent.engines.onnx.reduced import reduced
-from vaccel_common.modelfile import ModelFileError, Signature, read_extras
+from agent.engines.onnx.reduced import Reduced, reduced
+from vaccel_common.modelfile import Extras, ModelFileError, Signature, read_extras
 from vaccel_common.onnxfile import OnnxFileError
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
+from vaccel_rpc.tensors import Tensor
 
 _log = logging.getLogger("agent.engines.onnx")
 
-#: Of a file or a model's content and a number of threads, a session.
+#: Of a file or a graph and a number of threads, a session.
 _Opened = Callable[[Path | bytes, int], Any]
 
 #: Seconds of a run of an upload, at most.
@@ -58,37 +59,58 @@ def _loaded(path: Path, threads: int, memory: int | None) -> OnnxProgram:
     extras = read_extras(path)
     external = {name: _beside(path, name).read_bytes() for name in external_files(path)}
     single, exact_int8 = _single(path, external, memory)
-    inputs, outputs = single.get_inputs(), single.get_outputs()
-    signature = extras.signature
-    if signature is None:
-        signature = signatures.derived(path.stem, inputs, outputs)
-    else:
-        signatures.check(signature, inputs, outputs)
+    signature = _signature(extras, path.stem, single)
     opened = partial(sessions.new, external=external, memory=memory, exact_int8=exact_int8)
-    most = tolerance(extras.variant)
+    limit = None if memory is None else RUN_S
+    program = partial(OnnxProgram, signature=signature, tolerance=tolerance(extras.variant), limit=limit)
     # A client's model runs as it was sent and tried.
-    smaller = _smaller(path, opened, OnnxProgram(single, None, signature, most), signature) if memory is None else None
-    single, alone, pads = smaller or (single, path, True)
-    parallel = opened(alone, threads) if threads > 1 else None
-    return OnnxProgram(single, parallel, signature, most, None if memory is None else RUN_S, pads=pads)
+    forms = reduced(path, Layout(signature)) if memory is None else []
+    expected = _answers(program(single, None)) if forms else []
+    alone, pads = None, True
+    if expected:
+        # The whole model goes first: there need not be room for it and for another form.
+        del single
+        external[path.name] = path.read_bytes()
+        smaller = _smaller(forms, expected, opened, program, signature.name)
+        single, alone, pads = smaller or (opened(path, 1), None, True)
+    return program(single, opened(alone or path, threads) if threads > 1 else None, pads=pads)
 
 
-def _smaller(path: Path, opened: _Opened, whole: OnnxProgram, signature: Signature) -> tuple[Any, Path | bytes, bool] | None:
-    """A session of a form that computes less, what to run alone in its place, and whether it computes padding.
+def _signature(extras: Extras, name: str, session: Any) -> Signature:
+    """The signature in a file, if the model has it; of a file without one what can be derived. Raises `InvalidArgument`."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if extras.signature is None:
+        return signatures.derived(name, inputs, outputs)
+    signatures.check(extras.signature, inputs, outputs)
+    return extras.signature
 
-    None where there is no such form with the answers of the ``whole`` model.
+
+def _answers(program: OnnxProgram) -> list[Tensor]:
+    """Its answers to examples; none where it fails."""
+    try:
+        return program.answers()
+    except RpcError:
+        return []
+
+
+def _smaller(
+    forms: Sequence[Reduced], expected: Sequence[Tensor], opened: _Opened, program: Callable[[Any, None], OnnxProgram], name: str
+) -> tuple[Any, bytes | None, bool] | None:
+    """A session of the first form with the expected answers, its graph for a request that is alone, and whether it
+    computes padding.
     """
-    for form in reduced(path, Layout(signature)):
+    for form in forms:
         try:
             session = opened(form.batched, 1)
-            difference = OnnxProgram(session, None, signature, whole.same).differs(whole)
-            reason = "" if difference <= whole.same else f"its answers differ by {difference:.2g}"
+            smaller = program(session, None)
+            difference = smaller.differs(expected)
+            reason = "" if difference <= smaller.same else f"its answers differ by {difference:.2g}"
         except Exception as error:  # noqa: BLE001 onnxruntime's errors have no class in common
             reason = sessions.reason(error)
         if not reason:
-            _log.info("%s computes %s", whole.name, form)
-            return session, form.alone or path, not form.tokens
-        _log.warning("A form of %s that computes less is left out: %s", whole.name, reason)
+            _log.info("%s computes %s", name, form)
+            return session, form.alone, not form.tokens
+        _log.warning("A form of %s that computes less is left out: %s", name, reason)
     return None
 
 

@@ -33,9 +33,9 @@ _MASK = "attention_mask"
 
 
 class Reduced(NamedTuple):
-    """The content of a model for batches, and for a request that is alone (None: the file's own).
+    """The graph of a model for batches, and for a request that is alone (None: the file's own).
 
-    Its external data are the file's. ``rows``, ``tokens``: how many products are computed for one
+    Their weights are external data, in the model's own file and in those beside it. ``rows``, ``tokens``: how many products are computed for one
     token of each text, and for tokens without padding.
     """
 
@@ -70,9 +70,9 @@ def reduced(path: Path, layout: Layout) -> list[Reduced]:
 def _reduced(path: Path, layout: Layout) -> list[Reduced]:
     import onnx
 
-    from agent.engines.onnx import onerow, unpadded
+    from agent.engines.onnx import onerow, unpadded, weights
 
-    model = onnx.load(path, load_external_data=False)
+    model = onnx.ModelProto.FromString(weights.without_weights(path))
     rows = onerow.reduce(model, _facts(model, layout)) if onerow.reads_one_row(model.graph) else 0
     alone = model.SerializeToString() if rows else None
     forms = [Reduced(alone, alone, rows, 0)] if alone else []
