@@ -196,6 +196,7 @@ class Loader:
             extras = extras_of(opened.path)
             before = self._memory_used(opened.path)
             program = load(opened.path)
+            _trim()
             memory = self._memory_used(opened.path) - before
             opened.check()
         # What an earlier program gave back is taken again without growing, so that a model counts
@@ -207,6 +208,11 @@ class Loader:
 def give_back() -> None:
     """Gives the memory of programs that are not used any more back to the system."""
     gc.collect()  # torch.export's modules are in cycles
+    _trim()
+
+
+def _trim() -> None:
+    """Gives memory that is free in this process back to the system: loading takes more than a program keeps."""
     with contextlib.suppress(AttributeError, OSError):  # a C library other than glibc
         ctypes.CDLL(None).malloc_trim(0)
 
