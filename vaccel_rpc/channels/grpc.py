@@ -25,8 +25,9 @@ try:
 except ImportError:
     grpc = None
 
-#: Seconds within which the end of a connection is noticed.
-_NOTICED_S = 1.0
+#: Seconds within which the end of a connection is noticed, and those for the replies that came before it:
+#: grpcio delivers them in other threads.
+_NOTICED_S, _DELIVERED_S = 1.0, 0.2
 #: The health service's method that tells each change, its responses (``HealthCheckResponse``: status 1
 #: and 2), and the seconds until it is called again where a proxy ends the call.
 _WATCH, _SERVING, _NOT_SERVING, _WATCH_AGAIN_S = "/grpc.health.v1.Health/Watch", b"\x08\x01", b"\x08\x02", 10.0
@@ -174,15 +175,21 @@ class GrpcChannel:
         # grpcio connects again, and holds calls until then that were sent meanwhile, perhaps to their
         # deadline. Earlier ones are on the old connection, whose agent may still answer them.
         recent = time.monotonic() - _NOTICED_S
-        for call, sent in [*self._calls.items()]:
-            if sent > recent:
-                call.cancel()
+        if held := [call for call, sent in [*self._calls.items()] if sent > recent]:
+            timer = threading.Timer(_DELIVERED_S, _cancel, [held])
+            timer.daemon = True
+            timer.start()
 
     def _lost(self, why: str) -> None:
         if self._closed is None:
             self._closed = Unavailable(why, at=self.address)
             self._ended.set()
             self._on_change()
+
+
+def _cancel(calls: Iterable[Any]) -> None:
+    for call in calls:
+        call.cancel()
 
 
 def _channel(address: Address, tls: Tls | None, max_message: int, name: str) -> Any:
