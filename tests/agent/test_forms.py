@@ -10,7 +10,7 @@ import importlib.util
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import torch
 
 from agent.config import Precision
 from agent.engines.arrays import difference
+from agent.engines.contract import Batch, DeviceLost
 from agent.store import contest
 from agent.store.folder import StoreFolder
 from agent.store.model import Form
@@ -39,7 +40,7 @@ from tests.support.torchmodels import MaskedSum, batchable_signature, save
 from vaccel_rpc.client import Variant
 from vaccel_rpc.errors import InvalidArgument
 from vaccel_rpc.extensions import TIMINGS
-from vaccel_rpc.tensors import from_values, to_values
+from vaccel_rpc.tensors import Tensor, from_values, to_values
 
 #: Milliseconds of a batch: the registered form's, clearly quicker, a little quicker, slower.
 OWN, QUICK, NEAR, SLOW = 4.0, 2.0, 3.9, 8.0
@@ -196,6 +197,20 @@ def test_a_form_whose_original_is_not_there_is_a_model_itself(forms: Forms) -> N
     assert forms.preloaded() == ["model"]
     forms.own.unlink()
     assert forms.preloaded() == ["other"]
+
+
+class OnGpu(Sums):
+    """With a vocabulary of nine words: an index beyond it is an assertion of the device, which is lost by it."""
+
+    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
+        if any(max(to_values(ids)) > 8 for (ids,) in requests):
+            raise DeviceLost("device-side assert triggered")
+        return super().run(requests, alone=alone)
+
+
+def test_comparing_forms_costs_no_device() -> None:
+    """A vocabulary may be small: what is tried keeps to its first words."""
+    assert contest.Contest(OnGpu()).difference(OnGpu(off=0.1)) == "its answers differ by 0.1, more than 0.0001"
 
 
 def test_timing_ends_in_time() -> None:
