@@ -194,15 +194,19 @@ class Loader:
                     f" sha256:{opened.digest[:12]} now; register it again"
                 )
             extras = extras_of(opened.path)
-            before = self._memory_used(opened.path)
+            before = self._in_use(opened.path)
             program = load(opened.path)
-            _trim()
-            memory = self._memory_used(opened.path) - before
+            memory = self._in_use(opened.path) - before
             opened.check()
         # What an earlier program gave back is taken again without growing, so that a model counts
         # as no smaller than its files.
         memory = max(memory, opened.size)
         return Form(sent or path.stem, sent or path.name, digest, program, memory, extras.variant, extras.labels)
+
+    def _in_use(self, path: Path) -> int:
+        """The bytes that are in use where the program of a file is; loading takes more than a program keeps."""
+        _trim()
+        return self._memory_used(path)
 
 
 def give_back() -> None:
@@ -212,7 +216,6 @@ def give_back() -> None:
 
 
 def _trim() -> None:
-    """Gives memory that is free in this process back to the system: loading takes more than a program keeps."""
     with contextlib.suppress(AttributeError, OSError):  # a C library other than glibc
         ctypes.CDLL(None).malloc_trim(0)
 
