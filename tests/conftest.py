@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from tests.support.functions import start, wait_until_ready
 from tests.support.installing import build_wheel
-from tests.support.paths import MODELS
+from tests.support.paths import shipped_store
 from tests.support.servers import ServerProcess, SpawnAgent, spawn, spawn_forked, wait_ready
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     listen = [f"unix://{folder}/a.sock", "tcp://127.0.0.1:0", "grpc://127.0.0.1:0", f"grpc+unix://{folder}/g.sock"]
     options = [part for address in listen for part in ("-a", address)]
     server = spawn(
-        folder / "agent.log", "agent", *options, "--models", str(MODELS), "--preload", "tweets", "--uploads", "allow",
+        folder / "agent.log", "agent", *options, "--models", str(shipped_store()), "--preload", "tweets", "--uploads", "allow",
         "--metrics-address", "127.0.0.1:0",
     )  # fmt: skip
     try:

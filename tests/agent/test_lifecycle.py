@@ -20,7 +20,7 @@ from agent.config import AgentConfig
 from agent.server import StartError, serve
 from tests.support.clients import client, ids
 from tests.support.optional import require
-from tests.support.paths import MODELS, ROOT
+from tests.support.paths import ROOT, shipped_store
 from tests.support.servers import ServerProcess, SpawnAgent
 from vaccel_common.options import ConfigError
 from vaccel_rpc.addresses import parse
@@ -31,7 +31,7 @@ from vaccel_rpc.errors import (
 
 def test_sigterm_finishes_what_runs(spawn_agent: SpawnAgent) -> None:
     """A run under way is answered, idle connections delay nothing, exit code 0, the socket file is gone."""
-    agent = spawn_agent("--models", str(MODELS), "--preload", "tweets", fresh=True)
+    agent = spawn_agent("--models", str(shipped_store()), "--preload", "tweets", fresh=True)
     idle, calls = client(agent), client(agent)
     session = calls.create_session()
     model = calls.register_path(session, "tweets")
@@ -77,7 +77,7 @@ def test_a_busy_port_is_an_error(spawn_agent: SpawnAgent, scheme: str) -> None:
 
 def test_the_environment_says_what_options_say(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
     """As an image sets it; a store without a model is no store to preload from."""
-    agent = spawn_agent(env={"VACCEL_AGENT_MODELS": str(MODELS), "VACCEL_AGENT_PRELOAD": "all"})
+    agent = spawn_agent(env={"VACCEL_AGENT_MODELS": str(shipped_store()), "VACCEL_AGENT_PRELOAD": "all"})
     assert "Preloaded model tweets" in agent.text
     empty = spawn_agent(ready=False, env={"VACCEL_AGENT_MODELS": str(tmp_path), "VACCEL_AGENT_PRELOAD": "all"})
     assert empty.process.wait(30) == 1
@@ -88,7 +88,7 @@ def test_the_environment_says_what_options_say(spawn_agent: SpawnAgent, tmp_path
 @pytest.mark.parametrize("pause", [0.01, 0.05, 0.1])
 def test_it_ends_while_a_batch_runs_for_nobody(spawn_agent: SpawnAgent, pause: float) -> None:
     """SIGTERM just after a client has gone whose batches still run: exit code 0 all the same, no abort."""
-    own = spawn_agent("--models", str(MODELS), "--preload", "tweets", fresh=True)
+    own = spawn_agent("--models", str(shipped_store()), "--preload", "tweets", fresh=True)
     calls = client(own)
     session = calls.create_session()
     model = calls.register_path(session, "tweets", timeout=20)

@@ -20,7 +20,7 @@ from loadkit.processes import free_port
 from scripts import charts
 from tests.support.functions import post, start
 from tests.support.optional import needs_program
-from tests.support.paths import MODELS
+from tests.support.paths import shipped_store
 from tests.support.servers import SpawnAgent
 
 pytest.importorskip("helm_python", reason="needs the dependency group 'charts': make charts")
@@ -168,7 +168,7 @@ def test_the_first_request_brings_an_agent_up(
             played.wait_for("waiting")
             seen = time.monotonic() - began
             spawn_agent(
-                "-a", f"tcp://127.0.0.1:{rpc}", "--metrics-address", f"127.0.0.1:{metrics}", "--models", str(MODELS), "--preload", "tweets"
+                "-a", f"tcp://127.0.0.1:{rpc}", "--metrics-address", f"127.0.0.1:{metrics}", "--models", str(shipped_store()), "--preload", "tweets"
             )  # fmt: skip
             assert answer.result(60).status_code == 200
             print(f"seen after {seen:.1f} s, answered after {time.monotonic() - began:.1f} s")

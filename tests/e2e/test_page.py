@@ -21,7 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.support.functions import start, wait_until_ready
 from tests.support.optional import needs_program
-from tests.support.paths import MODELS, TWEETS
+from tests.support.paths import TWEETS, shipped_store
 from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.smallmodel import write_small_model
 from vaccel_common.modelfile import Pairs, read_extras
@@ -201,14 +201,14 @@ def test_an_agent_that_is_away(browser: webdriver.Chrome, spawn_agent: SpawnAgen
         write(browser, "good morning")
         browser.find_element(By.ID, "go").click()
         until(browser, lambda: "No such file or directory (try again in" in text(browser, "error"))
-        agent = spawn_agent("-a", f"unix://{tmp_path}/a.sock", "--models", str(MODELS), "--preload", "tweets")
+        agent = spawn_agent("-a", f"unix://{tmp_path}/a.sock", "--models", str(shipped_store()), "--preload", "tweets")
         wait_until_ready(server)
         look_again(browser)
         until(browser, lambda: text(browser, "ready") == "Ready")
         agent.stop(signal.SIGKILL)
         browser.find_element(By.ID, "go").click()
         until(browser, lambda: text(browser, "ready").startswith("No agent is ready"))
-        spawn_agent("-a", f"unix://{tmp_path}/a.sock", "--models", str(MODELS), "--preload", "tweets")
+        spawn_agent("-a", f"unix://{tmp_path}/a.sock", "--models", str(shipped_store()), "--preload", "tweets")
         browser.find_element(By.ID, "go").click()
         until(browser, lambda: text(browser, "label") == "neither")
         until(browser, lambda: text(browser, "ready") == "Ready")

@@ -11,7 +11,7 @@ import requests
 
 from tests.support.collector import PARENT, TRACE, TRACEPARENT, Collector, values
 from tests.support.functions import start, wait_until_ready
-from tests.support.paths import MODELS
+from tests.support.paths import shipped_store
 from tests.support.servers import ServerProcess, SpawnAgent, python
 
 RUN = "vaccel.sync.agent.AgentService/TorchModelRun"
@@ -37,7 +37,7 @@ def ask(
 def test_one_trace_from_end_to_end(collector: Collector, spawn_agent: SpawnAgent, tmp_path: Path, scheme: str) -> None:
     """Each span has the one above as parent, of the caller's trace, and lies within it in time; over ttrpc and gRPC."""
     listen = "grpc://127.0.0.1:0" if scheme == "grpc" else f"unix://{tmp_path}/a.sock"
-    agent = spawn_agent("-a", listen, "--models", str(MODELS), "--preload", "tweets", env=collector.env)
+    agent = spawn_agent("-a", listen, "--models", str(shipped_store()), "--preload", "tweets", env=collector.env)
     server = start(tmp_path, agent.addresses[scheme], **collector.env)
     try:
         wait_until_ready(server)
@@ -125,7 +125,7 @@ def test_a_call_that_fails_says_how(collector: Collector, spawn_agent: SpawnAgen
 
     Where no agent can be reached, nothing is sent: the wait for one fails.
     """
-    agent = spawn_agent("--models", str(MODELS), "--preload", "tweets", env=collector.env)
+    agent = spawn_agent("--models", str(shipped_store()), "--preload", "tweets", env=collector.env)
     code = f"""if True:
         from vaccel_common import tracing
         from vaccel_rpc.pool.targets import parse_targets

@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.support.paths import MODELS
+from tests.support.paths import shipped_store
 from tests.support.servers import ServerProcess, SpawnAgent
 from vaccel_rpc.proto.dialect07 import agent07_pb2 as pb07
 from vaccel_rpc.proto.dialect08 import resource_pb2, session_pb2, torch_pb2
@@ -89,7 +89,7 @@ def test_errors_carry_their_code_and_status_details(channel: Any, method: str, p
 
 def test_cancelled_and_expired_calls_do_not_hurt_the_next(spawn_agent: SpawnAgent) -> None:
     """A call taken back, and one past its deadline, leave an agent that answers."""
-    agent = spawn_agent("-a", "grpc://127.0.0.1:0", "--models", str(MODELS), "--preload", "tweets")
+    agent = spawn_agent("-a", "grpc://127.0.0.1:0", "--models", str(shipped_store()), "--preload", "tweets")
     with grpc.insecure_channel(target(agent, "grpc")) as channel:
         session = session_pb2.CreateResponse.FromString(
             channel.unary_unary("/vaccel.sync.agent.AgentService/CreateSession")(b"", timeout=5)

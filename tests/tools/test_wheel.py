@@ -19,7 +19,7 @@ from export.tokenizer import write_tokenizer_file
 from function.load import SHIPPED_TOKENIZER
 from scripts import requirements, version
 from tests.support.installing import empty_environment, install
-from tests.support.paths import MODELS, ROOT, TWEETS
+from tests.support.paths import ROOT, TWEETS, shipped_store
 from tests.support.servers import ServerProcess
 from vaccel_common.modelfile import digest_beside
 from vaccel_rpc import __version__
@@ -85,7 +85,7 @@ def test_agent_grpc_and_traces_run_from_the_wheel(wheel: Path, tmp_path: Path) -
             process = subprocess.Popen(command, cwd=tmp_path, env={**env, **more}, stdout=log, stderr=subprocess.STDOUT)
         return ServerProcess(process, tmp_path / name)
 
-    agent = start("agent", "-a", f"grpc+unix://{tmp_path}/agent.sock", "--models", str(MODELS), "--preload", "tweets")
+    agent = start("agent", "-a", f"grpc+unix://{tmp_path}/agent.sock", "--models", str(shipped_store()), "--preload", "tweets")
     function = start("function", VACCEL_RPC_ADDRESS=f"grpc+unix://{tmp_path}/agent.sock", PORT="0", HOST="127.0.0.1")
     try:
         agent.wait_for("agent ready")
