@@ -55,7 +55,7 @@ loadtest: .venv-loadtest/installed ## run every user class of loadtests/ against
 	  -u 20 -r 20 -t 20s --shape steady --stop-timeout 15
 
 models-check: .venv/installed-dev ## export small classifiers of every family in each form, serve them, and compare them with transformers' pipeline
-	.venv/bin/python -m pytest -m models tests/tools
+	.venv/bin/python -m pytest -n 2 -m models tests/tools
 
 variants: .venv/installed-export ## write the ONNX form and the int8 and bf16 variants of models/tweets.pt, for --precision
 	.venv/bin/python -m models.variants onnx models/tweets.pt
