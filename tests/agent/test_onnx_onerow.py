@@ -10,7 +10,7 @@ import pytest
 
 from agent.engines.onnx import loading
 from agent.engines.onnx.reduced import Reduced
-from tests.support.onnxmodels import answers, check_same
+from tests.support.onnxmodels import answers, beside, check_same
 from tests.support.twolayers import (
     OF_PAIRS,
     OF_TOKENS,
@@ -42,6 +42,12 @@ def test_the_last_layer_is_computed_for_the_token_that_is_read(tmp_path: Path, p
 def test_what_reads_all_tokens_is_left_as_it_is(tmp_path: Path) -> None:
     assert [form.rows for form in forms_of(save(tmp_path / "mean.onnx", mean_of_all))] == [0]
     assert forms_of(save(tmp_path / "states.onnx", first, states=True)) == []
+
+
+def test_a_model_that_computes_one_row_itself_is_left_as_it_is(tmp_path: Path) -> None:
+    """As the network of the model that ships does: its only token is the first one, and nothing can be left out."""
+    path = save(tmp_path / "m.onnx", first)
+    assert [form.rows for form in forms_of(beside(path, forms_of(path)[-1].batched))] == [0]
 
 
 def test_a_model_that_is_loaded_says_what_it_computes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

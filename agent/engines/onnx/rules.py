@@ -89,8 +89,13 @@ def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
 def picked(node: onnx.NodeProto, facts: Facts) -> tuple[int, int] | None:
     """The dimension of its first input of which an operator reads the first (0) or last (-1) entry alone.
 
-    None where it reads more.
+    None where it reads more, or there is no other entry.
     """
+    found = _picked(node, facts)
+    return found if found and any(dims[found[0]] > 1 for dims in facts.dims[node.input[0]]) else None
+
+
+def _picked(node: onnx.NodeProto, facts: Facts) -> tuple[int, int] | None:
     rank = facts.rank(node.input[0]) if node.input else -1
     if node.op_type == "Gather" and rank > 1:
         at = facts.integers(node.input[1])
