@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from agent import cpus
 from agent.admin import AdminServer
 from agent.batching.batcher import Batcher
-from agent.batching.packing import BatchLimits
 from agent.config import AgentConfig
 from agent.engines.contract import Program
 from agent.engines.registry import EngineError, Engines
@@ -26,6 +25,7 @@ from agent.leaving import Leaving
 from agent.listening import ListenError, Listeners
 from agent.metrics import AgentMetrics
 from agent.monitoring import MonitoringServer
+from agent.packing import BatchLimits
 from agent.service import RpcService
 from agent.sessions import Sessions
 from agent.store import variants

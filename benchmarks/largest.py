@@ -10,9 +10,9 @@ import subprocess
 import sys
 from typing import Any
 
-from agent.batching.packing import BatchLimits
 from agent.cpus import available
 from agent.engines.torch.engine import TorchEngine
+from agent.packing import BatchLimits
 from benchmarks.torch_alone import MODEL
 from loadkit.processes import ROOT
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from agent.batching.held import HeldWorker
-from agent.batching.packing import BatchLimits
 from agent.batching.request_queue import ReleasedBatch, RequestQueue
 from agent.batching.requests import (
     BatchReport,
@@ -28,6 +27,7 @@ from agent.batching.requests import (
     tokens_of,
 )
 from agent.engines.contract import DeviceLost, Program
+from agent.packing import BatchLimits
 from vaccel_rpc.errors import Internal, ResourceExhausted, Unavailable
 
 _log = logging.getLogger("agent.batching")

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
-from agent.batching.packing import BatchLimits, Reason, pack, why
 from agent.batching.requests import QueuedRequest, padded_tokens_of, rows_of, tokens_of
 from agent.engines.contract import Program
 from agent.engines.cost import Cost
+from agent.packing import BatchLimits, Reason, pack, why
 from vaccel_rpc.errors import ResourceExhausted
 
 _log = logging.getLogger("agent.batching")

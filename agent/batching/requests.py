@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.batching.packing import Reason
 from agent.engines.contract import Batch
 from agent.engines.layout import Shape
+from agent.packing import Reason
 from vaccel_common.records import record
 from vaccel_rpc.errors import Internal, RpcError
 from vaccel_rpc.tensors import Tensor

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.batching.packing import BatchLimits, pack
 from agent.engines.cost import Cost
 from agent.engines.layout import Shape
+from agent.packing import BatchLimits, pack
 
 
 @dataclass(frozen=True, slots=True)

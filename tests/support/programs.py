@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from agent.batching.batcher import Batcher
-from agent.batching.packing import BatchLimits
 from agent.batching.requests import BatchReport, CompletedRun, Part
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN
 from agent.engines.layout import Shape
+from agent.packing import BatchLimits
 from vaccel_rpc.errors import Internal, ResourceExhausted
 from vaccel_rpc.tensors import Tensor, from_values
 

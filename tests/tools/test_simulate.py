@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.batching.packing import BatchLimits
 from agent.engines.cost import UNKNOWN, Cost, fit
 from agent.engines.layout import Shape
+from agent.packing import BatchLimits
 from benchmarks.simulate.cost import Machine, read
 from benchmarks.simulate.engine import SimulatedRequest, simulate
 from benchmarks.simulate.rules import Waiting, all_rules, arrival, cheapest, packed, padded, shortest, window

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.batching.packing import BatchLimits
 from agent.engines.contract import Batch
+from agent.packing import BatchLimits
 from tests.support.programs import ALONE, EchoProgram, batcher, held, part, values
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor

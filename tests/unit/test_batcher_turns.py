@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from agent.batching.batcher import Batcher
-from agent.batching.packing import BatchLimits
 from agent.batching.requests import Part
 from agent.engines.layout import Shape
+from agent.packing import BatchLimits
 from tests.support.programs import ALONE, EchoProgram, K, batcher, held, one, part, values
 from vaccel_rpc.errors import ResourceExhausted
 

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from agent.batching.batcher import Batcher
-from agent.batching.packing import BatchLimits
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN
 from agent.imaging.decoding import ImageLimits
 from agent.imaging.reader import ImageReader
 from agent.metrics import AgentMetrics
+from agent.packing import BatchLimits
 from agent.service import RpcService
 from agent.sessions import Sessions
 from agent.store.aliases import Aliases

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.batching.packing import BatchLimits, pack, why
 from agent.engines.cost import UNKNOWN, Cost
 from agent.engines.layout import Shape
+from agent.packing import BatchLimits, pack, why
 from tests.support.programs import K
 
 #: A batch takes 10, and 1 for each token.

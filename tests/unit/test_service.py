@@ -11,11 +11,11 @@ from typing import NoReturn
 import pytest
 
 from agent.batching.batcher import Batcher
-from agent.batching.packing import BatchLimits
 from agent.endpoints import Endpoint
 from agent.imaging.decoding import ImageLimits
 from agent.imaging.reader import ImageReader
 from agent.metrics import AgentMetrics
+from agent.packing import BatchLimits
 from agent.service import RpcService
 from agent.sessions import Scope, Sessions
 from agent.store.aliases import Aliases

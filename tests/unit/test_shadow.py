@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from agent.batching.batcher import Batcher
-from agent.batching.packing import BatchLimits
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN
 from agent.metrics import AgentMetrics
 from agent.operations.running import ModelRunner
 from agent.operations.shadow import MAX_BYTES, MAX_WAITING, ShadowRuns
+from agent.packing import BatchLimits
 from agent.store.alias import Alias, Share, Targets
 from agent.store.aliasfile import AliasSpec
 from agent.store.folder import StoreFolder

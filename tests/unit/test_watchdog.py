@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from agent.batching.batcher import Batcher
-from agent.batching.packing import BatchLimits
 from agent.engines.contract import Batch, DeviceLost
 from agent.engines.cost import UNKNOWN
 from agent.engines.layout import Shape
 from agent.idleprobe import IdleProbe
+from agent.packing import BatchLimits
 from agent.store.loading import LoadingThread
 from agent.watchdog import DEVICE_LOST, HUNG, Watchdog
 from tests.support.programs import EchoProgram, held, one, part, values
