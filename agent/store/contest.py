@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from agent.engines.arrays import difference
 from agent.engines.contract import Program
 from agent.engines.layout import Layout
+from agent.packing import BatchLimits, pack
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.tensors import Tensor
 
 #: The most by which two exact forms' outputs may differ.
 TOLERANCE = 1e-4
-#: Rows and length of the batches that are timed: one text and several, as short as a tweet and
-#: longer. Each counts the same: a program's score is the geometric mean of its relative times.
+#: How many requests are timed together, and their mean length: one text and several, as short as a
+#: tweet and longer. Each counts the same: a program's score is the geometric mean of its relative times.
 SHAPES = ((1, 16), (8, 16), (1, 32), (8, 32), (1, 128))
+#: Several are as long as this share of the mean and more, up to the same above it, and run in the
+#: batches that the agent would make of them.
+_SHORTEST = 0.5
 #: Rounds over the shapes, and seconds after which no further batch is timed.
 _ROUNDS, _SECONDS = 5, 2.0
 #: A challenger takes at most this share of the holder's time, so that noise changes nothing.
@@ -83,17 +87,25 @@ class Contest:
 
 
 def ratio(layout: Layout, holder: Program, challenger: Program) -> float:
-    """The challenger's time for a batch, as a share of the holder's. Raises `RpcError`."""
+    """The challenger's time for requests, as a share of the holder's. Raises `RpcError`."""
     best: dict[tuple[int, int], list[float]] = {}
     end = time.monotonic() + _SECONDS
     for i in range(_ROUNDS * len(SHAPES)):
         if i and time.monotonic() > end:
             break
-        rows, length = SHAPES[i % len(SHAPES)]
-        example = layout.example(length, rows)
-        times = [_seconds(program, example) for program in (holder, challenger)]
-        best[rows, length] = [min(pair) for pair in zip(times, best.get((rows, length), times), strict=True)]
+        shape = SHAPES[i % len(SHAPES)]
+        requests = [layout.example(length) for length in lengths(*shape)]
+        times = [_seconds(program, layout, requests) for program in (holder, challenger)]
+        best[shape] = [min(pair) for pair in zip(times, best.get(shape, times), strict=True)]
     return math.exp(sum(math.log(other / own) for own, other in best.values()) / len(best))
+
+
+def lengths(count: int, mean: int) -> list[int]:
+    """The lengths of so many requests, in no order, as of different clients."""
+    if count == 1:
+        return [mean]
+    shortest = round(mean * _SHORTEST)
+    return [shortest + 2 * (mean - shortest) * (3 * i % count) // (count - 1) for i in range(count)]
 
 
 def distance(expected: Answers, answers: Answers) -> float:
@@ -110,7 +122,19 @@ def distance(expected: Answers, answers: Answers) -> float:
     return worst
 
 
-def _seconds(program: Program, request: Sequence[Tensor]) -> float:
+def _seconds(program: Program, layout: Layout, requests: Sequence[Sequence[Tensor]]) -> float:
+    batches = list(_batches(program, layout, requests))
     began = time.perf_counter()
-    program.run([request], alone=False)
+    for batch in batches:
+        program.run(batch, alone=False)
     return time.perf_counter() - began
+
+
+def _batches(program: Program, layout: Layout, requests: Sequence[Sequence[Tensor]]) -> Iterator[list[Sequence[Tensor]]]:
+    """The batches in which an agent runs requests that wait together."""
+    waiting = [(layout.shape(request), request) for request in requests]
+    while waiting:
+        shapes = [shape for shape, _ in waiting]
+        chosen = pack(shapes, BatchLimits(), program.cost) if program.joinable else [0]
+        yield [waiting[i][1] for i in chosen]
+        waiting = [one for i, one in enumerate(waiting) if i not in chosen]

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ import torch
 from agent.config import Precision
 from agent.engines.arrays import difference
 from agent.engines.contract import Batch, DeviceLost
+from agent.engines.cost import Cost
 from agent.store import contest
 from agent.store.folder import StoreFolder
 from agent.store.model import Form
@@ -211,6 +213,25 @@ class OnGpu(Sums):
 def test_comparing_forms_costs_no_device() -> None:
     """A vocabulary may be small: what is tried keeps to its first words."""
     assert contest.Contest(OnGpu()).difference(OnGpu(off=0.1)) == "its answers differ by 0.1, more than 0.0001"
+
+
+class Padding(Sums):
+    """Takes the time that its cost says; ``pads``: also for padding."""
+
+    def __init__(self, *, pads: bool) -> None:
+        super().__init__(ms=0)
+        self.cost = Cost(2e-3, 0, 5e-5, 0, pads=pads)
+
+    def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
+        each = [ids.dims[1] for (ids,) in requests]
+        time.sleep(self.cost.seconds(len(each), max(each), sum(each)))
+        return super().run(requests, alone=alone)
+
+
+def test_requests_are_timed_in_the_batches_that_they_run_in() -> None:
+    """They differ in length: who computes no padding runs more of them together, and is quicker."""
+    padded, unpadded = Padding(pads=True), Padding(pads=False)
+    assert contest.Contest(padded).ratio(padded, unpadded) < contest.MARGIN
 
 
 def test_timing_ends_in_time() -> None:
