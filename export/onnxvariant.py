@@ -6,12 +6,9 @@ original, both loaded as the agent loads them.
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,7 @@ from export.archive import loaded
 from export.checking import Expected, agreement, furthest, of_program
 from export.foreign import read_foreign
 from export.pairs import samples
+from export.quiet import quiet
 from export.refusal import Refused, one_line
 from export.samples import untruncated
 from export.tokenizer import sha256_of, write_digest
@@ -67,9 +65,7 @@ def write_int8(source: Path, out: Path, texts: Path | None, least: float) -> Non
     calibration, trial = _texts(original, texts)
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=".export-") as folder:
         draft = Path(folder, f"draft{out.suffix}")
-        # The exporter prints its steps.
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
+        with quiet():
             model = _lowered(original, calibration)
         variant: dict[str, Any] = {"of": original.of, "precision": "int8"}
         onnxform.save(model, draft, {**original.extras, "variant.json": json.dumps(variant)})

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import torch
 
 from export.checking import LIMIT, Expected, Verdict, check
 from export.forms import FORMS, FileForm, Prepare, listed
+from export.quiet import quiet
 from export.refusal import Refused, one_line
 from export.tokenizer import write_digest
 
@@ -150,10 +148,7 @@ def _draft(source: Source, path: Path, extras: dict[str, str]) -> _Draft:
 
 def _prepared(source: Source, prepare: Prepare, path: Path, extras: dict[str, str]) -> _Draft:
     try:
-        # Tracing warns of all that might vary, where the check finds what does, and torch.export prints
-        # the program at which it failed.
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
+        with quiet():
             program = prepare(source.program, extras)
             verdict, extras = _joined_or_alone(source, program, path, extras)
     except Refused:

@@ -14,13 +14,14 @@ from torch import nn
 
 from agent.engines.registry import Engines
 from export import onnxform, onnxint8, onnxrun
+from export.archive import write_torchscript
 from export.commands import main
 from export.refusal import Refused
 from export.tokenizer import write_tokenizer_file
 from export.variants import main as variants
 from function.core.tokens import Encoder
 from tests.support.families import make
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, TWEETS
 from tests.support.smallmodel import write_small_model
 from vaccel_common.modelfile import program_kind, read_entries, read_extras
 from vaccel_rpc.tensors import Tensor, to_values
@@ -75,6 +76,32 @@ def test_the_three_forms_of_a_model_agree(folder: Path) -> None:
     verdict = json.loads(_properties(folder / "m.onnx")["verdict.json"])
     assert verdict["weights"] == "float32"
     assert verdict["scores"] < 1e-4
+
+
+class Histogram(nn.Module):
+    """An embedding's sum, and an operator that ONNX does not have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(30522, 3)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = (self.words(input_ids) * attention_mask.unsqueeze(-1)).sum(1)
+        return logits + 0 * torch.histc(logits, 3)
+
+
+def test_a_trace_that_fails_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """torch prints the graph itself, in C++ and past Python's standard output."""
+    extras = {name: read_entries(TWEETS)[name] for name in ("tokenizer.json", "labels.json", "signature.json")}
+    path = tmp_path / "m.pt"
+    write_torchscript(Histogram().eval(), path, {name: value.decode() for name, value in extras.items()}, half=False)
+    done = CliRunner().invoke(variants, ["onnx", str(path)])
+    assert done.exit_code == 1
+    (line,) = done.output.splitlines()
+    assert "aten::histc" in line
+    assert capfd.readouterr().out == ""
+    print("and what follows is printed")
+    assert capfd.readouterr().out == "and what follows is printed\n"
 
 
 def _properties(path: Path) -> dict[str, str]:
