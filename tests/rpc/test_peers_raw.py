@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.support.paths import shipped_store
 from tests.support.peers import tweets, wire
 from tests.support.peers.dialects import DIALECTS, FLOAT32, OLD_07, SYNC_08, DialectNames, Steps, decode_outputs
 from tests.support.peers.raw_ttrpc import NOT_FOUND, OK, CallFailed, RawClient
@@ -47,7 +48,11 @@ def check_answers(steps: Steps, session: int, model: int) -> None:
         assert not tweets.differ(out.numbers(), tweets.logits(text)), (text, out.numbers(), tweets.logits(text))
 
 
-@pytest.mark.parametrize("path", ["tweets", "tweets.pt", f"sha256:{tweets.digest()}", f"file://{tweets.PATH}"])
+@pytest.mark.parametrize(
+    "path",
+    ["tweets", "tweets.pt", f"sha256:{tweets.digest()}", f"file://{shipped_store()}/tweets.pt"],
+    ids=["name", "file", "sha256", "path"],
+)
 def test_registered_by_every_kind_of_path(client: RawClient, path: str) -> None:
     """The four ways to name a model of the store reach the same model."""
     steps = Steps(client.ok, SYNC_08)

@@ -107,10 +107,10 @@ def test_what_one_agent_has_no_room_for_runs_on_another(spawn_agent: SpawnAgent,
     options = store_of(tmp_path, "store", '{"seconds": 0.3}')
     small = spawn_agent(*options, "--max-queue", "1").addresses["unix"]
     large = spawn_agent(*options).addresses["unix"]
-    inputs = [[from_values("int64", (1,), [i])] for i in range(12)]
+    inputs = [[from_values("int64", (1,), [i])] for i in range(40)]
     with pool_of(small, large) as remote:
         outputs = remote.run_all(inputs, 1, 30)
-        assert [to_values(output) for (output,) in outputs] == [[2 * i] for i in range(12)]
+        assert [to_values(output) for (output,) in outputs] == [[2 * i] for i in range(40)]
         assert remote.runs.retries["RESOURCE_EXHAUSTED"] > 0
     with pool_of(small) as remote, pytest.raises(ResourceExhausted, match="--max-queue"):
         remote.run_all(inputs, 1, 30)
