@@ -70,7 +70,7 @@ def _loaded(path: Path, threads: int, memory: int | None) -> OnnxProgram:
     if expected:
         # The whole model goes first: there need not be room for it and for another form.
         del single
-        external[path.name] = path.read_bytes()
+        opened = partial(opened, external={**external, path.name: path.read_bytes()})
         smaller = _smaller(forms, expected, opened, program, signature.name)
         single, alone, pads = smaller or (opened(path, 1), None, True)
     return program(single, opened(alone or path, threads) if threads > 1 else None, pads=pads)

@@ -35,8 +35,9 @@ _MASK = "attention_mask"
 class Reduced(NamedTuple):
     """The graph of a model for batches, and for a request that is alone (None: the file's own).
 
-    Their weights are external data, in the model's own file and in those beside it. ``rows``, ``tokens``: how many products are computed for one
-    token of each text, and for tokens without padding.
+    Their weights are external data, in the model's own file and in those beside it. ``rows``,
+    ``tokens``: how many products are computed for one token of each text, and for tokens without
+    padding.
     """
 
     batched: bytes
