@@ -101,7 +101,7 @@ def _sizes(model: onnx.ModelProto, layout: Layout) -> dict[str, Sequence[tuple[i
     import onnx
     from onnx import helper
 
-    observed = _without_weights(model)
+    observed = _with_zeros(model)
     graph = observed.graph
     names = list(dict.fromkeys(_names(graph)))
     outputs = [f"{name}.sizes" for name in names]
@@ -127,7 +127,7 @@ def _names(graph: onnx.GraphProto) -> Iterator[str]:
     yield from (name for node in graph.node for name in node.output if name)
 
 
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+def _with_zeros(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of the model with zeros, made as it runs, in place of its weights."""
     import numpy as np
     import onnx

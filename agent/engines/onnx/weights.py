@@ -6,7 +6,7 @@ in it and are not read. Source: onnx.proto of onnx 1.23.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -17,7 +17,7 @@ from vaccel_rpc.wire import field_head
 
 #: Fields of ``GraphProto`` and ``TensorProto``.
 _INITIALIZER, _RAW_DATA = 5, 9
-#: Bytes of a tensor that stays in the graph, at most: sizes and bounds, by which graphs are understood.
+#: Bytes of a value that stays in the graph, at most: sizes and bounds, by which graphs are understood.
 _SMALL = 1024
 
 
@@ -27,34 +27,23 @@ def without_weights(path: Path) -> bytes:
     Raises ``OSError`` where the file cannot be read, `WireError` where it is not a protobuf message.
     """
     with path.open("rb") as file:
-        return b"".join(_model(whole(file), path.name))
+        return _placed(whole(file), (GRAPH, _INITIALIZER, _RAW_DATA), path.name)
 
 
-def _model(model: FilePart, name: str) -> Iterator[bytes]:
-    for number, kind, start, inside, end in model.fields():
-        if number == GRAPH and kind == BYTES:
-            graph = b"".join(_graph(model.part(inside, end), name))
-            yield field_head(GRAPH, len(graph)) + graph
+def _placed(message: FilePart, way: Sequence[int], name: str) -> bytes:
+    """The message with a place in ``name`` for each large value at the end of the ``way``, the fields that lead there."""
+    field, *inner = way
+    parts: list[bytes | memoryview] = []
+    for number, kind, start, inside, end in message.fields():
+        if (number, kind) != (field, BYTES) or end - inside <= _SMALL:
+            parts.append(message.read(start, end))
+        elif inner:
+            value = _placed(message.part(inside, end), inner, name)
+            parts += [field_head(field, len(value)), value]
         else:
-            yield bytes(model.read(start, end))
-
-
-def _graph(graph: FilePart, name: str) -> Iterator[bytes]:
-    for number, kind, start, inside, end in graph.fields():
-        if number == _INITIALIZER and kind == BYTES and end - inside > _SMALL:
-            tensor = b"".join(_tensor(graph.part(inside, end), name))
-            yield field_head(_INITIALIZER, len(tensor)) + tensor
-        else:
-            yield bytes(graph.read(start, end))
-
-
-def _tensor(tensor: FilePart, name: str) -> Iterator[bytes]:
-    for number, kind, start, inside, end in tensor.fields():
-        if number == _RAW_DATA and kind == BYTES and end - inside > _SMALL:
             # Encoded messages are merged where they are joined.
-            yield _place(name, tensor.start + inside, end - inside).SerializeToString()
-        else:
-            yield bytes(tensor.read(start, end))
+            parts.append(_place(name, message.start + inside, end - inside).SerializeToString())
+    return b"".join(parts)
 
 
 def _place(name: str, offset: int, length: int) -> onnx.TensorProto:
