@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from agent.engines.arrays import difference
 from agent.engines.contract import Program
@@ -88,24 +88,17 @@ class Contest:
 
 def ratio(layout: Layout, holder: Program, challenger: Program) -> float:
     """The challenger's time for requests, as a share of the holder's. Raises `RpcError`."""
-    best: dict[tuple[int, int], list[float]] = {}
+    programs = (holder, challenger)
+    timed = [[_batches(program, layout, _lengths(*shape)) for program in programs] for shape in SHAPES]
+    best: dict[int, list[float]] = {}
     end = time.monotonic() + _SECONDS
     for i in range(_ROUNDS * len(SHAPES)):
         if i and time.monotonic() > end:
             break
-        shape = SHAPES[i % len(SHAPES)]
-        requests = [layout.example(length) for length in lengths(*shape)]
-        times = [_seconds(program, layout, requests) for program in (holder, challenger)]
-        best[shape] = [min(pair) for pair in zip(times, best.get(shape, times), strict=True)]
+        at = i % len(SHAPES)
+        times = [_seconds(program, batches) for program, batches in zip(programs, timed[at], strict=True)]
+        best[at] = [min(pair) for pair in zip(times, best.get(at, times), strict=True)]
     return math.exp(sum(math.log(other / own) for own, other in best.values()) / len(best))
-
-
-def lengths(count: int, mean: int) -> list[int]:
-    """The lengths of so many requests, in no order, as of different clients."""
-    if count == 1:
-        return [mean]
-    shortest = round(mean * _SHORTEST)
-    return [shortest + 2 * (mean - shortest) * (3 * i % count) // (count - 1) for i in range(count)]
 
 
 def distance(expected: Answers, answers: Answers) -> float:
@@ -122,19 +115,28 @@ def distance(expected: Answers, answers: Answers) -> float:
     return worst
 
 
-def _seconds(program: Program, layout: Layout, requests: Sequence[Sequence[Tensor]]) -> float:
-    batches = list(_batches(program, layout, requests))
+def _lengths(count: int, mean: int) -> list[int]:
+    """The lengths of so many requests, in no order, as of different clients."""
+    if count == 1:
+        return [mean]
+    shortest = round(mean * _SHORTEST)
+    return [shortest + 2 * (mean - shortest) * (3 * i % count) // (count - 1) for i in range(count)]
+
+
+def _batches(program: Program, layout: Layout, lengths: Sequence[int]) -> list[list[Sequence[Tensor]]]:
+    """The batches in which an agent runs requests of these lengths that wait together."""
+    waiting: list[Sequence[Tensor]] = [layout.example(length) for length in lengths]
+    batches: list[list[Sequence[Tensor]]] = []
+    while waiting:
+        shapes = [layout.shape(request) for request in waiting]
+        chosen = pack(shapes, BatchLimits(), program.cost) if program.joinable else [0]
+        batches.append([waiting[i] for i in chosen])
+        waiting = [request for i, request in enumerate(waiting) if i not in chosen]
+    return batches
+
+
+def _seconds(program: Program, batches: Sequence[Sequence[Sequence[Tensor]]]) -> float:
     began = time.perf_counter()
     for batch in batches:
         program.run(batch, alone=False)
     return time.perf_counter() - began
-
-
-def _batches(program: Program, layout: Layout, requests: Sequence[Sequence[Tensor]]) -> Iterator[list[Sequence[Tensor]]]:
-    """The batches in which an agent runs requests that wait together."""
-    waiting = [(layout.shape(request), request) for request in requests]
-    while waiting:
-        shapes = [shape for shape, _ in waiting]
-        chosen = pack(shapes, BatchLimits(), program.cost) if program.joinable else [0]
-        yield [waiting[i][1] for i in chosen]
-        waiting = [one for i, one in enumerate(waiting) if i not in chosen]
