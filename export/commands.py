@@ -18,11 +18,12 @@ from tokenizers import Tokenizer
 from export.archive import SOURCES, classifier_signature, extra_files, loaded
 from export.checking import of_pipeline
 from export.described import described
-from export.huggingface import Choices, Folder, plain_tokenizer, read_folder, silence
+from export.huggingface import Choices, Folder, plain_tokenizer, read_folder
 from export.modules import write_module
 from export.onnxcommand import onnx_file
 from export.options import FILE, FOLDER, ModelFolder, limited, paired, read_labels, writes
 from export.pairs import refusing, samples, taking
+from export.quiet import quiet_logs
 from export.refusal import Refused, reading
 from export.samples import untruncated, varied
 from export.tokenizer import main as tokenizer_file
@@ -37,7 +38,7 @@ from vaccel_common.modelfile import PROBLEM_TYPES, Pairs
 @click.pass_context
 def main(context: click.Context) -> None:
     """Writes model files; the help text is the module's docstring."""
-    context.with_resource(silence())
+    context.with_resource(quiet_logs())
 
 
 @main.command()

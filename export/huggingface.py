@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -264,21 +262,3 @@ class _Logits(nn.Module):
     def forward(self, *tensors: Tensor) -> Tensor:
         logits: Tensor = self.model(**dict(zip(self.inputs, tensors, strict=True)), **self.options).logits
         return logits
-
-
-@contextmanager
-def silence() -> Iterator[None]:
-    """Lets transformers, torch and the agent's engine print nothing: what matters is said in our lines."""
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    loggers = [logging.getLogger(name) for name in ("torch", "agent")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

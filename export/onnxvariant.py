@@ -25,7 +25,7 @@ from export.archive import loaded
 from export.checking import Expected, agreement, furthest, of_program
 from export.foreign import read_foreign
 from export.pairs import samples
-from export.quiet import quiet
+from export.quiet import quiet_streams
 from export.refusal import Refused, one_line
 from export.samples import untruncated
 from export.tokenizer import sha256_of, write_digest
@@ -65,7 +65,7 @@ def write_int8(source: Path, out: Path, texts: Path | None, least: float) -> Non
     calibration, trial = _texts(original, texts)
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=".export-") as folder:
         draft = Path(folder, f"draft{out.suffix}")
-        with quiet():
+        with quiet_streams():
             model = _lowered(original, calibration)
         variant: dict[str, Any] = {"of": original.of, "precision": "int8"}
         onnxform.save(model, draft, {**original.extras, "variant.json": json.dumps(variant)})

@@ -1,8 +1,9 @@
-"""Silence while programs are traced and written: what matters is said in our lines."""
+"""What libraries print while models are read, traced and written is left out: what matters is said in our lines."""
 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import warnings
@@ -13,7 +14,25 @@ _STDOUT = 1
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_logs() -> Iterator[None]:
+    """Lets transformers, torch and the agent's engine print nothing: what matters is said in our lines."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    loggers = [logging.getLogger(name) for name in ("torch", "agent")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def quiet_streams() -> Iterator[None]:
     """Nothing is printed, and nobody is warned.
 
     Tracing warns of all that might vary, where the check finds what does; torch.export prints the

@@ -24,11 +24,11 @@ from export import trialtexts
 from export.archive import loaded, write_torchscript
 from export.comparison import Program, agreement, compare, load, logits_of, speeds
 from export.forms import FORMS
-from export.huggingface import silence
 from export.lowered import Bfloat16, ranges, to_int8
 from export.modules import write_module
 from export.onnxvariant import write_int8
 from export.options import limited
+from export.quiet import quiet_logs
 from export.samples import padded, token_ids
 from export.tokenizer import sha256_of
 from export.writing import Limits
@@ -88,7 +88,7 @@ def int8(model: Path, out: Path | None, texts: Path | None, form: str, least_agr
     """Write MODEL's int8 variant: in ONNX for every CPU, in TorchScript for those with AVX-512 VNNI."""
     path = out or model.with_suffix(f".int8.{form}")
     if form == "onnx":
-        with silence():
+        with quiet_logs():
             write_int8(model, path, texts, least_agreement)
         return
     original = read_original(model)
@@ -112,7 +112,7 @@ def bf16(model: Path, out: Path | None, texts: Path | None) -> None:
 @limited
 def onnx(model: Path, out: Path | None, allow_difference: float) -> None:
     """Write MODEL.pt as ONNX with the same answers, which the agent runs where that is quicker."""
-    with silence():
+    with quiet_logs():
         _require_torchscript(model, "ONNX is made of a .pt file here, and 'models.export' writes it of every source")
         program, extras = loaded(model)
         if "variant.json" in extras:

@@ -15,7 +15,7 @@ import torch
 
 from export.checking import LIMIT, Expected, Verdict, check
 from export.forms import FORMS, FileForm, Prepare, listed
-from export.quiet import quiet
+from export.quiet import quiet_streams
 from export.refusal import Refused, one_line
 from export.tokenizer import write_digest
 
@@ -148,7 +148,7 @@ def _draft(source: Source, path: Path, extras: dict[str, str]) -> _Draft:
 
 def _prepared(source: Source, prepare: Prepare, path: Path, extras: dict[str, str]) -> _Draft:
     try:
-        with quiet():
+        with quiet_streams():
             program = prepare(source.program, extras)
             verdict, extras = _joined_or_alone(source, program, path, extras)
     except Refused:
