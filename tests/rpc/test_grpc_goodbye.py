@@ -15,8 +15,6 @@ from vaccel_rpc.errors import Unavailable
 
 #: Seconds after the goodbye in which the answer is sent: as long as a busy machine takes to deliver one.
 _LATE_S = 0.05
-
-
 _METHOD = ("vaccel.AgentService", "Anything")
 
 
