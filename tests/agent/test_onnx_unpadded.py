@@ -94,6 +94,16 @@ def test_weights_in_another_file_stay_there(tmp_path: Path) -> None:
         assert answers[0] == answers[1]
 
 
+def test_weights_that_state_where_they_are(tmp_path: Path) -> None:
+    """onnx leaves the place of weights that it took in from another file: it says that they are in this one."""
+    path = save(tmp_path / "m.onnx", first)
+    taken_in = onnx.load(path)
+    for tensor in taken_in.graph.initializer:
+        tensor.data_location = onnx.TensorProto.DEFAULT
+    onnx.save(taken_in, path)
+    assert not loading.load(path, 1).cost.pads
+
+
 def _logits(program: Program, requests: list[list[Tensor]]) -> list[Array]:
     outputs = program.run(requests, alone=False).outputs
     return [np.frombuffer(tensors[0].data, np.float32) for tensors in outputs]

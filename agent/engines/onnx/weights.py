@@ -17,6 +17,8 @@ from vaccel_rpc.wire import field_head
 
 #: Fields of ``GraphProto`` and ``TensorProto``.
 _INITIALIZER, _RAW_DATA = 5, 9
+#: Fields of ``TensorProto`` that say where its data are; others may state that they are in the message.
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 #: Bytes of a value that stays in the graph, at most: sizes and bounds, by which graphs are understood.
 _SMALL = 1024
 
@@ -33,17 +35,20 @@ def without_weights(path: Path) -> bytes:
 def _placed(message: FilePart, way: Sequence[int], name: str) -> bytes:
     """The message with a place in ``name`` for each large value at the end of the ``way``, the fields that lead there."""
     field, *inner = way
-    parts: list[bytes | memoryview] = []
+    parts: list[tuple[int, bytes | memoryview]] = []
+    place = b""
     for number, kind, start, inside, end in message.fields():
         if (number, kind) != (field, BYTES) or end - inside <= _SMALL:
-            parts.append(message.read(start, end))
+            parts.append((number, message.read(start, end)))
         elif inner:
             value = _placed(message.part(inside, end), inner, name)
-            parts += [field_head(field, len(value)), value]
+            parts.append((number, field_head(field, len(value)) + value))
         else:
-            # Encoded messages are merged where they are joined.
-            parts.append(_place(name, message.start + inside, end - inside).SerializeToString())
-    return b"".join(parts)
+            place = _place(name, message.start + inside, end - inside).SerializeToString()
+    if not place:
+        return b"".join(data for _, data in parts)
+    # Encoded messages are merged where they are joined; whatever said before where the data are is left out.
+    return b"".join([*(data for number, data in parts if number not in (_EXTERNAL_DATA, _DATA_LOCATION)), place])
 
 
 def _place(name: str, offset: int, length: int) -> onnx.TensorProto:
