@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ _FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "*.model", 
 _SAVE = "add it, or save the tokenizer there (tokenizer.save_pretrained)"
 
 
-def read_tokenizer(folder: Path) -> Any:
-    """The fast tokenizer that AutoTokenizer builds of the files in ``folder``.
+def read_tokenizer(folder: Path, config: Any) -> Any:
+    """The fast tokenizer that AutoTokenizer builds of the files in ``folder``, for a model with that configuration.
 
     Raises `Refused` where it cannot, where it would build one that knows no words because none of
     its files is there, and where the tokenizer has no form as tokenizer.json.
@@ -25,12 +26,17 @@ def read_tokenizer(folder: Path) -> Any:
     files = sorted({path.name for pattern in _FILES for path in folder.glob(pattern) if path.is_file()})
     there = ", ".join(files) or f"no file of a tokenizer ({', '.join(_FILES)})"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # noqa: BLE001 transformers raises many kinds
         raise Refused(f"{folder} has {there}, of which AutoTokenizer cannot build one: {_reason(error, files)}") from None
     if not getattr(tokenizer, "is_fast", False):
         raise Refused(
             f"{type(tokenizer).__name__} has no form as tokenizer.json (a fast tokenizer), and the function has no other"
+        )
+    if getattr(tokenizer, "split_special_tokens", False):
+        raise Refused(
+            "tokenizer_config.json has split_special_tokens, which takes special tokens in a text for words, and tokenizer.json "
+            "cannot say so: set it to false"
         )
     names = _names(tokenizer)
     if names and not names & set(files):
@@ -39,15 +45,37 @@ def read_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def check_embeddings(tokenizer: Any, vocabulary: int) -> None:
-    """Raises `Refused` where the shortest text has a token beyond the model's ``vocabulary``."""
+def check_embeddings(tokenizer: Any, vocabulary: int) -> list[str]:
+    """The special tokens beyond the model's ``vocabulary`` that are left out (`without_tokens_beyond`).
+
+    Classes of transformers add the special tokens that they know where a vocabulary lacks them. Raises
+    `Refused` where a text may have another token beyond the vocabulary: the model would fail with it.
+    """
+    known = f"the model has embeddings of tokens 0 to {vocabulary - 1}"
     ids = tokenizer("a")["input_ids"]
     if ids and (largest := max(ids)) >= vocabulary:
         token = tokenizer.convert_ids_to_tokens(largest)
         raise Refused(
-            f"the tokenizer gives every text token {largest} ({token}), and the model has embeddings of tokens "
-            f"0 to {vocabulary - 1}: its files are not those of this model, or incomplete"
+            f"the tokenizer gives every text token {largest} ({token}), and {known}: "
+            "its files are not those of this model, or incomplete"
         )
+    special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    beyond = sorted((number, token) for token, number in tokenizer.get_vocab().items() if number >= vocabulary)
+    if words := [(number, token) for number, token in beyond if token not in special]:
+        (number, token), *others = words
+        more = f" and {len(others)} more" if others else ""
+        raise Refused(
+            f"the tokenizer has token {number} ({token}){more}, and {known}: take out what was added to the tokenizer, or train "
+            "the model with it (model.resize_token_embeddings(len(tokenizer)))"
+        )
+    return [token for _, token in beyond]
+
+
+def without_tokens_beyond(tokenizer: str, vocabulary: int) -> str:
+    """A ``tokenizer.json`` without the added tokens beyond a model's vocabulary: in a text they are words."""
+    content = json.loads(tokenizer)
+    content["added_tokens"] = [token for token in content["added_tokens"] if token["id"] < vocabulary]
+    return json.dumps(content)
 
 
 def _names(tokenizer: Any) -> set[str]:

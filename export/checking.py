@@ -23,13 +23,15 @@ from export.refusal import Refused, one_line
 from function.core.classifier import Classifier, Prediction
 from function.core.texts import Pair, Text
 from function.core.tokens import Encoder
-from vaccel_common.modelfile import Extras, Signature, read_extras
+from vaccel_common.modelfile import PROBLEM_TYPES, Extras, Signature, read_extras
 from vaccel_rpc.client import RunResult
 from vaccel_rpc.errors import RpcError
 from vaccel_rpc.tensors import Tensor, to_values
 
 #: Scores may differ by this much: different libraries sum in different orders.
 LIMIT = 1e-4
+#: Probabilities add up to 1, but for so much; half-precision numbers are the least exact.
+_ROUNDING = 5e-3
 #: Texts run alone, and padded in batches of these sizes.
 BATCHES = (3, 16)
 
@@ -120,6 +122,8 @@ def of_program(program: Program, extras: Extras, texts: Sequence[Text], against:
         limit = f"its texts have up to {_signature(extras).max_length} tokens here, and fewer with --max-length"
         raise Refused(f"{against} does not run ({limit}): {one_line(error)}") from None
     _refuse_not_finite(answers, against)
+    if _signature(extras).problem_type == PROBLEM_TYPES[0]:
+        _refuse_shares(answers, against)
     return Expected(against, list(texts), answers)
 
 
@@ -236,6 +240,16 @@ def _distance(ours: Mapping[str, float], right: Mapping[str, float]) -> float:
 
 def _by_label(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {row["label"]: row["score"] for row in rows}
+
+
+def _refuse_shares(answers: Sequence[Answer], against: str) -> None:
+    """Raises `Refused` where the outputs for every text are probabilities, which would get a second softmax."""
+    rows = [list(answer.logits.values()) for answer in answers]
+    if all(len(row) > 1 and min(row) >= 0 and abs(sum(row) - 1) <= _ROUNDING for row in rows):
+        raise Refused(
+            f"{against} gives numbers that add up to 1 for each text: they are probabilities, and a softmax would be applied to "
+            f"them once more; --problem-type {PROBLEM_TYPES[2]} leaves them as they are"
+        )
 
 
 def _refuse_not_finite(answers: Sequence[Answer], against: str) -> None:

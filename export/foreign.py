@@ -39,6 +39,12 @@ class ForeignModel:
     model: onnx.ModelProto
     dropped: list[str]
 
+    @property
+    def length(self) -> int | None:
+        """The tokens of each text where the graph takes no other number of them."""
+        lengths = [_spec(value, ["n", "t"])["dims"][1] for value in _inputs(self.model.graph)]
+        return min((length for length in lengths if isinstance(length, int)), default=None)
+
     def signature(self, name: str, problem_type: str, max_length: int, classes: int, pad: int, pairs: Pairs | None = None) -> str:
         """Its ``signature.json``; ``pairs`` None: not stated. Raises `Refused` where the graph does not fit the number of labels."""
         inputs = [_spec(value, ["n", "t"]) for value in _inputs(self.model.graph)]
@@ -52,8 +58,12 @@ class ForeignModel:
             raise Refused(f"it takes {fixed[0]} texts at a time and no other number: export it with a dynamic batch dimension")
         batch = "n" if all(dim[0] == "n" for dim in (*dims, output["dims"])) else None
         length = "t" if all(dim[1] == "t" for dim in dims) else None
-        longest = min([max_length, *(dim[1] for dim in dims if isinstance(dim[1], int))])
-        facts = {"format": 1, "name": name, "problem_type": problem_type, "max_length": longest}
+        facts = {
+            "format": 1,
+            "name": name,
+            "problem_type": problem_type,
+            "max_length": min(max_length, self.length or max_length),
+        }
         facts |= {} if pairs is None else {"pairs": pairs}
         text = json.dumps({**facts, "inputs": inputs, "outputs": [output], "batch": batch, "length": length}, indent=1)
         parse_signature(text)
@@ -141,6 +151,8 @@ def _inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 def _spec(value: onnx.ValueInfoProto, names: Sequence[str | int]) -> dict[str, Any]:
     """The entry of an input or output of two dimensions; ``names``: of those without a fixed size."""
     tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        raise Refused(f"the graph does not say of what shape {value.name} is: onnx.shape_inference.infer_shapes may find it")
     dims = [dim.dim_value if dim.HasField("dim_value") else name for dim, name in zip(tensor.shape.dim, names, strict=False)]
     if tensor.elem_type not in _DTYPES or len(tensor.shape.dim) != len(names):
         kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()

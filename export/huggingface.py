@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,26 +12,19 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from export.autotokenizer import check_embeddings, read_tokenizer
+from export.autotokenizer import check_embeddings, read_tokenizer, without_tokens_beyond
+from export.configuration import Choices, labels_of, problem_type_of, read_config
 from export.onnxfiles import onnx_files
 from export.refusal import Refused, one_line
-from vaccel_common.modelfile import PROBLEM_TYPES, Pairs
+from vaccel_common.modelfile import Pairs
 
 #: The longest input without ``--max-length`` where the model allows more: the cost of a text grows with its length.
 DEFAULT_LONGEST = 512
 #: A tokenizer without a limit states a huge one.
 _NO_LIMIT = 10**6
 _NO_PAD = "no padding token"
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What a user sets in place of what the folder says; None for each that stays."""
-
-    max_length: int | None = None
-    problem_type: str | None = None
-    labels: Sequence[str] | None = None
-    pad_id: int | None = None
+#: What families call the number of their positions.
+_LIMITS = ("max_position_embeddings", "max_seq_len", "max_sequence_length")
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,8 @@ class Folder:
 
     def tokenizer_json(self) -> bytes:
         """``tokenizer.json`` as model files hold it: no padding, truncation at the longest input."""
-        tokenizer = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
+        text = without_tokens_beyond(self.tokenizer.backend_tokenizer.to_str(), _vocabulary(self.model.config))
+        tokenizer = Tokenizer.from_str(text)
         return plain_tokenizer(tokenizer, self.max_length, self.tokenizer.truncation_side)
 
 
@@ -79,13 +72,19 @@ def plain_tokenizer(tokenizer: Tokenizer, max_length: int, side: str | None = No
     return str(tokenizer.to_str()).encode()
 
 
+def checked_pad(pad: int, tokenizer: Tokenizer, option: str) -> int:
+    """The token id that pads. Raises `Refused` where it is no token's; ``option``: by which it was chosen."""
+    last = max(tokenizer.get_vocab().values(), default=0)
+    if not 0 <= pad <= last:
+        raise Refused(f"{option} {pad} is no token of the tokenizer, which has 0 to {last}")
+    return pad
+
+
 def read_folder(folder: Path, choices: Choices, *, weights: bool = True) -> Folder:
     """The classifier in ``folder``; without ``weights`` the shape of its model alone.
 
     Raises `Refused` with the reason in one line.
     """
-    if not (folder / "config.json").is_file():
-        raise Refused(f"{folder} has no config.json: it is not the folder of a Hugging Face model")
     try:
         return _read(folder, choices, weights)
     except Refused:
@@ -104,19 +103,15 @@ def _of_onnx(folder: Path) -> str:
 
 
 def _read(folder: Path, choices: Choices, weights: bool) -> Folder:
-    from transformers import AutoConfig
-
-    names = {} if choices.labels is None else {"id2label": dict(enumerate(choices.labels))}
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **names)
-    if choices.problem_type:
-        config.problem_type = choices.problem_type
-    labels = _labels(config)
-    tokenizer = read_tokenizer(folder)
-    model = _model(folder, config) if weights else _shape(config)
-    check_embeddings(tokenizer, config.get_text_config().vocab_size)
+    config = read_config(folder, choices)
+    labels = labels_of(config)
     notes: list[str] = []
+    problem = problem_type_of(config, choices, notes)
+    tokenizer = read_tokenizer(folder, config)
+    model = _model(folder, config, notes) if weights else _shape(config)
+    if unknown := check_embeddings(tokenizer, _vocabulary(config)):
+        notes.append(f"special tokens: {_few(unknown)} of the tokenizer are words, for the model has no embeddings of them")
     pad = _pad(model, tokenizer, choices, notes)
-    problem = _problem_type(config, notes)
     longest = _longest(model, tokenizer, choices, notes)
     if tokenizer.truncation_side == "left":
         notes.append(
@@ -125,8 +120,11 @@ def _read(folder: Path, choices: Choices, weights: bool) -> Folder:
     return Folder(model, tokenizer, labels, problem, longest, pad, _inputs(model, tokenizer), notes)
 
 
-def _model(folder: Path, config: Any) -> Any:
-    """The model in float32. Raises `Refused` where weights are missing or not finite."""
+def _model(folder: Path, config: Any, notes: list[str]) -> Any:
+    """The model in float32; a note names weights that it has no use for.
+
+    Raises `Refused` where weights are missing or not finite.
+    """
     from transformers import AutoModelForSequenceClassification
 
     model, report = AutoModelForSequenceClassification.from_pretrained(
@@ -144,15 +142,27 @@ def _model(folder: Path, config: Any) -> Any:
             f"the checkpoint's {name} is {list(stored)}, and {list(needed)} by config.json with its {config.num_labels} label(s)"
         )
     if missing := sorted(report["missing_keys"]):
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise Refused(
-            f"the checkpoint lacks {', '.join(missing[:3])}{more}, which {type(model).__name__} needs and would have at random: "
+            f"the checkpoint lacks {_few(missing)}, which {type(model).__name__} needs and would have at random: "
             "it is not a trained classifier"
+        )
+    if unused := sorted(report["unexpected_keys"]):
+        notes.append(
+            f"weights: {_few(unused)} of the checkpoint are not used, as in transformers ({type(model).__name__} has no such)"
         )
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
             raise Refused(f"the checkpoint's {name} has values that are NaN or infinite")
     return model.float().eval()
+
+
+def _vocabulary(config: Any) -> int:
+    return int(config.get_text_config().vocab_size)
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _shape(config: Any) -> Any:
@@ -163,30 +173,6 @@ def _shape(config: Any) -> Any:
         return AutoModelForSequenceClassification.from_config(config, trust_remote_code=False).eval()
 
 
-def _labels(config: Any) -> list[str]:
-    """The labels by class id. Raises `Refused` where one is missing, no text, or there twice."""
-    named = dict(config.id2label)
-    hint = "name all by --labels FILE, a JSON list in the order of class ids"
-    if sorted(named) != list(range(len(named))):
-        raise Refused(f"id2label in config.json must name the classes 0 to {len(named) - 1}, and names {sorted(named)}: {hint}")
-    labels = [named[i] for i in range(len(named))]
-    if wrong := [label for label in labels if not isinstance(label, str) or not label.strip()]:
-        raise Refused(f"id2label in config.json has labels that are not text, {json.dumps(wrong[:5], default=str)}: {hint}")
-    if double := sorted({label for label in labels if labels.count(label) > 1}):
-        raise Refused(f"id2label in config.json has labels twice, {json.dumps(double[:5], ensure_ascii=False)}: {hint}")
-    return labels
-
-
-def _problem_type(config: Any, notes: list[str]) -> str:
-    """The problem type as transformers' pipeline takes it: one label without a type is a sigmoid."""
-    if config.problem_type in PROBLEM_TYPES and not (config.num_labels == 1 and config.problem_type == PROBLEM_TYPES[0]):
-        return str(config.problem_type)
-    chosen = "multi_label_classification" if config.num_labels == 1 else "single_label_classification"
-    scores = "a sigmoid of each output" if config.num_labels == 1 else "a softmax of the outputs"
-    notes.append(f"problem type: {chosen}, {scores}, as transformers' pipeline does for {config.num_labels} label(s)")
-    return chosen
-
-
 def _pad(model: Any, tokenizer: Any, choices: Choices, notes: list[str]) -> int:
     """The token id that pads. Raises `Refused` where the model needs one and there is none."""
     config = model.config.get_text_config()
@@ -194,9 +180,14 @@ def _pad(model: Any, tokenizer: Any, choices: Choices, notes: list[str]) -> int:
         if not 0 <= choices.pad_id < config.vocab_size:
             raise Refused(f"--pad-id must be 0 to {config.vocab_size - 1}, the ids of the vocabulary")
         config.pad_token_id = model.config.pad_token_id = choices.pad_id
-    elif config.pad_token_id is None and tokenizer.pad_token_id is not None:
-        config.pad_token_id = model.config.pad_token_id = tokenizer.pad_token_id
-        notes.append(f"padding: token {tokenizer.pad_token_id}, from the tokenizer (config.json names none)")
+    elif config.pad_token_id is None or not 0 <= config.pad_token_id < config.vocab_size:
+        # A number that is no token's is what some have in place of none.
+        stated = "names none" if config.pad_token_id is None else f"has {config.pad_token_id}, which is none"
+        own = tokenizer.pad_token_id
+        pad = own if own is not None and own < config.vocab_size else None
+        config.pad_token_id = model.config.pad_token_id = pad
+        if pad is not None:
+            notes.append(f"padding: token {pad}, from the tokenizer (config.json {stated})")
     if config.pad_token_id is not None:
         return int(config.pad_token_id)
     try:
@@ -216,11 +207,12 @@ def _pad(model: Any, tokenizer: Any, choices: Choices, notes: list[str]) -> int:
 def _longest(model: Any, tokenizer: Any, choices: Choices, notes: list[str]) -> int:
     """The longest input in tokens; a note says where it comes from."""
     limits: dict[str, int] = {}
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if isinstance(positions, int) and positions > 0:
-        offset = _offset(model)
-        reason = f" less the offset of {offset}" if offset else ""
-        limits[f"max_position_embeddings{reason}"] = positions - offset
+    for name in _LIMITS:
+        positions = getattr(model.config.get_text_config(), name, None)
+        if isinstance(positions, int) and positions > 0:
+            offset = _offset(model)
+            reason = f" less the offset of {offset}" if offset else ""
+            limits[f"{name}{reason}"] = positions - offset
     if 0 < tokenizer.model_max_length < _NO_LIMIT:
         limits["the tokenizer's model_max_length"] = tokenizer.model_max_length
     known = min(limits.values(), default=DEFAULT_LONGEST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from tokenizers import Tokenizer
 from export import onnxform
 from export.archive import extra_files
 from export.checking import Expected, of_program
+from export.configuration import Choices
 from export.described import described
 from export.foreign import ForeignModel, PlainSession, read_foreign
 from export.forms import FileForm
-from export.huggingface import DEFAULT_LONGEST, Choices, Folder, plain_tokenizer, read_folder
+from export.huggingface import DEFAULT_LONGEST, Folder, checked_pad, plain_tokenizer, read_folder
+from export.labels import read_labels
 from export.onnxfiles import file_in
-from export.options import FILE, limited, paired, read_labels
+from export.options import FILE, limited, paired
 from export.pairs import NOTES, refused_for, samples
 from export.refusal import Refused, reading
 from export.samples import untruncated, varied
@@ -42,7 +44,9 @@ FORMS = {".onnx": FileForm("ONNX", (_unchanged,), onnxform.save, onnxform.add_en
 @click.command(cls=ToolCommand, name="onnx")
 @click.argument("source", type=click.Path(exists=True, path_type=Path), metavar="FOREIGN.onnx|FOLDER")
 @click.option("--file", type=click.Path(path_type=Path), help="Of a FOLDER with several ONNX files, the one to take.")
-@click.option("--tokenizer", type=FILE, help="tokenizer.json. [of a FOLDER: as transformers' AutoTokenizer]")
+@click.option(
+    "--tokenizer", type=FILE, help="tokenizer.json of a file; a FOLDER has its own, as transformers' AutoTokenizer builds it."
+)
 @click.option(
     "--labels", type=FILE, help="A JSON list of names; the index is the class id. [of a FOLDER: id2label in config.json]"
 )
@@ -83,7 +87,14 @@ def onnx_file(
     """
     require_form(out, forms=FORMS)
     choices = Choices(max_length, problem_type, read_labels(labels), pad_id)
-    parts = _of_folder(source, file, choices) if source.is_dir() else _of_file(source, tokenizer, choices)
+    if source.is_dir():
+        if tokenizer:
+            raise click.UsageError("--tokenizer is for a file alone: a FOLDER has a tokenizer of its own")
+        parts = _of_folder(source, file, choices)
+    else:
+        if file:
+            raise click.UsageError(f"--file is for a FOLDER with several files, and {source} is a file")
+        parts = _of_file(source, tokenizer, choices)
     limits = Limits(difference=allow_difference)
     if parts.folder and pairs and pairs != "refused" and _pairs(parts, out) == "refused":
         raise Refused("the tokenizer tells the second text of a pair by token_type_ids, which the graph does not take")
@@ -114,8 +125,8 @@ class _Parts:
 
 
 def _of_folder(source: Path, file: Path | None, choices: Choices) -> _Parts:
-    folder = read_folder(source, choices, weights=False)
     graph = read_foreign(file_in(source, file))
+    folder = read_folder(source, _fitting(choices, graph), weights=False)
     return _Parts(graph, folder.tokenizer_json(), folder.labels, folder.problem_type, folder.max_length, folder.pad, folder)
 
 
@@ -129,10 +140,22 @@ def _of_file(source: Path, tokenizer: Path | None, choices: Choices) -> _Parts:
             f"{source} needs --tokenizer tokenizer.json and --labels labels.json: a file has neither"
             f"{given if (beside / 'config.json').is_file() else ''}"
         )
-    longest, problem_type = choices.max_length or DEFAULT_LONGEST, choices.problem_type or PROBLEM_TYPES[0]
+    graph = read_foreign(source)
+    longest = _fitting(choices, graph).max_length or DEFAULT_LONGEST
     with reading(tokenizer, "a tokenizer.json"):
-        text = plain_tokenizer(Tokenizer.from_file(str(tokenizer)), longest)
-    return _Parts(read_foreign(source), text, choices.labels, problem_type, longest, choices.pad_id or 0)
+        read = Tokenizer.from_file(str(tokenizer))
+    pad = checked_pad(choices.pad_id or 0, read, "--pad-id")
+    problem_type = choices.problem_type or PROBLEM_TYPES[0]
+    return _Parts(graph, plain_tokenizer(read, longest), choices.labels, problem_type, longest, pad)
+
+
+def _fitting(choices: Choices, graph: ForeignModel) -> Choices:
+    """The choices, with texts no longer than the graph takes. Raises `Refused` where longer ones were chosen."""
+    if graph.length is None:
+        return choices
+    if choices.max_length and choices.max_length > graph.length:
+        raise Refused(f"--max-length {choices.max_length} is more than the {graph.length} tokens that the graph takes")
+    return replace(choices, max_length=choices.max_length or graph.length)
 
 
 def _pairs(parts: _Parts, out: Path) -> Pairs:
@@ -146,7 +169,8 @@ def _write(parts: _Parts, pairs: Pairs, said: str, out: Path, about: About, limi
     graph, folder = parts.graph, parts.folder
     extras = extra_files(parts.tokenizer, parts.labels, parts.signature(out, pairs), about)
     dropped = [f"its outputs {', '.join(graph.dropped)} are left out"] if graph.dropped else []
-    notes = [*(folder.notes if folder else ()), said, *dropped]
+    fixed = [f"the graph takes {graph.length} tokens, to which each text is padded"] if graph.length else []
+    notes = [*(folder.notes if folder else ()), *fixed, said, *dropped]
     write_checked(Source(graph.model, _expected(graph, extras, folder, pairs), limits, FORMS), out, extras, notes=notes)
 
 

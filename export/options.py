@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import click
 
 from export.checking import LIMIT
-from export.refusal import Refused
 from vaccel_common.modelfile import PAIRS
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -70,16 +68,3 @@ def paired(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(PAIRS),
         help="Whether a text may, must or cannot have a second one, as for a cross-encoder. [default: allowed, where that is right]",
     )(command)
-
-
-def read_labels(path: Path | None) -> list[str] | None:
-    """The list in a file of labels. Raises `Refused`."""
-    if path is None:
-        return None
-    try:
-        labels = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise Refused(f"--labels {path}: {error}") from None
-    if not isinstance(labels, list):
-        raise Refused(f"--labels {path}: a JSON list of names is expected, in the order of class ids")
-    return labels

@@ -20,6 +20,9 @@ def made_up(tokenizer: Tokenizer, count: int, seed: int) -> list[str]:
     return [" ".join(rng.choices(words, k=rng.randint(1, 60))) for _ in range(count)]
 
 
+#: Of the tokens that were added to a vocabulary, so many of the first and of the last are in texts.
+_ADDED = 4
+
 #: One text in each of several scripts, with what tokenizers treat in different ways: case, accents, digits, emoji, odd spaces.
 SCRIPTS = (
     "The train was LATE again, and the tea was cold.", "what a lovely cake!!! :-) http://example.org @you #tea", "a",
@@ -38,16 +41,24 @@ def untruncated(text: str) -> Tokenizer:
 
 
 def varied(tokenizer: Tokenizer, longest: int) -> list[str]:
-    """Texts in several scripts, and texts of random words of one token up to more than ``longest``.
+    """Texts in several scripts, with the tokenizer's own added tokens, and of random words, of one token up to more than ``longest``.
 
-    They are in a fixed random order, so that batches of neighbours have different lengths.
+    Those in which the tokenizer sees no token are left out. They are in a fixed random order, so that
+    batches of neighbours have different lengths.
     """
     rng = random.Random(0)
     words = sorted(word for word in tokenizer.get_vocab() if word.isalpha() and len(word) > 1) or list(_WORDS)
     lengths = [2**i for i in range(longest.bit_length())] + [longest - 1, longest, longest + longest // 4 + 8]
-    texts = [*SCRIPTS, *(_of_length(tokenizer, words, length, rng) for length in lengths)]
+    texts = [*SCRIPTS, *_with_added(tokenizer), *(_of_length(tokenizer, words, length, rng) for length in lengths)]
     rng.shuffle(texts)
-    return texts
+    return [text for text in texts if tokenizer.encode(text).ids] or texts
+
+
+def _with_added(tokenizer: Tokenizer) -> list[str]:
+    """Texts with the first tokens that were added to the vocabulary, special or not, and with the last ones."""
+    added = [token.content for _, token in sorted(tokenizer.get_added_tokens_decoder().items())]
+    chosen = list(dict.fromkeys([*added[:_ADDED], *added[-_ADDED:]]))
+    return [f"a cup of{token} tea {token} was{token}" for token in chosen]
 
 
 def _of_length(tokenizer: Tokenizer, words: Sequence[str], length: int, rng: random.Random) -> str:

@@ -80,7 +80,9 @@ def write_checked(source: Source, out: Path, extras: dict[str, str], *, notes: S
     for note in notes:
         click.echo(note)
     if draft.verdict.batches == (1,):
-        click.echo("padding changes its answers, so the agent runs each text alone")
+        batched = json.loads(extras["signature.json"]).get("batch") is not None
+        reason = "padding changes its answers" if batched else "it takes one text at a time"
+        click.echo(f"{reason}, so the agent runs each text alone")
     click.echo(f"checked: {draft.verdict}")
     title = source.forms[out.suffix].title
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {title}, {draft.weights} weights, sha256 {digest}")

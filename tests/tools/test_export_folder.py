@@ -19,13 +19,13 @@ from tests.tools.test_export_families import export, verdict
 from vaccel_common.modelfile import Signature, read_extras
 
 
-def _edit(folder: Path, **changes: Any) -> None:
+def edit_config(folder: Path, **changes: Any) -> None:
     """Changes config.json."""
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, **changes}))
 
 
-def _refused(folder: Path, *options: str) -> str:
+def refused(folder: Path, *options: str) -> str:
     """The one line with which it is refused; nothing is written."""
     out = folder.parent / "out.pt"
     done = export(folder, out, *options)
@@ -50,12 +50,12 @@ def test_labels_that_do_not_name_every_class_are_refused_and_can_be_named(tmp_pa
         ({"0": "a", "1": "b", "2": "a"}, 'twice, ["a"]'),
         ({"0": "a", "1": 7, "2": None}, "not text, [7, null]"),
     ):
-        _edit(folder, id2label=labels)
-        line = _refused(folder)
+        edit_config(folder, id2label=labels)
+        line = refused(folder)
         assert says in line
         assert "--labels FILE" in line
     (tmp_path / "labels.json").write_text('["a", "b"]')
-    assert "classifier.bias is [3], and [2] by config.json with its 2 label(s)" in _refused(
+    assert "classifier.bias is [3], and [2] by config.json with its 2 label(s)" in refused(
         folder, "--labels", str(tmp_path / "labels.json")
     )
     (tmp_path / "labels.json").write_text('["sehr gut", "嫌い", "🙂"]')
@@ -68,7 +68,7 @@ def test_a_checkpoint_without_a_head_is_refused_by_the_names_of_what_it_lacks(tm
     """A base model would get a head of random numbers."""
     folder = make(tmp_path / "folder", "distilbert")
     AutoModel.from_pretrained(folder).save_pretrained(folder)
-    line = _refused(folder)
+    line = refused(folder)
     assert "lacks classifier.bias, classifier.weight, pre_classifier.bias and 1 more" in line
 
 
@@ -77,14 +77,14 @@ def test_a_checkpoint_without_a_head_is_refused_by_the_names_of_what_it_lacks(tm
     [
         (lambda folder: (folder / "config.json").unlink(), "has no config.json"),
         (lambda folder: (folder / "model.safetensors").unlink(), "transformers cannot load"),
-        (lambda folder: _edit(folder, model_type="nothing-known"), "transformers cannot load"),
+        (lambda folder: edit_config(folder, model_type="nothing-known"), "transformers cannot load"),
     ],
 )
 def test_a_folder_that_is_not_whole_is_refused_in_one_line(tmp_path: Path, spoil: Callable[[Path], None], says: str) -> None:
     """Without a traceback."""
     folder = make(tmp_path / "folder", "distilbert")
     spoil(folder)
-    assert says in _refused(folder)
+    assert says in refused(folder)
 
 
 def test_a_hub_name_says_how_to_download_it(tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_a_hub_name_says_how_to_download_it(tmp_path: Path) -> None:
 def test_a_model_without_a_padding_token_says_which_option_names_one(tmp_path: Path) -> None:
     """GPT-2 finds the end of a text by it."""
     folder = make(tmp_path / "folder", "gpt2")
-    assert "--pad-id 0 (<|endoftext|>)" in _refused(folder)
-    assert "--pad-id must be 0 to" in _refused(folder, "--pad-id", "100000")
+    assert "--pad-id 0 (<|endoftext|>)" in refused(folder)
+    assert "--pad-id must be 0 to" in refused(folder, "--pad-id", "100000")
 
 
 @pytest.mark.parametrize(
@@ -154,18 +154,18 @@ def test_weights_beyond_16_bits_are_refused_where_those_are_forced(tmp_path: Pat
     """They are infinite there; without --half the file has float32 weights."""
     folder = make(tmp_path / "folder", "distilbert")
     _with_weight(folder, 1e5)
-    assert "pre_classifier.weight has values beyond the range of 16-bit numbers" in _refused(folder, "--half")
+    assert "pre_classifier.weight has values beyond the range of 16-bit numbers" in refused(folder, "--half")
     assert export(folder, tmp_path / "out.pt").exit_code == 0
     assert verdict(tmp_path / "out.pt")["weights"] == "float32"
     (tmp_path / "out.pt").unlink()
     _with_weight(folder, float("nan"))
-    assert "pre_classifier.weight has values that are NaN or infinite" in _refused(folder)
+    assert "pre_classifier.weight has values that are NaN or infinite" in refused(folder)
 
 
 def test_a_file_that_differs_is_not_written_unless_that_is_allowed(tmp_path: Path) -> None:
     """The verdict, the limit and the other form are in one line."""
     folder = make(tmp_path / "folder", "distilbert", n_layers=1)
-    line = _refused(folder, "--allow-difference", "0")
+    line = refused(folder, "--allow-difference", "0")
     assert "scores differ by at most" in line
     assert "the limit is 0 (--allow-difference); nor is it right as .pt2" in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]

@@ -185,6 +185,15 @@ def _fixed_batch(model: onnx.ModelProto) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 8
 
 
+def _shapeless(model: onnx.ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+
+
+def _probabilities(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1))
+    model.graph.output[0].name = "probabilities"
+
+
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
@@ -193,6 +202,8 @@ def _fixed_batch(model: onnx.ModelProto) -> None:
         (_other_output, "the output of a classifier must be named logits, or be the only one"),
         (_four_classes, "its output logits has 4 classes, and there are 3 labels"),
         (_fixed_batch, "it takes 8 texts at a time and no other number"),
+        (_shapeless, "the graph does not say of what shape logits is"),
+        (_probabilities, "gives numbers that add up to 1 for each text: they are probabilities"),
     ],
 )
 def test_a_foreign_file_that_cannot_run_is_refused_in_one_line(
@@ -205,6 +216,38 @@ def test_a_foreign_file_that_cannot_run_is_refused_in_one_line(
     assert says in done.output
     assert len(done.output.splitlines()) == 1
     assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_graph_of_fixed_dimensions_says_what_it_takes(folder: Path, tmp_path: Path) -> None:
+    """Texts are padded to its length, and one that takes one text at a time is not said to suffer from padding."""
+
+    def fixed(model: onnx.ModelProto) -> None:
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = 1
+        for value in model.graph.input:
+            value.type.tensor_type.shape.dim[1].dim_value = 16
+
+    source, out = _optimum(tmp_path / "optimum"), tmp_path / "out.onnx"
+    file = _foreign(folder, source / "model.onnx", fixed)
+    *parts, _, _ = _parts(folder, tmp_path)
+    for given in ((source,), (file, *parts)):
+        done = tool("onnx", *given, "-o", out)
+        assert done.exit_code == 0, done.output
+        assert "the graph takes 16 tokens, to which each text is padded" in done.output
+        assert "it takes one text at a time, so the agent runs each text alone" in done.output
+        done = tool("onnx", *given, "--max-length", "17", "-o", out)
+        assert "--max-length 17 is more than the 16 tokens that the graph takes" in done.output
+
+
+def test_options_that_would_have_no_effect_are_refused(folder: Path, tmp_path: Path) -> None:
+    """And so is a padding id that is no token's."""
+    source, parts, out = _optimum(tmp_path / "optimum"), _parts(folder, tmp_path), tmp_path / "out.onnx"
+    _foreign(folder, source / "model.onnx")
+    assert "--tokenizer is for a file alone" in tool("onnx", source, *parts[:2], "-o", out).output
+    assert "--file is for a FOLDER" in tool("onnx", source / "model.onnx", "--file", "a", *parts, "-o", out).output
+    for pad in ("-7", "100000"):
+        done = tool("onnx", source / "model.onnx", *parts, "--pad-id", pad, "-o", out)
+        assert f"--pad-id {pad} is no token of the tokenizer" in done.output
 
 
 def test_what_is_not_onnx_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
