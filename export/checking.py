@@ -100,7 +100,8 @@ def of_pipeline(folder: Folder, texts: Sequence[Text]) -> Expected:
         logits = pipeline(named, top_k=None, function_to_apply="none", **cut)
         scores = pipeline(named, top_k=None, **cut)
     except Exception as error:  # noqa: BLE001 a model may raise anything
-        raise Refused(f"{folder.family}: transformers' own pipeline fails with it: {one_line(error)}") from None
+        limit = f"with texts of up to {folder.max_length} tokens, and fewer with --max-length"
+        raise Refused(f"{folder.family}: transformers' own pipeline fails with it ({limit}): {one_line(error)}") from None
     answers = [Answer(*one) for one in zip(tokens, map(_by_label, logits), map(_by_label, scores), strict=True)]
     _refuse_not_finite(answers, "transformers' own pipeline")
     return Expected(f"the pipeline of transformers {transformers.__version__}", list(texts), answers)

@@ -21,7 +21,7 @@ from export.forms import FileForm
 from export.huggingface import DEFAULT_LONGEST, Folder, checked_pad, plain_tokenizer, read_folder
 from export.labels import read_labels
 from export.onnxfiles import file_in
-from export.options import FILE, limited, paired
+from export.options import FILE, ModelFolder, limited, paired
 from export.pairs import NOTES, refused_for, samples
 from export.refusal import Refused, reading
 from export.samples import untruncated, varied
@@ -42,7 +42,7 @@ FORMS = {".onnx": FileForm("ONNX", (_unchanged,), onnxform.save, onnxform.add_en
 
 
 @click.command(cls=ToolCommand, name="onnx")
-@click.argument("source", type=click.Path(exists=True, path_type=Path), metavar="FOREIGN.onnx|FOLDER")
+@click.argument("source", type=ModelFolder(or_file=True), metavar="FOREIGN.onnx|FOLDER")
 @click.option("--file", type=click.Path(path_type=Path), help="Of a FOLDER with several ONNX files, the one to take.")
 @click.option(
     "--tokenizer", type=FILE, help="tokenizer.json of a file; a FOLDER has its own, as transformers' AutoTokenizer builds it."

@@ -16,16 +16,16 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class ModelFolder(click.Path):
-    """A folder; the error for anything else says how to get one from the Hugging Face hub."""
+    """A folder, or a file where ``or_file``; the error for anything else says how to get one from the Hugging Face hub."""
 
-    def __init__(self) -> None:
-        super().__init__(file_okay=False, path_type=Path)
+    def __init__(self, *, or_file: bool = False) -> None:
+        super().__init__(file_okay=or_file, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path of the folder."""
-        if not Path(value).is_dir():
+        if not (Path(value).is_dir() or (self.file_okay and Path(value).is_file())):
             self.fail(
-                f"{value} is not a folder. A model of the Hugging Face hub is downloaded first: "
+                f"{value} is {'neither a file nor' if self.file_okay else 'not'} a folder. A model of the Hugging Face hub is downloaded first: "
                 f"pip install huggingface_hub && hf download {value} --local-dir {Path(value).name}",
                 param,
                 ctx,

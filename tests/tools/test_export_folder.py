@@ -89,9 +89,10 @@ def test_a_folder_that_is_not_whole_is_refused_in_one_line(tmp_path: Path, spoil
 
 def test_a_hub_name_says_how_to_download_it(tmp_path: Path) -> None:
     """The tool downloads nothing itself."""
-    done = export(Path("someone/some-model"), tmp_path / "out.pt")
-    assert done.exit_code == 2
-    assert "hf download someone/some-model --local-dir some-model" in done.output
+    for command in ("huggingface", "onnx"):
+        done = CliRunner().invoke(main, [command, "someone/some-model", "-o", str(tmp_path / "out.onnx")])
+        assert done.exit_code == 2
+        assert "hf download someone/some-model --local-dir some-model" in done.output
 
 
 def test_a_model_without_a_padding_token_says_which_option_names_one(tmp_path: Path) -> None:
