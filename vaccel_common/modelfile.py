@@ -10,6 +10,7 @@ Neither torch nor onnx is needed.
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 import zipfile
@@ -24,6 +25,8 @@ from vaccel_common.imagespec import ImageSpec, parse_image
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
+#: Numbers of an input or output for each text, at most: models are tried with such inputs when they are loaded.
+MAX_NUMBERS = 1 << 28
 #: Whether a text comes with a second one, as for a cross-encoder.
 Pairs = Literal["allowed", "required", "refused"]
 PAIRS: tuple[Pairs, ...] = ("allowed", "required", "refused")
@@ -124,11 +127,11 @@ def parse_signature(text: str | bytes) -> Signature:
         return Signature(
             name=name,
             problem_type=data["problem_type"],
-            max_length=None if data.get("max_length") is None else int(data["max_length"]),
+            max_length=_max_length(data.get("max_length")),
             inputs=inputs,
             outputs=tuple(_spec(spec) for spec in data["outputs"]),
-            batch=data.get("batch"),
-            length=data.get("length"),
+            batch=_dimension(data, "batch"),
+            length=_dimension(data, "length"),
             image=None if data.get("image") is None else parse_image(data["image"], inputs),
             pairs=_pairs(data.get("pairs")),
         )
@@ -138,6 +141,19 @@ def parse_signature(text: str | bytes) -> Signature:
         raise ModelFileError(f"signature.json: {error.args[0]!r} is missing") from None
     except _MALFORMED as error:
         raise ModelFileError(f"signature.json: {error}") from None
+
+
+def _max_length(value: Any) -> int | None:
+    if value is not None and (type(value) is not int or value < 1):
+        raise ModelFileError(f'signature.json: "max_length" must be a whole number of at least 1, and is {value!r}')
+    return value
+
+
+def _dimension(data: Mapping[str, Any], field: str) -> str | None:
+    value = data.get(field)
+    if value is not None and not isinstance(value, str):
+        raise ModelFileError(f'signature.json: "{field}" must be the name of a dimension, and is {value!r}')
+    return value
 
 
 def _pairs(value: Any) -> Pairs | None:
@@ -155,7 +171,12 @@ def _spec(data: dict[str, Any]) -> TensorSpec:
         raise ModelFileError(
             f"signature.json: {data['name']!r} of {data['dims']} must be a name, and sizes or names of dimensions"
         )
-    return TensorSpec(data["name"], data["dtype"], tuple(data["dims"]), data.get("pad", 0))
+    if math.prod(dim for dim in data["dims"] if type(dim) is int) > MAX_NUMBERS:
+        raise ModelFileError(f"signature.json: {data['name']!r} of {data['dims']} has more than {MAX_NUMBERS} numbers")
+    pad = data.get("pad", 0)
+    if type(pad) not in (int, float) or not math.isfinite(pad):
+        raise ModelFileError(f'signature.json: "pad" of {data["name"]!r} must be a number, and is {pad!r}')
+    return TensorSpec(data["name"], data["dtype"], tuple(data["dims"]), pad)
 
 
 def parse_variant(text: str | bytes) -> VariantOf:

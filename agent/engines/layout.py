@@ -192,10 +192,14 @@ class Layout:
         count = math.prod(dims)
         if spec.dtype == "float16":
             return Tensor("float16", tuple(dims), b"\x00\x38" * count)
-        if "type" in spec.name or "mask" in spec.name:
-            return from_values(spec.dtype, dims, [0 if "type" in spec.name else 1] * count)
         unit = 1 / (spread - 1) if spec.dtype == "float32" else 1
-        return from_values(spec.dtype, dims, [1 + unit * (i % spread) for i in range(count)])
+        values = [1 + unit * i for i in range(spread)]
+        if "type" in spec.name or "mask" in spec.name:
+            values = [0 if "type" in spec.name else 1]
+        data = bytes(from_values(spec.dtype, [len(values)], values).data)
+        # Repeated as bytes: there may be hundreds of millions.
+        whole, rest = divmod(count, len(values))
+        return Tensor(spec.dtype, tuple(dims), data * whole + data[: rest * (len(data) // len(values))])
 
 
 def _squeezed(tensor: Tensor, rank: int) -> Tensor:

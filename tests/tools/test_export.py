@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,11 +98,22 @@ def test_the_model_that_ships_is_small_and_whole() -> None:
     assert done.returncode == 0
 
 
+def _signature(*, dims: Any = ("n", "t"), pad: Any = 0, **fields: Any) -> str:
+    """A signature with other values of some fields."""
+    inputs = [{"name": "a", "dtype": "int64", "dims": dims, "pad": pad}]
+    return json.dumps({"format": 1, "name": "x", "problem_type": "regression", "inputs": inputs, "outputs": [], **fields})
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [("{", "signature.json"), ("[]", '"format" must be 1'), ('{"format": 1}', '"problem_type"'),
      ('{"format": 1, "problem_type": "regression"}', "'name' is missing"),
-     ('{"format": 1, "problem_type": "regression", "name": "x", "inputs": [{"name": "a", "dtype": "int9", "dims": []}], "outputs": []}', "int9")],
+     ('{"format": 1, "problem_type": "regression", "name": "x", "inputs": [{"name": "a", "dtype": "int9", "dims": []}], "outputs": []}', "int9"),
+     (_signature(max_length=-5), '"max_length" must be a whole number of at least 1, and is -5'),
+     (_signature(max_length="64"), '"max_length" must be a whole number'),
+     (_signature(batch=["n"]), '"batch" must be the name of a dimension'), (_signature(length={}), '"length" must be the name of a dimension'),
+     (_signature(pad=[1]), '"pad" of \'a\' must be a number, and is'), (_signature(pad=float("inf")), '"pad" of \'a\' must be a number'),
+     (_signature(dims=["n", 10**12]), "has more than 268435456 numbers")],
 )  # fmt: skip
 def test_a_wrong_signature_is_named(text: str, says: str) -> None:
     """The error names the field that is wrong."""

@@ -19,7 +19,7 @@ from agent.engines.layout import Layout
 from agent.engines.measured import MeasuredProgram
 from agent.engines.onnx import sessions
 from vaccel_common.modelfile import Signature
-from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError
+from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError
 from vaccel_rpc.tensors import Tensor
 
 _log = logging.getLogger("agent.engines.onnx")
@@ -31,7 +31,7 @@ class OnnxProgram(MeasuredProgram):
     A session has its own number of threads: ``single`` has one, for batches that run beside others,
     and ``parallel`` all cores, for those that run alone; None where there is one core. ``limit``:
     seconds of a run, which ends at the next operator; None: as long as it takes. ``pads``: whether
-    padding takes as long as tokens in ``single``.
+    padding takes as long as tokens in ``single``. ``empty``: whether it may run without elements.
     """
 
     def __init__(
@@ -43,9 +43,10 @@ class OnnxProgram(MeasuredProgram):
         limit: float | None = None,
         *,
         pads: bool = True,
+        empty: bool = True,
     ) -> None:
         super().__init__(signature, tolerance, _log)
-        self._limit, self._pads = limit, pads
+        self._limit, self._pads, self._empty = limit, pads, empty
         self._single, self._parallel = single, parallel
         self._inputs = [spec.name for spec in signature.inputs]
         self._outputs = [spec.name for spec in signature.outputs]
@@ -53,8 +54,11 @@ class OnnxProgram(MeasuredProgram):
     def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:
         """Each request's outputs.
 
-        Raises `Internal` with onnxruntime's reason, `ResourceExhausted` where memory ran out.
+        Raises `Internal` with onnxruntime's reason, `ResourceExhausted` where memory ran out, and
+        `InvalidArgument` for an input without elements where the model may not have any.
         """
+        if not self._empty:
+            _refuse_empty(requests)
         try:
             return self._run(requests, (alone and self._parallel) or self._single)
         except RpcError:
@@ -114,3 +118,11 @@ class OnnxProgram(MeasuredProgram):
             at = spec.dims.index(batch) if batch in spec.dims else None
             if at is not None and (array.ndim <= at or array.shape[at] != rows):
                 raise Internal(f"output {spec.name!r} is {list(array.shape)} for {rows} rows", errno=errno.EINVAL)
+
+
+def _refuse_empty(requests: Sequence[Sequence[Tensor]]) -> None:
+    for request in requests:
+        for i, tensor in enumerate(request):
+            if 0 in tensor.dims:
+                shape = f"{tensor.dtype} {list(tensor.dims)}"
+                raise InvalidArgument(f"in_tensors[{i}] is {shape}: the model does not run without elements")

@@ -33,8 +33,10 @@ def check(signature: Signature, inputs: Sequence[Any], outputs: Sequence[Any]) -
 def derived(name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> Signature:
     """The signature of a graph with these; ``name``: the model's.
 
-    Raises `InvalidArgument` for a type that vAccel does not have.
+    Raises `InvalidArgument` for a type that vAccel does not have, and for a graph without outputs.
     """
+    if not outputs:
+        raise InvalidArgument("the graph has no outputs")
     is_text = {arg.name for arg in inputs} <= _TEXT and all(len(arg.shape) == 2 for arg in inputs)
     if is_text:
         # The same dimension may have another name in each input, or none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -12,6 +13,10 @@ from pathlib import Path
 from agent.engines.onnx.trial import ACCEPTED, cpu_seconds, memory_mib, size_of
 from vaccel_rpc.errors import InvalidArgument, Unavailable
 
+_log = logging.getLogger("agent.engines.onnx")
+
+#: What Python writes where memory runs out while it imports, or before it says anything.
+_NO_MEMORY = ("MemoryError", "Cannot allocate memory", "bad_alloc", "failed to map segment", "cannot allocate", "out of memory")
 #: Seconds after which a trial ends, however little CPU time it took: one upload is tried at a time.
 _WALL_S = 120
 _LONGEST = 500
@@ -39,13 +44,18 @@ def check_upload(path: Path, others: Sequence[str], memory: int) -> None:
     answer = done.stdout.decode(errors="replace").strip()
     if answer == ACCEPTED and not done.returncode:
         return
-    reason = answer.replace(str(path), "the file")[:_LONGEST] or _ended(done.returncode, size_of(path, others), memory)
+    errors = done.stderr.decode(errors="replace").strip()
+    reason = answer.replace(str(path), "the file")[:_LONGEST] or _ended(done.returncode, errors, size_of(path, others), memory)
     raise InvalidArgument(f"the ONNX file is refused: {reason}")
 
 
-def _ended(code: int, size: int, memory: int) -> str:
+def _ended(code: int, errors: str, size: int, memory: int) -> str:
+    """Why a trial without an answer ended. What it wrote of a failure that nobody expects is for the log."""
     if code in (-signal.SIGXCPU, -signal.SIGKILL):
         return f"to load and try it takes more than {cpu_seconds(size)} s of CPU time"
+    if code >= 0 and not any(phrase in errors for phrase in _NO_MEMORY):
+        _log.error("The trial of a client's ONNX file failed: %s", errors[-_LONGEST:])
+        return "it cannot be tried; the agent's log has the reason"
     if code >= 0:
         return f"it could not be loaded within {memory_mib(size, memory)} MiB of memory (--max-upload-memory)"
     return f"it crashes the program that loads it ({signal.Signals(-code).name})"

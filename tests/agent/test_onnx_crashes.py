@@ -1,0 +1,100 @@
+"""What ends a process in onnxruntime's kernels is refused before they see it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from agent.engines.contract import UPLOAD_MEMORY
+from agent.engines.onnx import loading, uploads
+from tests.support.onnxmodels import FLOAT, INT64, constant, foreign, info, model
+from vaccel_rpc.errors import InvalidArgument
+from vaccel_rpc.tensors import from_values
+
+
+def _recurrent(path: Path) -> Path:
+    """A classifier by a GRU, with one input of another name than those of BERT."""
+    random = np.random.default_rng(0)
+    weights = {"words": (50, 4), "w": (1, 12, 4), "r": (1, 12, 4), "head": (4, 3)}
+    constants = [constant(name, random.normal(size=size).astype(np.float32)) for name, size in weights.items()]
+    nodes = [
+        helper.make_node("Gather", ["words", "tokens"], ["states"]),
+        helper.make_node("Transpose", ["states"], ["turned"], perm=[1, 0, 2]),
+        helper.make_node("GRU", ["turned", "w", "r"], ["", "last"], hidden_size=4),
+        helper.make_node("Squeeze", ["last", "first"], ["read"]),
+        helper.make_node("MatMul", ["read", "head"], ["logits"]),
+    ]
+    inputs, outputs = [info("tokens", INT64, ["batch", "seq"])], [info("logits", FLOAT, ["batch", 3])]
+    onnx.save(model(nodes, inputs, outputs, [*constants, constant("first", np.array([0]))]), path)
+    return path
+
+
+@pytest.mark.parametrize("dims", [[1, 0], [0, 3], [0, 0]])
+def test_a_loop_over_no_tokens_is_refused(tmp_path: Path, dims: list[int]) -> None:
+    """Of a model in the store: it would end the agent."""
+    program = loading.load(_recurrent(tmp_path / "m.onnx"), 1)
+    with pytest.raises(InvalidArgument, match=r"in_tensors\[0\] is int64 .*: the model does not run without elements"):
+        program.run([[from_values("int64", dims, [])]], alone=False)
+    assert program.run([[from_values("int64", [1, 2], [3, 4])]], alone=False).outputs[0][0].dims == (1, 3)
+
+
+def test_an_upload_does_not_run_without_elements(tmp_path: Path) -> None:
+    node = helper.make_node("Neg", ["x"], ["y"])
+    onnx.save(model([node], [info("x", FLOAT, ["n"])], [info("y", FLOAT, ["n"])]), tmp_path / "m.onnx")
+    empty = [from_values("float32", [0], [])]
+    with pytest.raises(InvalidArgument, match="does not run without elements"):
+        loading.load(tmp_path / "m.onnx", 1, UPLOAD_MEMORY).run([empty], alone=False)
+    assert loading.load(tmp_path / "m.onnx", 1).run([empty], alone=False).outputs[0][0].dims == (0,)
+
+
+def _divides(path: Path, operator: str, divisor: object, kind: int = INT64) -> Path:
+    """x / y, or x / a number that is fixed."""
+    inputs, fixed = [info("x", kind, ["n"])], []
+    if divisor is None:
+        inputs.append(info("d", kind, ["n"]))
+    else:
+        fixed.append(constant("d", np.array(divisor)))
+    path.write_bytes(
+        model([helper.make_node(operator, ["x", "d"], ["y"])], inputs, [info("y", kind, ["n"])], fixed).SerializeToString()
+    )
+    return path
+
+
+@pytest.mark.parametrize("operator", ["Div", "Mod"])
+def test_divisions_of_integers_by_what_a_request_sends_are_refused(tmp_path: Path, operator: str) -> None:
+    """And by -1 and 0. By other fixed numbers, and of floating-point numbers, they are accepted."""
+    for divisor in (None, -1, [2, 0]):
+        with pytest.raises(InvalidArgument, match=f"'{operator}' divides integers by numbers that may be 0 or -1"):
+            uploads.check_upload(_divides(tmp_path / "m", operator, divisor), (), UPLOAD_MEMORY)
+    uploads.check_upload(_divides(tmp_path / "m", operator, 2), (), UPLOAD_MEMORY)
+    if operator == "Div":
+        uploads.check_upload(_divides(tmp_path / "m", operator, None, FLOAT), (), UPLOAD_MEMORY)
+
+
+def test_a_trial_that_fails_is_not_said_to_lack_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has what it wrote."""
+    (tmp_path / "onnxruntime").mkdir()
+    (tmp_path / "onnxruntime" / "__init__.py").write_text("raise KeyError('tea')")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "upload").write_bytes(foreign().SerializeToString())
+    with (
+        caplog.at_level(logging.ERROR),
+        pytest.raises(InvalidArgument, match="it cannot be tried; the agent's log has the reason"),
+    ):
+        uploads.check_upload(tmp_path / "upload", (), UPLOAD_MEMORY)
+    assert "KeyError: 'tea'" in caplog.text
+
+
+def test_a_graph_without_outputs_is_refused(tmp_path: Path) -> None:
+    node = helper.make_node("Neg", ["x"], ["y"])
+    onnx.save(model([node], [info("x", FLOAT, ["n"])], []), tmp_path / "m.onnx")
+    with pytest.raises(InvalidArgument, match="the graph has no outputs"):
+        loading.load(tmp_path / "m.onnx", 1)
