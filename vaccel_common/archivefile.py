@@ -9,9 +9,12 @@ import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
 #: Bytes of one extra file, unpacked; the largest tokenizers that are known have a quarter of it.
 MAX_ENTRY = 128 << 20
+
+_BEGINNING = b"PK\x03\x04"
 
 #: What the library raises for an archive that is damaged, encrypted, or packed in another way.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
@@ -33,6 +36,27 @@ def read_entries(path: str | Path, names: Collection[str]) -> dict[str, bytes]:
             return {name: _read(archive, infos[name], name) for name in names if name in infos}
     except _UNREADABLE as error:
         raise ArchiveFileError(str(error)) from None
+
+
+def is_archive(path: str | Path) -> bool:
+    """Whether the file begins as a zip archive. Raises ``OSError`` where it cannot be read."""
+    with Path(path).open("rb") as file:
+        return file.read(len(_BEGINNING)) == _BEGINNING
+
+
+def program_kind(path: str | Path) -> Literal["torchscript", "export"] | None:
+    """The kind of program in an archive, by the names of its entries; None where there is none.
+
+    Raises ``OSError`` where the file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.split("/", 1)[-1] for name in archive.namelist()]
+    except zipfile.BadZipFile:
+        return None
+    if "archive_format" in names or any(name.startswith("models/") and name.endswith(".json") for name in names):
+        return "export"
+    return "torchscript" if "constants.pkl" in names or "data.pkl" in names else None
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> bytes:

@@ -13,7 +13,6 @@ import json
 import math
 import os
 import stat
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,10 +40,8 @@ PROGRAM_KINDS: tuple[ProgramKind, ...] = ("torchscript", "export", "onnx")
 #: A dimension: its fixed size, or the name of one whose size varies.
 Dim = int | str
 
-
 #: Bytes of a ``.sha256`` file that are read: a digest and a long name.
 _MAX_DIGEST_FILE = 1 << 13
-
 
 #: What reading malformed JSON raises: infinity is no size, and arrays may be nested without end.
 _MALFORMED = (TypeError, ValueError, OverflowError, RecursionError)
@@ -165,9 +162,8 @@ def _pairs(value: Any) -> Pairs | None:
 def _spec(data: dict[str, Any]) -> TensorSpec:
     if data["dtype"] not in DTYPES:
         raise ModelFileError(f"signature.json: dtype {data['dtype']!r} must be one of {', '.join(DTYPES)}")
-    if not isinstance(data["name"], str) or not all(
-        isinstance(dim, str) or (type(dim) is int and dim >= 0) for dim in data["dims"]
-    ):
+    are_dims = all(isinstance(dim, str) or (type(dim) is int and dim >= 0) for dim in data["dims"])
+    if not isinstance(data["name"], str) or not are_dims:
         raise ModelFileError(
             f"signature.json: {data['name']!r} of {data['dims']} must be a name, and sizes or names of dimensions"
         )
@@ -210,7 +206,7 @@ def read_entries(path: str | Path) -> dict[str, bytes]:
     Raises `ModelFileError` where the file is not such an archive, ``OSError`` where it cannot be
     read.
     """
-    return _archive_entries(path) if _is_archive(path) else _onnx_entries(path)
+    return _archive_entries(path) if archivefile.is_archive(path) else _onnx_entries(path)
 
 
 def from_entries(entries: Mapping[str, bytes]) -> Extras:
@@ -250,7 +246,6 @@ def _onnx_entries(path: str | Path) -> dict[str, bytes]:
 
 _KINDS = "TorchScript, torch.export, ONNX or tokenizer zip"
 #: The first bytes of an archive. Of ONNX they would be field 10, which no model has.
-_ARCHIVE = b"PK\x03\x04"
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "model.json", "variant.json", "about.json")
 
 
@@ -266,29 +261,13 @@ def _labels(data: bytes | None) -> list[str] | None:
 def program_kind(path: str | Path) -> ProgramKind | None:
     """The kind of program in the file, by its content; None for any other file."""
     try:
-        if _is_archive(path):
-            return _archive_kind(path)
+        if archivefile.is_archive(path):
+            return archivefile.program_kind(path)
     except OSError:
         return None
     from vaccel_common.onnxfile import is_onnx  # not at a function's start, which reads an archive
 
     return "onnx" if is_onnx(path) else None
-
-
-def _is_archive(path: str | Path) -> bool:
-    with Path(path).open("rb") as file:
-        return file.read(len(_ARCHIVE)) == _ARCHIVE
-
-
-def _archive_kind(path: str | Path) -> ProgramKind | None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name.split("/", 1)[-1] for name in archive.namelist()]
-    except zipfile.BadZipFile:
-        return None
-    if "archive_format" in names or any(name.startswith("models/") and name.endswith(".json") for name in names):
-        return "export"
-    return "torchscript" if "constants.pkl" in names or "data.pkl" in names else None
 
 
 def beside(path: Path) -> Path:
