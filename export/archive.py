@@ -1,8 +1,14 @@
-"""Writes model files: a program with its extra files, and the file with its digest."""
+"""Writes model files: a program with its extra files, and the file with its digest.
+
+torch writes a program to memory, and Python the result to the disk: where that is full, torch's own writers of
+files end the process, and Python raises an ``OSError``. This takes memory of a few times the model's size, which
+has room, since the model was loaded and runs in the checks.
+"""
 
 from __future__ import annotations
 
 import inspect
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,8 +18,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from export.outputs import drafts, place
 from export.refusal import reading
-from export.tokenizer import write_digest
 from vaccel_common.about import About, write_about
 from vaccel_common.modelfile import Pairs, parse_signature
 
@@ -78,9 +84,10 @@ def traced(module: nn.Module, extras: dict[str, str]) -> Any:
 
 def save_torchscript(module: Any, path: Path, extras: dict[str, str]) -> None:
     """Saves a TorchScript module with its extra files, and without the builder's paths."""
-    torch.jit.save(module, str(path), _extra_files=extras)
+    buffer = io.BytesIO()
+    torch.jit.save(module, buffer, _extra_files=extras)
     # ``*.debug_pkl`` is 1 % of the size, and has the builder's paths.
-    _rewrite(path, lambda name: name.endswith(".debug_pkl"), {})
+    path.write_bytes(_rewritten(buffer, lambda name: name.endswith(".debug_pkl"), {}))
 
 
 def write_torchscript(module: nn.Module, path: Path, extras: dict[str, str], *, half: bool) -> str:
@@ -90,8 +97,10 @@ def write_torchscript(module: nn.Module, path: Path, extras: dict[str, str], *, 
     ``torch.jit.load(path).float()`` computes in float32 in either case.
     """
     program = traced(module, extras)
-    save_torchscript(program.half() if half else program, path, extras)
-    return write_digest(path)
+    with drafts(path) as folder:
+        draft = folder / "draft.pt"
+        save_torchscript(program.half() if half else program, draft, extras)
+        return place(draft, path)
 
 
 def loaded(path: Path) -> tuple[Any, dict[str, str]]:
@@ -105,15 +114,16 @@ def loaded(path: Path) -> tuple[Any, dict[str, str]]:
 
 def add_entry(path: Path, name: str, content: str) -> None:
     """Adds an extra file to a ``.pt`` or ``.pt2`` archive."""
-    _rewrite(path, lambda _: False, {f"extra/{name}": content.encode()})
+    path.write_bytes(_rewritten(io.BytesIO(path.read_bytes()), lambda _: False, {f"extra/{name}": content.encode()}))
 
 
-def _rewrite(path: Path, is_dropped: Callable[[str], bool], added: dict[str, bytes]) -> None:
-    """Writes an archive anew, without some records and with others."""
-    bare = path.with_name(path.name + ".bare")
+def _rewritten(archive: io.BytesIO, is_dropped: Callable[[str], bool], added: dict[str, bytes]) -> memoryview:
+    """An archive without some of its records and with others."""
+    archive.seek(0)
+    rewritten = io.BytesIO()
     # This writer keeps the alignment that lets torch map the weights into memory.
-    writer = torch._C.PyTorchFileWriter(str(bare))
-    reader = torch._C.PyTorchFileReader(str(path))
+    writer = torch._C.PyTorchFileWriter(rewritten)
+    reader = torch._C.PyTorchFileReader(archive)
     for name in reader.get_all_records():
         if not is_dropped(name) and name not in ("version", ".data/serialization_id", "byteorder"):
             data = reader.get_record(name)
@@ -121,7 +131,7 @@ def _rewrite(path: Path, is_dropped: Callable[[str], bool], added: dict[str, byt
     for name, data in added.items():
         writer.write_record(name, data, len(data))
     writer.write_end_of_file()
-    bare.replace(path)
+    return rewritten.getbuffer()
 
 
 def exported(module: nn.Module, extras: dict[str, str]) -> torch.export.ExportedProgram:
@@ -133,7 +143,8 @@ def exported(module: nn.Module, extras: dict[str, str]) -> torch.export.Exported
     return torch.export.export(module.eval(), examples, dynamic_shapes=dynamic)
 
 
-def write_export(module: nn.Module, path: Path, extras: dict[str, str]) -> str:
-    """Saves ``module`` by ``torch.export``, with dynamic batch and length; returns the sha256."""
-    torch.export.save(exported(module, extras), path, extra_files=extras)
-    return write_digest(path)
+def save_export(program: torch.export.ExportedProgram, path: Path, extras: dict[str, str]) -> None:
+    """Saves a program of ``torch.export`` with its extra files."""
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files=extras)
+    path.write_bytes(buffer.getbuffer())

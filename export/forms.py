@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from export import onnxform
-from export.archive import add_entry, exported, save_torchscript, traced
+from export.archive import add_entry, exported, save_export, save_torchscript, traced
 
 Extras = dict[str, str]
 Prepare = Callable[[nn.Module, Extras], Any]
@@ -30,14 +29,10 @@ class FileForm:
     add_entry: Callable[[Path, str, str], None]
 
 
-def _save_export(program: Any, path: Path, extras: Extras) -> None:
-    torch.export.save(program, path, extra_files=extras)
-
-
 #: By suffix.
 FORMS = {
     ".pt": FileForm("TorchScript", (traced,), save_torchscript, add_entry),
-    ".pt2": FileForm("torch.export", (exported,), _save_export, add_entry),
+    ".pt2": FileForm("torch.export", (exported,), save_export, add_entry),
     ".onnx": FileForm("ONNX", (onnxform.of_export, onnxform.of_trace), onnxform.save, onnxform.add_entry),
 }
 

@@ -7,7 +7,6 @@ original, both loaded as the agent loads them.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,11 @@ from export import onnxform, onnxint8, trialtexts
 from export.archive import loaded
 from export.checking import Expected, agreement, furthest, of_program
 from export.foreign import read_foreign
+from export.outputs import drafts, place, sha256_of
 from export.pairs import samples
 from export.quiet import quiet_streams
 from export.refusal import Refused, one_line
 from export.samples import untruncated
-from export.tokenizer import sha256_of, write_digest
 from function.core.texts import Text
 from function.core.tokens import Encoder
 from training.network import from_state
@@ -63,17 +62,17 @@ def write_int8(source: Path, out: Path, texts: Path | None, least: float) -> Non
         raise click.UsageError(f"--out {out}: the name must end in .onnx")
     original = _original(source)
     calibration, trial = _texts(original, texts)
-    with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=".export-") as folder:
-        draft = Path(folder, f"draft{out.suffix}")
+    with drafts(out) as folder:
+        draft = folder / f"draft{out.suffix}"
         with quiet_streams():
             model = _lowered(original, calibration)
         variant: dict[str, Any] = {"of": original.of, "precision": "int8"}
         onnxform.save(model, draft, {**original.extras, "variant.json": json.dumps(variant)})
         variant |= _compared(original, draft, trial, least)
         onnxform.save(model, draft, {**original.extras, "variant.json": json.dumps(variant)})
-        draft.replace(out)
+        digest = place(draft, out)
     told = f"agreement {variant['agreement']} on {variant['texts']} texts"
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {told}, sha256 {write_digest(out)}")
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {told}, sha256 {digest}")
 
 
 def _original(path: Path) -> _Original:

@@ -6,30 +6,17 @@ A function that has no model file uses it instead (TOKENIZER). Writing one needs
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from pathlib import Path
 
 import click
 
+from export.outputs import write_digest
 from vaccel_common.commandline import ToolCommand
 from vaccel_common.modelfile import ModelFileError, program_kind, read_entries, read_extras
 
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "about.json")
-
-
-def sha256_of(path: Path) -> str:
-    """The digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_digest(path: Path) -> str:
-    """Writes ``PATH.sha256`` in sha256sum's format; returns the digest."""
-    digest = sha256_of(path)
-    path.with_name(path.name + ".sha256").write_text(f"{digest}  {path.name}\n")
-    return digest
 
 
 def write_tokenizer_file(model: Path, out: Path) -> None:

@@ -28,9 +28,9 @@ from export.lowered import Bfloat16, ranges, to_int8
 from export.modules import write_module
 from export.onnxvariant import write_int8
 from export.options import limited
+from export.outputs import sha256_of
 from export.quiet import quiet_logs
 from export.samples import padded, token_ids
-from export.tokenizer import sha256_of
 from export.writing import Limits
 from training.data import of_part, read_tweets
 from training.network import PooledClassifier, from_state

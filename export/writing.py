@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,9 @@ import torch
 
 from export.checking import LIMIT, Expected, Verdict, check
 from export.forms import FORMS, FileForm, Prepare, listed
+from export.outputs import drafts, place, require_place
 from export.quiet import quiet_streams
 from export.refusal import Refused, one_line
-from export.tokenizer import write_digest
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,12 @@ class _Draft:
 
 
 def require_form(out: Path, *, half: bool | None = None, forms: Mapping[str, FileForm] = FORMS) -> None:
-    """Raises `Refused` unless the name has the suffix of a form that can have the weights, and its folder exists."""
+    """Raises `Refused` unless the name has the suffix of a form that can have the weights, and a file can be there."""
     if out.suffix not in forms:
         raise Refused(f"--out {out}: the name must end in {listed(list(forms))}")
     if half and out.suffix != ".pt":
         raise Refused(f"--half: a {out.suffix} file has 32-bit weights; 16-bit ones need -o NAME.pt")
-    if not out.absolute().parent.is_dir():
-        raise Refused(f"--out {out}: there is no folder {out.parent}")
+    require_place(out)
 
 
 def write_checked(source: Source, out: Path, extras: dict[str, str], *, notes: Sequence[str] = ()) -> None:
@@ -73,10 +71,7 @@ def write_checked(source: Source, out: Path, extras: dict[str, str], *, notes: S
     Raises `Refused` where the file would be wrong, and says which other forms would not be.
     """
     require_form(out, half=source.limits.half, forms=source.forms)
-    try:
-        draft, digest = _placed(source, out, extras)
-    except OSError as error:
-        raise Refused(f"--out {out}: {error.strerror or error}") from None
+    draft, digest = _placed(source, out, extras)
     for note in notes:
         click.echo(note)
     if draft.verdict.batches == (1,):
@@ -91,8 +86,7 @@ def write_checked(source: Source, out: Path, extras: dict[str, str], *, notes: S
 
 def _placed(source: Source, out: Path, extras: dict[str, str]) -> tuple[_Draft, str]:
     """Puts the checked file into its place; what it was as a draft, and its sha256."""
-    with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=".export-") as scratch:
-        folder = Path(scratch)
+    with drafts(out) as folder:
         try:
             draft = _draft(source, folder / f"draft{out.suffix}", extras)
         except Refused as error:
@@ -101,8 +95,7 @@ def _placed(source: Source, out: Path, extras: dict[str, str]) -> tuple[_Draft, 
             draft = _halved(draft, source.expected, forced=source.limits.half is True)
         for name, entry in _entries(source, draft).items():
             source.forms[out.suffix].add_entry(draft.path, name, json.dumps(entry))
-        draft.path.replace(out)
-    return draft, write_digest(out)
+        return draft, place(draft.path, out)
 
 
 def _entries(source: Source, draft: _Draft) -> dict[str, Any]:
@@ -151,15 +144,27 @@ def _draft(source: Source, path: Path, extras: dict[str, str]) -> _Draft:
 def _prepared(source: Source, prepare: Prepare, path: Path, extras: dict[str, str]) -> _Draft:
     try:
         with quiet_streams():
-            program = prepare(source.program, extras)
+            program = _program(source, prepare, extras)
             verdict, extras = _joined_or_alone(source, program, path, extras)
-    except Refused:
-        raise
+    except (Refused, OSError):
+        raise  # a disk that is full for one form is so for all
     except Exception as error:  # noqa: BLE001 tracing raises many kinds
-        raise Refused(f"tracing or writing it fails: {one_line(error)}") from None
+        raise _failure(error) from None
     if not verdict.scores <= source.limits.difference:
         raise Refused(f"{verdict}; the limit is {source.limits.difference:g} (--allow-difference)")
     return _Draft(path, verdict, extras, program)
+
+
+def _program(source: Source, prepare: Prepare, extras: dict[str, str]) -> Any:
+    try:
+        return prepare(source.program, extras)
+    except OSError as error:
+        # Python raises it for sources that it cannot read, too, which another form may not need.
+        raise _failure(error) from None
+
+
+def _failure(error: Exception) -> Refused:
+    return Refused(f"tracing or writing it fails: {one_line(error)}")
 
 
 def _joined_or_alone(source: Source, program: Any, path: Path, extras: dict[str, str]) -> tuple[Verdict, dict[str, str]]:
