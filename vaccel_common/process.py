@@ -1,4 +1,4 @@
-"""A process in a container: it ends on SIGTERM, as process 1 it reaps orphans, and it knows its memory."""
+"""A process ends on signals; in a container it also reaps orphans as process 1, and knows its memory."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, _end)
 
 
+def end_on_signals() -> None:
+    """SIGTERM and SIGHUP end a tool as an exception does: what it has begun is removed, and the exit code is 128 and the number.
+
+    A signal that is ignored stays so, as under nohup.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _unwind)
+
+
 def reap_children() -> None:
     """Reaps every child that has ended.
 
@@ -36,3 +46,10 @@ def resident_memory() -> int:
 
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 as `signal` calls it
     sys.exit(0)
+
+
+def _unwind(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 as `signal` calls it
+    # A terminal that closes sends SIGHUP several times, which must not interrupt the removal.
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, signal.SIG_IGN)
+    sys.exit(128 + number)

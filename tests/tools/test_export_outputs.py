@@ -1,9 +1,12 @@
-"""A tool that cannot finish leaves what was there: on a full disk, or where a digest has no room."""
+"""A tool that cannot finish leaves what was there: on a full disk, by a signal, where a digest has no room."""
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,7 @@ from export.commands import main
 from export.outputs import CannotWrite, drafts, place
 from export.variants import main as variants
 from tests.support.families import make
+from tests.support.paths import ROOT
 from tests.support.smallmodel import write_small_model
 
 
@@ -81,6 +85,35 @@ def test_a_variant_on_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     with _files_of_at_most(40_000):
         done = CliRunner().invoke(variants, ["bf16", str(model), "--texts", str(tmp_path / "texts.txt"), "-o", str(out)])
     _check_as_before(out, done, "File too large")
+
+
+_SLEEPS = """
+import sys, time
+from pathlib import Path
+from export.outputs import drafts
+
+def main(prog_name):
+    with drafts(Path(sys.argv[1])) as folder:
+        (folder / "draft.pt").write_text("a part")
+        print("begun", flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_removes_the_drafts(tmp_path: Path, number: signal.Signals) -> None:
+    """The exit code is that of shells."""
+    (tmp_path / "sleeps.py").write_text(_SLEEPS)
+    (tmp_path / "out").mkdir()
+    command = [sys.executable, "-c", "from export.launch import run; run('sleeps', 'sleeps')", str(tmp_path / "out" / "m.pt")]
+    paths = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    with subprocess.Popen(command, env=paths, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (128 + number, "")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_name_whose_digest_has_no_room_is_refused_first(folder: Path, tmp_path: Path) -> None:
