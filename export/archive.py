@@ -18,7 +18,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from export.outputs import drafts, place
+from export.outputs import drafts, place, require_place
 from export.refusal import reading
 from vaccel_common.about import About, write_about
 from vaccel_common.modelfile import Pairs, parse_signature
@@ -96,6 +96,7 @@ def write_torchscript(module: nn.Module, path: Path, extras: dict[str, str], *, 
     ``half`` stores the weights in half precision. The trace is always made in float32, so
     ``torch.jit.load(path).float()`` computes in float32 in either case.
     """
+    require_place(path)
     program = traced(module, extras)
     with drafts(path) as folder:
         draft = folder / "draft.pt"

@@ -25,6 +25,7 @@ from export.labels import read_labels
 from export.modules import write_module
 from export.onnxcommand import onnx_file
 from export.options import FILE, FOLDER, ModelFolder, limited, paired, writes
+from export.outputs import require_other
 from export.pairs import refusing, samples, taking
 from export.quiet import quiet_logs
 from export.refusal import Refused, reading
@@ -51,6 +52,7 @@ def main(context: click.Context) -> None:
 @writes
 def checkpoint(folder: Path, max_length: int, about: About, out: Path, half: bool | None, allow_difference: float) -> None:
     """A model file from the checkpoint that models.train wrote into FOLDER."""
+    require_other(out, folder / "state.pt")
     with reading(folder, "a folder that models.train wrote"):
         labels = json.loads((folder / "labels.json").read_text())
         config = (folder / "config.json").read_text()
@@ -69,6 +71,7 @@ def checkpoint(folder: Path, max_length: int, about: About, out: Path, half: boo
 @limited
 def pt2(model: Path, out: Path, allow_difference: float) -> None:
     """A .pt2 file from a MODEL.pt that ``checkpoint`` wrote."""
+    require_other(out, model)
     program, extras = loaded(model)
     extras.pop("variant.json", None)
     if "config.json" not in extras:
@@ -177,6 +180,7 @@ def torchscript(
     allow_difference: float,
 ) -> None:
     """A model file from a bare TorchScript MODULE, whose weights stay unchanged."""
+    require_other(out, module)
     names = read_labels(labels) or []
     with reading(tokenizer, "a tokenizer.json"):
         read = Tokenizer.from_file(str(tokenizer))

@@ -20,8 +20,9 @@ from export.foreign import ForeignModel, PlainSession, read_foreign
 from export.forms import FileForm
 from export.huggingface import DEFAULT_LONGEST, Folder, checked_pad, plain_tokenizer, read_folder
 from export.labels import read_labels
-from export.onnxfiles import file_in
+from export.onnxfiles import file_in, parts_of
 from export.options import FILE, ModelFolder, limited, paired
+from export.outputs import require_other
 from export.pairs import NOTES, refused_for, samples
 from export.refusal import Refused, reading
 from export.samples import untruncated, varied
@@ -86,6 +87,7 @@ def onnx_file(
     optimizations.
     """
     require_form(out, forms=FORMS)
+    require_other(out, *parts_of(file_in(source, file) if source.is_dir() else source))
     choices = Choices(max_length, problem_type, read_labels(labels), pad_id)
     if source.is_dir():
         if tokenizer:

@@ -23,7 +23,7 @@ from export import onnxform, onnxint8, trialtexts
 from export.archive import loaded
 from export.checking import Expected, agreement, furthest, of_program
 from export.foreign import read_foreign
-from export.outputs import drafts, place, sha256_of
+from export.outputs import drafts, place, require_place, sha256_of
 from export.pairs import samples
 from export.quiet import quiet_streams
 from export.refusal import Refused, one_line
@@ -60,6 +60,7 @@ def write_int8(source: Path, out: Path, texts: Path | None, least: float) -> Non
     """
     if out.suffix != ".onnx":
         raise click.UsageError(f"--out {out}: the name must end in .onnx")
+    require_place(out)
     original = _original(source)
     calibration, trial = _texts(original, texts)
     with drafts(out) as folder:

@@ -48,13 +48,19 @@ def require_place(out: Path) -> None:
         raise CannotWrite(f"--out {out}, with {beside(out).name} beside it: {error.strerror}") from None
 
 
+def require_other(out: Path, *sources: Path) -> None:
+    """Raises `Refused` where ``out`` is one of the files that are read, by whatever name or link."""
+    for source in sources:
+        if out.exists() and source.exists() and out.samefile(source):
+            raise Refused(f"--out {out} is the file {source}, which is read: name another file")
+
+
 @contextmanager
 def drafts(out: Path) -> Iterator[Path]:
     """A folder beside ``out`` for files that are not finished, which is removed in the end.
 
-    Raises what `require_place` raises, and `CannotWrite` for an ``OSError``, unless that names a file of another place.
+    Raises `CannotWrite` for an ``OSError``, unless that names a file of another place.
     """
-    require_place(out)
     parent = out.absolute().parent
     try:
         with tempfile.TemporaryDirectory(dir=parent, prefix=_PREFIX) as folder:

@@ -28,7 +28,7 @@ from export.lowered import Bfloat16, ranges, to_int8
 from export.modules import write_module
 from export.onnxvariant import write_int8
 from export.options import limited
-from export.outputs import sha256_of
+from export.outputs import require_other, sha256_of
 from export.quiet import quiet_logs
 from export.samples import padded, token_ids
 from export.writing import Limits
@@ -87,6 +87,7 @@ def makes(command: Callable[..., Any]) -> Callable[..., Any]:
 def int8(model: Path, out: Path | None, texts: Path | None, form: str, least_agreement: float) -> None:
     """Write MODEL's int8 variant: in ONNX for every CPU, in TorchScript for those with AVX-512 VNNI."""
     path = out or model.with_suffix(f".int8.{form}")
+    require_other(path, model)
     if form == "onnx":
         with quiet_logs():
             write_int8(model, path, texts, least_agreement)
@@ -101,9 +102,11 @@ def int8(model: Path, out: Path | None, texts: Path | None, form: str, least_agr
 @makes
 def bf16(model: Path, out: Path | None, texts: Path | None) -> None:
     """Write MODEL's bfloat16 variant, for CPUs with AVX-512 BF16 or AMX."""
+    path = out or model.with_suffix(".bf16.pt")
+    require_other(path, model)
     original = read_original(model)
     _, trial = _token_ids(original, texts)
-    _write(original, Bfloat16(original.model), "bf16", out or model.with_suffix(".bf16.pt"), trial)
+    _write(original, Bfloat16(original.model), "bf16", path, trial)
 
 
 @main.command()
@@ -112,8 +115,10 @@ def bf16(model: Path, out: Path | None, texts: Path | None) -> None:
 @limited
 def onnx(model: Path, out: Path | None, allow_difference: float) -> None:
     """Write MODEL.pt as ONNX with the same answers, which the agent runs where that is quicker."""
+    path = out or model.with_suffix(".onnx")
     with quiet_logs():
         _require_torchscript(model, "ONNX is made of a .pt file here, and 'models.export' writes it of every source")
+        require_other(path, model)
         program, extras = loaded(model)
         if "variant.json" in extras:
             raise click.UsageError(f"{model} is a variant itself; pass the original")
@@ -124,7 +129,6 @@ def onnx(model: Path, out: Path | None, allow_difference: float) -> None:
             from_state(json.loads(extras["config.json"]), program.state_dict()) if "config.json" in extras else program.float()
         )
         limits = Limits(False, allow_difference)
-        path = out or model.with_suffix(".onnx")
         write_module(module, path, extras, limits, model.name, forms={".onnx": FORMS[".onnx"]}, original=sha256_of(model))
 
 
@@ -138,6 +142,8 @@ def evaluate(original: Path, variants: tuple[Path, ...], data: Path, out: Path |
 
     Shown are accuracy, agreement with ORIGINAL, the speed of one thread, and size.
     """
+    if out:
+        require_other(out, original, *variants, data)
     torch.set_num_threads(1)
     for path in variants:
         _tell_unfit(path)

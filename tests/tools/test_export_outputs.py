@@ -1,4 +1,4 @@
-"""A tool that cannot finish leaves what was there: on a full disk, by a signal, where a digest has no room."""
+"""A tool that cannot finish leaves what was there: on a full disk, by a signal, where a digest has no room or an input would go."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+import onnx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -18,6 +20,7 @@ from export.commands import main
 from export.outputs import CannotWrite, drafts, place
 from export.variants import main as variants
 from tests.support.families import make
+from tests.support.onnxmodels import foreign
 from tests.support.paths import ROOT
 from tests.support.smallmodel import write_small_model
 
@@ -156,3 +159,59 @@ def test_a_file_and_its_digest_are_both_new_or_neither(tmp_path: Path) -> None:
     digest.rmdir()
     assert placed() == digest.read_text().split()[0]
     assert out.read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        (main, "tokenizer {model} -o {out}"),
+        (main, "pt2 {model} -o {out}"),
+        (main, "torchscript {model} --tokenizer {other} --labels {other} -o {out}"),
+        (main, "checkpoint {folder} -o {folder}/state.pt"),
+        (main, "onnx {onnx} --tokenizer {other} --labels {other} -o {onnx}"),
+        (main, "onnx {folder} -o {onnx}"),
+        (variants, "int8 {model} -o {out}"),
+        (variants, "int8 --form onnx {onnx} -o {onnx}"),
+        (variants, "bf16 {model} -o {out}"),
+        (variants, "onnx {model} -o {out}"),
+        (variants, "evaluate {other} {model} --data {other} -o {out}"),
+        (variants, "evaluate {other} {model} --data {data} -o {data}"),
+    ],
+)
+@pytest.mark.parametrize("link", [None, Path.symlink_to, Path.hardlink_to])
+def test_no_command_overwrites_what_it_reads(
+    tmp_path: Path, program: click.Command, command: str, link: Callable[[Path, Path], None] | None
+) -> None:
+    """By the same name or by a link: it is refused in one line, before anything is read."""
+    model, out = write_small_model(tmp_path / "state.pt"), tmp_path / "link.pt"
+    if link:
+        link(out, model)
+    else:
+        out = model
+    places = {"model": model, "out": out, "folder": tmp_path, "onnx": tmp_path / "model.onnx", "data": tmp_path / "tweets.csv"}
+    places["other"] = tmp_path / "labels.json"
+    places["other"].write_text('["a", "b", "c"]')
+    places["data"].write_text("tweet,class\n")
+    onnx.save(foreign(), places["onnx"])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    done = CliRunner().invoke(program, [word.format_map(places) for word in command.split()])
+    assert done.exit_code == 1, done.output
+    assert done.output.startswith("Error: --out ")
+    assert done.output.endswith(", which is read: name another file\n")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_tokenizer_file_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    """On a full disk; and what is not a file is not replaced by one."""
+    model = write_small_model(tmp_path / "small.pt")
+    out = tmp_path / "small.tokenizer"
+    out.write_text("old")
+    with _files_of_at_most(1000):
+        done = CliRunner().invoke(main, ["tokenizer", str(model), "-o", str(out)])
+    assert done.output == f"Error: --out {out}: File too large\n"
+    assert out.read_text() == "old"
+    before = Path("/dev/full").stat().st_rdev
+    done = CliRunner().invoke(main, ["tokenizer", str(model), "-o", "/dev/full"])
+    assert done.output == "Error: --out /dev/full: No space left on device\n"
+    assert Path("/dev/full").stat().st_rdev == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.pt", "small.pt.sha256", "small.tokenizer"]

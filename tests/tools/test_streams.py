@@ -40,8 +40,8 @@ def test_help_that_cannot_be_printed_is_told(program: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("models.tokenizer {copy} -o /dev/full", "Error: /dev/full: No space left on device\n"),
-        ("models.tokenizer {copy} -o /nowhere/x", "Error: /nowhere/x: No such file or directory\n"),
+        ("models.tokenizer {copy} -o /dev/full", "Error: --out /dev/full: No space left on device\n"),
+        ("models.tokenizer {copy} -o /nowhere/x", "Error: --out /nowhere/x: No such file or directory\n"),
         ("models.tokenizer Makefile -o /tmp/x", "Error: Makefile is not a model file"),
         ("scripts.modelimage models --name x -o /dev/full", "modelimage: /dev/full: No space left on device\n"),
         ("benchmarks --report Makefile", "Error: Makefile is not a file of results: "),
