@@ -20,6 +20,7 @@ from agent.engines.torch.device import TorchDevice
 from agent.engines.torch.program import TorchProgram
 from export.huggingface import Folder
 from export.refusal import Refused, one_line
+from export.weights import in_float32
 from function.core.classifier import Classifier, Prediction
 from function.core.texts import Pair, Text
 from function.core.tokens import Encoder
@@ -108,8 +109,11 @@ def of_pipeline(folder: Folder, texts: Sequence[Text]) -> Expected:
 
 
 def of_module(module: nn.Module, extras: Extras, texts: Sequence[Text], against: str) -> Expected:
-    """The answers of a module with the tokenizer, labels and signature in ``extras``, one text at a time."""
-    return of_program(TorchProgram(module, _signature(extras), TorchDevice("cpu", 1)), extras, texts, against)
+    """The answers of a module with the tokenizer, labels and signature in ``extras``, one text at a time.
+
+    It computes in float32, as the agent does, in whatever precision its weights are stored.
+    """
+    return of_program(TorchProgram(in_float32(module), _signature(extras), TorchDevice("cpu", 1)), extras, texts, against)
 
 
 def of_program(program: Program, extras: Extras, texts: Sequence[Text], against: str, size: int = 1) -> Expected:

@@ -17,6 +17,7 @@ from export.forms import FORMS, FileForm, Prepare, listed
 from export.outputs import drafts, place, require_place
 from export.quiet import quiet_streams
 from export.refusal import Refused, one_line
+from export.weights import stored
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,16 @@ class Source:
 
 @dataclass(frozen=True)
 class _Draft:
-    """A file that was checked, but is not in its place yet; ``program``: what was saved in it."""
+    """A file that was checked, but is not in its place yet.
+
+    ``program``: what was saved in it, and may have been changed since; ``weights``: their type in the file.
+    """
 
     path: Path
     verdict: Verdict
     extras: dict[str, str]
     program: Any
-    weights: str = "float32"
+    weights: str
 
 
 def require_form(out: Path, *, half: bool | None = None, forms: Mapping[str, FileForm] = FORMS) -> None:
@@ -152,7 +156,7 @@ def _prepared(source: Source, prepare: Prepare, path: Path, extras: dict[str, st
         raise _failure(error) from None
     if not verdict.scores <= source.limits.difference:
         raise Refused(f"{verdict}; the limit is {source.limits.difference:g} (--allow-difference)")
-    return _Draft(path, verdict, extras, program)
+    return _Draft(path, verdict, extras, program, stored(program))
 
 
 def _program(source: Source, prepare: Prepare, extras: dict[str, str]) -> Any:
@@ -197,5 +201,5 @@ def _halved(full: _Draft, expected: Expected, *, forced: bool) -> _Draft:
             raise Refused(f"--half: {error.message}") from None
         return full
     if forced or (verdict.scores <= LIMIT and verdict.batches == full.verdict.batches):
-        return _Draft(path, verdict, full.extras, halved, "float16")
+        return _Draft(path, verdict, full.extras, halved, stored(halved))
     return full
