@@ -47,7 +47,7 @@ def main(context: click.Context) -> None:
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--max-length", default=128, show_default=True, help="Maximum tokens of a text.")
+@click.option("--max-length", type=click.IntRange(1), default=128, show_default=True, help="Maximum tokens of a text.")
 @described
 @writes
 def checkpoint(folder: Path, max_length: int, about: About, out: Path, half: bool | None, allow_difference: float) -> None:
@@ -162,8 +162,8 @@ def write_folder(source: Folder, out: Path, about: About, limits: Limits) -> Non
     show_default=True,
     help="How logits become scores.",
 )
-@click.option("--max-length", default=512, show_default=True)
-@click.option("--pad", default=0, show_default=True, help="Token id of padding.")
+@click.option("--max-length", type=click.IntRange(1), default=512, show_default=True, help="Maximum tokens of a text.")
+@click.option("--pad", type=click.IntRange(0), default=0, show_default=True, help="Token id of padding.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt")
 @described
 @limited

@@ -65,8 +65,9 @@ class Folder:
 def plain_tokenizer(tokenizer: Tokenizer, max_length: int, side: str | None = None) -> bytes:
     """``tokenizer.json`` as model files hold it: no padding, truncation at ``max_length``.
 
-    ``side``: ``left`` or ``right``; None: as the tokenizer was saved.
+    ``side``: ``left`` or ``right``; None: as the tokenizer was saved. Raises `Refused` where that leaves no room for a text.
     """
+    require_room(tokenizer, max_length)
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length, direction=side or (tokenizer.truncation or {}).get("direction", "right"))
     return str(tokenizer.to_str()).encode()
@@ -78,6 +79,16 @@ def checked_pad(pad: int, tokenizer: Tokenizer, option: str) -> int:
     if not 0 <= pad <= last:
         raise Refused(f"{option} {pad} is no token of the tokenizer, which has 0 to {last}")
     return pad
+
+
+def require_room(tokenizer: Tokenizer, length: int, texts: int = 1) -> None:
+    """Raises `Refused` where ``length`` tokens have no room for a text, or a pair, beside the tokenizer's special ones."""
+    special = tokenizer.num_special_tokens_to_add(texts > 1)
+    if length < special + texts:
+        what = "a text" if texts == 1 else "a pair of texts"
+        raise Refused(
+            f"--max-length {length} has no room for {what} beside {special} special tokens; the least is {special + texts}"
+        )
 
 
 def read_folder(folder: Path, choices: Choices, *, weights: bool = True) -> Folder:
@@ -108,6 +119,8 @@ def _read(folder: Path, choices: Choices, weights: bool) -> Folder:
     notes: list[str] = []
     problem = problem_type_of(config, choices, notes)
     tokenizer = read_tokenizer(folder, config)
+    if choices.max_length is not None:
+        require_room(tokenizer.backend_tokenizer, choices.max_length)
     model = _model(folder, config, notes) if weights else _shape(config)
     if unknown := check_embeddings(tokenizer, _vocabulary(config)):
         notes.append(f"special tokens: {_few(unknown)} of the tokenizer are words, for the model has no embeddings of them")

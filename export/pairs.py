@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from export.huggingface import Folder
+from export.huggingface import Folder, require_room
 from export.refusal import Refused, one_line
 from function.core.texts import Pair, Text
 from vaccel_common.modelfile import Pairs
@@ -22,7 +22,9 @@ NOTES: dict[Pairs, str] = {
 
 
 def taking(folder: Folder, pairs: Pairs) -> Folder:
-    """The folder with the inputs that pairs need. Raises `Refused` where the model fails with a pair."""
+    """The folder with the inputs that pairs need. Raises `Refused` where the model fails with a pair, or has no room for one."""
+    if pairs != "refused":
+        require_room(folder.tokenizer.backend_tokenizer, folder.max_length, texts=2)
     inputs, notes = folder.inputs, [*folder.notes, NOTES[pairs]]
     if pairs != "refused" and "token_type_ids" not in inputs and _segments_matter(folder):
         inputs = (*inputs, "token_type_ids")
