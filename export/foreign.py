@@ -14,7 +14,7 @@ import onnxruntime
 
 from agent.engines.contract import Batch
 from agent.engines.cost import UNKNOWN
-from agent.engines.onnx.sessions import EXACT_INT8
+from agent.engines.onnx.sessions import EXACT_INT8, reason
 from export.archive import SOURCES
 from export.onnxfiles import require_whole
 from export.refusal import Refused, one_line
@@ -99,14 +99,14 @@ class PlainSession:
         try:
             self._session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 onnxruntime raises many kinds
-            raise Refused(f"onnxruntime cannot load it: {one_line(error)}") from None
+            raise Refused(f"onnxruntime cannot load it: {reason(error)}") from None
 
     def run(self, requests: Sequence[Sequence[Tensor]], *, alone: bool) -> Batch:  # noqa: ARG002 as the contract has it
         """Each request's outputs. Raises `Refused` with onnxruntime's reason."""
         try:
             return Batch([self._one(request) for request in requests], 0.0, 0.0)
         except Exception as error:  # noqa: BLE001 onnxruntime raises many kinds
-            raise Refused(f"onnxruntime cannot run it: {one_line(error)}") from None
+            raise Refused(f"onnxruntime cannot run it: {reason(error)}") from None
 
     def _one(self, request: Sequence[Tensor]) -> list[Tensor]:
         arrays = [np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.dims) for tensor in request]

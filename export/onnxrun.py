@@ -11,18 +11,23 @@ import torch
 from torch import Tensor
 
 from agent.engines.onnx import sessions
+from export.refusal import Refused
 
 
 def session(model: onnx.ModelProto | Path) -> onnxruntime.InferenceSession:
-    """A session of one thread."""
+    """A session of one thread. Raises `Refused` with onnxruntime's reason where it cannot load the model."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry(*sessions.EXACT_INT8)
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
-    return onnxruntime.InferenceSession(
-        source, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(sessions.SLOW)
-    )
+    try:
+        return onnxruntime.InferenceSession(
+            source, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(sessions.SLOW)
+        )
+    except Exception as error:  # noqa: BLE001 onnxruntime raises many kinds
+        what = model if isinstance(model, Path) else "the graph"
+        raise Refused(f"onnxruntime cannot load {what}: {sessions.reason(error)}") from None
 
 
 def program(model: onnx.ModelProto | Path) -> Callable[..., Tensor]:

@@ -17,6 +17,7 @@ import onnx
 
 from agent.engines.arrays import to_array
 from agent.engines.contract import Program
+from agent.engines.onnx.sessions import reason
 from agent.engines.registry import Engines
 from agent.store.variants import EXACT
 from export import onnxform, onnxint8, trialtexts
@@ -109,7 +110,7 @@ def _lowered(original: _Original, texts: Sequence[Text]) -> onnx.ModelProto:
     try:
         return onnxint8.to_int8(graph, onnxint8.ranges(graph, _feeds(original, texts)))
     except Exception as error:  # noqa: BLE001 onnx and onnxruntime raise many kinds
-        raise Refused(f"{original.path} cannot be quantized: {one_line(error)}") from None
+        raise Refused(f"{original.path} cannot be quantized: {reason(error)}") from None
 
 
 def _graph(original: _Original) -> onnx.ModelProto:

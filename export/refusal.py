@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from vaccel_rpc.errors import RpcError
+
 
 class Refused(click.ClickException):
     """The model cannot be exported as asked; the message says why, and what would work."""
@@ -28,6 +30,9 @@ def reading(path: Path, expected: str) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's first line that says something, at most 200 characters, with its kind if it has none."""
+    """An error's first line that says something, with its kind if it has none; a library's is cut at 200 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    # Our own errors are one line already, whose end may be the reason of a library.
+    return lines[0] if isinstance(error, click.ClickException | RpcError) else lines[0][:200]
