@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.refusal import Refused, one_line
+from export.refusal import Refused, one_line, refuse_pointers
 
 #: Files of tokenizers: of the tokenizers library, word pieces, byte pairs, sentencepiece and tiktoken.
 _FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "*.model", "*.tiktoken")
@@ -24,6 +24,8 @@ def read_tokenizer(folder: Path, config: Any) -> Any:
     from transformers import AutoTokenizer
 
     files = sorted({path.name for pattern in _FILES for path in folder.glob(pattern) if path.is_file()})
+    # A vocabulary in lines would be read of a pointer's lines. Where tokenizer.json is, the others are not read.
+    refuse_pointers(folder / name for name in (["tokenizer.json"] if "tokenizer.json" in files else files))
     there = ", ".join(files) or f"no file of a tokenizer ({', '.join(_FILES)})"
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)

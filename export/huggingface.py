@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from export.autotokenizer import check_embeddings, read_tokenizer, without_tokens_beyond
 from export.configuration import Choices, labels_of, problem_type_of, read_config
 from export.onnxfiles import onnx_files
-from export.refusal import Refused, one_line
+from export.refusal import Refused, known, one_line
 from vaccel_common.modelfile import Pairs
 
 #: The longest input without ``--max-length`` where the model allows more: the cost of a text grows with its length.
@@ -101,14 +101,20 @@ def read_folder(folder: Path, choices: Choices, *, weights: bool = True) -> Fold
     except Refused:
         raise
     except Exception as error:  # noqa: BLE001 transformers raises many kinds
-        raise Refused(
+        files = [folder / "config.json", *(_weights(folder) if weights else ())]
+        raise known(error, files) or Refused(
             f"transformers cannot load {folder}: {one_line(error).rstrip('.')}{_of_onnx(folder) if weights else ''}"
         ) from None
 
 
+def _weights(folder: Path) -> list[Path]:
+    """The files of which transformers takes the weights: safetensors where there are some."""
+    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+
+
 def _of_onnx(folder: Path) -> str:
     """What an error adds of a folder whose weights are those of an ONNX file alone."""
-    if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")) or not (files := onnx_files(folder)):
+    if _weights(folder) or not (files := onnx_files(folder)):
         return ""
     return f"; it has {files[0].relative_to(folder)}, which 'models.export onnx {folder}' takes"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.engines.onnx.graph import external_files
 from export.onnxform import LARGEST
-from export.refusal import Refused, one_line
+from export.refusal import Refused, known, one_line, refuse_pointers
 from vaccel_common.onnxfile import OnnxFileError
 
 
@@ -47,6 +47,7 @@ def require_whole(path: Path, largest: int = LARGEST) -> None:
     """Raises `Refused` where files with its weights are missing, or all are too large for one file."""
     if missing := [name for name in _weights(path) if not (path.parent / name).is_file()]:
         raise Refused(f"{path} has its weights in {', '.join(missing)}, which must be in {path.parent} too")
+    refuse_pointers(parts_of(path))
     size = sum(part.stat().st_size for part in parts_of(path))
     if size > largest:
         raise Refused(
@@ -59,4 +60,4 @@ def _weights(path: Path) -> list[str]:
     try:
         return list(external_files(path))
     except OnnxFileError as error:
-        raise Refused(f"{path} cannot be read as ONNX: {one_line(error)}") from None
+        raise known(error, [path]) or Refused(f"{path} cannot be read as ONNX: {one_line(error)}") from None

@@ -27,7 +27,7 @@ from export.foreign import read_foreign
 from export.outputs import drafts, place, require_place, sha256_of
 from export.pairs import samples
 from export.quiet import quiet_streams
-from export.refusal import Refused, one_line
+from export.refusal import Refused, one_line, refuse_pointers
 from export.samples import untruncated
 from function.core.texts import Text
 from function.core.tokens import Encoder
@@ -78,6 +78,7 @@ def write_int8(source: Path, out: Path, texts: Path | None, least: float) -> Non
 
 
 def _original(path: Path) -> _Original:
+    refuse_pointers([path])
     kind = program_kind(path)
     if kind not in ("torchscript", "onnx"):
         raise click.UsageError(f"{path}: int8 in ONNX is made of a .pt or an .onnx file")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import pickle
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from vaccel_rpc.errors import RpcError
+
+#: How a file begins that stands for one in Git LFS. Source: the specification of Git LFS, "The Pointer".
+_POINTER = b"version https://git-lfs.github.com/spec/v1"
+#: Suffixes of weights that are pickles.
+_PICKLED = (".bin", ".pt", ".pth")
 
 
 class Refused(click.ClickException):
@@ -26,7 +32,45 @@ def reading(path: Path, expected: str) -> Iterator[None]:
     except (click.ClickException, OSError):
         raise
     except Exception as error:  # noqa: BLE001 libraries raise many kinds for a damaged file
-        raise Refused(f"{path} is not {expected}: {one_line(error)}") from None
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        raise known(error, files) or Refused(f"{path} is not {expected}: {one_line(error)}") from None
+
+
+def known(error: Exception, files: Sequence[Path]) -> Refused | None:
+    """What is wrong with one of ``files``, by its name, where a library's ``error`` does not say so; None where that is not known."""
+    try:
+        refuse_pointers(files)
+    except Refused as refused:
+        return refused
+    if isinstance(error, pickle.UnpicklingError) and (path := next(filter(_is_refused_pickle, files), None)):
+        # torch's own message advises to load it nevertheless.
+        return Refused(
+            f"{path} is not loaded, since it holds more than weights and could run code: a file of weights alone is needed"
+        )
+    return None
+
+
+def refuse_pointers(files: Iterable[Path]) -> None:
+    """Raises `Refused` for a file of which Git has fetched a pointer alone, which some libraries would read as text."""
+    for path in files:
+        if path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(_POINTER)) == _POINTER:
+                    raise Refused(f"{path} is a Git LFS pointer: 'git lfs pull' in its folder fetches the file itself")
+
+
+def _is_refused_pickle(path: Path) -> bool:
+    import torch
+
+    if path.suffix not in _PICKLED:
+        return False
+    try:
+        torch.load(path, map_location="meta", weights_only=True)
+    except pickle.UnpicklingError:
+        return True
+    except Exception:  # noqa: BLE001 torch raises many kinds for a damaged file
+        return False
+    return False
 
 
 def one_line(error: BaseException) -> str:

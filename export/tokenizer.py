@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from export.outputs import CannotWrite, drafts, require_other, write_digest
+from export.refusal import refuse_pointers
 from vaccel_common.commandline import ToolCommand
 from vaccel_common.modelfile import ModelFileError, beside, program_kind, read_entries, read_extras
 
@@ -27,6 +28,7 @@ def write_tokenizer_file(model: Path, out: Path) -> None:
     is the model itself, and `CannotWrite`; a file that was there is then as before.
     """
     require_other(out, model)
+    refuse_pointers([model])
     extras = read_extras(model)
     if extras.tokenizer is None or extras.signature is None or extras.labels is None:
         raise ModelFileError(f"{model} must contain tokenizer.json, labels.json and signature.json; one is missing")
