@@ -187,7 +187,7 @@ def external(path: Path, location: str) -> None:
         beside.write_bytes(data)
 
 
-@pytest.mark.parametrize("location", ["weights.bin", "data/weights.bin"])
+@pytest.mark.parametrize("location", ["weights.bin", "data/weights.bin", "data//weights.bin", "./weights.bin"])
 def test_external_data_beside_the_model(engines: Engines, path: Path, location: str) -> None:
     """It may be in a folder of the model's folder."""
     external(path, location)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from onnx import helper
 from agent.engines.contract import UPLOAD_MEMORY
 from agent.engines.onnx import loading, uploads
 from tests.support.onnxmodels import FLOAT, INT64, constant, foreign, info, model
+from tests.support.paths import ROOT
 from vaccel_rpc.errors import InvalidArgument
 from vaccel_rpc.tensors import from_values
 
@@ -91,6 +93,44 @@ def test_a_trial_that_fails_is_not_said_to_lack_memory(
     ):
         uploads.check_upload(tmp_path / "upload", (), UPLOAD_MEMORY)
     assert "KeyError: 'tea'" in caplog.text
+
+
+def test_what_runs_left_of_the_memory_of_uploads_is_not_lost(tmp_path: Path) -> None:
+    """Each run has room for what fits the limit, whatever sizes the runs before had."""
+    nodes = [helper.make_node("ConstantOfShape", ["size"], ["c"]), helper.make_node("ReduceMax", ["c"], ["y"], keepdims=0)]
+    onnx.save(model(nodes, [info("size", INT64, [1])], [info("y", FLOAT, [])]), tmp_path / "m.onnx")
+    # The limit is that of a process: the first model with one sets it.
+    code = (
+        "import sys; from pathlib import Path; from agent.engines.onnx import loading; from vaccel_rpc.tensors import from_values;"
+        "program = loading.load(Path(sys.argv[1]), 1, 64 << 20);"
+        "[program.run([[from_values('int64', [1], [mib << 18])]], alone=False) for mib in (20, 24, 50)]; print('ran')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "m.onnx")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "ran", done.stderr[-500:]
+
+
+def test_an_error_of_the_library_names_no_place_of_the_agents(tmp_path: Path) -> None:
+    """Here for external data in a branch, which is not read from where the model is."""
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["q"], ["z"])],
+        "branch",
+        [],
+        [info("z", FLOAT, [300])],
+        [constant("q", np.ones(300, np.float32))],
+    )
+    weights = branch.initializer[0]
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="w.bin")
+    (tmp_path / "held").write_bytes(np.ones(300, np.float32).tobytes())
+    (tmp_path / "w.bin").symlink_to(tmp_path / "held")
+    node = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
+    onnx.save(model([node], [info("x", onnx.TensorProto.BOOL, [])], [info("y", FLOAT, [300])]), tmp_path / "m.onnx")
+    with pytest.raises(InvalidArgument) as caught:
+        loading.load(tmp_path / "m.onnx", 1)
+    assert str(tmp_path) not in str(caught.value)
 
 
 def test_a_graph_without_outputs_is_refused(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def external_files(path: Path) -> tuple[str, ...]:
 
 def external_names(found: Survey) -> tuple[str, ...]:
     """The same of a file with that in it. Raises `OnnxFileError` for a name that leads elsewhere."""
-    return tuple(sorted({_checked(location) for location in found.external}))
+    return tuple(sorted({checked_location(location) for location in found.external}))
 
 
 class _Walk:
@@ -151,7 +151,8 @@ def _read(part: _Part, start: int, end: int) -> memoryview:
     return part.read(start, end) if isinstance(part, FilePart) else part[start:end]
 
 
-def _checked(location: str) -> str:
+def checked_location(location: str) -> str:
+    """The path of a file of external data in the model's folder. Raises `OnnxFileError` where it leads elsewhere."""
     path = PurePosixPath(location)
     # Of onnxruntime's own names, such as "*/_ORT_MEM_ADDR_/*", one is an address in memory.
     if not path.name or path.is_absolute() or {"..", "*"} & set(path.parts) or "\0" in location or "\\" in location:

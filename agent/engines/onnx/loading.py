@@ -12,7 +12,7 @@ from typing import Any
 from agent.engines.layout import Layout
 from agent.engines.measured import tolerance
 from agent.engines.onnx import sessions, signatures
-from agent.engines.onnx.graph import external_names, survey
+from agent.engines.onnx.graph import checked_location, survey
 from agent.engines.onnx.program import OnnxProgram
 from agent.engines.onnx.reduced import Reduced, reduced
 from vaccel_common.modelfile import Extras, ModelFileError, Signature, read_extras
@@ -45,11 +45,11 @@ def load(path: Path, threads: int, memory: int | None = None) -> OnnxProgram:
     try:
         program = _loaded(path, threads, memory)
     except (ModelFileError, OnnxFileError, OSError) as error:
-        raise InvalidArgument(str(error).replace(str(path), "the file")) from None
+        raise InvalidArgument(_without_places(str(error), path)) from None
     except RpcError:
         raise
     except Exception as error:  # noqa: BLE001 onnxruntime's errors have no class in common
-        reason = sessions.reason(error).replace(str(path), "the file")
+        reason = _without_places(sessions.reason(error), path)
         if sessions.is_memory(error):
             raise ResourceExhausted(f"not enough memory to load the model: {reason}") from None
         raise InvalidArgument(f"onnxruntime cannot load the model: {reason}") from None
@@ -60,7 +60,7 @@ def load(path: Path, threads: int, memory: int | None = None) -> OnnxProgram:
 def _loaded(path: Path, threads: int, memory: int | None) -> OnnxProgram:
     extras = read_extras(path)
     found = survey(path)
-    external = {name: _beside(path, name).read_bytes() for name in external_names(found)}
+    external = {location: _beside(path, checked_location(location)).read_bytes() for location in set(found.external)}
     single, exact_int8 = _single(path, external, memory)
     signature = _signature(extras, path.stem, single)
     opened = partial(sessions.new, external=external, memory=memory, exact_int8=exact_int8)
@@ -79,6 +79,11 @@ def _loaded(path: Path, threads: int, memory: int | None) -> OnnxProgram:
         smaller = _smaller(forms, expected, opened, program, signature.name)
         single, alone, pads = smaller or (opened(path, 1), None, True)
     return program(single, opened(alone or path, threads) if threads > 1 else None, pads=pads)
+
+
+def _without_places(text: str, path: Path) -> str:
+    """The text without the folder of the model, which may be the agent's own."""
+    return text.replace(str(path), "the file").replace(f"{path.parent}/", "")
 
 
 def _signature(extras: Extras, name: str, session: Any) -> Signature:

@@ -96,6 +96,8 @@ class OnnxProgram(MeasuredProgram):
     def _ended(self, session: Any, feeds: Mapping[str, arrays.Array], limit: float) -> list[arrays.Array]:
         options = onnxruntime.RunOptions()
         options.log_severity_level = 4
+        # What all such models share would stay divided as runs before have left it.
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         timer = threading.Timer(limit, setattr, (options, "terminate", True))
         timer.start()
         try:
