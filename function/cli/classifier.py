@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from function.cli import vaccellog
 from function.cli.config import ClassifierConfig
-from function.cli.lines import read_texts, standard_input
+from function.cli.lines import InputLine, read_input, standard_input
 from function.cli.model import open_model
 from function.cli.profiling import ClientProfile
 from function.cli.results import RunSummary, as_json, as_text, why
@@ -25,7 +25,6 @@ from function.cli.vocab import VocabError
 from function.core.classifier import Classification, Classifier, Item, Prediction
 from function.core.options import Options, Unusable, read_options
 from function.core.stream import Arriving, in_order
-from function.core.texts import Text
 from vaccel_common import commandline, streams
 from vaccel_common.log import escaped
 from vaccel_common.modelfile import ModelFileError
@@ -44,8 +43,8 @@ _PAUSE_S = 0.1
 #: Lines that are read before they are wanted.
 _AHEAD = 4096
 
-Writer = Callable[[int, Text, Item, float], str]
-Form = Callable[[int, Text, Item, float, Options], str]
+Writer = Callable[[InputLine, Item, float], str]
+Form = Callable[[InputLine, Item, float, Options], str]
 
 
 @click.command(cls=commandline.ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
@@ -100,19 +99,19 @@ def _run(config: ClassifierConfig, options: Options) -> None:
         _say(f"Created new model resource {link.model.resource}")
         _say(f"Initialized vAccel session {link.session}")
     form: Form = as_text if show else as_json
-    writer: Writer = lambda number, text, item, ms: form(number, text, item, ms, options)  # noqa: E731
+    writer: Writer = lambda line, item, ms: form(line, item, ms, options)  # noqa: E731
     _classify(classifier, remote, lines, config, writer, options)
 
 
-def _lines(config: ClassifierConfig) -> list[Text] | None:
+def _lines(config: ClassifierConfig) -> list[InputLine] | None:
     """The texts or pairs of the file; None for standard input."""
-    return None if config.source == "-" else read_texts(Path(config.source), config.input, config.column, config.pair_column)
+    return None if config.source == "-" else read_input(Path(config.source), config.input, config.column, config.pair_column)
 
 
 def _classify(
     classifier: Classifier,
     remote: RemoteModel,
-    lines: list[Text] | None,
+    lines: list[InputLine] | None,
     config: ClassifierConfig,
     writer: Writer,
     options: Options,
@@ -120,24 +119,23 @@ def _classify(
     summary, profile = RunSummary(), ClientProfile()
     profile.add("register", remote.link.registering_ns / 1e9 if remote.link else 0.0)
     source = standard_input(config.input, config.column, config.pair_column) if lines is None else lines
-    arriving = Arriving[Text](source, _AHEAD)
+    arriving = Arriving[InputLine](source, _AHEAD)
     progress = tqdm(total=None if lines is None else len(lines), unit="line", file=sys.stderr, disable=not sys.stderr.isatty())
 
-    def run(texts: list[Text]) -> _Done:
+    def run(part: list[InputLine]) -> _Done:
         began = time.perf_counter()
-        return texts, classifier.classify(texts, _CALL_S, options), time.perf_counter() - began
+        return part, classifier.classify([line.text for line in part], _CALL_S, options), time.perf_counter() - began
 
     try:
         with progress:
-            for texts, done, seconds in in_order(arriving, run, size=config.batch, jobs=config.jobs):
+            for part, done, seconds in in_order(arriving, run, size=config.batch, jobs=config.jobs):
                 profile.add("tokenize", done.spent.tokenize)
                 profile.add("run", done.spent.rpc)
-                with _advancing(progress, len(texts)):
-                    for text, item in zip(texts, done.items, strict=True):
-                        number = summary.lines + 1
+                with _advancing(progress, len(part)):
+                    for line, item in zip(part, done.items, strict=True):
                         if not isinstance(item, Prediction) and options.errors == "request":
-                            raise Unusable(f"line {number}: {why(item)}")
-                        sys.stdout.write(writer(number, text, item, seconds * 1000))
+                            raise Unusable(f"line {line.number}: {why(item)}")
+                        sys.stdout.write(writer(line, item, seconds * 1000))
                         summary.add(item, seconds)
                     sys.stdout.flush()
         if config.profiling:
@@ -178,7 +176,7 @@ def _connect(remote: RemoteModel, wait: float) -> None:
             time.sleep(_PAUSE_S)
 
 
-_Done = tuple[list[Text], Classification, float]
+_Done = tuple[list[InputLine], Classification, float]
 
 
 class _Terminated(KeyboardInterrupt):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import starmap
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from function.core.options import OPTIONS, Unusable
 from function.core.reading import Malformed, parse_json
@@ -17,6 +18,13 @@ InputForm = Literal["lines", "csv", "tsv", "jsonl"]
 _BY_SUFFIX: dict[str, InputForm] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
+class InputLine(NamedTuple):
+    """A text or pair of the input, and the ``number`` of the line that it begins on, from 1."""
+
+    number: int
+    text: Text
+
+
 def read_file(path: Path, column: str = "tweet") -> list[str]:
     """The single texts in a file, read as `read_texts` does. Raises `vaccel_common.textfile.TextFileError`, for pairs too."""
     texts = read_texts(path, None, column, None)
@@ -26,6 +34,11 @@ def read_file(path: Path, column: str = "tweet") -> list[str]:
 
 
 def read_texts(path: Path, form: InputForm | None, column: str, pair_column: str | None) -> list[Text]:
+    """The texts and pairs of `read_input`, without their lines' numbers. Raises `vaccel_common.textfile.TextFileError`."""
+    return [line.text for line in read_input(path, form, column, pair_column)]
+
+
+def read_input(path: Path, form: InputForm | None, column: str, pair_column: str | None) -> list[InputLine]:
     """The texts and pairs in a file; ``form``: None is by its suffix.
 
     A row without the second text, which is in ``pair_column``, is a single one, as in transformers'
@@ -36,7 +49,7 @@ def read_texts(path: Path, form: InputForm | None, column: str, pair_column: str
     return list(_texts(read_text(path), str(path), form, column, pair_column))
 
 
-def standard_input(form: InputForm | None, column: str, pair_column: str | None) -> Iterator[Text]:
+def standard_input(form: InputForm | None, column: str, pair_column: str | None) -> Iterator[InputLine]:
     """The same of standard input, ``lines`` by default; lines and JSON lines as they come, columns at its end."""
     name, form = "standard input", form or "lines"
     _check_columns(form, pair_column, name)
@@ -48,8 +61,7 @@ def standard_input(form: InputForm | None, column: str, pair_column: str | None)
         if form in ("csv", "tsv"):
             yield from _texts(decoded(b"".join(file), name), name, form, column, pair_column)
         else:
-            lines = lines_in(file, name)
-            yield from _of_json(lines, name) if form == "jsonl" else lines
+            yield from _of_lines(lines_in(file, name), name, form)
 
 
 def _check_columns(form: InputForm, pair_column: str | None, name: str) -> None:
@@ -59,21 +71,23 @@ def _check_columns(form: InputForm, pair_column: str | None, name: str) -> None:
         )
 
 
-def _texts(text: str, name: str, form: InputForm, column: str, pair_column: str | None) -> Iterable[Text]:
-    if form == "lines":
-        return lines_of(text)
-    if form == "jsonl":
-        return _of_json(lines_of(text), name)
+def _texts(text: str, name: str, form: InputForm, column: str, pair_column: str | None) -> Iterator[InputLine]:
+    if form in ("lines", "jsonl"):
+        return _of_lines(lines_of(text), name, form)
     columns = [column] if pair_column is None else [column, pair_column]
-    rows = (row.fields for row in columns_of(text, name, columns, tabs=form == "tsv"))
-    return (Pair(fields[0], fields[1]) if fields[1:] and fields[1] else fields[0] for fields in rows)
+    return (InputLine(row.line, _of_fields(*row.fields)) for row in columns_of(text, name, columns, tabs=form == "tsv"))
 
 
-def _of_json(lines: Iterable[str], name: str) -> Iterator[Text]:
-    """A text or pair from each line that is not blank: a string, or an object as in a request."""
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield _of_line(line, f"line {number} of {name}")
+def _of_fields(text: str, text_pair: str = "") -> Text:
+    return Pair(text, text_pair) if text_pair else text
+
+
+def _of_lines(lines: Iterable[str], name: str, form: InputForm) -> Iterator[InputLine]:
+    """Each line as it is; or of JSON a text or pair from each line that is not blank: a string, or an object as in a request."""
+    numbered = enumerate(lines, 1)
+    if form == "lines":
+        return starmap(InputLine, numbered)
+    return (InputLine(number, _of_line(line, f"line {number} of {name}")) for number, line in numbered if line.strip())
 
 
 def _of_line(line: str, where: str) -> Text:

@@ -8,10 +8,11 @@ import statistics
 import time
 from collections import Counter
 
+from function.cli.lines import InputLine
 from function.core.answers import shown_alone
 from function.core.classifier import Item, Prediction
 from function.core.options import Options, Unusable, named
-from function.core.texts import Pair, Text
+from function.core.texts import Pair
 from vaccel_common import streams
 from vaccel_common.log import escaped
 from vaccel_rpc.errors import RpcError
@@ -45,19 +46,19 @@ class RunSummary:
         streams.tell(escaped(f"{before}{speed}{times}; {labels or 'none'}"))
 
 
-def as_text(line: int, text: Text, item: Item, ms: float, options: Options) -> str:  # noqa: ARG001 as `as_json`
+def as_text(line: InputLine, item: Item, ms: float, options: Options) -> str:  # noqa: ARG001 as `as_json`
     """The deployment guide's line for one text; ``ms``: how long its batch took."""
     said = f"Prediction: {item.label}" if isinstance(item, Prediction) else f"Error: {why(item)}"
-    return f"Line {line}: Duration: {ms:.6g} ms {escaped(said)}\n"
+    return f"Line {line.number}: Duration: {ms:.6g} ms {escaped(said)}\n"
 
 
-def as_json(line: int, text: Text, item: Item, ms: float, options: Options) -> str:
+def as_json(line: InputLine, item: Item, ms: float, options: Options) -> str:
     """One text's line of JSON: the function's answer for it, with the line's number, the text and the milliseconds."""
     answer = shown_alone(named(item) if isinstance(item, Unusable) else item, options)
     if "error" not in answer:
         answer.setdefault("truncated", False)
-    texts = text._asdict() if isinstance(text, Pair) else {"text": text}
-    return json.dumps({"line": line, **texts, **answer, "ms": round(ms, 3)}, allow_nan=False) + "\n"
+    texts = line.text._asdict() if isinstance(line.text, Pair) else {"text": line.text}
+    return json.dumps({"line": line.number, **texts, **answer, "ms": round(ms, 3)}, allow_nan=False) + "\n"
 
 
 def why(item: Unusable | RpcError) -> str:

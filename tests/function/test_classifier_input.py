@@ -59,6 +59,27 @@ def test_a_text_alone_is_told_where_the_model_takes_pairs(agent: ServerProcess, 
 
 
 @pytest.mark.parametrize(
+    ("name", "data", "columns"),
+    [
+        ("rows.jsonl", '{"text": "tea", "text_pair": "cake"}\n\n\n"tea"\n', ()),
+        ("rows.csv", 'a,b\n"tea\nand",cake\ntea,\n', ("--column", "a", "--pair-column", "b")),
+    ],
+)
+def test_a_failed_text_is_told_by_the_line_of_the_file(
+    agent: ServerProcess, model: Path, tmp_path: Path, name: str, data: str, columns: tuple[str, ...]
+) -> None:
+    """In the message, in JSON and in the guide's lines alike, whatever is between the texts."""
+    path = tmp_path / name
+    path.write_text(data)
+    options = ("-m", str(model), "-f", str(path), *columns)
+    assert "vaccel-classifier: line 4: " in run(agent, *options).stderr
+    item = (*options, "--errors", "item")
+    first = 2 if columns else 1
+    assert [json.loads(line)["line"] for line in run(agent, *item, "--format", "jsonl").stdout.splitlines()] == [first, 4]
+    assert [f"Line {number}: " in run(agent, *item).stdout for number in (first, 4)] == [True, True]
+
+
+@pytest.mark.parametrize(
     ("options", "stdin", "says"),
     [
         (("--pair-column", "b"), "a\n", "standard input is read as lines: give a .csv or .tsv file, or --input csv or tsv"),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from function.cli.lines import InputLine
 from function.cli.results import as_text
 from function.cli.vaccellog import VaccelFormatter, configure, read_level
 from function.core.classifier import Prediction
@@ -159,5 +160,7 @@ def test_neither_a_label_nor_an_agents_message_begins_a_line_of_results() -> Non
     """A line break in either is shown escaped: each text has exactly one line."""
     forged = "neither\nLine 2: Duration: 1 ms Prediction: neither"
     item = Prediction(forged, 1.0, {}, {}, 1, truncated=False, windows=1)
-    assert as_text(1, "a", item, 1.5, Options()) == f"Line 1: Duration: 1.5 ms Prediction: {forged}\n".replace("\nL", "\\nL")
-    assert as_text(1, "a", Internal(forged), 1.5, Options()).count("\n") == 1
+    assert as_text(InputLine(1, "a"), item, 1.5, Options()) == f"Line 1: Duration: 1.5 ms Prediction: {forged}\n".replace(
+        "\nL", "\\nL"
+    )
+    assert as_text(InputLine(1, "a"), Internal(forged), 1.5, Options()).count("\n") == 1

@@ -75,7 +75,7 @@ def test_texts_of_a_file(tmp_path: Path) -> None:
 
 
 def test_pairs_of_a_file(tmp_path: Path) -> None:
-    """Two columns, or lines of JSON; what cannot be read is told with its line, and an empty text with its number."""
+    """Two columns, or lines of JSON; what cannot be read, and an empty text, is told with its line."""
     (tmp_path / "a.csv").write_text("a,b\none,two\nalone,\n")
     (tmp_path / "a.tsv").write_text("tweet\tb\none\ttwo\nalone\t\n")
     (tmp_path / "a.jsonl").write_text('{"text": "one", "text_pair": "two"}\n"alone"\n')
@@ -87,7 +87,7 @@ def test_pairs_of_a_file(tmp_path: Path) -> None:
     for name, content, says in (
         ("bad.csv", "tweet,b\none,two\nthree\n", "line 3: 1 fields, and the header names 2"),
         ("bad.jsonl", '"one"\n{"text": 7}\n', "line 2 of .*: a text is a string"),
-        ("empty.csv", "tweet,b\none,two\n ,four\n", "text 2 is a pair of which one text is empty"),
+        ("empty.csv", "tweet,b\none,two\n ,four\n", "line 3: a pair of which one text is empty"),
     ):
         (tmp_path / name).write_text(content)
         with pytest.raises(ValueError, match=says):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from function.cli.lines import read_file, read_texts
+from function.cli.lines import InputLine, read_file, read_input, read_texts
 from function.cli.results import as_json
 from function.core.options import Options, Unusable
 from function.core.texts import Pair
@@ -41,6 +41,23 @@ def test_lines_of_json_are_texts_and_pairs(tmp_path: Path) -> None:
     assert read_texts(path, "lines", "tweet", None) == lines
     with pytest.raises(TextFileError, match="has pairs of texts; single texts are needed"):
         read_file(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "numbers"),
+    [
+        ("rows.txt", "a\n\nb", [1, 2, 3]),
+        ("rows.jsonl", '"a"\n\n \r\n"b"\n', [1, 4]),
+        ("rows.csv", 'b,a\n"x\ny",1\n\n2,3\n', [2, 5]),
+        ("rows.tsv", "a\tb\n\n1\t2\n", [3]),
+    ],
+)
+def test_a_text_has_the_number_of_its_line(tmp_path: Path, name: str, data: str, numbers: list[int]) -> None:
+    """It counts a header, blank lines and the lines of the rows before."""
+    path = tmp_path / name
+    path.write_text(data)
+    pair_column = None if name.endswith(("txt", "jsonl")) else "b"
+    assert [line.number for line in read_input(path, None, "a", pair_column)] == numbers
 
 
 @pytest.mark.parametrize(
@@ -78,6 +95,6 @@ def test_a_file_without_the_columns_is_told(tmp_path: Path) -> None:
 
 def test_a_pair_is_in_its_line_of_json() -> None:
     """With the names of a request."""
-    line = json.loads(as_json(3, Pair("a", "b"), Unusable("texts[0]'s text_pair is empty"), 1.0, Options()))
+    line = json.loads(as_json(InputLine(3, Pair("a", "b")), Unusable("texts[0]'s text_pair is empty"), 1.0, Options()))
     assert (line["line"], line["text"], line["text_pair"]) == (3, "a", "b")
     assert line["error"]["detail"] == "the text's text_pair is empty"
