@@ -9,7 +9,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from function.cli.lines import read_input
+from function.cli.lines import good_text, read_input
 from function.core.texts import Pair, Text
 
 #: The number of texts that are composed.
@@ -95,11 +95,12 @@ def texts(file: str | None = None, column: str = "tweet", pair_column: str | Non
         if pair_column is not None:
             raise ValueError(f"--pair-column {pair_column} needs a file of pairs: --texts FILE")
         return _composed()
-    lines = read_input(Path(file), None, column, pair_column)
-    for number, text in lines:
+    path, read = Path(file), []
+    for line in read_input(path, None, column, pair_column):
+        read.append(text := good_text(line, path))
         if isinstance(text, Pair) and not all(part.strip() for part in text):
-            raise ValueError(f"{file}, line {number}: a pair of which one text is empty")
-    found = tuple(text for _, text in lines if isinstance(text, Pair) or text.strip())
+            raise ValueError(f"{file}, line {line.number}: a pair of which one text is empty")
+    found = tuple(text for text in read if isinstance(text, Pair) or text.strip())
     if not found:
         raise ValueError(f"{file}: the file has no text")
     return found

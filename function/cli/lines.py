@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from function.core.options import OPTIONS, Unusable
 from function.core.reading import Malformed, parse_json
-from function.core.texts import Pair, Text, of_item
+from function.core.texts import PAIR_FORM, Pair, Text, of_item
 from vaccel_common.csvfile import columns_of
 from vaccel_common.textfile import TextFileError, decoded, lines_in, lines_of, read_text
 
@@ -19,10 +19,10 @@ _BY_SUFFIX: dict[str, InputForm] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jso
 
 
 class InputLine(NamedTuple):
-    """A text or pair of the input, and the ``number`` of the line that it begins on, from 1."""
+    """A text or pair of the input, or what is wrong with it, and the ``number`` of the line that it begins on, from 1."""
 
     number: int
-    text: Text
+    text: Text | Unusable
 
 
 def read_file(path: Path, column: str = "tweet") -> list[str]:
@@ -34,15 +34,26 @@ def read_file(path: Path, column: str = "tweet") -> list[str]:
 
 
 def read_texts(path: Path, form: InputForm | None, column: str, pair_column: str | None) -> list[Text]:
-    """The texts and pairs of `read_input`, without their lines' numbers. Raises `vaccel_common.textfile.TextFileError`."""
-    return [line.text for line in read_input(path, form, column, pair_column)]
+    """The texts and pairs in a file, read as `read_input` does.
+
+    Raises `vaccel_common.textfile.TextFileError`, also for the first line that has none.
+    """
+    return [good_text(line, path) for line in read_input(path, form, column, pair_column)]
+
+
+def good_text(line: InputLine, path: Path) -> Text:
+    """The line's text or pair. Raises `vaccel_common.textfile.TextFileError` where it has none."""
+    if isinstance(line.text, Unusable):
+        raise TextFileError(f"line {line.number} of {path}: {line.text}")
+    return line.text
 
 
 def read_input(path: Path, form: InputForm | None, column: str, pair_column: str | None) -> list[InputLine]:
     """The texts and pairs in a file; ``form``: None is by its suffix.
 
     A row without the second text, which is in ``pair_column``, is a single one, as in transformers'
-    pipeline. Raises `vaccel_common.textfile.TextFileError`.
+    pipeline. Raises `vaccel_common.textfile.TextFileError` for a file that cannot be divided into
+    lines or rows.
     """
     form = form or _BY_SUFFIX.get(path.suffix.lower(), "lines")
     _check_columns(form, pair_column, str(path))
@@ -61,7 +72,7 @@ def standard_input(form: InputForm | None, column: str, pair_column: str | None)
         if form in ("csv", "tsv"):
             yield from _texts(decoded(b"".join(file), name), name, form, column, pair_column)
         else:
-            yield from _of_lines(lines_in(file, name), name, form)
+            yield from _of_lines(lines_in(file, name), form)
 
 
 def _check_columns(form: InputForm, pair_column: str | None, name: str) -> None:
@@ -73,7 +84,7 @@ def _check_columns(form: InputForm, pair_column: str | None, name: str) -> None:
 
 def _texts(text: str, name: str, form: InputForm, column: str, pair_column: str | None) -> Iterator[InputLine]:
     if form in ("lines", "jsonl"):
-        return _of_lines(lines_of(text), name, form)
+        return _of_lines(lines_of(text), form)
     columns = [column] if pair_column is None else [column, pair_column]
     return (InputLine(row.line, _of_fields(*row.fields)) for row in columns_of(text, name, columns, tabs=form == "tsv"))
 
@@ -82,38 +93,35 @@ def _of_fields(text: str, text_pair: str = "") -> Text:
     return Pair(text, text_pair) if text_pair else text
 
 
-def _of_lines(lines: Iterable[str], name: str, form: InputForm) -> Iterator[InputLine]:
+def _of_lines(lines: Iterable[str], form: InputForm) -> Iterator[InputLine]:
     """Each line as it is; or of JSON a text or pair from each line that is not blank: a string, or an object as in a request."""
     numbered = enumerate(lines, 1)
     if form == "lines":
         return starmap(InputLine, numbered)
-    return (InputLine(number, _of_line(line, f"line {number} of {name}")) for number, line in numbered if line.strip())
+    return (InputLine(number, _of_json(line)) for number, line in numbered if line.strip())
 
 
-def _of_line(line: str, where: str) -> Text:
+def _of_json(line: str) -> Text | Unusable:
+    where = "the line"
     try:
         data = parse_json(line.encode(), where)
-    except Malformed as error:
-        # Of a value the message names the field alone.
-        message = str(error)
-        raise TextFileError(message if message.startswith(where) else f"{where}: {message}") from None
-    except Unusable as error:
-        raise TextFileError(f"{where}: {error}") from None
+    except (Malformed, Unusable) as error:
+        return Unusable(str(error))
     if isinstance(data, dict) and (option := next((name for name in data if name in OPTIONS), None)):
         flag = option.replace("_", "-")
-        raise TextFileError(f'{where} has the option "{option}"; the option of the command, --{flag}, is for all lines')
+        return Unusable(f'{where} has the option "{option}"; the option of the command, --{flag}, is for all lines')
     item = of_item(data, where)
     if isinstance(item, Unusable):
-        raise TextFileError(str(item))
-    for text in item if isinstance(item, Pair) else (item,):
-        _check_text(text, where)
-    return item  # type: ignore[no-any-return]
+        return item
+    texts = item if isinstance(item, Pair) else (item,)
+    return next((wrong for text in texts if (wrong := _wrong(text))), item)
 
 
-def _check_text(text: object, where: str) -> None:
+def _wrong(text: object) -> Unusable | None:
     if not isinstance(text, str):
-        raise TextFileError(f'{where}: a text is a string, and a line is one, or {{"text": "...", "text_pair": "..."}}')
+        return Unusable(f'a text is a string, and a line is one, or {{"text": "..."}}, or {PAIR_FORM}')
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise TextFileError(f"{where}: a text has an unpaired surrogate at character {error.start}") from None
+        return Unusable(f"a text has an unpaired surrogate at character {error.start}")
+    return None

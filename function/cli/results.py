@@ -53,11 +53,11 @@ def as_text(line: InputLine, item: Item, ms: float, options: Options) -> str:  #
 
 
 def as_json(line: InputLine, item: Item, ms: float, options: Options) -> str:
-    """One text's line of JSON: the function's answer for it, with the line's number, the text and the milliseconds."""
+    """One text's line of JSON: the function's answer for it, with the line's number, the text if it could be read, and the milliseconds."""
     answer = shown_alone(named(item) if isinstance(item, Unusable) else item, options)
     if "error" not in answer:
         answer.setdefault("truncated", False)
-    texts = line.text._asdict() if isinstance(line.text, Pair) else {"text": line.text}
+    texts = {} if isinstance(line.text, Unusable) else line.text._asdict() if isinstance(line.text, Pair) else {"text": line.text}
     return json.dumps({"line": line.number, **texts, **answer, "ms": round(ms, 3)}, allow_nan=False) + "\n"
 
 

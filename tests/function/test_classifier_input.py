@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.classifier import run
+from tests.support.paths import TWEETS
 from tests.support.servers import ServerProcess
 from tests.support.smallmodel import write_small_model
 
@@ -85,9 +86,6 @@ def test_a_failed_text_is_told_by_the_line_of_the_file(
         (("--pair-column", "b"), "a\n", "standard input is read as lines: give a .csv or .tsv file, or --input csv or tsv"),
         (("--input", "csv", "--column", "a"), 'a,b\n"x,y\n', "standard input, line 2: a quote is opened and never closed"),
         (("--input", "tsv", "--column", "c"), "a\tb\nx\ty\n", "standard input has no column 'c'; its first line names a, b"),
-        (("--input", "jsonl"), '"a"\n{"text": 7}\n', "line 2 of standard input: a text is a string"),
-        (("--input", "jsonl"), '"a"\n{"text": NaN}\n', 'line 2 of standard input: "text" is NaN, which is not valid JSON'),
-        (("--input", "jsonl"), '"a"\n"b\n', "line 2 of standard input is not valid JSON: "),
     ],
 )
 def test_input_that_cannot_be_read_is_one_line(
@@ -98,3 +96,35 @@ def test_input_that_cannot_be_read_is_one_line(
     assert done.returncode == 1
     assert says in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+BAD_LINES = '"fine"\n{bad\n"good"\n5\n{"text": NaN}\n"last"\n'
+
+
+@pytest.mark.parametrize("batch", ["1", "2", "64"])
+def test_a_bad_line_of_json_is_the_error_of_its_text(agent: ServerProcess, tmp_path: Path, batch: str) -> None:
+    """With --errors item the other lines are answered, whatever is sent together."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text(BAD_LINES)
+    options = ("-m", str(TWEETS), "--format", "jsonl", "--batch", batch)
+    done = run(agent, *options, "-f", str(path), "--errors", "item")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["line"], row.get("error", {}).get("status"), row.get("text")) for row in rows] == [
+        (1, None, "fine"), (2, 422, None), (3, None, "good"), (4, 422, None), (5, 422, None), (6, None, "last"),
+    ]  # fmt: skip
+    assert rows[1]["error"]["detail"].startswith("the line is not valid JSON: ")
+    assert rows[3]["error"]["detail"].startswith("a text is a string, and a line is one, or ")
+    assert rows[4]["error"]["detail"] == '"text" is NaN, which is not valid JSON'
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_bad_line_of_json_ends_the_work_after_those_before(agent: ServerProcess, tmp_path: Path, piped: bool) -> None:
+    """As any other line without a prediction does: the results before it are printed, and one line has its number."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text(BAD_LINES)
+    source = ("-f", "-", "--input", "jsonl") if piped else ("-f", str(path))
+    done = run(agent, "-m", str(TWEETS), "--batch", "64", *source, stdin=BAD_LINES if piped else None)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("vaccel-classifier: line 2: the line is not valid JSON: ")
+    assert [line.partition(":")[0] for line in done.stdout.splitlines() if line.startswith("Line ")] == ["Line 1"]

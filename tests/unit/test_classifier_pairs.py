@@ -63,24 +63,27 @@ def test_a_text_has_the_number_of_its_line(tmp_path: Path, name: str, data: str,
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("{", "line 2 of .*jsonl is not valid JSON"),
+        ("{", "line 2 of .*jsonl: the line is not valid JSON"),
         ("7", "line 2 of .*jsonl: a text is a string"),
         ('["a", "b"]', "line 2 of .*jsonl: a text is a string"),
         ('{"text": null}', "line 2 of .*jsonl: a text is a string"),
         ('{"text": "a", "text_pair": 1}', "line 2 of .*jsonl: a text is a string"),
-        ('{"txt": "a"}', 'line 2 of .*jsonl has no "text".*did you mean "text" by "txt"'),
+        ('{"txt": "a"}', 'line 2 of .*jsonl: the line has no "text".*did you mean "text" by "txt"'),
         ('{"text": "a", "pair": "b"}', 'line 2 of .*"pair" is not a field; did you mean "text_pair"'),
-        ('{"text": "a", "top_k": 1}', 'line 2 of .*has the option "top_k"; the option of the command, --top-k,'),
+        ('{"text": "a", "top_k": 1}', 'line 2 of .*: the line has the option "top_k"; the option of the command, --top-k,'),
         ('{"text": NaN}', "not valid JSON"),
         ('{"text": "a\\ud800"}', "line 2 of .*unpaired surrogate at character 1"),
     ],
 )
 def test_a_line_of_json_that_is_no_text_is_told(tmp_path: Path, line: str, says: str) -> None:
-    """With its number, and what would be right."""
+    """With its number, and what would be right; the other lines are there to whoever takes a line's error."""
     path = tmp_path / "rows.jsonl"
-    path.write_text(f'"a"\n{line}\n')
+    path.write_text(f'"a"\n{line}\n"b"\n')
     with pytest.raises(TextFileError, match=says):
         read_texts(path, None, "tweet", None)
+    good, bad, last = read_input(path, None, "tweet", None)
+    assert (good, last) == (InputLine(1, "a"), InputLine(3, "b"))
+    assert isinstance(bad.text, Unusable)
 
 
 def test_a_file_without_the_columns_is_told(tmp_path: Path) -> None:
