@@ -51,8 +51,7 @@ def good_text(line: InputLine, path: Path) -> Text:
 def read_input(path: Path, form: InputForm | None, column: str, pair_column: str | None) -> list[InputLine]:
     """The texts and pairs in a file; ``form``: None is by its suffix.
 
-    A row without the second text, which is in ``pair_column``, is a single one, as in transformers'
-    pipeline. Raises `vaccel_common.textfile.TextFileError` for a file that cannot be divided into
+    A row whose ``pair_column`` is empty is a single text. Raises `vaccel_common.textfile.TextFileError` for a file that cannot be divided into
     lines or rows.
     """
     form = form or _BY_SUFFIX.get(path.suffix.lower(), "lines")
@@ -90,7 +89,8 @@ def _texts(text: str, name: str, form: InputForm, column: str, pair_column: str 
 
 
 def _of_fields(text: str, text_pair: str = "") -> Text:
-    return Pair(text, text_pair) if text_pair else text
+    # A row always has the column: what is empty there is no second text, where in JSON it is one that was left empty.
+    return Pair(text, text_pair) if text_pair.strip() else text
 
 
 def _of_lines(lines: Iterable[str], form: InputForm) -> Iterator[InputLine]:
@@ -114,7 +114,11 @@ def _of_json(line: str) -> Text | Unusable:
     if isinstance(item, Unusable):
         return item
     texts = item if isinstance(item, Pair) else (item,)
-    return next((wrong for text in texts if (wrong := _wrong(text))), item)
+    if wrong := next(filter(None, map(_wrong, texts)), None):
+        return wrong
+    if isinstance(item, Pair) and not item.text_pair.strip():
+        return Unusable("the text's text_pair is empty")
+    return item  # type: ignore[no-any-return]
 
 
 def _wrong(text: object) -> Unusable | None:

@@ -17,9 +17,9 @@ from vaccel_common.textfile import TextFileError
 def test_two_columns_are_pairs(tmp_path: Path) -> None:
     """In any order and with any others beside them; a row without the second text is a single one."""
     path = tmp_path / "rows.csv"
-    path.write_text('id,hypothesis,premise\n1,"was, late",the tea 茶\n2,,alone\n', encoding="utf-8")
-    assert read_texts(path, None, "premise", "hypothesis") == [Pair("the tea 茶", "was, late"), "alone"]
-    assert read_file(path, "premise") == ["the tea 茶", "alone"]
+    path.write_text('id,hypothesis,premise\n1,"was, late",the tea 茶\n2,,alone\n3, ,blank\n', encoding="utf-8")
+    assert read_texts(path, None, "premise", "hypothesis") == [Pair("the tea 茶", "was, late"), "alone", "blank"]
+    assert read_file(path, "premise") == ["the tea 茶", "alone", "blank"]
 
 
 def test_two_columns_between_tabs_are_pairs(tmp_path: Path) -> None:
@@ -68,6 +68,8 @@ def test_a_text_has_the_number_of_its_line(tmp_path: Path, name: str, data: str,
         ('["a", "b"]', "line 2 of .*jsonl: a text is a string"),
         ('{"text": null}', "line 2 of .*jsonl: a text is a string"),
         ('{"text": "a", "text_pair": 1}', "line 2 of .*jsonl: a text is a string"),
+        ('{"text": "a", "text_pair": ""}', "line 2 of .*jsonl: the text's text_pair is empty"),
+        ('{"text": "a", "text_pair": " "}', "line 2 of .*jsonl: the text's text_pair is empty"),
         ('{"txt": "a"}', 'line 2 of .*jsonl: the line has no "text".*did you mean "text" by "txt"'),
         ('{"text": "a", "pair": "b"}', 'line 2 of .*"pair" is not a field; did you mean "text_pair"'),
         ('{"text": "a", "top_k": 1}', 'line 2 of .*: the line has the option "top_k"; the option of the command, --top-k,'),
