@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from function.cli import vaccellog
 from function.cli.config import ClassifierConfig
-from function.cli.lines import InputLine, read_input, standard_input
+from function.cli.lines import InputLine, form_of, read_input, standard_input
 from function.cli.model import open_model
+from function.cli.pairs import fitting
 from function.cli.profiling import ClientProfile
 from function.cli.results import RunSummary, as_json, as_text, why
 from function.cli.vocab import VocabError
@@ -118,13 +119,15 @@ def _classify(
 ) -> None:
     summary, profile = RunSummary(), ClientProfile()
     profile.add("register", remote.link.registering_ns / 1e9 if remote.link else 0.0)
-    source = standard_input(config.input, config.column, config.pair_column) if lines is None else lines
+    form = config.input or form_of(Path(config.source))
+    source = standard_input(form, config.column, config.pair_column) if lines is None else lines
     arriving = Arriving[InputLine](source, _AHEAD)
     progress = tqdm(total=None if lines is None else len(lines), unit="line", file=sys.stderr, disable=not sys.stderr.isatty())
 
     def run(part: list[InputLine]) -> _Done:
         began = time.perf_counter()
-        return part, classifier.classify([line.text for line in part], _CALL_S, options), time.perf_counter() - began
+        texts = [fitting(line.text, classifier.pairs, form, config.pair_column) for line in part]
+        return part, classifier.classify(texts, _CALL_S, options), time.perf_counter() - began
 
     try:
         with progress:

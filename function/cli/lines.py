@@ -54,14 +54,19 @@ def read_input(path: Path, form: InputForm | None, column: str, pair_column: str
     A row whose ``pair_column`` is empty is a single text. Raises `vaccel_common.textfile.TextFileError` for a file that cannot be divided into
     lines or rows.
     """
-    form = form or _BY_SUFFIX.get(path.suffix.lower(), "lines")
+    form = form or form_of(path)
     _check_columns(form, pair_column, str(path))
     return list(_texts(read_text(path), str(path), form, column, pair_column))
 
 
-def standard_input(form: InputForm | None, column: str, pair_column: str | None) -> Iterator[InputLine]:
-    """The same of standard input, ``lines`` by default; lines and JSON lines as they come, columns at its end."""
-    name, form = "standard input", form or "lines"
+def form_of(path: Path) -> InputForm:
+    """The form that a file's suffix names, else lines; ``-`` is standard input."""
+    return _BY_SUFFIX.get(path.suffix.lower(), "lines")
+
+
+def standard_input(form: InputForm, column: str, pair_column: str | None) -> Iterator[InputLine]:
+    """The same of standard input; lines and JSON lines as they come, columns at its end."""
+    name = "standard input"
     _check_columns(form, pair_column, name)
     if sys.stdin is None:
         raise TextFileError(f"{name} is closed")

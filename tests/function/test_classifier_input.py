@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from function.cli.lines import InputForm
+from function.cli.pairs import fitting
+from function.core.texts import Pair, Text
 from tests.support.classifier import run
 from tests.support.paths import TWEETS
 from tests.support.servers import ServerProcess
 from tests.support.smallmodel import write_small_model
+from vaccel_common.modelfile import Pairs
 
 ROWS = [("the tea was cold", "we were late"), ('good "again", 茶', "not bad")]
 CSV = 'b,a\nwe were late,the tea was cold\nnot bad,"good ""again"", 茶"\n'
@@ -54,9 +58,35 @@ def test_a_text_alone_is_told_where_the_model_takes_pairs(agent: ServerProcess, 
     """With its line; what would be right is in it."""
     done = run(agent, "-m", str(model), "-f", "-", stdin="tea\n")
     assert done.returncode == 1
-    assert (
-        'line 1: the text has no text_pair; this model takes pairs of texts: {"text": "...", "text_pair": "..."}' in done.stderr
+    assert done.stderr == (
+        "vaccel-classifier: line 1: the text has no second one; this model takes pairs of texts: give a .csv or .tsv file and "
+        '--pair-column, or a .jsonl file with {"text": "...", "text_pair": "..."} on each line\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs", "form", "column", "says"),
+    [
+        ("a", "required", "csv", None, "this model takes pairs of texts: name the column of the second texts with --pair-column"),
+        ("a", "required", "tsv", "b", "the text has no second one; this model takes pairs of texts: the column 'b' is empty"),
+        (
+            Pair("a", "b"),
+            "refused",
+            "csv",
+            "b",
+            "the column 'b' has a second text; this model takes single texts: leave out --pair-column",
+        ),
+        ("a", "required", "jsonl", None, None),
+        ("a", "allowed", "lines", None, None),
+        (Pair("a", "b"), "required", "csv", "b", None),
+    ],
+)
+def test_what_a_model_does_not_take_is_told_in_options(
+    text: Text, pairs: Pairs, form: InputForm, column: str | None, says: str | None
+) -> None:
+    """An option of the command, not a field of a request; of JSON lines the classifier's own message names the fields."""
+    result = fitting(text, pairs, form, column)
+    assert result == text if says is None else says in str(result)
 
 
 @pytest.mark.parametrize(
