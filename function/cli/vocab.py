@@ -21,6 +21,8 @@ GUIDE_LABELS = ["hate-speech", "offensive-language", "neither"]
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 #: A token and its id. Only spaces and tabs divide them: a token may be another kind of space.
 _PAIR = re.compile(r"(.*?)[ \t]+([0-9]+)[ \t]*", re.DOTALL)
+#: Characters of a wrong line that a message shows.
+_SHOWN = 40
 #: The library's ids are uint32.
 _MAX_ID = 2**32 - 1
 
@@ -36,8 +38,18 @@ def read_vocab(path: Path) -> dict[str, int]:
     vocab = _with_ids(lines, path) or {line: number for number, line in enumerate(lines)}
     missing = [token for token in _SPECIAL if token not in vocab]
     if missing:
-        raise VocabError(f"{path} is not a BERT vocabulary: {', '.join(missing)} missing")
+        raise VocabError(_odd_line(lines, path) or f"{path} is not a BERT vocabulary: {', '.join(missing)} missing")
     return vocab
+
+
+def _odd_line(lines: list[str], path: Path) -> str | None:
+    """The message about the first line that is not ``token id``, where most of the lines are."""
+    written = [(number, line) for number, line in enumerate(lines, 1) if line.strip(" \t")]
+    odd = [(number, line) for number, line in written if not _PAIR.fullmatch(line)]
+    if not odd or 2 * len(odd) >= len(written):
+        return None
+    number, line = odd[0]
+    return f"{path}, line {number}: {line[:_SHOWN]!r} is not a token and its id, as other lines are; an id is an integer from 0 to {_MAX_ID}"
 
 
 def _with_ids(lines: list[str], path: Path) -> dict[str, int] | None:

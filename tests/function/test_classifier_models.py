@@ -119,6 +119,18 @@ def test_an_id_that_is_too_large_is_told(tmp_path: Path, number: str) -> None:
         read_vocab(path)
 
 
+@pytest.mark.parametrize("line", ["big -1", "big", "big 1.5"])
+def test_a_line_without_an_id_is_told(tmp_path: Path, line: str) -> None:
+    """Where the other lines have one: not that all special tokens are missing."""
+    path = tmp_path / "vocab.txt"
+    path.write_text("".join(f"{token} {number}\n" for number, token in enumerate(SPECIAL)) + f"\n{line}\ntea 4\n")
+    with pytest.raises(VocabError) as failure:
+        read_vocab(path)
+    assert str(failure.value) == (
+        f"{path}, line 6: {line!r} is not a token and its id, as other lines are; an id is an integer from 0 to 4294967295"
+    )
+
+
 def test_a_prefix_of_vaccels_before_the_model(agent: ServerProcess, texts: Path) -> None:
     """`file://`, which upstream's warning asks for, is accepted; a URL is not downloaded, and exit code 2 says so."""
     assert run(agent, "-m", f"file://{TWEETS}", "-f", str(texts)).returncode == 0
