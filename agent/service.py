@@ -162,7 +162,7 @@ class RpcService:
                 if self._draining:
                     self._check_taken(self._draining, endpoint, scope, request)
                 call = IncomingCall(told.dialect, scope, request, blobs, deadline, metadata, span)
-                reply = await _limited(running, endpoint, handler, call)
+                reply = await _limited(running, handler, call)
             code = "OK"
             return [reply.SerializeToString()] if isinstance(reply, Message) else reply
         except RpcError as error:
@@ -194,12 +194,12 @@ class RpcService:
         return handler
 
 
-async def _limited(running: RunningCall, endpoint: Endpoint, handler: Handler, call: IncomingCall) -> Message | Parts:
+async def _limited(running: RunningCall, handler: Handler, call: IncomingCall) -> Message | Parts:
     try:
         return await handler(call)
     except asyncio.CancelledError:
         if running.expired:
-            raise DeadlineExceeded(f"{endpoint.method.name}: the deadline has passed; the work was dropped") from None
+            raise DeadlineExceeded("the deadline has passed; the work was dropped") from None
         raise
 
 

@@ -232,7 +232,7 @@ def _archive_entries(path: str | Path) -> dict[str, bytes]:
     try:
         return archivefile.read_entries(path, _ENTRIES)
     except archivefile.ArchiveFileError as error:
-        raise ModelFileError(f"{path} is not a model file ({_KINDS}): {error}") from None
+        raise ModelFileError(f"{path} {_NO_MODEL}: {error}") from None
 
 
 def _onnx_entries(path: str | Path) -> dict[str, bytes]:
@@ -241,11 +241,11 @@ def _onnx_entries(path: str | Path) -> dict[str, bytes]:
     try:
         return read_entries(path, _ENTRIES)
     except OnnxFileError as error:
-        raise ModelFileError(f"{path} is not a model file ({_KINDS}): as ONNX, {error}") from None
+        # Anything may be read as the fields of an ONNX file: what is wrong with these is of use only where it should be one.
+        raise ModelFileError(f"{path} {_NO_MODEL}" + (f": as ONNX, {error}" if Path(path).suffix == ".onnx" else "")) from None
 
 
-_KINDS = "TorchScript, torch.export, ONNX or tokenizer zip"
-#: The first bytes of an archive. Of ONNX they would be field 10, which no model has.
+_NO_MODEL = "is not a model file: neither TorchScript, .pt2, ONNX nor a tokenizer file"
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "model.json", "variant.json", "about.json")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from vaccel_rpc.addresses import parse
 from vaccel_rpc.channels import connect
-from vaccel_rpc.errors import Unavailable
+from vaccel_rpc.errors import DeadlineExceeded, Unavailable
 
 #: Seconds after the goodbye in which the answer is sent: as long as a busy machine takes to deliver one.
 _LATE_S = 0.05
@@ -60,3 +60,12 @@ def test_what_was_taken_before_the_goodbye_is_answered(answering: Any) -> None:
         channel.start(*_METHOD, [b"tea"], 20)
     channel.close()
     assert stopped.wait(10)
+
+
+def test_a_call_that_is_not_answered_in_time_names_the_agent(answering: Any) -> None:
+    """And the time that it had, not what grpcio calls it."""
+    _, _, port = answering
+    channel = connect(parse(f"grpc://127.0.0.1:{port}"), 5)
+    with pytest.raises(DeadlineExceeded, match=rf"^grpc://127.0.0.1:{port}: the agent did not answer within 0.2 s$"):
+        channel.start(*_METHOD, [b"tea"], 0.2).result()
+    channel.close()

@@ -118,10 +118,20 @@ def test_what_is_not_onnx_is_refused_in_one_line(data: bytes, says: str, path: P
     with pytest.raises(ModelFileError) as caught:
         read_extras(path)
     assert str(caught.value).startswith(
-        f"{path} is not a model file (TorchScript, torch.export, ONNX or tokenizer zip): as ONNX, "
+        f"{path} is not a model file: neither TorchScript, .pt2, ONNX nor a tokenizer file: as ONNX, "
     )
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["texts.txt", "model.pt"])
+def test_a_file_that_should_not_be_onnx_is_not_told_as_onnx(tmp_path: Path, name: str) -> None:
+    """Fields and wire types say nothing to whoever gave a text file, or a broken TorchScript file."""
+    path = tmp_path / name
+    path.write_text("What a lovely day\n")
+    with pytest.raises(ModelFileError) as caught:
+        read_extras(path)
+    assert str(caught.value) == f"{path} is not a model file: neither TorchScript, .pt2, ONNX nor a tokenizer file"
 
 
 def test_the_last_accepted_number_of_fields(path: Path) -> None:

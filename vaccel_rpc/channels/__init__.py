@@ -23,6 +23,11 @@ MAX_MESSAGE = 1 << 30
 CLOSED = "the connection was closed"
 
 
+def no_answer(timeout: float | None) -> str:
+    """Why a call fails that was given ``timeout`` seconds."""
+    return f"the agent did not answer{'' if timeout is None else f' within {timeout:.3g} s'}"
+
+
 @dataclass(frozen=True)
 class Tls:
     """PEM files for TLS.

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vaccel_rpc.addresses import Address
-from vaccel_rpc.channels import CLOSED, Tls
-from vaccel_rpc.errors import FailedPrecondition, RpcError, Unavailable, from_code
+from vaccel_rpc.channels import CLOSED, Tls, no_answer
+from vaccel_rpc.errors import DeadlineExceeded, FailedPrecondition, RpcError, Unavailable, from_code
 from vaccel_rpc.proto.ttrpc_pb2 import Status
 from vaccel_rpc.status import from_status
 from vaccel_rpc.wire import Parts
@@ -31,6 +31,8 @@ _NOTICED_S, _DELIVERED_S = 1.0, 0.2
 #: The health service's method that tells each change, its responses (``HealthCheckResponse``: status 1
 #: and 2), and the seconds until it is called again where a proxy ends the call.
 _WATCH, _SERVING, _NOT_SERVING, _WATCH_AGAIN_S = "/grpc.health.v1.Health/Watch", b"\x08\x01", b"\x08\x02", 10.0
+#: A part of what grpcio says of a call whose deadline passed on this side; an agent's message says more.
+_DEADLINE_PASSED = "Deadline Exceeded"
 #: The metadata in which gRPC carries a ``google.rpc.Status`` with its details.
 DETAILS = "grpc-status-details-bin"
 
@@ -41,8 +43,8 @@ def message_options(max_message: int) -> list[tuple[str, int]]:
 
 
 class _GrpcReply:
-    def __init__(self, channel: GrpcChannel, call: Any) -> None:
-        self._channel, self._call = channel, call
+    def __init__(self, channel: GrpcChannel, call: Any, timeout: float | None) -> None:
+        self._channel, self._call, self._timeout = channel, call, timeout
         #: See `vaccel_rpc.channels.PendingReply`.
         self.arrived: int | None = None
 
@@ -54,6 +56,8 @@ class _GrpcReply:
             # No caller cancels: grpcio does where the connection is closed, and an agent that ends.
             if error.code() is grpc.StatusCode.CANCELLED:
                 raise self._channel.closed or Unavailable("the agent cancelled the call", at=self._channel.address) from None
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and _DEADLINE_PASSED in (error.details() or ""):
+                raise DeadlineExceeded(no_answer(self._timeout), at=self._channel.address) from None
             raise _error(error) from None
         except grpc.FutureCancelledError:
             raise self._channel.closed or Unavailable(CLOSED, at=self._channel.address) from None
@@ -119,22 +123,22 @@ class GrpcChannel:
         call = self._channel.unary_unary(f"/{service}/{method}").future(
             b"".join(payload), timeout, [*metadata.items()] if metadata else None
         )
-        return self._started(call, done)
+        return self._started(call, timeout, done)
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _GrpcReply:
         """Sends a call with several requests."""
         if self._closed:
             raise self._closed
-        return self._started(self._channel.stream_unary(f"/{service}/{method}").future(iter(payloads), timeout=timeout))
+        return self._started(self._channel.stream_unary(f"/{service}/{method}").future(iter(payloads), timeout=timeout), timeout)
 
     def close(self, why: str = CLOSED) -> None:
         """Ends the connection; see `vaccel_rpc.channels.Channel`."""
         self._lost(why)
         self._channel.close()
 
-    def _started(self, call: Any, done: Callable[[], None] | None = None) -> _GrpcReply:
+    def _started(self, call: Any, timeout: float | None, done: Callable[[], None] | None = None) -> _GrpcReply:
         self._calls[call] = time.monotonic()
-        reply = _GrpcReply(self, call)
+        reply = _GrpcReply(self, call, timeout)
 
         def over(_: object) -> None:
             reply.arrived = time.time_ns()

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from vaccel_common.protowire import WireError
 from vaccel_rpc import draining, frames
 from vaccel_rpc.addresses import Address, quick_ack
-from vaccel_rpc.channels import CLOSED, sockets
+from vaccel_rpc.channels import CLOSED, no_answer, sockets
 from vaccel_rpc.channels.handoff import PendingCall, ReaderHandoff
 from vaccel_rpc.channels.owner import ConnectionOwner
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
@@ -32,10 +32,10 @@ _LAST_STREAM = 2**32 - 1
 
 
 class _TtrpcReply:
-    """The reply of one stream's call."""
+    """The reply of one stream's call, for which its caller gave ``timeout`` seconds."""
 
-    def __init__(self, channel: TtrpcChannel, call: PendingCall, what: str) -> None:
-        self._channel, self._call, self._what = channel, call, what
+    def __init__(self, channel: TtrpcChannel, call: PendingCall, timeout: float | None) -> None:
+        self._channel, self._call, self._timeout = channel, call, timeout
 
     @property
     def arrived(self) -> int | None:
@@ -44,7 +44,7 @@ class _TtrpcReply:
 
     def result(self) -> _Bytes:
         """The reply's payload. Raises the call's `RpcError`."""
-        return self._channel.wait(self._call, self._what)
+        return self._channel.wait(self._call, self._timeout)
 
 
 class TtrpcChannel:
@@ -94,7 +94,7 @@ class TtrpcChannel:
         length = size(payload)
         head += field_head(3, length)
         self._send(call, [frames.header(call.stream, frames.REQUEST, 0, len(head) + length) + head, *payload], wait=done is None)
-        return _TtrpcReply(self, call, method)
+        return _TtrpcReply(self, call, timeout)
 
     def stream(self, service: str, method: str, payloads: Iterable[bytes], timeout: float | None = None) -> _TtrpcReply:
         """Sends a call whose requests follow one by one."""
@@ -103,13 +103,16 @@ class TtrpcChannel:
         for payload in payloads:
             self._send(call, [frames.encode(call.stream, frames.DATA, 0, payload)])
         self._send(call, [frames.encode(call.stream, frames.DATA, frames.REMOTE_CLOSED | frames.NO_DATA)])
-        return _TtrpcReply(self, call, method)
+        return _TtrpcReply(self, call, timeout)
 
-    def wait(self, call: PendingCall, what: str) -> bytes | memoryview:
-        """The payload of a call's reply. Raises its `RpcError`, or why the connection ended."""
+    def wait(self, call: PendingCall, timeout: float | None) -> bytes | memoryview:
+        """The payload of a call's reply. Raises its `RpcError`, or why the connection ended.
+
+        ``timeout``: the seconds that the call was given when it was sent, for the message.
+        """
         outcome = self._handoff.wait(call)
         if outcome is None:
-            raise DeadlineExceeded(f"{what}: no reply before the deadline")
+            raise DeadlineExceeded(no_answer(timeout), at=self._address)
         if isinstance(outcome, RpcError):
             raise outcome
         if isinstance(outcome, frames.RefusedFrame):
@@ -133,7 +136,7 @@ class TtrpcChannel:
     ) -> tuple[PendingCall, bytes]:
         deadline = None if timeout is None else time.monotonic() + timeout
         if timeout is not None and timeout <= 0:
-            raise DeadlineExceeded(f"{method}: the deadline passed before the call was sent")
+            raise DeadlineExceeded("the deadline passed before the call was sent", at=self._address)
         head = Request(service=service, method=method, timeout_nano=0 if timeout is None else max(1, int(timeout * 1e9)))
         for key, value in (metadata or {}).items():
             head.metadata.add(key=key, value=value)
@@ -149,7 +152,7 @@ class TtrpcChannel:
             self._handoff.forget(call)
             if not wait:
                 raise BlockingIOError
-            raise DeadlineExceeded("the connection was busy with another message until the deadline")
+            raise DeadlineExceeded("the connection was busy with another message until the deadline", at=self._address)
         try:
             self._write([memoryview(part) for part in parts if len(part)], wait=wait)
         except BlockingIOError:
