@@ -14,15 +14,12 @@ import click
 from vaccel_common import streams
 from vaccel_common.kinds import Choice, Flag, Kind, Many
 from vaccel_common.log import escaped
+from vaccel_common.missing import INTERRUPTED as INTERRUPTED
 from vaccel_common.modelfile import ModelFileError
 from vaccel_common.options import Option, declared
 from vaccel_common.textfile import TextFileError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-#: Exit code after Ctrl-C: 128 and the signal's number.
-INTERRUPTED = 130
 
 
 class _OneLine(click.Command):

@@ -1,4 +1,4 @@
-"""A package that a tool lacks: one line with what installs it, in place of a traceback."""
+"""A package that a tool lacks, and Ctrl-C while it still imports others: one line in place of a traceback."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from types import TracebackType
 
 from vaccel_common import streams
 
+#: Exit code after Ctrl-C: 128 and the signal's number.
+INTERRUPTED = 130
 #: Packages of ours: one that is missing is a fault of the project, and its traceback is wanted.
 _OURS = (
     "agent",
@@ -29,11 +31,16 @@ _OURS = (
 def explain(tool: str, command: str) -> None:
     """From now on a missing package ends the program with code 1, and a line that names ``command``.
 
-    What is missing may be imported at any time, since tools import much of what they need late.
+    What is missing may be imported at any time, since tools import much of what they need late. An
+    interrupt that nobody has handled ends it with one line, too, and with `INTERRUPTED`.
     """
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         package = _missing(error)
+        if isinstance(error, KeyboardInterrupt):
+            streams.occupy()
+            streams.tell(f"{tool}: interrupted")
+            sys.exit(INTERRUPTED)
         if not package or package in _OURS:
             sys.__excepthook__(kind, error, traceback)
         else:

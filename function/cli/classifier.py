@@ -88,9 +88,28 @@ def _run(config: ClassifierConfig, options: Options) -> None:
     for option in declared(ClassifierConfig):
         value = getattr(config, option.name)
         _log.debug("  %s = %s", option.flag.lstrip("-").replace("-", "_"), "(none)" if value is None else option.kind.show(value))
+    with _interrupt_told():
+        lines = _lines(config)
+        remote, classifier = open_model(config.model, config.vocab, config.agents, config.dialect)
+        _start(config, lines, remote)
+    form: Form = as_text if config.form == "text" else as_json
+    writer: Writer = lambda line, item, ms: form(line, item, ms, options)  # noqa: E731
+    _classify(classifier, remote, lines, config, writer, options)
+
+
+@contextlib.contextmanager
+def _interrupt_told() -> Iterator[None]:
+    """Before there is a summary, an interrupt has a line of its own."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        streams.tell("vaccel-classifier: interrupted")
+        raise
+
+
+def _start(config: ClassifierConfig, lines: list[InputLine] | None, remote: RemoteModel) -> None:
+    """Connects, with the guide's first lines. Raises `RpcError`."""
     show = config.form == "text"
-    lines = _lines(config)
-    remote, classifier = open_model(config.model, config.vocab, config.agents, config.dialect)
     if show:
         _say(f"Processing {'' if lines is None else f'{len(lines)} '}lines from: {config.source}")
         _say("== [Vocab Loaded] ==")
@@ -99,9 +118,6 @@ def _run(config: ClassifierConfig, options: Options) -> None:
         _say(f"vaccel_resource_new(): Time Taken: {link.registering_ns} nanoseconds")
         _say(f"Created new model resource {link.model.resource}")
         _say(f"Initialized vAccel session {link.session}")
-    form: Form = as_text if show else as_json
-    writer: Writer = lambda line, item, ms: form(line, item, ms, options)  # noqa: E731
-    _classify(classifier, remote, lines, config, writer, options)
 
 
 def _lines(config: ClassifierConfig) -> list[InputLine] | None:

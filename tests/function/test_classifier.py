@@ -95,6 +95,19 @@ def test_interrupted_what_was_classified_is_written(agent: ServerProcess, tmp_pa
     assert [int(line.split(":")[0].removeprefix("Line ")) for line in lines] == list(range(1, len(lines) + 1))
 
 
+def test_interrupted_before_the_first_result_it_says_so(texts: Path, tmp_path: Path) -> None:
+    """While it waits for an agent: one line, as there is no summary yet."""
+    options = command(
+        "-m", str(TWEETS), "-f", str(texts), "--wait", "60", "--log-level", "2", "--address", f"unix://{tmp_path}/a.sock"
+    )
+    with subprocess.Popen(options, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr
+        assert "trying again" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20)[1] == "vaccel-classifier: interrupted\n"
+        assert process.returncode == 130
+
+
 def test_a_tokenizer_file_is_enough(agent: ServerProcess, texts: Path, tmp_path: Path) -> None:
     """An image without the weights: the agent has the model; one that has not says which is missing, and nothing is sent."""
     tokenizer = tmp_path / "tweets.tokenizer"

@@ -66,6 +66,11 @@ def run(folder: Path, missing: str, *command: str) -> subprocess.CompletedProces
 def started(folder: Path, missing: str, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
     """A command line in that environment."""
     (folder / "sitecustomize.py").write_text(f"import sys\nsys.modules[{missing!r}] = None\n")
+    return processed(folder, command)
+
+
+def processed(folder: Path, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    """A command line whose Python first imports what is in a folder."""
     path = os.pathsep.join((str(folder), str(ROOT)))
     environment = {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
@@ -80,6 +85,27 @@ def test_a_missing_package_is_one_line_with_what_installs_it(
     name = NAMES.get(command[0], command[0])
     assert done.stderr == f"{name} needs the package {missing}, which is not installed: make {target}\n"
     assert done.returncode == 1
+
+
+#: Interrupts the process when it imports click, or protobuf.
+INTERRUPTING = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("click", "google"):
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+"""
+
+
+@pytest.mark.parametrize("module", ["agent", "function", "function.classifier", "knative", "scripts.options"])
+def test_ctrl_c_while_a_tool_imports_is_one_line(tmp_path: Path, module: str) -> None:
+    """And exit code 130, as it is later."""
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING)
+    done = processed(tmp_path, [sys.executable, "-m", module])
+    assert done.stderr == f"{NAMES.get(module, module)}: interrupted\n"
+    assert done.returncode == 130
 
 
 @pytest.mark.parametrize(("script", "module"), [(name, module) for module, name in NAMES.items()])
