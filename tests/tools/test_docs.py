@@ -97,6 +97,19 @@ def test_commands_need_no_path_to_the_environment(path: Path) -> None:
     assert mentions == (["source .venv/bin/activate"] if path == ROOT / "README.md" else [])
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/bring-your-own-model.md", "docs/classifier.md", "docs/model-stores.md"])
+def test_commands_can_be_followed_in_one_terminal(name: str) -> None:
+    """What serves goes to the background if a command follows it, and a file of texts is made before it is read."""
+    made: set[str] = set()
+    for block in re.findall(r"```console\n(.*?)```", (ROOT / name).read_text(), re.DOTALL):
+        lines = block.strip().split("\n")
+        serving = [line for line in lines[:-1] if re.search(r"(vaccel-rpc-agent -a .*[^&]|python -m function)$", line)]
+        assert not serving
+        for line in lines:
+            assert made.issuperset(re.findall(r"-f (\S+\.txt)", line)), line
+            made.update(re.findall(r"> (\S+\.txt)$", line))
+
+
 def test_the_options_are_the_codes() -> None:
     """docs/options.md is what the code declares: `make docs` has been run."""
     assert (ROOT / "docs/options.md").read_text() == text()
