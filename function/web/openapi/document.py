@@ -9,7 +9,8 @@ from function import __version__
 from function.core.service import ClassifyService
 from function.web.openapi import inference
 from function.web.openapi.parts import CLASSIFYING, Json, errors, get, headers, json_content, ok, ref, responses
-from function.web.openapi.schemas import MEANINGS, OPTIONS, PAIR, schemas
+from function.web.openapi.requests import MEANINGS, OPTIONS, PAIR
+from function.web.openapi.schemas import schemas
 
 _DESCRIPTION = "Classifies texts by a model that an agent runs. Every answer carries X-Request-Id and Server-Timing."
 
