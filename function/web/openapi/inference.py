@@ -48,7 +48,10 @@ def _infer(name: str) -> Json:
         "operationId": name,
         "summary": "Open Inference Protocol v2: infer",
         "description": binary,
-        "requestBody": {"required": True, "content": json_content(ref("schemas/InferenceRequest"))},
+        "requestBody": {
+            "required": True,
+            "content": {**json_content(ref("schemas/InferenceRequest")), "application/octet-stream": {}},
+        },
         "responses": {
             **ok("The outputs asked for.", answers),
             **errors(404, *(status for status in CLASSIFYING if status != HTTPStatus.UNPROCESSABLE_ENTITY), form="Inference"),

@@ -47,7 +47,7 @@ def schemas(service: ClassifyService) -> Json:
     }
     return {
         "Text": text,
-        **({} if service.classifier.pairs == "refused" else {"Pair": requests.pair(service.classifier.pairs)}),
+        "Row" if service.classifier.pairs == "refused" else "Pair": requests.pair(service.classifier.pairs),
         "Prediction": prediction,
         "Problem": _problem(),
         "ItemError": {"type": "object", "required": ["error"], "properties": {"error": ref("schemas/Problem")}},
@@ -62,8 +62,8 @@ def schemas(service: ClassifyService) -> Json:
         },
         "Answer": {"anyOf": [ref("schemas/One"), ref("schemas/Many")]},
         "Asked": requests.asked(service),
-        "Event": requests.event(ref("schemas/Asked"), requests.examples(service.classifier.pairs)[0]),
-        "EventAnswer": requests.event(ref("schemas/Answer")),
+        "Event": requests.event(ref("schemas/Asked"), service.classifier.pairs),
+        "EventAnswer": requests.event_answer(ref("schemas/Answer")),
         "InferenceError": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
         "InferenceRequest": requests.inference(service),
         "InferenceResponse": {
