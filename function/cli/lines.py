@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import starmap
@@ -111,7 +112,8 @@ def _of_json(line: str) -> Text | Unusable:
     try:
         data = parse_json(line.encode(), where)
     except (Malformed, Unusable) as error:
-        return Unusable(str(error))
+        # The parser counts lines within this one, whose own number is told.
+        return Unusable(re.sub(r"line 1 (column \d+ \(char \d+\))$", r"\1", str(error)))
     if isinstance(data, dict) and (option := next((name for name in data if name in OPTIONS), None)):
         flag = option.replace("_", "-")
         return Unusable(f'{where} has the option "{option}"; the option of the command, --{flag}, is for all lines')

@@ -63,7 +63,7 @@ def test_a_text_has_the_number_of_its_line(tmp_path: Path, name: str, data: str,
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("{", "line 2 of .*jsonl: the line is not valid JSON"),
+        ("{", r"line 2 of .*jsonl: the line is not valid JSON: .*: column 2 \(char 1\)$"),
         ("7", "line 2 of .*jsonl: a text is a string"),
         ('["a", "b"]', "line 2 of .*jsonl: a text is a string"),
         ('{"text": null}', "line 2 of .*jsonl: a text is a string"),
