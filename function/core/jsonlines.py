@@ -14,7 +14,7 @@ from function.core.options import Options, Unusable, named
 from function.core.problems import Problem, problem_of
 from function.core.request import ClassifyRequest, Malformed, joined, of_line, parse_json
 from function.core.service import ClassifyService
-from vaccel_rpc.errors import ResourceExhausted, RpcError, Unavailable
+from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
 
 _log = logging.getLogger("function")
 
@@ -22,6 +22,10 @@ _log = logging.getLogger("function")
 MEDIA_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 #: Lines that are classified together.
 PART = 32
+#: Lines of a divided part that get no answer, one after the other, before the rest of the part is given up.
+_UNANSWERED = 2
+#: Errors of a group that each of its lines may be spared alone.
+_OF_GROUP = (DeadlineExceeded, ResourceExhausted)
 _RETRY_S = 0.1
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -94,6 +98,11 @@ class Answers:
     ) -> None:
         self._service, self._options, self._metadata, self._summary = service, options, metadata, summary
         self.lines = self.errors = 0
+        self._abandoned = False
+
+    def abandon(self) -> None:
+        """Nobody waits for answers any more: a part that is being classified line by line ends after the current line."""
+        self._abandoned = True
 
     def of(self, lines: list[Line]) -> tuple[bytes, int]:
         """A line of JSON for each, and how many are errors. Anything unforeseen in one line is that line's error."""
@@ -123,13 +132,41 @@ class Answers:
         return line_of({"lines": self.lines, "errors": self.errors}) if self._summary else b""
 
     def _classified(self, requests: list[ClassifyRequest]) -> list[dict[str, Any]]:
+        """An answer for each line of a group.
+
+        The group shares a deadline and a place in the agent's queue. Where it fails for one of these, or for something
+        unforeseen, each line is tried alone, for what succeeds alone is to succeed in a stream.
+        """
+        result = self._attempt(requests)
+        if isinstance(result, list):
+            return result
+        if len(requests) == 1 or (isinstance(result, RpcError) and not isinstance(result, _OF_GROUP)):
+            return [_error(result)] * len(requests)
+        return self._one_by_one(requests, result)
+
+    def _one_by_one(self, requests: list[ClassifyRequest], error: Exception) -> list[dict[str, Any]]:
+        """An answer for each line. A frozen agent does not cost a deadline for each: its first lines find out for the rest."""
+        answers: list[dict[str, Any]] = []
+        unanswered = 0
+        for request in requests:
+            if unanswered == _UNANSWERED or self._abandoned:
+                break
+            result = self._attempt([request])
+            if isinstance(result, list):
+                answers += result
+                unanswered = 0
+            else:
+                error = result
+                answers.append(_error(error))
+                unanswered += isinstance(error, RpcError)
+        return answers + [_error(error)] * (len(requests) - len(answers))
+
+    def _attempt(self, requests: list[ClassifyRequest]) -> list[dict[str, Any]] | Exception:
+        """An answer for each line, or the error of them all."""
         try:
             return self._with_retries(joined(requests))
         except Exception as error:  # noqa: BLE001 the other lines go on
-            if len(requests) > 1:
-                return [answer for request in requests for answer in self._classified([request])]
-            _log.error("a line failed", exc_info=error)
-            return [{"error": Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more").body()}]
+            return error
 
     def _with_retries(self, request: ClassifyRequest) -> list[dict[str, Any]]:
         end = time.monotonic() + self._service.timeout
@@ -142,10 +179,8 @@ class Answers:
                 pause = max(_RETRY_S, error.retry_after or 0.0)
                 lasting = isinstance(error, ResourceExhausted) and error.memory
                 if lasting or time.monotonic() + pause > end:
-                    return [{"error": _body(error)}] * len(request.texts)
+                    raise
                 time.sleep(pause)
-            except RpcError as error:
-                return [{"error": _body(error)}] * len(request.texts)
 
     def _read(self, number: int, line: bytes | None) -> tuple[dict[str, Any], ClassifyRequest | Problem]:
         head: dict[str, Any] = {"line": number}
@@ -165,9 +200,13 @@ class Answers:
             return {"line": number}, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")
 
 
-def _body(error: RpcError) -> dict[str, Any]:
+def _error(error: Exception) -> dict[str, Any]:
+    """The answer to a line that has no prediction; an unforeseen error is logged."""
     problem = problem_of(error)
-    return problem.body() if problem else {}
+    if problem is None:
+        _log.error("a line failed", exc_info=error)
+        problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")
+    return {"error": problem.body()}
 
 
 def _encoded(head: dict[str, Any], answer: dict[str, Any]) -> tuple[bytes, bool]:

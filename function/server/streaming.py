@@ -59,6 +59,7 @@ class LineStream:
                 self._reading.cancel()
             for _, part in self._in_flight:
                 part.cancel()
+            self._answers.abandon()
             self._budget.release(self._held)
         if not started:
             await send(start)
