@@ -74,9 +74,12 @@ def read_options(entries: Mapping[str, Any]) -> Options:
     return Options(**values)
 
 
-def refuse_misspelt(names: Iterable[str]) -> None:
-    """Raises `Unusable` for a name that is nearly an option's, as ``topk`` or ``Threshold``; any other name is ignored."""
-    if guess := misspelt(names, _SPELLINGS, _ALIKE):
+def refuse_misspelt(names: Iterable[str], others: Iterable[str] = ()) -> None:
+    """Raises `Unusable` for a name that is nearly an option's, as ``topk`` or ``Threshold``; any other name is ignored.
+
+    ``others``: further names that have a meaning where these stand, each in lower-case letters.
+    """
+    if guess := misspelt(names, _SPELLINGS | {name: name for name in others}, _ALIKE):
         raise Unusable(f'"{guess[0]}" is not an option; did you mean "{guess[1]}"?')
 
 

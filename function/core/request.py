@@ -69,6 +69,9 @@ def of_line(data: Any, limits: RequestLimits, defaults: Mapping[str, Any]) -> Cl
     if not isinstance(data, dict) or "text" not in data:
         question = hint(data, "text") if isinstance(data, dict) else ""
         raise Unusable(f'each line is an object: {{"text": "..."}}, with an optional "text_pair" and "id"{question}')
+    if "errors" in data:
+        # Every line has its own error, but a wrong value is reported here as anywhere.
+        read_options({"errors": data["errors"]})
     return of_object({**data, "errors": "item"}, limits, defaults)
 
 

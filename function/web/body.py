@@ -18,6 +18,8 @@ from vaccel_common import tracing
 _WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 #: Members of one gzip body, which may be a file that grew by appending.
 _MEMBERS = 128
+#: What the query string may have besides the options, for lines.
+_SUMMARY = "summary"
 
 
 def read_body(request: Request, limit: int) -> bytes:
@@ -41,14 +43,14 @@ def text_of(body: bytes, charset: str) -> str:
 
 
 def query_options(request: Request) -> dict[str, Any]:
-    """The options in the query string, without ``errors``, which belongs to a list of texts in a body. Raises `Unusable`."""
+    """The options in the query string. Raises `Unusable`, for a name that is nearly one of theirs too."""
     if not request.query_string:
         return {}
-    refuse_misspelt(request.args)
+    refuse_misspelt(request.args, (_SUMMARY,))
     if "text_pair" in request.args:
         raise Unusable(f'"text_pair" goes into the body, beside "text": {PAIR_FORM}')
     summary_of(request)
-    options = {name: value for name, value in typed(request.args).items() if name != "errors"}
+    options = typed(request.args)
     # A wrong value is reported even where a value in the body takes precedence.
     read_options(options)
     return options
@@ -56,9 +58,9 @@ def query_options(request: Request) -> dict[str, Any]:
 
 def summary_of(request: Request) -> bool:
     """Whether a stream of lines ends with a summary; only the query string can ask for one. Raises `Unusable`."""
-    value = request.args.get("summary", "false")
+    value = request.args.get(_SUMMARY, "false")
     if value not in ("true", "false"):
-        raise Unusable('"summary" must be true or false')
+        raise Unusable(f'"{_SUMMARY}" must be true or false')
     return value == "true"
 
 

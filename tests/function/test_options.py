@@ -127,8 +127,10 @@ def test_rows_of_many_fields_cost_little() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["topk=1", "Threshold=0.5", "erors=item", "threshold=nan", "threshold=inf", "top_k=1e400", "top_k=" + "9" * 5000]
-)
+    "query",
+    ["topk=1", "Threshold=0.5", "erors=item", "errors=bogus", "sumary=true", "Summary=true", "threshold=nan", "threshold=inf", "top_k=1e400",
+     "top_k=" + "9" * 5000],
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("kind", "body"),
     [("text/plain", "tea"), ("application/json", '{"text": "tea"}'), ("application/x-ndjson", '{"text": "tea"}')],
