@@ -5,52 +5,31 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.support.browser import lines, text, until, write
 from tests.support.functions import start, wait_until_ready
 from tests.support.optional import needs_program
 from tests.support.paths import TWEETS, shipped_store
 from tests.support.servers import ServerProcess, SpawnAgent
-from tests.support.smallmodel import write_small_model
-from vaccel_common.modelfile import Pairs, read_extras
+from vaccel_common.modelfile import read_extras
 
 pytestmark = [
     pytest.mark.e2e,
     needs_program("chromedriver", "chromium chromium-driver"),
 ]
-WAIT_S = 30
-
 
 #: What the fixture ``function`` sets for the tests of this module.
 FUNCTION_ENV = {"MAX_TEXTS": "4", "MAX_TEXT_CHARS": "500"}
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Chromium without a window."""
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900"):
-        options.add_argument(argument)
-    options.binary_location = shutil.which("chromium") or "chromium"
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    downloads = tmp_path_factory.mktemp("downloads")
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    chrome = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    chrome.downloads = downloads  # type: ignore[attr-defined]
-    yield chrome
-    chrome.quit()
 
 
 @pytest.fixture
@@ -62,20 +41,6 @@ def page(browser: webdriver.Chrome, function: ServerProcess) -> Iterator[webdriv
     assert browser.get_log("browser") == []
 
 
-def text(browser: webdriver.Chrome, name: str) -> str:
-    return browser.find_element(By.ID, name).text
-
-
-def until(browser: webdriver.Chrome, what: Any) -> None:
-    WebDriverWait(browser, WAIT_S, 0.05).until(lambda _: what(), f"{browser.page_source[:3000]}")
-
-
-def write(browser: webdriver.Chrome, words: str) -> None:
-    field = browser.find_element(By.ID, "text")
-    field.clear()
-    field.send_keys(words)
-
-
 def look_again(browser: webdriver.Chrome) -> None:
     """The page becomes visible again, as after another tab."""
     browser.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
@@ -85,12 +50,6 @@ def asked(browser: webdriver.Chrome) -> list[str]:
     """The requests that the page has sent since this was last called."""
     messages = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
     return [message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"]
-
-
-def lines(browser: webdriver.Chrome, checked: bool) -> None:
-    box = browser.find_element(By.ID, "lines")
-    if box.is_selected() != checked:
-        box.click()
 
 
 def test_one_text(page: webdriver.Chrome) -> None:
@@ -212,57 +171,6 @@ def test_an_agent_that_is_away(browser: webdriver.Chrome, spawn_agent: SpawnAgen
         browser.find_element(By.ID, "go").click()
         until(browser, lambda: text(browser, "label") == "neither")
         until(browser, lambda: text(browser, "ready") == "Ready")
-    finally:
-        browser.get("about:blank")
-        browser.get_log("browser")
-        server.stop()
-
-
-@pytest.mark.parametrize(("pairs", "shown"), [("allowed", "Second text (optional)"), ("required", "Second text")])
-def test_a_model_of_pairs_has_a_second_box(
-    browser: webdriver.Chrome, spawn_agent: SpawnAgent, tmp_path: Path, pairs: Pairs, shown: str
-) -> None:
-    """Its text goes with the first one, and with each line; without it the function says what a model of pairs needs."""
-    model = write_small_model(tmp_path / "pairs.pt", pairs)
-    agent = spawn_agent("--models", str(tmp_path), "--preload", "pairs")
-    server = start(tmp_path, agent.addresses["unix"], MODEL=str(model))
-    try:
-        wait_until_ready(server)
-        browser.get(server.addresses["http"] + "/")
-        until(browser, lambda: browser.find_element(By.ID, "second").is_displayed())
-        assert browser.find_element(By.CSS_SELECTOR, "#second label").text == shown
-        write(browser, "the tea was cold")
-        second = browser.find_element(By.ID, "pair")
-        second.send_keys("we were late")
-        second.send_keys(Keys.CONTROL, Keys.ENTER)
-        until(browser, lambda: text(browser, "label") != "")
-        answer = requests.post(
-            server.addresses["http"] + "/classify", json={"text": "the tea was cold", "text_pair": "we were late"}, timeout=10
-        ).json()
-        assert text(browser, "label") == answer["label"]
-        assert f"Tokens\n{answer['tokens']}" in text(browser, "facts")
-        if folder := os.environ.get("SCREENSHOTS"):
-            browser.save_screenshot(f"{folder}/pairs-{pairs}.png")
-        browser.execute_script("document.getElementById('text').value = 'one\\ntwo'")
-        lines(browser, True)
-        browser.find_element(By.ID, "go").click()
-        until(browser, lambda: text(browser, "count").startswith("2 of 2"))
-        (browser.downloads / "predictions.csv").unlink(missing_ok=True)  # type: ignore[attr-defined]
-        browser.find_element(By.ID, "csv").click()
-        file: Path = browser.downloads / "predictions.csv"  # type: ignore[attr-defined]
-        until(browser, file.exists)
-        with file.open(newline="") as opened:
-            assert [(row["text"], row["text_pair"]) for row in csv.DictReader(opened)] == [
-                ("one", "we were late"),
-                ("two", "we were late"),
-            ]
-        second.clear()
-        lines(browser, False)
-        browser.find_element(By.ID, "go").click()
-        if pairs == "required":
-            until(browser, lambda: "this model takes pairs of texts" in text(browser, "error"))
-        else:
-            until(browser, lambda: text(browser, "label") != "")
     finally:
         browser.get("about:blank")
         browser.get_log("browser")
