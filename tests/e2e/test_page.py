@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 #: What the fixture ``function`` sets for the tests of this module.
-FUNCTION_ENV = {"MAX_TEXTS": "4", "MAX_TEXT_CHARS": "500"}
+FUNCTION_ENV = {"MAX_TEXTS": "4", "MAX_TEXT_CHARS": "500", "MAX_BODY": "1600"}
 
 
 @pytest.fixture
@@ -107,6 +107,29 @@ def test_many_lines_as_a_table_and_a_file(page: webdriver.Chrome) -> None:
     assert [row["text"] for row in table] == [texts[0], texts[1], "'=1+1", *texts[3:]]
     assert [row["label"] != "" for row in table] == [True, True, True, False, True, True]
     assert sum(float(table[0][label]) for label in ("hate-speech", "offensive-language", "neither")) == pytest.approx(1)
+
+
+def test_lines_are_divided_by_what_a_body_may_hold(page: webdriver.Chrome) -> None:
+    """Four of these are too many bytes for one request; one that is too large alone has an error of its own."""
+    texts = [*("long " * 99 + str(i) for i in range(5)), "\u00e9" * 900, "tea"]
+    page.execute_script("document.getElementById('text').value = arguments[0]", "\n".join(texts))
+    lines(page, True)
+    page.find_element(By.ID, "go").click()
+    until(page, lambda: text(page, "count").startswith("7 of 7"))
+    rows = page.find_elements(By.CSS_SELECTOR, "#rows tr")
+    assert [row.get_attribute("class") for row in rows] == ["", "", "", "", "", "bad", ""]
+    assert "the text is too long; at most 1600 bytes" in rows[5].text
+
+
+def test_a_line_without_a_token_is_told_as_a_text(page: webdriver.Chrome) -> None:
+    """A place in a request, which the user did not write, is in no message."""
+    page.execute_script("document.getElementById('text').value = arguments[0]", "one\ntwo\nthree\nfour\nfive\n\u200b")
+    lines(page, True)
+    page.find_element(By.ID, "go").click()
+    until(page, lambda: text(page, "count").startswith("6 of 6"))
+    (bad,) = page.find_elements(By.CSS_SELECTOR, "#rows tr.bad")
+    assert "the text is empty: 1 character" in bad.text
+    assert "texts[" not in bad.text
 
 
 def test_an_error_is_shown(page: webdriver.Chrome) -> None:

@@ -29,7 +29,7 @@ pytestmark = [
 def test_a_model_of_pairs_has_a_second_box(
     browser: webdriver.Chrome, spawn_agent: SpawnAgent, tmp_path: Path, pairs: Pairs, shown: str
 ) -> None:
-    """Its text goes with the first one, and with each line; without it the function says what a model of pairs needs."""
+    """Its text goes with the first one, and with each line; where a model needs it the page asks for it, by its name there."""
     model = write_small_model(tmp_path / "pairs.pt", pairs)
     agent = spawn_agent("--models", str(tmp_path), "--preload", "pairs")
     server = start(tmp_path, agent.addresses["unix"], MODEL=str(model))
@@ -63,11 +63,14 @@ def test_a_model_of_pairs_has_a_second_box(
                 ("one", "we were late"),
                 ("two", "we were late"),
             ]
+        browser.execute_script("document.getElementById('pair').value = '\\u200b'")
+        browser.find_element(By.ID, "go").click()
+        until(browser, lambda: "the second text is empty: 1 character" in text(browser, "rows"))
         second.clear()
         lines(browser, False)
         browser.find_element(By.ID, "go").click()
         if pairs == "required":
-            until(browser, lambda: "this model takes pairs of texts" in text(browser, "error"))
+            until(browser, lambda: text(browser, "error") == "Fill in the second text: this model takes pairs of texts.")
         else:
             until(browser, lambda: text(browser, "label") != "")
     finally:

@@ -1,7 +1,7 @@
 "use strict";
 // What a user typed, and what the function answers, is only ever put in as text.
 const $ = (id) => document.getElementById(id);
-const state = { limits: { texts: 128 }, labels: [], pairs: "refused", rows: [], stop: null };
+const state = { limits: { texts: 128, body: 1 << 20 }, labels: [], pairs: "refused", rows: [], stop: null };
 
 function make(tag, text, className) {
   const element = document.createElement(tag);
@@ -50,7 +50,12 @@ function showSecond() {
   $("optional").hidden = state.pairs === "required";
 }
 
-const withSecond = (item) => ($("second").hidden || !$("pair").value ? item : { ...item, text_pair: $("pair").value });
+const hasSecond = () => !$("second").hidden && $("pair").value.trim() !== "";
+const withSecond = (item) => (hasSecond() ? { ...item, text_pair: $("pair").value } : item);
+
+// What the function says of a text, in the words of the page: its place in a request means nothing to a user.
+const inWords = (detail) => detail.replace(/^(texts\[\d+\]|the text)'s text_pair/, "the second text")
+  .replace(/^texts\[\d+\]/, "the text").replace("its text_pair", "the second text");
 
 async function ask(body, signal) {
   let answer;
@@ -65,7 +70,7 @@ async function ask(body, signal) {
   const data = await answer.json().catch(() => ({ detail: `Status ${answer.status}` }));
   if (!answer.ok) {
     const wait = answer.headers.get("Retry-After");
-    throw new Error(data.detail + (wait ? ` (try again in ${wait} s)` : ""));
+    throw new Error(inWords(data.detail) + (wait ? ` (try again in ${wait} s)` : ""));
   }
   return { data, timing: answer.headers.get("Server-Timing") || "", id: answer.headers.get("X-Request-Id") || "" };
 }
@@ -125,6 +130,30 @@ function download() {
   URL.revokeObjectURL(link.href);
 }
 
+// Requests that hold no more texts and bytes than the function takes; an item that is too large for any is alone.
+function* requests(items) {
+  const bytes = (value) => new TextEncoder().encode(JSON.stringify(value)).length;
+  const empty = () => ({ texts: [], errors: "item" });
+  let body = empty(), size = bytes(body);
+  for (const item of items) {
+    const more = bytes(item) + 1;
+    if (body.texts.length && (body.texts.length >= state.limits.texts || size + more > state.limits.body)) {
+      yield body;
+      body = empty();
+      size = bytes(body);
+    }
+    body.texts.push(item);
+    size += more;
+    if (size > state.limits.body) body.tooLarge = true;
+  }
+  yield body;
+}
+
+async function predictions(body, signal) {
+  if (body.tooLarge) return [{ error: { detail: `the text is too long; at most ${state.limits.body} bytes in a request (MAX_BODY)` } }];
+  return (await ask(body, signal)).data.predictions;
+}
+
 async function classifyLines(texts, signal) {
   state.rows = [];
   $("label").textContent = "";
@@ -133,12 +162,9 @@ async function classifyLines(texts, signal) {
   $("head").replaceChildren(...["Text", "Label", "Score", ...state.labels].map((name) => make("th", name)));
   $("many").hidden = $("result").hidden = false;
   const counts = {};
-  for (let at = 0; at < texts.length; at += state.limits.texts) {
-    const part = texts.slice(at, at + state.limits.texts);
-    const items = part.map((text) => withSecond({ text }));
-    const { data } = await ask({ texts: items, errors: "item" }, signal);
-    data.predictions.forEach((prediction, i) => {
-      const row = { ...items[i], ...prediction, error: prediction.error && prediction.error.detail };
+  for (const body of requests(texts.map((text) => withSecond({ text })))) {
+    (await predictions(body, signal)).forEach((prediction, i) => {
+      const row = { ...body.texts[i], ...prediction, error: prediction.error && inWords(prediction.error.detail) };
       state.rows.push(row);
       counts[row.label || "error"] = (counts[row.label || "error"] || 0) + 1;
       showRow(row);
@@ -170,6 +196,7 @@ async function submit(event) {
   $("error").hidden = true;
   const began = performance.now();
   try {
+    if (state.pairs === "required" && !hasSecond()) throw new Error("Fill in the second text: this model takes pairs of texts.");
     const many = $("lines").checked && lines.length > 0;
     const more = many ? await classifyLines(lines, state.stop.signal) : await classifyOne(text, state.stop.signal);
     facts($("facts"), [["Time taken", `${(performance.now() - began).toFixed(0)} ms`], ...more]);
