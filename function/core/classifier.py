@@ -12,7 +12,7 @@ from function.core.options import Options, Unusable
 from function.core.texts import PAIR_FORM, Pair, Text
 from function.core.tokens import Encoded, Encoder
 from vaccel_common import tracing
-from vaccel_common.modelfile import Extras, ModelFileError, Pairs, Signature
+from vaccel_common.modelfile import Extras, ModelFileError, Pairs, ProblemType, Signature
 from vaccel_common.records import record
 from vaccel_common.scores import SCORES
 from vaccel_rpc.client import RunResult, Variant
@@ -110,6 +110,11 @@ class Classifier:
     def pairs(self) -> Pairs:
         """Whether a text may, must or cannot have a second one."""
         return self._encoder.pairs
+
+    @property
+    def problem_type(self) -> ProblemType:
+        """What the scores are: shares of one label, or of several, or plain numbers."""
+        return self._signature.problem_type
 
     def classify(
         self,

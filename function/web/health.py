@@ -42,6 +42,7 @@ def about(service: ClassifyService) -> dict[str, Any]:
         "model": {**service.model, **service.about.json()},
         "labels": service.classifier.labels,
         "pairs": service.classifier.pairs,
+        "problem_type": service.classifier.problem_type,
         "agents": [_agent(state) for state in service.agents()],
         "limits": {"texts": service.limits.texts, "chars": service.limits.chars, "body": service.limits.body},
         "links": {

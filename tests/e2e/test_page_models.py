@@ -77,3 +77,31 @@ def test_a_model_of_pairs_has_a_second_box(
         browser.get("about:blank")
         browser.get_log("browser")
         server.stop()
+
+
+def test_a_regression_has_plain_numbers(browser: webdriver.Chrome, spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """Neither a percentage nor a bar, wherever its number lies; the scores are those that the function answers with."""
+    model = write_small_model(tmp_path / "plain.pt", problem_type="regression")
+    agent = spawn_agent("--models", str(tmp_path), "--preload", "plain")
+    server = start(tmp_path, agent.addresses["unix"], MODEL=str(model))
+    try:
+        wait_until_ready(server)
+        browser.get(server.addresses["http"] + "/")
+        until(browser, lambda: text(browser, "ready") == "Ready")
+        write(browser, "tea")
+        browser.find_element(By.ID, "go").click()
+        until(browser, lambda: text(browser, "label") != "")
+        scores = requests.post(server.addresses["http"] + "/classify", json={"text": "tea"}, timeout=10).json()["scores"]
+        shown = [bar.text.split("\n")[-1] for bar in browser.find_elements(By.CSS_SELECTOR, ".bar")]
+        assert [float(number) for number in shown] == pytest.approx(list(scores.values()), rel=1e-4)
+        assert not browser.find_elements(By.TAG_NAME, "meter")
+        lines(browser, True)
+        browser.find_element(By.ID, "go").click()
+        until(browser, lambda: text(browser, "count").startswith("1 of 1"))
+        assert "%" not in text(browser, "rows")
+        if folder := os.environ.get("SCREENSHOTS"):
+            browser.save_screenshot(f"{folder}/regression.png")
+    finally:
+        browser.get("about:blank")
+        browser.get_log("browser")
+        server.stop()

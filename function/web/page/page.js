@@ -1,7 +1,7 @@
 "use strict";
 // What a user typed, and what the function answers, is only ever put in as text.
 const $ = (id) => document.getElementById(id);
-const state = { limits: { texts: 128, body: 1 << 20 }, labels: [], pairs: "refused", rows: [], stop: null };
+const state = { limits: { texts: 128, body: 1 << 20 }, labels: [], pairs: "refused", problem: "", rows: [], stop: null };
 
 function make(tag, text, className) {
   const element = document.createElement(tag);
@@ -14,7 +14,9 @@ function facts(list, pairs) {
   list.replaceChildren(...pairs.flatMap(([name, value]) => [make("dt", name), make("dd", value)]));
 }
 
-const percent = (score) => (score >= 0 && score <= 1 ? `${(100 * score).toFixed(1)} %` : score.toFixed(3));
+// A regression's number is in the unit of its model, and no share of anything.
+const isShare = () => state.problem !== "regression";
+const shown = (score) => (isShare() ? `${(100 * score).toFixed(1)} %` : String(Number(score.toPrecision(6))));
 
 // Asked only when somebody looks at the page or uses it: an open page must not keep a pod alive.
 async function refresh() {
@@ -23,7 +25,7 @@ async function refresh() {
     const answer = await fetch("page/state");
     const about = await answer.json();
     if (!answer.ok) throw new Error(about.detail);
-    Object.assign(state, { limits: about.limits, labels: about.labels, pairs: about.pairs });
+    Object.assign(state, { limits: about.limits, labels: about.labels, pairs: about.pairs, problem: about.problem_type });
     showSecond();
     const up = about.agents.some((agent) => agent.state === "ready");
     $("dot").className = up ? "up" : "down";
@@ -80,15 +82,19 @@ function times(header) {
     .map(([name, ms]) => `${name} ${Number(ms).toFixed(1)}`).join(", ");
 }
 
+function meterOf(label, score) {
+  const meter = make("meter");
+  meter.max = 1;
+  meter.value = score;
+  meter.setAttribute("aria-label", label);
+  return meter;
+}
+
 function showOne(prediction) {
   $("label").textContent = prediction.label;
   $("bars").replaceChildren(...Object.entries(prediction.scores).map(([label, score]) => {
     const row = make("div", undefined, label === prediction.label ? "bar best" : "bar");
-    const meter = make("meter");
-    meter.max = 1;
-    meter.value = score;
-    meter.setAttribute("aria-label", label);
-    row.append(make("span", label), meter, make("span", percent(score)));
+    row.append(make("span", label), ...(isShare() ? [meterOf(label, score)] : []), make("span", shown(score)));
     return row;
   }));
   if (prediction.truncated) $("bars").append(make("p", `The text is longer: only ${prediction.tokens} tokens of it were seen.`));
@@ -103,8 +109,8 @@ function showRow(row) {
     cell.colSpan = 2 + state.labels.length;
     line.append(cell);
   } else {
-    line.append(make("td", row.label), make("td", percent(row.score)));
-    line.append(...state.labels.map((label) => make("td", percent(row.scores[label]))));
+    line.append(make("td", row.label), make("td", shown(row.score)));
+    line.append(...state.labels.map((label) => make("td", shown(row.scores[label]))));
   }
   $("rows").append(line);
 }
