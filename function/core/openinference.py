@@ -178,18 +178,28 @@ def _flat(name: str, data: Any) -> list[Any]:
     return [item for row in data for item in (row if isinstance(row, list) else [row])]
 
 
-def _from_binary(name: str, binary: memoryview, size: Any) -> tuple[list[str], memoryview]:
-    """The elements of a BYTES tensor, each its length (uint32, little-endian), then its bytes; and what follows them."""
+def _from_binary(name: str, binary: memoryview, size: Any) -> tuple[list[str | bytes], memoryview]:
+    """The elements of a BYTES tensor, each its length (uint32, little-endian), then its bytes; and what follows them.
+
+    One that is not UTF-8 is returned as it is, and is that text's error when the texts are checked.
+    """
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(binary):
         raise Malformed(f"{_BINARY_SIZE} is {str(size)[:20]} for {name}; {len(binary)} bytes follow the JSON")
-    texts: list[str] = []
+    texts: list[str | bytes] = []
     at = 0
     while at < size:
         if at + 4 > size or at + 4 + (length := struct.unpack_from("<I", binary, at)[0]) > size:
             raise Malformed(f"the binary data of {name} ends inside element {len(texts)}")
-        texts.append(decoded(bytes(binary[at + 4 : at + 4 + length])))
+        texts.append(_text(bytes(binary[at + 4 : at + 4 + length])))
         at += 4 + length
     return texts, binary[size:]
+
+
+def _text(element: bytes) -> str | bytes:
+    try:
+        return decoded(element)
+    except Malformed:
+        return element
 
 
 def _wanted(head: dict[str, Any], options: Options) -> list[tuple[str, bool]]:

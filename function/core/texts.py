@@ -80,7 +80,7 @@ def checked(text: object, where: str, limit: int) -> Text | Unusable:
 
 def _checked(text: object, where: str, limit: int) -> str | Unusable:
     if not isinstance(text, str):
-        return Unusable(f"{where} is a list; a pair is {PAIR_FORM}" if isinstance(text, list) else f"{where} must be a string")
+        return _not_a_string(text, where)
     if not text.strip():
         return Unusable(f"{where} is empty")
     if len(text) > limit:
@@ -90,3 +90,16 @@ def _checked(text: object, where: str, limit: int) -> str | Unusable:
     except UnicodeEncodeError as error:
         return Unusable(f"{where} has an unpaired surrogate at character {error.start}")
     return text
+
+
+def _not_a_string(value: object, where: str) -> Unusable:
+    """What is wrong with a value in a text's place; bytes are those of a text that could not be decoded."""
+    if isinstance(value, list):
+        return Unusable(f"{where} is a list; a pair is {PAIR_FORM}")
+    if not isinstance(value, bytes):
+        return Unusable(f"{where} must be a string")
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        return Unusable(f"{where} is not UTF-8: byte {error.start} cannot be read")
+    return Unusable(f"{where} must be a string")
