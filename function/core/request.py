@@ -10,18 +10,20 @@ from function.core.options import Options, Unusable, named, read_options
 from function.core.reading import Malformed as Malformed
 from function.core.reading import decoded as decoded
 from function.core.reading import parse_json as parse_json
-from function.core.texts import FORM, PAIR_FORM, Text, checked, hint, of_fields, of_item, refuse_misspelt_pair
+from function.core.texts import FORM, PAIR_FORM, SINGLE, Text, checked, hint, of_fields, of_item, refuse_misspelt_pair
+from vaccel_common.modelfile import Pairs
 from vaccel_common.records import record
 from vaccel_rpc.errors import RpcError
 
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """How many texts a request may hold, how many characters each text, and how many bytes the body."""
+    """How many texts a request may hold, how many characters each text, how many bytes the body, and whether texts may be ``pairs``."""
 
     texts: int
     chars: int
     body: int
+    pairs: Pairs = "allowed"
 
 
 @record
@@ -54,14 +56,15 @@ def of_object(data: Any, limits: RequestLimits, defaults: Mapping[str, Any]) -> 
         raise Unusable(f'either "text" or "texts" is needed: {FORM}{"" if "text" in data else hint(data, "text", "texts")}')
     options = read_options({**defaults, **data})
     if "text" in data:
-        return of_texts([of_fields(data)], limits, options, many=False)
-    right = f'in "texts" each pair is an object: {PAIR_FORM}'
+        return of_texts([of_fields(data, limits.pairs)], limits, options, many=False)
+    right = SINGLE if limits.pairs == "refused" else f'in "texts" each pair is an object: {PAIR_FORM}'
     if data.get("text_pair") is not None:
         raise Unusable(f'"text_pair" goes beside "text"; {right}')
-    refuse_misspelt_pair(data, right)
+    refuse_misspelt_pair(data, right, limits.pairs)
     if not isinstance(data["texts"], list):
         raise Unusable('"texts" must be a list of strings, or of objects with "text" and "text_pair"')
-    return of_texts([of_item(item, f"texts[{i}]") for i, item in enumerate(data["texts"])], limits, options, many=True)
+    items = [of_item(item, f"texts[{i}]", limits.pairs) for i, item in enumerate(data["texts"])]
+    return of_texts(items, limits, options, many=True)
 
 
 def of_line(data: Any, limits: RequestLimits, defaults: Mapping[str, Any]) -> ClassifyRequest:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from function.core.options import OPTIONS, Unusable
 from function.core.spelling import misspelt
+from vaccel_common.modelfile import Pairs
 
 
 class Pair(NamedTuple):
@@ -19,6 +20,8 @@ class Pair(NamedTuple):
 Text = str | Pair
 
 FORM = 'send {"text": "..."} or {"texts": ["...", ...]}'
+#: What is said of a second text where the model takes none.
+SINGLE = "this model takes single texts"
 PAIR_FORM = '{"text": "...", "text_pair": "..."}'
 #: What people call the second text; a name nearly like one of these is meant so, too.
 _SECOND = dict.fromkeys(("textpair", "textpairs", "pair", "hypothesis"), "text_pair")
@@ -27,23 +30,24 @@ _KNOWN = frozenset(("text", "texts", "text_pair", "id", *OPTIONS))
 _ALIKE, _ALIKE_TEXT = 0.88, 0.8
 
 
-def of_fields(fields: Mapping[str, Any]) -> Any:
+def of_fields(fields: Mapping[str, Any], pairs: Pairs = "allowed") -> Any:
     """What is in ``text`` and ``text_pair``, unchecked: a `Pair` where both are there. Null is nothing.
 
-    Raises `Unusable` for a name by which ``text_pair`` is probably meant; every other name is ignored.
+    Raises `Unusable` for a name by which ``text_pair`` is probably meant; every other name is ignored. ``pairs``: whether the model
+    takes them.
     """
     second = fields.get("text_pair")
     if second is not None:
         return Pair(fields["text"], second)
     if len(fields) > 1:
-        refuse_misspelt_pair(fields, 'did you mean "text_pair"?')
+        refuse_misspelt_pair(fields, 'did you mean "text_pair"?', pairs)
     return fields["text"]
 
 
-def of_item(item: Any, where: str) -> Any:
+def of_item(item: Any, where: str, pairs: Pairs = "allowed") -> Any:
     """One item of a list of texts, unchecked: a text, or a pair from an object with the names of a request for one.
 
-    An `Unusable` where the object is wrong. ``where``: its name in the message.
+    An `Unusable` where the object is wrong. ``where``: its name in the message; ``pairs``: whether the model takes them.
     """
     if not isinstance(item, dict):
         return item
@@ -52,15 +56,18 @@ def of_item(item: Any, where: str) -> Any:
     if option := next((name for name in item if name in OPTIONS), None):
         return Unusable(f'{where} has the option "{option}"; options go beside "texts", for all of them')
     try:
-        return of_fields(item)
+        return of_fields(item, pairs)
     except Unusable as error:
         return Unusable(f"{where}: {error}")
 
 
-def refuse_misspelt_pair(fields: Mapping[str, Any], right: str) -> None:
-    """Raises `Unusable`, which says what would be ``right``, for a name by which ``text_pair`` is probably meant."""
+def refuse_misspelt_pair(fields: Mapping[str, Any], right: str, pairs: Pairs) -> None:
+    """Raises `Unusable` for a name by which ``text_pair`` is probably meant.
+
+    ``right``: what would be right for a model that takes ``pairs``; where it takes none, no name of a second text would be.
+    """
     if "text_pair" not in fields and (guess := misspelt((name for name in fields if name not in _KNOWN), _SECOND, _ALIKE)):
-        raise Unusable(f'"{guess[0]}" is not a field; {right}')
+        raise Unusable(f'"{guess[0]}" is not a field; {SINGLE if pairs == "refused" else right}')
 
 
 def hint(names: Iterable[str], *expected: str) -> str:

@@ -47,8 +47,9 @@ class LogitsRunner:
 
 def service(logits: Logits = lambda _: (0.0, 0.0, 2.0), of: Extras | None = None) -> ClassifyService:
     """A service of the shipped model (or ``of`` another) that runs nothing; bodies of 4,000 bytes, 4 texts of 100 characters."""
+    classifier = Classifier.of_file(of or extras(), LogitsRunner(logits))
     return ClassifyService(
-        Classifier.of_file(of or extras(), LogitsRunner(logits)), {"name": "tweets", "sha256": None}, RequestLimits(4, 100, 4000), 1.0,
+        classifier, {"name": "tweets", "sha256": None}, RequestLimits(4, 100, 4000, classifier.pairs), 1.0,
         CountedSemaphore(4), CountedSemaphore(1), lambda: None, lambda: [AgentState("unix:///nowhere", "ready", 0)], {},
     )  # fmt: skip
 
