@@ -23,6 +23,10 @@ from vaccel_rpc.tensors import Tensor, is_finite, to_values
 _SHOWN = 5
 
 
+class OutputNotFinite(Internal):
+    """The model's output for a text is NaN or infinite, and will be however often the text is sent."""
+
+
 class Runner(Protocol):
     """What runs the model; `vaccel_rpc.remote.RemoteModel` is one."""
 
@@ -213,7 +217,7 @@ class Classifier:
             runs.append(outcome)
         # A model whose other outputs are not finite has failed as well, whatever its first one says.
         if not all(is_finite(tensor) for run in runs for tensor in run.outputs):
-            return Internal("the model's output is not finite")
+            return OutputNotFinite("the model's output is not finite")
         outputs = [to_values(run.outputs[0]) if run.outputs else [] for run in runs]
         for values in outputs:
             if len(values) != len(self.labels):

@@ -12,13 +12,15 @@ from werkzeug.http import parse_options_header
 
 from function.core import request as core_request
 from function.core.answers import answer as answer_of
+from function.core.classifier import OutputNotFinite
 from function.core.options import Unusable, read_options
-from function.core.problems import Problem
+from function.core.problems import Problem, from_rpc
 from function.core.request import ClassifyRequest, Malformed
 from function.core.service import ClassifyService
 from function.web.body import metadata_of, query_options, read_body, text_of
 from function.web.http import Request, Response
 from vaccel_common import log, tracing
+from vaccel_rpc.errors import InvalidArgument
 
 TYPE = "dev.vaccel.classification"
 _STRUCTURED, _BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
@@ -36,7 +38,7 @@ def is_event(request: Request) -> bool:
 
 
 def answer(request: Request, service: ClassifyService) -> Response:
-    """Answers with an event in the mode of the request. Raises `Problem`: 400 for what can never succeed."""
+    """Answers with an event in the mode of the request. Raises `Problem`: a 4xx for what can never succeed, which no broker repeats."""
     if request.kind == _BATCH:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"one event at a time is accepted: {_STRUCTURED}, or ce- headers")
     structured = request.kind == _STRUCTURED
@@ -49,6 +51,8 @@ def answer(request: Request, service: ClassifyService) -> Response:
         classification = request.classification = service.classify(wanted, metadata)
     except (Unusable, Malformed) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
+    except (OutputNotFinite, InvalidArgument) as error:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, from_rpc(error).detail) from None
     out = answer_of(classification.items, wanted.options, service.model, many=wanted.many)
     return _response(attributes, out, service, structured=structured)
 

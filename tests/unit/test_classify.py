@@ -12,6 +12,7 @@ import pytest
 from function.core.classifier import Classifier, Prediction
 from function.core.options import Options, Unusable
 from tests.support.inprocess import LogitsRunner, client, extras
+from vaccel_rpc.errors import Internal, InvalidArgument, RpcError, Unavailable
 
 #: Texts that hold characters, and nothing that the tokenizer keeps.
 BLANK = ["\u200b\u200b\u2060", "\x07\x07", "\u200d", "&#8203;"]
@@ -101,8 +102,8 @@ def failing(number: float) -> Callable[[list[Any]], Sequence[float]]:
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("options", [{}, {"logits": True}, {"truncation": "window"}])
-def test_an_output_that_is_not_finite_is_502(number: float, options: dict[str, Any]) -> None:
-    """Over every way in that answers once, and no answer holds the number."""
+def test_an_output_that_is_not_finite_is_an_error(number: float, options: dict[str, Any]) -> None:
+    """502 over every way in that answers once, but 422 for an event, which a broker would send again; no answer holds the number."""
     single, many = {"text": "two words", **options}, {"texts": ["tea", "two words"], **options}
     event = {"specversion": "1.0", "id": "1", "source": "/", "type": "t"}
     tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["two words"]}
@@ -117,8 +118,18 @@ def test_an_output_that_is_not_finite_is_502(number: float, options: dict[str, A
     ]
     for path, body, kind in bodies:
         answer = client(failing(number)).post(path, data=json.dumps(body), content_type=kind)
-        assert answer.status_code == 502, answer.text
+        assert answer.status_code == (422 if path == "/" else 502), answer.text
         assert "INTERNAL: the model's output is not finite" in (answer.json.get("detail") or answer.json["error"])
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(InvalidArgument("too long"), 422), (Internal("the engine failed"), 502), (Unavailable("gone"), 503)]
+)
+def test_an_event_that_may_succeed_later_is_one_to_repeat(error: RpcError, status: int) -> None:
+    """A broker sends an event again for a 5xx and for no 4xx; what the agent refuses by its inputs it always will."""
+    event = {"specversion": "1.0", "id": "1", "source": "/", "type": "t", "data": {"text": "tea"}}
+    answer = client(lambda _: error).post("/", data=json.dumps(event), content_type="application/cloudevents+json")
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
