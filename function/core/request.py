@@ -52,8 +52,11 @@ def of_object(data: Any, limits: RequestLimits, defaults: Mapping[str, Any]) -> 
     """
     if not isinstance(data, dict):
         raise Unusable(f"the JSON must be an object: {FORM}")
-    if ("text" in data) == ("texts" in data):
-        raise Unusable(f'either "text" or "texts" is needed: {FORM}{"" if "text" in data else hint(data, "text", "texts")}')
+    if "text" in data:
+        if "texts" in data:
+            raise Unusable(f'"text" and "texts" are both given; only one of them is taken: {FORM}')
+    elif "texts" not in data:
+        raise Unusable(f'either "text" or "texts" is needed: {FORM}{hint(data, "text", "texts")}')
     options = read_options({**defaults, **data})
     if "text" in data:
         return of_texts([of_fields(data, limits.pairs)], limits, options, many=False)

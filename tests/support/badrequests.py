@@ -33,7 +33,7 @@ BAD: list[tuple[bytes, str, int, str]] = [
     (b"[" * 50_000, "application/json", 400, "too deeply nested"),
     (b'"text"', "application/json", 422, "must be an object"),
     (b"{}", "application/json", 422, 'either "text" or "texts"'),
-    (b'{"text": "a", "texts": ["b"]}', "application/json", 422, 'either "text" or "texts"'),
+    (b'{"text": "a", "texts": ["b"]}', "application/json", 422, '"text" and "texts" are both given; only one'),
     (b'{"text": 7}', "application/json", 422, "must be a string"),
     (b'{"text": "  "}', "application/json", 422, "is empty"),
     (b'{"text": "\\u200b\\u0007"}', "application/json", 422, "the text is empty: 2 characters (U+200B, U+0007), and no token"),
