@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import encodings
 from encodings.aliases import aliases
 from functools import cache
+
+#: Python's codecs for texts that are no charsets: escapes, parts of domain names, and what stands for a platform's own.
+_NO_CHARSETS = frozenset(("charmap", "idna", "mbcs", "oem", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"))
 
 
 def codec(charset: str) -> str:
@@ -16,7 +20,18 @@ def codec(charset: str) -> str:
     name = encodings.normalize_encoding(charset).lower()
     if name not in aliases and name.replace(".", "_") not in aliases and name not in _modules():
         raise LookupError(f"unknown charset {charset[:40]!r}")
+    if aliases.get(name, name) in _NO_CHARSETS:
+        raise LookupError(f"unknown charset {charset[:40]!r}")
     return name
+
+
+def is_utf_8(body: bytes, charset: str) -> bool:
+    """Whether bytes that are said to be in ``charset`` are those of UTF-8, too: all ASCII, in nearly every charset."""
+    try:
+        known = codecs.lookup(codec(charset)).name
+        return known in ("utf-8", "utf-8-sig", "ascii") or (body.isascii() and body.decode(known) == body.decode())
+    except (LookupError, UnicodeError):
+        return False
 
 
 @cache

@@ -22,7 +22,7 @@ def decoded(body: bytes, charset: str = _UTF_8, what: str = "the body") -> str:
     try:
         return body.decode(charset if charset == _UTF_8 else codec(charset)).removeprefix("\ufeff")
     except UnicodeError as error:
-        at = f"byte {error.start} cannot be read" if isinstance(error, UnicodeDecodeError) else str(error)
+        at = f"byte {error.start} cannot be read" if isinstance(error, UnicodeDecodeError) else "it cannot be read"
         raise Malformed(f"{what} is not {charset[:40]}: {at}") from None
 
 

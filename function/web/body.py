@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from function.core.charsets import is_utf_8
 from function.core.options import Unusable, read_options, refuse_misspelt, typed
 from function.core.problems import Problem
-from function.core.reading import Malformed, decoded
+from function.core.reading import Malformed, decoded, parse_json
 from function.core.texts import PAIR_FORM
 from function.web.http import Request
 from vaccel_common import tracing
@@ -18,6 +19,8 @@ from vaccel_common import tracing
 _WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 #: Members of one gzip body, which may be a file that grew by appending.
 _MEMBERS = 128
+#: How each of them begins (RFC 1952, 2.3.1), or what has arrived of that.
+_GZIP = b"\x1f"
 #: What the query string may have besides the options, for lines.
 _SUMMARY = "summary"
 
@@ -40,6 +43,18 @@ def text_of(body: bytes, charset: str) -> str:
         if isinstance(error, Malformed):
             raise
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"unknown charset {charset[:40]!r}; send UTF-8") from None
+
+
+def json_in(body: bytes, charset: str, what: str = "the body") -> Any:
+    """The JSON in a body that says its charset: JSON is in UTF-8. Raises `Malformed`, `Unusable`, `Problem` (415) for another charset."""
+    refuse_charset(body, charset)
+    return parse_json(body, what)
+
+
+def refuse_charset(body: bytes, charset: str) -> None:
+    """Raises `Problem` (415) unless the charset is UTF-8, or the body's bytes mean the same in both."""
+    if charset != "utf-8" and not is_utf_8(body, charset):
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the charset must be UTF-8, not {charset[:40]}")
 
 
 def query_options(request: Request) -> dict[str, Any]:
@@ -93,7 +108,8 @@ def _inflated(body: bytes, encodings: str, limit: int) -> bytes:
 def _members(body: bytes, name: str, limit: int) -> bytes:
     """The content of a compressed body: one member, or several of gzip, which zeros may follow, as gzip allows."""
     inflated = b""
-    for _ in range(_MEMBERS if "gzip" in name else 1):
+    most = _MEMBERS if "gzip" in name else 1
+    for _ in range(most):
         inflate, data = _decompress(body, name, limit + 1 - len(inflated))
         inflated += data
         if len(inflated) > limit:
@@ -103,7 +119,9 @@ def _members(body: bytes, name: str, limit: int) -> bytes:
         body = inflate.unused_data.lstrip(b"\0")
         if not body:
             return inflated
-    raise Malformed(f"the {name} body has more than {_MEMBERS} members, or other data follows it")
+        if most == 1 or not body.startswith(_GZIP):
+            raise Malformed(f"other data follows the {name} body")
+    raise Malformed(f"the {name} body has more than {most} members")
 
 
 def _decompress(body: bytes, name: str, limit: int) -> tuple[Any, bytes]:
@@ -115,7 +133,10 @@ def _decompress(body: bytes, name: str, limit: int) -> tuple[Any, bytes]:
             return inflate, inflate.decompress(body, limit)
         except zlib.error as error:
             problem = problem or str(error)
-    raise Malformed(f"the body is not {name}: {problem}")
+    if "header check" in problem:
+        raise Malformed(f"the body is not {name}")
+    wrong = "its checksum is wrong" if "data check" in problem or "length check" in problem else "it cannot be inflated"
+    raise Malformed(f"the {name} body is damaged: {wrong}")
 
 
 def _too_large(detail: str) -> Problem:

@@ -14,7 +14,7 @@ from function.core.jsonlines import MEDIA_TYPES, PART, Answers, Splitter
 from function.core.problems import Problem
 from function.core.service import ClassifyService
 from function.environ import LINES
-from function.web.body import metadata_of, query_options, summary_of
+from function.web.body import metadata_of, query_options, refuse_charset, summary_of
 from function.web.http import Request, Response
 
 
@@ -22,6 +22,8 @@ def stream(request: Request, service: ClassifyService) -> Response:
     """Answers a request with lines. Raises `Problem`, `Unusable`."""
     if request.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "lines of JSON are accepted without a content encoding only")
+    # Of lines that are still to come: a charset in which ASCII is something else.
+    refuse_charset(b"{}", request.charset)
     answers = Answers(service, query_options(request), metadata_of(request), summary=summary_of(request))
     if not service.streams.acquire():
         detail = f"{service.streams.limit} streams of lines are open: the limit (MAX_STREAMS) is reached"

@@ -13,9 +13,11 @@ from function.core.problems import Problem
 from function.core.request import ClassifyRequest
 from function.core.service import ClassifyService
 from function.web import events, ndjson
-from function.web.body import metadata_of, query_options, read_body, text_of
+from function.web.body import json_in, metadata_of, query_options, read_body, refuse_charset, text_of
 from function.web.http import JSON, Request, Response, Route, in_json
 
+#: Fields that a form may have besides its texts.
+_OTHER_FIELDS = 16
 TEXT, FORM = "text/plain", "application/x-www-form-urlencoded"
 
 
@@ -45,7 +47,7 @@ def read_classify_request(request: Request, service: ClassifyService) -> Classif
 
 
 def _json(request: Request, service: ClassifyService) -> ClassifyRequest:
-    data = core_request.parse_json(read_body(request, service.limits.body))
+    data = json_in(read_body(request, service.limits.body), request.charset)
     return core_request.of_object(data, service.limits, query_options(request))
 
 
@@ -60,11 +62,14 @@ def _form(request: Request, service: ClassifyService) -> ClassifyRequest:
     body = read_body(request, service.limits.body)
     if _like_json(body):
         raise _unsupported(request, body)
-    text = core_request.decoded(body)
+    refuse_charset(body, request.charset)
+    text, most = core_request.decoded(body), service.limits.texts + _OTHER_FIELDS
     try:
-        fields = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=service.limits.texts + 16)
-    except ValueError as error:
-        raise core_request.Malformed(f"the form cannot be read: {error}") from None
+        fields = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=most)
+    except UnicodeDecodeError:
+        raise core_request.Malformed("the form is not percent-encoded UTF-8") from None
+    except ValueError:
+        raise core_request.Malformed(f"the form has too many fields; at most {most}") from None
     last = {name: values[-1] for name, values in fields.items()}
     data = {name: last["text"] if name == "text" else fields["texts"] for name in ("text", "texts") if name in fields}
     return core_request.of_object({**last, **typed(last), **data}, service.limits, query_options(request))

@@ -50,7 +50,12 @@ def test_encodings_that_are_read(encoding: str, body: bytes) -> None:
         ("gzip", TEXT, 400, "the body is not gzip"),
         ("gzip", b"", 400, "truncated"),
         ("gzip", BOTH[:-1], 400, "truncated"),
-        ("gzip", gzip.compress(TEXT) + TEXT, 400, "the body is not gzip"),
+        ("gzip", gzip.compress(TEXT) + TEXT, 400, "other data follows the gzip body"),
+        ("gzip", gzip.compress(TEXT) + b"x", 400, "other data follows the gzip body"),
+        ("gzip", BOTH[:-6] + b"x" + BOTH[-5:], 400, "the gzip body is damaged: its checksum is wrong"),
+        ("gzip", BOTH[:-4] + b"xxxx", 400, "the gzip body is damaged: its checksum is wrong"),
+        ("gzip", BOTH[:10] + b"\xff" * 20, 400, "the gzip body is damaged: it cannot be inflated"),
+        ("deflate", zlib.compress(TEXT)[:-1] + b"x", 400, "the deflate body is damaged: its checksum is wrong"),
         ("gzip", gzip.compress(b"") * 90 + b"\0", 422, "is empty"),
         ("gzip", gzip.compress(b"") * 129, 400, "more than 128 members"),
         ("gzip", gzip.compress(b"a" * 3500) + gzip.compress(b"a" * 501), 413, "inflated body is too large"),
@@ -58,7 +63,7 @@ def test_encodings_that_are_read(encoding: str, body: bytes) -> None:
         ("deflate", TEXT, 400, "the body is not deflate"),
         ("deflate", zlib.compress(TEXT)[:-2], 400, "truncated"),
         ("deflate", raw(b"a" * 4001), 413, "inflated body is too large"),
-        ("deflate", zlib.compress(TEXT) + b"more", 400, "other data follows it"),
+        ("deflate", zlib.compress(TEXT) + b"more", 400, "other data follows the deflate body"),
     ],
     ids=size,
 )
@@ -66,6 +71,7 @@ def test_encodings_that_are_refused(encoding: str, body: bytes, status: int, say
     """By name, within the limits of a body however it is packed."""
     answer = client().post("/classify", data=body, content_type="text/plain", headers={"Content-Encoding": encoding})
     assert (answer.status_code, says in answer.json["detail"]) == (status, True), answer.text
+    assert "while decompressing" not in answer.text
     assert status != 415 or answer.headers["Accept-Encoding"] == "gzip, deflate"
 
 
@@ -110,3 +116,30 @@ def test_any_other_type_is_refused_by_itself(body: bytes) -> None:
     answer = client().post("/classify", data=body, content_type="application/xml")
     assert answer.status_code == 415
     assert answer.json["detail"].endswith("application/x-ndjson; not application/xml")
+
+
+#: Content type, body, status, and what the detail says; None: it is a text.
+CHARSETS = [
+    ("application/json; charset=utf-16", '{"text": "tea"}'.encode("utf-16"), 415, "the charset must be UTF-8, not utf-16"),
+    ("application/json; charset=utf-16", b'{"text": "tea"}', 415, "the charset must be UTF-8, not utf-16"),
+    ("application/json; charset=iso-8859-1", '{"text": "caf\u00e9"}'.encode("latin-1"), 415, "not iso-8859-1"),
+    ("application/json; charset=iso-8859-1", b'{"text": "tea"}', 200, None),
+    ("application/json; charset=UTF8", '{"text": "caf\u00e9"}'.encode(), 200, None),
+    ("application/json; charset=us-ascii", b'{"text": "tea"}', 200, None),
+    ("application/json; charset=klingon", b'{"text": "tea"}', 415, "not klingon"),
+    ("application/x-ndjson; charset=utf-16", b'{"text": "tea"}', 415, "not utf-16"),
+    ("application/x-www-form-urlencoded; charset=utf-16", b"text=tea", 415, "not utf-16"),
+    ("application/x-www-form-urlencoded", b"text=%ff", 400, "the form is not percent-encoded UTF-8"),
+    ("application/x-www-form-urlencoded", b"text=a" + b"&a=b" * 50, 400, "the form has too many fields; at most 20"),
+    *[(f"text/plain; charset={name}", b"tea", 415, f"unknown charset '{name}'; send UTF-8")
+      for name in ("undefined", "unicode_escape", "unicode-escape", "raw_unicode_escape", "idna", "punycode", "charmap", "mbcs", "dbcs")],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "body", "status", "says"), CHARSETS, ids=size)
+def test_charsets(kind: str, body: bytes, status: int, says: str | None) -> None:
+    """A text may be in any charset; everything else is UTF-8, and what says otherwise is told, in no words of Python's."""
+    answer = client().post("/classify", data=body, content_type=kind)
+    assert answer.status_code == status, answer.text
+    assert "codec" not in answer.text
+    assert says is None or says in answer.json["detail"]
