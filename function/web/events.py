@@ -17,7 +17,7 @@ from function.core.options import Unusable, read_options
 from function.core.problems import Problem, from_rpc
 from function.core.request import ClassifyRequest, Malformed
 from function.core.service import ClassifyService
-from function.web.body import metadata_of, query_options, read_body, text_of
+from function.web.body import json_in, metadata_of, query_options, read_body, text_of
 from function.web.http import Request, Response
 from vaccel_common import log, tracing
 from vaccel_rpc.errors import InvalidArgument
@@ -44,7 +44,7 @@ def answer(request: Request, service: ClassifyService) -> Response:
     structured = request.kind == _STRUCTURED
     body = read_body(request, service.limits.body)
     try:
-        attributes, data = _structured(body) if structured else _binary(request, body)
+        attributes, data = _structured(body, request.charset) if structured else _binary(request, body)
         wanted = request.classify_request = _classify_request(attributes, data, request, service)
         metadata = metadata_of(request) if request.trace or tracing.on() else _trace(attributes)
         log.context.set(tracing.ids(request.span, metadata))
@@ -81,8 +81,8 @@ def _quoted(value: str) -> str:
     return quote(value, safe=_SAFE)
 
 
-def _structured(body: bytes) -> tuple[dict[str, Any], Any]:
-    event = core_request.parse_json(body, "the event")
+def _structured(body: bytes, charset: str) -> tuple[dict[str, Any], Any]:
+    event = json_in(body, charset, "the event")
     if not isinstance(event, dict):
         raise Malformed("a structured CloudEvent is a JSON object")
     data = event.pop("data", None)
@@ -112,14 +112,16 @@ def _classify_request(attributes: dict[str, Any], data: Any, request: Request, s
     options = query_options(request)
     kind, parameters = parse_options_header(attributes.get("datacontenttype", "application/json"))
     kind = kind.lower()
+    if kind not in ("text/plain", "application/json") and not kind.endswith("+json"):
+        raise Unusable(f"datacontenttype must be application/json or text/plain, not {kind[:80]}")
     if isinstance(data, bytes):
         data = _read(data, kind, parameters.get("charset", "utf-8"))
     if data is None:
         raise Unusable('the CloudEvent has no data; {"text": "..."} or {"texts": ["...", ...]} is needed')
-    if isinstance(data, str) and kind == "text/plain":
+    if kind == "text/plain":
+        if not isinstance(data, str):
+            raise Unusable("the CloudEvent's data must be a string where its datacontenttype is text/plain")
         return core_request.of_texts([data], service.limits, read_options(options), many=False)
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise Unusable(f"datacontenttype must be application/json or text/plain, not {kind[:80]}")
     return core_request.of_object(data, service.limits, options)
 
 
@@ -127,7 +129,7 @@ def _read(data: bytes, kind: str, charset: str) -> Any:
     """Data that came as bytes: the text, or the JSON in it; None where it is empty."""
     if kind == "text/plain":
         return text_of(data, charset)
-    return core_request.parse_json(data, "the event's data") if data.strip() else None
+    return json_in(data, charset, "the event's data") if data.strip() else None
 
 
 def _from_base64(encoded: Any) -> bytes:
@@ -135,8 +137,8 @@ def _from_base64(encoded: Any) -> bytes:
 
     try:
         return base64.b64decode(encoded, validate=True)
-    except (ValueError, TypeError) as error:
-        raise Malformed(f"data_base64 cannot be read: {error}") from None
+    except (ValueError, TypeError):
+        raise Malformed("data_base64 must be a string of base64") from None
 
 
 def _trace(attributes: dict[str, Any]) -> dict[str, str]:
