@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from function.assembly import assemble
 from function.config import FunctionConfig, from_env
-from function.server.listening import listen
+from function.server.listening import CannotListen, listen, shown
 from function.telemetry.phases import Phases
 from vaccel_common import log, process, streams
 from vaccel_common.modelfile import ModelFileError
@@ -33,7 +33,7 @@ def main() -> None:
         log.configure(config.log_format, config.log_level)
         _serve(config)
     except (ConfigError, ModelFileError) as error:
-        _fail(str(error), 2)
+        _fail(str(error), 1 if isinstance(error, CannotListen) else 2)
 
 
 def _serve(config: FunctionConfig) -> None:
@@ -48,7 +48,7 @@ def _serve(config: FunctionConfig) -> None:
 
     def listening() -> None:
         phases.end("listen")
-        _log.info("Listening on http://%s:%d", *listener.getsockname()[:2])
+        _log.info("Listening on http://%s", shown(*listener.getsockname()[:2]))
 
     server = HttpServer(
         function.asgi(config), connections, grace=config.read_timeout + config.timeout, listening=listening, ending=function.drain
@@ -63,8 +63,8 @@ def _serve(config: FunctionConfig) -> None:
 def _listener(config: FunctionConfig) -> socket.socket:
     try:
         return listen(config.host, config.port)
-    except OSError as error:
-        _fail(f"cannot listen on {config.host}:{config.port}: {error.strerror or error}; set PORT to another one", 1)
+    except (OSError, UnicodeError) as error:
+        raise CannotListen(config.host, config.port, "PORT", error) from None
 
 
 def _usage() -> None:

@@ -122,12 +122,11 @@ def _exporter(config: FunctionConfig, access: Access) -> MetricsExporter | None:
     if config.metrics_port is None:
         return None
     from function.server.exporter import MetricsExporter
+    from function.server.listening import CannotListen, shown
 
     try:
         exporter = MetricsExporter(config.host, config.metrics_port, access.exposition)
-    except OSError as error:
-        raise ConfigError(
-            f"METRICS_PORT={config.metrics_port}: cannot listen on {config.host}: {error.strerror or error}"
-        ) from None
-    _log.info("Metrics on http://%s:%d/metrics", *exporter.address)
+    except (OSError, UnicodeError) as error:
+        raise CannotListen(config.host, config.metrics_port, "METRICS_PORT", error) from None
+    _log.info("Metrics on http://%s/metrics", shown(*exporter.address))
     return exporter

@@ -30,6 +30,7 @@ class AsgiFunction:
     def start(self, env: Mapping[str, str]) -> None:
         """Reads the model's tokenizer and begins to connect to the agent. Ends the process with one line where it cannot."""
         from function.assembly import assemble
+        from function.server.listening import CannotListen
 
         try:
             config = from_env(env)
@@ -38,7 +39,7 @@ class AsgiFunction:
         except (ConfigError, ModelFileError) as error:
             # The runtime would print the traceback of an exception and go on.
             os.write(2, f"function: {error}\n".encode())
-            os._exit(2)
+            os._exit(1 if isinstance(error, CannotListen) else 2)
         self._app = self._function.asgi(config)
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:

@@ -21,7 +21,7 @@ Exposition = Callable[[], tuple[str, bytes]]
 
 
 class MetricsExporter:
-    """Serves ``GET /metrics`` on ``host`` and ``port`` (0: any free one), one connection after the other. Raises ``OSError``.
+    """Serves ``GET /metrics`` on ``host`` and ``port`` (0: any free one), one connection after the other. Raises ``OSError``, ``UnicodeError``.
 
     A cold start pays for the socket alone: the library is imported with the first connection.
     """

@@ -65,5 +65,7 @@ def test_a_port_that_it_cannot_have(tmp_path: Path, port: str) -> None:
         env = {"METRICS_PORT": number, "PORT": number if port == "same" else "0"}
         with pytest.raises(AssertionError):
             start(tmp_path, f"unix://{tmp_path}/a.sock", **env)
-    why = "it must differ from PORT" if port == "same" else "cannot listen on 127.0.0.1: Address already in use"
-    assert (tmp_path / "function.log").read_text().endswith(f"function: METRICS_PORT={number}: {why}\n")
+    same = f"METRICS_PORT={number}: it must differ from PORT"
+    taken_by_others = f"cannot listen on 127.0.0.1:{number}: Address already in use; set METRICS_PORT to another one"
+    said = same if port == "same" else taken_by_others
+    assert (tmp_path / "function.log").read_text().endswith(f"function: {said}\n")
