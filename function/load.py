@@ -3,6 +3,7 @@ tokenizer is. The function never hashes a model."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from vaccel_common.modelfile import PROGRAM_KINDS, Extras, ModelFileError, Progr
 from vaccel_common.options import ConfigError
 from vaccel_rpc.registering import ModelSource
 
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _SUFFIXES = (".pt", ".pt2", ".onnx")
 #: The tokenizer file of the model that ships, for an installation without model files. It names that model by its sha256.
 SHIPPED_TOKENIZER = Path(__file__).parent / "tweets.tokenizer"
@@ -59,12 +61,15 @@ def describe(model: str, tokenizer: Path | None) -> Described:
     """The model and its files.
 
     ``model`` is a path, or a name or digest in the agent's store. Where it is empty, the tokenizer file names the model: the given
-    one or, without one, that of the model that ships. Raises `ModelFileError` if a name comes without a tokenizer file.
+    one or, without one, that of the model that ships. Raises `ModelFileError` if a name comes without a tokenizer file, and for what
+    can name no model.
     """
     if not model:
         tokenizer = tokenizer or SHIPPED_TOKENIZER
-    if model and is_file(model):
+    if model and (is_file(model) or (tokenizer is None and Path(model).is_dir())):
         path = Path(model)
+        if path.is_dir():
+            raise ModelFileError(f"MODEL={model}: it is a directory; name a model file in it")
         if not path.is_file():
             raise ModelFileError(f"MODEL={model}: no such file")
         digest = digest_beside(path)
@@ -72,13 +77,16 @@ def describe(model: str, tokenizer: Path | None) -> Described:
         kind = program_kind(path)
         source = ModelSource(f"sha256:{digest}" if digest else path.name, None if kind is None else path)
         return Described(source, {"name": path.stem, "sha256": digest}, tokenizer or path, kind or "torchscript")
+    _check_digest(model, f"MODEL={model}")
     if tokenizer is None:
         raise ModelFileError(f"MODEL={model} is a name in the agent's store: TOKENIZER, its tokenizer file, is needed too")
     extras = extras_of(tokenizer)
     about = extras.model or {}
     if not model and "sha256" not in about:
         raise ModelFileError(f"TOKENIZER={tokenizer} does not say whose tokenizer it is: set MODEL too")
-    model = model or f"sha256:{about['sha256']}"
+    if not model:
+        model = f"sha256:{about['sha256']}"
+        _check_digest(model, f"TOKENIZER={tokenizer} names the model {model}")
     if not model.startswith("sha256:"):
         from vaccel_common.interface import interface_of
 
@@ -87,6 +95,12 @@ def describe(model: str, tokenizer: Path | None) -> Described:
         return Described(source, {"name": model, "sha256": None}, tokenizer, _kind(about))
     named = about.get("name", model)
     return Described(ModelSource(model), {"name": named, "sha256": model.removeprefix("sha256:")}, tokenizer, _kind(about))
+
+
+def _check_digest(model: str, what: str) -> None:
+    """Raises `ModelFileError` for a digest that no model has; without it every request would find out."""
+    if model.startswith("sha256:") and not _DIGEST.fullmatch(model):
+        raise ModelFileError(f"{what}: a digest is sha256: and 64 hexadecimal digits in lower case")
 
 
 def _kind(about: dict[str, Any]) -> ProgramKind:

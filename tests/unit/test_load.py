@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from function.load import describe, only_model
-from vaccel_common.modelfile import PROGRAM_KINDS
+from vaccel_common.modelfile import PROGRAM_KINDS, ModelFileError
 
 
 @pytest.mark.parametrize("name", ["small.pt", "small.pt2"])
@@ -36,3 +36,35 @@ def test_the_only_model_may_be_an_exported_one(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("function.load.__file__", str(tmp_path / "elsewhere" / "function" / "load.py"))
     assert only_model() == "models/small.pt2"
+
+
+@pytest.mark.parametrize("has_tokenizer", [True, False])
+@pytest.mark.parametrize("model", ["sha256:zz", "sha256:", "sha256:" + "a" * 63, "sha256:" + "A" * 64])
+def test_a_digest_that_no_model_has_is_refused_at_the_start(tmp_path: Path, model: str, has_tokenizer: bool) -> None:
+    """Every request would be a 502 else."""
+    tokenizer = _tokenizer(tmp_path, "0" * 64) if has_tokenizer else None
+    with pytest.raises(ModelFileError, match=f"^MODEL={model}: a digest is sha256: and 64 hexadecimal digits in lower case$"):
+        describe(model, tokenizer)
+
+
+def test_a_tokenizer_files_digest_is_held_to_the_same(tmp_path: Path) -> None:
+    """It is named where it comes from."""
+    with pytest.raises(ModelFileError, match=r"^TOKENIZER=.* names the model sha256:zz: a digest is"):
+        describe("", _tokenizer(tmp_path, "zz"))
+
+
+def test_a_directory_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether its name has a slash or not; with a tokenizer file the latter is a name in the agent's store."""
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for model in ("models", "./models", str(tmp_path / "models")):
+        with pytest.raises(ModelFileError, match=f"^MODEL={model}: it is a directory; name a model file in it$"):
+            describe(model, None)
+    assert describe("models", _tokenizer(tmp_path, "0" * 64)).source.path == "models"
+
+
+def _tokenizer(folder: Path, digest: str) -> Path:
+    file = folder / "small.tokenizer"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("model.json", json.dumps({"name": "small", "sha256": digest}))
+    return file
