@@ -14,6 +14,7 @@ from function.environ import REFUSAL
 from function.telemetry.access import Access
 from function.web import health, inference, middleware, openapi, page, plain
 from function.web.http import SECURITY, Request, Response, View, current, problem_text
+from function.web.unrouted import known_paths, unrouted
 
 _log = logging.getLogger("function")
 _ALWAYS = ("/health/", "/v2/health/", "/metrics")
@@ -53,7 +54,8 @@ def create_app(service: ClassifyService, access: Access) -> Flask:
 
     app.before_request(begin)
     app.after_request(end)
-    app.register_error_handler(Exception, lambda error: _failed(current(), error))
+    paths = known_paths(app.url_map, str(service.model["name"]))
+    app.register_error_handler(Exception, lambda error: _failed(current(), error, paths))
     return app
 
 
@@ -91,18 +93,17 @@ def _allow(request: Request, response: Response, origin: str) -> None:
         response.headers["Access-Control-Max-Age"] = str(_CORS_SECONDS)
 
 
-def _failed(request: Request, error: Exception) -> Response:
-    problem = _as_problem(request, error)
+def _failed(request: Request, error: Exception, paths: list[str]) -> Response:
+    problem = _as_problem(request, error, paths)
     kind, body = problem_text(request.path, problem)
     return Response(body, problem.status, problem.headers, content_type=kind)
 
 
-def _as_problem(request: Request, error: Exception) -> Problem:
+def _as_problem(request: Request, error: Exception, paths: list[str]) -> Problem:
     problem = problem_of(error)
     if problem:
         return problem
     if isinstance(error, HTTPException):
-        headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Location")}
-        return Problem(HTTPStatus(error.code or 500), error.description or "", headers)
+        return unrouted(error, request, paths)
     _log.error("a request failed", exc_info=error, extra={"fields": {"method": request.method, "path": request.path}})
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")
