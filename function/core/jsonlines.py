@@ -14,6 +14,7 @@ from function.core.options import Options, Unusable, named
 from function.core.problems import Problem, problem_of
 from function.core.request import ClassifyRequest, Malformed, joined, of_line, parse_json
 from function.core.service import ClassifyService
+from function.core.texts import Pair
 from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
 
 _log = logging.getLogger("function")
@@ -22,7 +23,7 @@ _log = logging.getLogger("function")
 MEDIA_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 #: Lines that are classified together.
 PART = 32
-#: Lines of a divided part that get no answer, one after the other, before the rest of the part is given up.
+#: Lines of a divided group that get no answer, one after the other, before the longer ones are given up.
 _UNANSWERED = 2
 #: Errors of a group that each of its lines may be spared alone.
 _OF_GROUP = (DeadlineExceeded, ResourceExhausted)
@@ -101,7 +102,7 @@ class Answers:
         self._abandoned = False
 
     def abandon(self) -> None:
-        """Nobody waits for answers any more: a part that is being classified line by line ends after the current line."""
+        """Nobody waits for answers any more: a group that is being classified line by line ends after the current line."""
         self._abandoned = True
 
     def of(self, lines: list[Line]) -> tuple[bytes, int]:
@@ -145,21 +146,24 @@ class Answers:
         return self._one_by_one(requests, result)
 
     def _one_by_one(self, requests: list[ClassifyRequest], error: Exception) -> list[dict[str, Any]]:
-        """An answer for each line. A frozen agent does not cost a deadline for each: its first lines find out for the rest."""
-        answers: list[dict[str, Any]] = []
+        """An answer for each line; the shortest is tried first.
+
+        A frozen agent does not cost a deadline for each line: where short ones get no answer, longer ones would get none.
+        """
+        answers: dict[int, dict[str, Any]] = {}
         unanswered = 0
-        for request in requests:
+        for i in sorted(range(len(requests)), key=lambda i: _length(requests[i])):
             if unanswered == _UNANSWERED or self._abandoned:
                 break
-            result = self._attempt([request])
+            result = self._attempt([requests[i]])
             if isinstance(result, list):
-                answers += result
+                (answers[i],) = result
                 unanswered = 0
             else:
                 error = result
-                answers.append(_error(error))
+                answers[i] = _error(error)
                 unanswered += isinstance(error, RpcError)
-        return answers + [_error(error)] * (len(requests) - len(answers))
+        return [answers.get(i) or _error(error) for i in range(len(requests))]
 
     def _attempt(self, requests: list[ClassifyRequest]) -> list[dict[str, Any]] | Exception:
         """An answer for each line, or the error of them all."""
@@ -198,6 +202,11 @@ class Answers:
         except Exception as error:  # noqa: BLE001 the other lines go on
             _log.error("line %d failed", number, exc_info=error)
             return {"line": number}, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")
+
+
+def _length(request: ClassifyRequest) -> int:
+    """Characters of a line's text, or of both of its texts."""
+    return sum(len(part) for text in request.texts for part in (text if isinstance(text, Pair) else [str(text)]))
 
 
 def _error(error: Exception) -> dict[str, Any]:

@@ -55,13 +55,14 @@ def test_lines_that_are_too_much_together_succeed_alone(error: Exception) -> Non
 
 
 def test_a_line_that_is_late_alone_leaves_the_others_theirs() -> None:
-    """One frozen text is that line's error, wherever it is."""
+    """However many such lines are before a shorter one."""
     runner = TimedRunner(10, DeadlineExceeded("late"))
-    assert statuses([FROZEN, SLOW, FROZEN, FAST, FROZEN], runner) == [504, 200, 504, 200, 504]
+    assert statuses([*[FROZEN] * 5, SLOW, FROZEN, FAST, FROZEN], runner) == [*[504] * 5, 200, 504, 200, 504]
+    assert runner.calls == [9, 1, 1, 1, 1], "the longest are not tried after two that are as long"
 
 
 def test_a_frozen_agent_costs_a_group_few_deadlines() -> None:
-    """Two lines in a row that get no answer alone speak for the rest of the group."""
+    """Two lines that get no answer alone speak for those that are no shorter."""
     runner = TimedRunner(0, DeadlineExceeded("late"))
     assert statuses([FAST] * 32, runner) == [504] * 32
     assert runner.calls == [32, 1, 1]
