@@ -9,7 +9,7 @@ from function import __version__
 from function.core.service import ClassifyService
 from function.web.openapi import inference
 from function.web.openapi.parts import CLASSIFYING, Json, errors, get, headers, json_content, ok, ref, responses
-from function.web.openapi.requests import MEANINGS, OPTIONS, PAIR
+from function.web.openapi.requests import ERRORS, MEANINGS, OPTIONS, PAIR
 from function.web.openapi.schemas import schemas
 
 _DESCRIPTION = "Classifies texts by a model that an agent runs. Every answer carries X-Request-Id and Server-Timing."
@@ -39,7 +39,7 @@ def _classify(service: ClassifyService) -> Json:
     pairs = service.classifier.pairs
     query = [
         {"name": name, "in": "query", "schema": schema, "description": f"{MEANINGS[name]} A value in the body takes precedence."}
-        for name, schema in OPTIONS.items()
+        for name, schema in {**OPTIONS, "errors": ERRORS}.items()
     ]
     summary = "Lines alone: adds a last line with how many there were, and how many of them with an error."
     query.append({"name": "summary", "in": "query", "schema": {"type": "boolean", "default": False}, "description": summary})

@@ -12,12 +12,13 @@ from vaccel_common.options import declared
 EXAMPLE = "What a lovely day for a walk in the park"
 PAIR = {"text": "We walked in the park", "text_pair": "Somebody was outside"}
 _DECLARED = {option.name: option for option in declared(Options)}
-#: What a request may ask for, in a query too; errors is a body's alone.
+#: What a request may ask for, in a query too; errors is for several texts alone.
 OPTIONS: Json = {
     name: option.kind.schema() | ({} if option.default is None else {"default": option.default})
     for name, option in _DECLARED.items()
     if name != "errors"
 }
+ERRORS: Json = _DECLARED["errors"].kind.schema() | {"default": _DECLARED["errors"].default}
 MEANINGS = {name: option.description for name, option in _DECLARED.items()}
 _NULL: Json = {"type": "null"}
 #: Media types of an event's data, which parameters may follow.
