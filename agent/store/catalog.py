@@ -8,55 +8,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
 
+from agent.store.filecache import FileCache
 from agent.store.folder import StoreFolder
 from agent.store.pinned import sha256_of
 from agent.store.several import MAX_FILES, check_references, content_digest, model_among
 from vaccel_common.interface import ModelInterface, interface_of
-from vaccel_common.modelfile import Extras, ModelFileError, VariantOf, beside, digest_beside, read_extras
+from vaccel_common.modelfile import Extras, ModelFileError, VariantOf, digest_beside, read_extras
 from vaccel_rpc.errors import FailedPrecondition, InvalidArgument, NotFound, RpcError
 
 _log = logging.getLogger("agent.store")
-
-_State = tuple[int, ...]
-
-T = TypeVar("T")
-
-#: Results that a `FileCache` keeps in any case.
-_FEW = 64
-
-
-class FileCache(Generic[T]):
-    """The results of ``read`` by file, each kept until its file or the digest beside it changes."""
-
-    def __init__(self, read: Callable[[Path], T]) -> None:
-        self._read = read
-        self._results: dict[Path, tuple[_State, T]] = {}
-        #: With so many results, those of files that are gone are dropped.
-        self._full = _FEW
-
-    def __len__(self) -> int:
-        return len(self._results)
-
-    def of(self, path: Path) -> T:
-        """The file's result. Raises what ``read`` raises, and `NotFound`."""
-        try:
-            state = (*_state(path), *_state(beside(path), missing=True))
-        except OSError as error:
-            raise NotFound(f"{path.name} cannot be read: {error.strerror}") from None
-        cached = self._results.get(path)
-        if cached is None or cached[0] != state:
-            if cached is None and len(self._results) >= self._full:
-                self._drop_missing()
-            cached = self._results[path] = (state, self._read(path))
-        return cached[1]
-
-    def _drop_missing(self) -> None:
-        # Copied at once, as another thread may add a result; what it adds meanwhile is read again.
-        self._results = {path: result for path, result in list(self._results.items()) if path.exists()}
-        self._full = max(_FEW, 2 * len(self._results))
-
 
 #: The names of the files that a model refers to, in its folder. Raises `RpcError`.
 Referred = Callable[[Path], Sequence[str]]
@@ -206,14 +167,3 @@ def _beside(path: Path) -> str | None:
         raise FailedPrecondition(str(error).replace(str(path), path.name)) from None
     except OSError as error:
         raise NotFound(f"{path.name}.sha256 cannot be read: {error.strerror}") from None
-
-
-def _state(path: Path, *, missing: bool = False) -> _State:
-    """What changes with the file. Raises ``OSError`` unless it may be ``missing``."""
-    try:
-        stat = path.stat()
-    except OSError:
-        if missing:
-            return (0,)
-        raise
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.store.catalog import FileCache
+from agent.store.filecache import FileCache
 from agent.store.folder import StoreFolder
 from agent.store.models import Store
 from agent.store.room import Room
