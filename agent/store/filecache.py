@@ -42,6 +42,10 @@ class FileCache(Generic[T]):
             cached = self._results[path] = (state, self._read(path))
         return cached[1]
 
+    def drop(self, path: Path) -> None:
+        """Reads the file again when it is asked for next."""
+        self._results.pop(path, None)
+
     def _drop_missing(self) -> None:
         # Copied at once, as another thread may add a result; what it adds meanwhile is read again.
         self._results = {path: result for path, result in list(self._results.items()) if path.exists()}

@@ -24,14 +24,14 @@ from vaccel_rpc.errors import FailedPrecondition, NotFound
 #: clock of a file system (FAT's).
 _SETTLED = 2.0
 
-_State = tuple[int, int, int, int, int]
+FileState = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
 class _Opened:
     name: str
     fd: int
-    state: _State
+    state: FileState
     digest: str
 
 
@@ -51,8 +51,8 @@ class Pinned:
     def check(self) -> None:
         """Raises `FailedPrecondition` where a file was written since it was hashed."""
         for file in self._files:
-            state = _state(os.fstat(file.fd))
-            if (state != file.state or not _settled(state)) and _sha256(file.fd) != file.digest:
+            state = state_of(os.fstat(file.fd))
+            if (state != file.state or not settled(state)) and _sha256(file.fd) != file.digest:
                 raise FailedPrecondition(f"{file.name} was written while it was loaded; try again once it is complete")
 
 
@@ -68,16 +68,16 @@ def pinned(path: Path, others: Sequence[str], folder: Path) -> Iterator[Pinned]:
         closing.callback(shutil.rmtree, folder, ignore_errors=True)
         opened = []
         for name in (path.name, *others):
-            fd = closing.enter_context(_regular(path.parent / name))
+            fd = closing.enter_context(regular(path.parent / name))
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).symlink_to(f"/proc/self/fd/{fd}")
-            opened.append(_Opened(name, fd, _state(os.fstat(fd)), _sha256(fd)))
+            opened.append(_Opened(name, fd, state_of(os.fstat(fd)), _sha256(fd)))
         yield Pinned(folder / opened[0].name, opened)
 
 
 def sha256_of(path: Path) -> str:
     """A regular file's sha256. Raises what `pinned` raises."""
-    with _regular(path) as fd:
+    with regular(path) as fd:
         return _sha256(fd)
 
 
@@ -88,13 +88,13 @@ def sha256_of_bytes(data: memoryview) -> str:
 
 def read(path: Path) -> bytes:
     """A regular file's bytes. Raises what `pinned` raises."""
-    with _regular(path) as fd, open(fd, "rb", closefd=False) as file:
+    with regular(path) as fd, open(fd, "rb", closefd=False) as file:
         return file.read()
 
 
 @contextlib.contextmanager
-def _regular(path: Path) -> Iterator[int]:
-    """The file, opened. Raises what `pinned` raises."""
+def regular(path: Path) -> Iterator[int]:
+    """A regular file, opened. Raises what `pinned` raises."""
     try:
         # A FIFO that has no writer would block.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -120,10 +120,11 @@ def _sha256(fd: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _state(status: os.stat_result) -> _State:
+def state_of(status: os.stat_result) -> FileState:
+    """What changes with a file."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _settled(state: _State) -> bool:
+def settled(state: FileState) -> bool:
     """Whether a change from now on would have another time than the last one."""
     return time.time() - state[-1] / 1e9 > _SETTLED
