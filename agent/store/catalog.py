@@ -1,11 +1,10 @@
-"""What the files of the store are: their sha256, and the models that they are variants of.
+"""What the files of the store are: what they refer to, and the models that they are variants of.
 
 Reads files: its methods are for threads.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,23 +14,20 @@ from agent.store.pinned import sha256_of
 from agent.store.several import MAX_FILES, check_references, content_digest, model_among
 from vaccel_common.interface import ModelInterface, interface_of
 from vaccel_common.modelfile import Extras, ModelFileError, VariantOf, digest_beside, read_extras
-from vaccel_rpc.errors import FailedPrecondition, InvalidArgument, NotFound, RpcError
-
-_log = logging.getLogger("agent.store")
+from vaccel_rpc.errors import FailedPrecondition, InvalidArgument, NotFound
 
 #: The names of the files that a model refers to, in its folder. Raises `RpcError`.
 Referred = Callable[[Path], Sequence[str]]
 
 
 class Catalog:
-    """The store's files by content."""
+    """The store's files."""
 
     def __init__(self, folder: StoreFolder, referred: Referred) -> None:
         self._folder = folder
         self._referred = FileCache(referred)
-        self._digests, self._contents, self._variants = FileCache(_named_digest), FileCache(sha256_of), FileCache(_variant_of)
+        self._digests, self._variants = FileCache(_named_digest), FileCache(_variant_of)
         self._interfaces = FileCache(_interface_of)
-        self._left_out: set[Path] = set()
 
     def others(self, path: Path) -> Sequence[str]:
         """The names of the other files of a model, in its folder, from which none leads out.
@@ -55,7 +51,8 @@ class Catalog:
         Loading it checks that. Raises `NotFound` where it cannot be read, `FailedPrecondition`
         where a file beside it has no sha256, and what `others` raises.
         """
-        return self._digest(path, self._digests)
+        others = {name: self._digests.of(path.parent / name) for name in self.others(path)}
+        return content_digest(self._digests.of(path), others)
 
     def several(self, paths: Sequence[str]) -> Path:
         """The model among the paths of all its files, as a client names them. Raises `RpcError`."""
@@ -67,13 +64,6 @@ class Catalog:
         names = [str(path.relative_to(model.parent)) if path.is_relative_to(model.parent) else path.name for path in others]
         check_references(model.name, names, self.others(model))
         return model
-
-    def find(self, digest: str, *, certain: bool = False) -> Path | None:
-        """The first file with that sha256. One that has none hides no other, and is logged once.
-
-        ``certain``: a file that says so beside it, but has another content, does not count.
-        """
-        return next((path for path in self._folder.files() if self._has(path, digest, certain=certain)), None)
 
     def about(self, path: Path) -> tuple[VariantOf | None, int]:
         """The model that the file is a variant of, None for an original; and the bytes of its files.
@@ -90,39 +80,13 @@ class Catalog:
         """What clients have of the model beside its program. Raises `NotFound`."""
         return self._interfaces.of(path)
 
+    def files(self) -> list[tuple[Path, VariantOf | None]]:
+        """The folder's files, each with the model that it is a variant of, None for an original."""
+        return [(path, self._variant_if_any(path)) for path in self._folder.files()]
+
     def variants(self, digest: str) -> list[tuple[Path, VariantOf]]:
         """The files that are variants of the model with that digest."""
-        pairs = [(path, self._variant_if_any(path)) for path in self._folder.files()]
-        return [(path, variant) for path, variant in pairs if variant and variant.of == digest]
-
-    def originals(self) -> list[str]:
-        """The names of the files that are not variants of another file of the store."""
-        files = self._folder.files()
-        variants = {path: variant for path in files if (variant := self._variant_if_any(path))}
-        known = {digest for path in files if variants and (digest := self._digest_if_any(path))}
-        return [path.name for path in files if path not in variants or variants[path].of not in known]
-
-    def matches(self, path: Path, digest: str) -> bool:
-        """Whether the file's content has that sha256."""
-        try:
-            return self._digest(path, self._contents) == digest
-        except RpcError:
-            return False
-
-    def _digest(self, path: Path, digests: FileCache[str]) -> str:
-        return content_digest(digests.of(path), {name: digests.of(path.parent / name) for name in self.others(path)})
-
-    def _has(self, path: Path, digest: str, *, certain: bool) -> bool:
-        return self._digest_if_any(path) == digest and (not certain or self.matches(path, digest))
-
-    def _digest_if_any(self, path: Path) -> str | None:
-        try:
-            return self.digest(path)
-        except RpcError as error:
-            if path not in self._left_out:
-                self._left_out = {known for known in self._left_out if known.exists()} | {path}
-                _log.warning("The store's file %s is left out: %s", path.name, error.message)
-            return None
+        return [(path, variant) for path, variant in self.files() if variant and variant.of == digest]
 
     def _variant_if_any(self, path: Path) -> VariantOf | None:
         try:
@@ -144,12 +108,30 @@ def check_beside(path: Path, digest: str) -> None:
 
     ``digest``: that of its content.
     """
-    if (_beside(path) or digest) != digest:
-        raise FailedPrecondition(f"{path.name} does not match {path.name}.sha256: the file or its digest is damaged")
+    if (stated_digest(path) or digest) != digest:
+        raise mismatch(path)
+
+
+def mismatch(path: Path) -> FailedPrecondition:
+    """What is raised for a file whose content has another sha256 than the file beside it says."""
+    return FailedPrecondition(f"{path.name} does not match {path.name}.sha256: the file or its digest is damaged")
+
+
+def stated_digest(path: Path) -> str | None:
+    """The sha256 that the file beside ``path`` says; None without such a file.
+
+    Raises `FailedPrecondition` where it has none, `NotFound` where it cannot be read.
+    """
+    try:
+        return digest_beside(path)
+    except ModelFileError as error:
+        raise FailedPrecondition(str(error).replace(str(path), path.name)) from None
+    except OSError as error:
+        raise NotFound(f"{path.name}.sha256 cannot be read: {error.strerror}") from None
 
 
 def _named_digest(path: Path) -> str:
-    return _beside(path) or sha256_of(path)
+    return stated_digest(path) or sha256_of(path)
 
 
 def _variant_of(path: Path) -> VariantOf | None:
@@ -158,12 +140,3 @@ def _variant_of(path: Path) -> VariantOf | None:
 
 def _interface_of(path: Path) -> ModelInterface:
     return interface_of(extras_of(path))
-
-
-def _beside(path: Path) -> str | None:
-    try:
-        return digest_beside(path)
-    except ModelFileError as error:
-        raise FailedPrecondition(str(error).replace(str(path), path.name)) from None
-    except OSError as error:
-        raise NotFound(f"{path.name}.sha256 cannot be read: {error.strerror}") from None

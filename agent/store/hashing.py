@@ -11,18 +11,14 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
 
 from agent.store.filecache import FileCache
 from agent.store.pinned import FileState, regular, settled, state_of
+from agent.store.threads import in_thread
 from vaccel_rpc.errors import FailedPrecondition
-
-R = TypeVar("R")
-Ts = TypeVarTuple("Ts")
 
 _THREADS = 2
 #: Seconds of a turn, and bytes that are read at once.
@@ -129,7 +125,7 @@ class Hashes:
 
         start = 0
         while start < len(data):
-            start = await self._in_thread(turn, start)
+            start = await in_thread(self._threads, turn, start)
         return computed.hexdigest()
 
     def close(self, *, wait: bool) -> None:
@@ -142,8 +138,8 @@ class Hashes:
         return hashing
 
     async def _hashed(self, path: Path) -> str:
-        progress = await self._in_thread(self._progress.of, path)
-        while (digest := await self._in_thread(progress.turn)) is None:
+        progress = await in_thread(self._threads, self._progress.of, path)
+        while (digest := await in_thread(self._threads, progress.turn)) is None:
             pass
         if not progress.settled:
             self._progress.drop(path)
@@ -152,6 +148,3 @@ class Hashes:
     def _forget(self, path: Path, hashing: _Hashing) -> None:
         if self._running.get(path) is hashing:
             del self._running[path]
-
-    def _in_thread(self, function: Callable[[*Ts], R], *args: *Ts) -> Awaitable[R]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, function, *args)

@@ -11,19 +11,21 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
 
 from agent.config import Uploads
 from agent.engines.contract import Program
 from agent.store.catalog import Catalog, Referred, extras_of
+from agent.store.contents import Contents
 from agent.store.folder import StoreFolder, digest_in
 from agent.store.halves import Halves
+from agent.store.hashing import Hashes
 from agent.store.loader import Choose, Loader
 from agent.store.loading import LoadingThread
 from agent.store.model import Form, StoredModel, with_name
-from agent.store.pinned import read, sha256_of, sha256_of_bytes
+from agent.store.pinned import read
 from agent.store.room import Room
 from agent.store.several import check_names, check_references, content_digest, model_among
+from agent.store.threads import in_thread
 from agent.store.uploads_folder import Files, UploadsFolder
 from vaccel_common.interface import ModelInterface
 from vaccel_common.process import resident_memory
@@ -36,9 +38,6 @@ _MAX_NAME = 200
 
 #: Name and sha256 of each file that a client sent for a model, in its order.
 Sent = Sequence[tuple[str, str]]
-
-R = TypeVar("R")
-Ts = TypeVarTuple("Ts")
 
 
 class Store:
@@ -71,15 +70,17 @@ class Store:
         self._check_upload, self._on_load, self._on_unload = check_upload, on_load, on_unload
         self._models: dict[str, StoredModel] = {}
         self._catalog, self._referred = Catalog(folder, referred), referred
+        self._files, self._hashes = ThreadPoolExecutor(2, "files"), Hashes()
+        self._contents = Contents(folder, self._catalog, self._hashes, self._files)
         self._uploads = UploadsFolder()
         loader = Loader(load, load_upload or load, memory_used, self._catalog, self._uploads.path, choose, halves)
         #: The thread in which models are loaded.
         self.loading = LoadingThread(loader.form)
         self._uploading = asyncio.Lock()
-        self._files = ThreadPoolExecutor(2, "files")
 
     def close(self, *, wait: bool = True) -> None:
         """Removes the files that clients sent; ``wait``: after what is being loaded."""
+        self._hashes.close(wait=wait)
         self._files.shutdown(wait, cancel_futures=True)
         self.loading.close(wait=wait)
         self._uploads.close()
@@ -102,7 +103,7 @@ class Store:
         `InvalidArgument` unless several paths are a model and the files that it refers to.
         """
         if len(paths) > 1:
-            return await self._by_file(await self._in_thread(self._catalog.several, paths))
+            return await self._by_file(await in_thread(self._files, self._catalog.several, paths))
         digest = digest_in(paths[0])
         return await (self._by_digest(digest) if digest else self._by_file(self._folder.resolve(paths[0])))
 
@@ -121,11 +122,14 @@ class Store:
             check_names([name for name, _ in files])
         at = model_among([name for name, _ in files], self._folder.suffixes)
         own, *others = files[at], *files[:at], *files[at + 1 :]
-        sent = [(name, await self._in_thread(sha256_of_bytes, data)) for name, data in files]
+        sent = [(name, await self._hashes.of_bytes(data)) for name, data in files]
         digest = content_digest(sent[at][1], {name: each for i, (name, each) in enumerate(sent) if i != at})
+        if model := await self._with_content(digest, len(own[1])):
+            model.references += 1
+            return model, sent
         # One upload at a time: a second client with the same bytes waits, and shares the file.
         async with self._uploading:
-            model = await self._with_content(digest) or await self._keep_upload(digest, [own, *others])
+            model = self._held(digest) or await self._keep_upload(digest, [own, *others])
             model.references += 1
         return model, sent
 
@@ -169,13 +173,13 @@ class Store:
 
     async def interface(self, digest: str) -> ModelInterface:
         """What clients have of the store's model with that sha256 beside its program. Raises `NotFound`."""
-        if path := await self._in_thread(self._catalog.find, digest):
-            return await self._in_thread(self._catalog.interface, path)
+        if path := await self._contents.find(digest):
+            return await in_thread(self._files, self._catalog.interface, path)
         raise NotFound(f"no model with sha256:{digest} in the store")
 
     async def originals(self) -> list[str]:
         """The names of the store's files that are not variants of another one."""
-        return await self._in_thread(self._catalog.originals)
+        return await self._contents.originals()
 
     async def unload(self, model: StoredModel) -> None:
         """Drops the model from memory, if it is there; its next run loads it again."""
@@ -191,49 +195,46 @@ class Store:
         if path is None:
             raise NotFound(f"the file of {model} has been removed")
         for name in (path.name, *model.others):
-            if await self._in_thread(sha256_of, path.parent / name) == digest:
-                data = await self._in_thread(read, path.parent / name)
-                if await self._in_thread(sha256_of_bytes, memoryview(data)) == digest:
+            if await self._hashes.of_file(path.parent / name) == digest:
+                data = await in_thread(self._files, read, path.parent / name)
+                if await self._hashes.of_bytes(memoryview(data)) == digest:
                     return data
         raise NotFound(f"the file of {model} has changed")
 
     async def _by_file(self, path: Path) -> StoredModel:
-        model = await self._of_store(await self._in_thread(self._catalog.digest, path), path)
+        model = await self._of_store(await self._contents.digest(path), path)
         model.references += 1
         return model
 
     async def _of_store(self, digest: str, path: Path) -> StoredModel:
         """The model of a file in the store, from which it is loaded unless it is in memory."""
-        variant, size = await self._in_thread(self._catalog.about, path)
-        others = await self._in_thread(self._catalog.others, path)
+        variant, size = await in_thread(self._files, self._catalog.about, path)
+        others = await in_thread(self._files, self._catalog.others, path)
         model = self._models.setdefault(digest, StoredModel(digest, path.stem, None, uploaded=False, variant=variant))
-        if not self._is_held(model):
+        if not self._held(digest):
             # The file by which it was known may have been replaced.
             model.name, model.path, model.uploaded, model.variant, model.size = path.stem, path, False, variant, size
             model.others = others
         return model
 
     async def _by_digest(self, digest: str) -> StoredModel:
-        model = self._models.get(digest)
-        if model is None or not self._is_held(model):
-            path = await self._in_thread(self._catalog.find, digest)
-            model = await self._of_store(digest, path) if path else None
+        model = await self._with_content(digest)
         if model is None:
             raise NotFound(f"no model with sha256:{digest}; send its bytes, or put it into the store")
         model.references += 1
         return model
 
-    async def _with_content(self, digest: str) -> StoredModel | None:
-        """The model that has that content for certain: loaded, sent by a client, or in the store."""
-        model = self._models.get(digest)
-        if model and self._is_held(model):
+    async def _with_content(self, digest: str, size: int | None = None) -> StoredModel | None:
+        """The model that has that content: loaded, sent by a client, or in the store. ``size``: of its own file."""
+        if model := self._held(digest):
             return model
-        path = await self._in_thread(lambda: self._catalog.find(digest, certain=True))
+        path = await self._contents.find(digest, size)
         return await self._of_store(digest, path) if path else None
 
-    def _is_held(self, model: StoredModel) -> bool:
-        """Whether its content is in memory, or in a file that a client sent."""
-        return model.path is not None and (model.uploaded or model.form is not None)
+    def _held(self, digest: str) -> StoredModel | None:
+        """The model with that content, if it is in memory or in a file that a client sent."""
+        model = self._models.get(digest)
+        return model if model and model.path is not None and (model.uploaded or model.form is not None) else None
 
     async def _keep_upload(self, digest: str, files: Files) -> StoredModel:
         if self._policy == "known":
@@ -250,7 +251,7 @@ class Store:
             self._check_upload(path, others)
 
         path = await self._uploads.write(digest, files, check, self._files)
-        variant = await self._in_thread(lambda: extras_of(path).variant)
+        variant = await in_thread(self._files, lambda: extras_of(path).variant)
         model = self._models.setdefault(digest, StoredModel(digest, "", None, uploaded=True, variant=None))
         model.name, model.path, model.others = Path(name[-_MAX_NAME:]).stem or "model", path, others
         model.uploaded, model.variant, model.size = True, variant, size
@@ -295,6 +296,3 @@ class Store:
         """Forgets a model that nobody has registered and that is not in memory."""
         if not model.references and not model.loaded and self._models.get(model.digest) is model:
             del self._models[model.digest]
-
-    async def _in_thread(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._files, function, *args)

@@ -81,11 +81,6 @@ def sha256_of(path: Path) -> str:
         return _sha256(fd)
 
 
-def sha256_of_bytes(data: memoryview) -> str:
-    """The sha256 of a file's bytes in memory."""
-    return hashlib.sha256(data).hexdigest()
-
-
 def read(path: Path) -> bytes:
     """A regular file's bytes. Raises what `pinned` raises."""
     with regular(path) as fd, open(fd, "rb", closefd=False) as file:

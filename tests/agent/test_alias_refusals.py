@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -66,8 +68,10 @@ def test_a_model_that_is_not_there_is_waited_for(spawn_agent: SpawnAgent, store:
     write_aliases(store / "aliases.json", live=sha(later, "c"))
     agent.wait_for(r"Alias live stays a \(sha256:\w+\): no model with sha256:\w+ in the store")
     assert metrics(agent, "vaccel_alias_refused") == {'{alias="live",reason="missing"}': 1}
-    shutil.copy(store / "b.pt", store / "damaged.pt")
-    (store / "damaged.pt.sha256").write_text(sha(store, "b").removeprefix("sha256:")[::-1])
+    with zipfile.ZipFile(store / "b.pt") as whole, zipfile.ZipFile(store / "damaged.pt", "w") as damaged:
+        for name in whole.namelist():
+            damaged.writestr(name, b"" if name.endswith("/data.pkl") else whole.read(name))
+    (store / "damaged.pt.sha256").write_text(hashlib.sha256((store / "damaged.pt").read_bytes()).hexdigest())
     write_aliases(store / "aliases.json", live=sha(store, "damaged"))
     agent.wait_for(r"Alias live stays a \(sha256:\w+\): damaged \(sha256:\w+\) cannot be loaded")
     assert metrics(agent, "vaccel_alias_refused") == {'{alias="live",reason="load"}': 1}

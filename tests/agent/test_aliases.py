@@ -80,6 +80,7 @@ def test_the_file_may_be_elsewhere_and_come_later(spawn_agent: SpawnAgent, store
     (mount / "..data").symlink_to("..0")
     (mount / "names.json").symlink_to("..data/names.json")
     agent.wait_for("Alias other is a")
+    agent.wait_for("Alias wrong cannot be used")
     resource = calls.register_path(session, "other")
     with pytest.raises(NotFound, match="the alias wrong cannot be used: no model with sha256:0000"):
         calls.register_path(session, "wrong")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from agent.config import Uploads
 from agent.engines.contract import Program
 from agent.store.folder import StoreFolder
 from agent.store.model import StoredModel
@@ -75,35 +77,136 @@ def test_a_digest_beside_that_is_wrong_takes_no_clients_bytes(spawn_agent: Spawn
     (store / "other.pt.sha256").write_text(f"{digest_of(sent)}  other.pt\n")
     calls = client(spawn_agent("--models", str(store), "--uploads", "allow"))
     session = calls.create_session()
-    named = calls.register_path(session, "other")
     with pytest.raises(FailedPrecondition, match=r"does not match other\.pt\.sha256"):
-        calls.load(session, named)
+        calls.register_path(session, "other")
     assert answer(calls, session, calls.register_bytes(session, sent)) == [2, 6]
 
 
 class ToyStore:
     """A store of toys whose engine calls ``meanwhile`` before it reads a file."""
 
-    def __init__(self, folder: Path, meanwhile: Callable[[], object]) -> None:
+    def __init__(self, folder: Path, meanwhile: Callable[[], object], policy: Uploads = "deny") -> None:
         engine = toyplugin.open("cpu", 1)
 
         def load(path: Path) -> Program:
             meanwhile()
             return engine.load(path)
 
-        self._store = Store(StoreFolder(folder, lambda: (".toy",)), "deny", load, lambda *_: None, room=Room(models=4))
+        self.store = Store(StoreFolder(folder, lambda: (".toy",)), policy, load, lambda *_: None, room=Room(models=4))
 
     def product(self, name: str) -> int:
         """1 times the number in the file of that name."""
         return asyncio.run(self._product(name))
 
     async def _product(self, name: str) -> int:
-        model: StoredModel = await self._store.by_paths([name])
-        form = await self._store.form(model)
+        return await self.product_of(await self.store.by_paths([name]))
+
+    async def product_of(self, model: StoredModel) -> int:
+        """The same of a model that was registered."""
+        form = await self.store.form(model)
         return int(to_values(form.program.run([[from_values("int64", [1], [1])]], alone=False).outputs[0][0])[0])
 
     def close(self) -> None:
-        self._store.close()
+        """Ends its threads, which takes no longer than they need to look up."""
+        began = time.monotonic()
+        self.store.close()
+        assert time.monotonic() - began < 5
+
+
+@pytest.fixture
+def claimed(tmp_path: Path) -> str:
+    """The digest of good.toy, which is 3, and which another.toy claims by a copied file beside it."""
+    (tmp_path / "good.toy").write_text("3")
+    (tmp_path / "another.toy").write_text("5")
+    for name in ("good", "another"):
+        (tmp_path / f"{name}.toy.sha256").write_text(f"{digest_of(b'3')}  good.toy\n")
+    return digest_of(b"3")
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_what_a_file_claims_takes_no_digest_from_another(
+    tmp_path: Path, claimed: str, beside: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By its digest the file with that content serves, also one that claims nothing; the log names the wrong one once."""
+    if not beside:
+        (tmp_path / "good.toy.sha256").unlink()
+    store = ToyStore(tmp_path, lambda: None)
+    try:
+        assert [store.product(f"sha256:{claimed}") for _ in range(2)] == [3, 3]
+        assert caplog.text.count("another.toy is left out: another.toy does not match another.toy.sha256") == 1
+    finally:
+        store.close()
+
+
+@pytest.mark.usefixtures("claimed")
+def test_a_file_with_a_wrong_digest_beside_it_harms_no_other_client(tmp_path: Path) -> None:
+    """Whoever names it is refused, before and after others have registered and loaded the good one."""
+    toys = ToyStore(tmp_path, lambda: None)
+
+    async def main() -> None:
+        async def refused() -> None:
+            with pytest.raises(FailedPrecondition, match=r"another\.toy does not match another\.toy\.sha256"):
+                await toys.store.by_paths(["another"])
+
+        await refused()
+        good = await toys.store.by_paths(["good"])
+        await refused()
+        assert await toys.product_of(good) == 3
+        await refused()
+        with pytest.raises(FailedPrecondition, match=r"another\.toy does not match"):
+            await toys.store.preload(["all"])
+
+    try:
+        asyncio.run(main())
+    finally:
+        toys.close()
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_huge_file_keeps_nobody_waiting(tmp_path: Path, beside: bool) -> None:
+    """Whoever names another file by name or digest is served at once, while others wait for a digest that no small file has."""
+    (tmp_path / "good.toy").write_text("3")
+    for name in ("a", "b"):
+        with (tmp_path / f"{name}.toy").open("wb") as file:
+            file.truncate(1 << 40)
+    if beside:
+        (tmp_path / "good.toy.sha256").write_text(f"{digest_of(b'3')}  good.toy\n")
+    toys = ToyStore(tmp_path, lambda: None)
+
+    async def main() -> None:
+        names = (f"sha256:{'0' * 64}", f"sha256:{'1' * 64}", "a", "b")
+        waiting = [asyncio.ensure_future(toys.store.by_paths([name])) for name in names]
+        await asyncio.sleep(0.1)
+        for name in ("good", f"sha256:{digest_of(b'3')}"):
+            assert await toys.product_of(await asyncio.wait_for(toys.store.by_paths([name]), 10)) == 3
+        assert not any(each.done() for each in waiting)
+        for each in waiting:
+            each.cancel()
+        await asyncio.wait(waiting)
+
+    try:
+        asyncio.run(main())
+    finally:
+        toys.close()
+
+
+def test_bytes_are_looked_for_in_files_of_their_size_alone(tmp_path: Path) -> None:
+    """A client that sends a model does not wait for a huge file of the store; it shares the file that has its content."""
+    (tmp_path / "good.toy").write_text("3")
+    with (tmp_path / "a.toy").open("wb") as file:
+        file.truncate(1 << 40)
+    toys = ToyStore(tmp_path, lambda: None, policy="known")
+
+    async def main() -> None:
+        model, _ = await asyncio.wait_for(toys.store.by_bytes([("sent", memoryview(b"3"))]), 10)
+        assert model.path == tmp_path / "good.toy"
+        with pytest.raises(PermissionDenied, match="not a model of the store"):
+            await asyncio.wait_for(toys.store.by_bytes([("sent", memoryview(b"5"))]), 10)
+
+    try:
+        asyncio.run(main())
+    finally:
+        toys.close()
 
 
 def test_a_file_replaced_while_it_is_loaded_runs_as_it_was(tmp_path: Path) -> None:

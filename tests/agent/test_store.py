@@ -272,14 +272,13 @@ def test_the_same_content_is_loaded_once_and_uploads_vanish(spawn_agent: SpawnAg
 
 
 def test_a_damaged_store_file_is_not_loaded(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
-    """The digest beside a model is checked when it is loaded; preloading such a model ends the agent with a line."""
+    """The digest beside a model is checked when it is registered; preloading such a model ends the agent with a line."""
     saved(Twice(), tmp_path / "double.pt")
     (tmp_path / "double.pt.sha256").write_text("0" * 64 + "  double.pt\n")
     calls = client(spawn_agent("--models", str(tmp_path)))
     session = calls.create_session()
-    model = calls.register_path(session, "double")
-    with pytest.raises(FailedPrecondition, match=r"double\.pt\.sha256"):
-        calls.load(session, model)
+    with pytest.raises(FailedPrecondition, match=r"double\.pt does not match double\.pt\.sha256"):
+        calls.register_path(session, "double")
     preloading = spawn_agent("--models", str(tmp_path), "--preload", "all", ready=False)
     assert preloading.process.wait(30) == 1
     assert "--preload" in preloading.text
