@@ -16,6 +16,7 @@ from agent import cpus
 from agent.admin import AdminServer
 from agent.batching.batcher import Batcher
 from agent.config import AgentConfig
+from agent.ending import ProcessEnd
 from agent.engines.contract import Program
 from agent.engines.registry import EngineError, Engines
 from agent.idleprobe import IdleProbe
@@ -82,6 +83,7 @@ class Agent:
             on_load=self._metrics.loaded,
             on_unload=self._metrics.unloaded,
         )
+        self._end = ProcessEnd(self._listeners, self._store)
         self._aliases = Aliases(self._store, config.alias_file, self._metrics)
         self._sessions = Sessions(config.max_sessions, config.idle_session, self._aliases.release)
         # Twice the rows of a batch: one runs, and one is being read.
@@ -127,11 +129,7 @@ class Agent:
             return
         if self._leaving:
             self._leaving.log_dropped()
-        _log.warning("vAccel RPC agent ended at once: %s is the second signal", number.name)
-        self._listeners.close()
-        self._store.close(wait=False)
-        logging.shutdown()
-        os._exit(128 + number)
+        self._end.at_once(f"{number.name} is the second signal", 128 + number)
 
     async def _start(self, closing: contextlib.ExitStack) -> None:
         """Binds, loads the engines, and answers clients from then on."""
