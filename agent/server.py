@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -234,12 +235,14 @@ class Agent:
             self._ttrpc.close_stalled()
 
     async def _leave(self) -> None:
+        end = time.monotonic() + self._config.grace
         not_ready = partial(self._set_ready, ready=False)
         self._leaving = Leaving(self._service, self._sessions, self._batcher, self._listeners, self._ttrpc, self._grpc, not_ready)
         if illness := self._watchdog.illness:
             await self._leaving.run(self._config.grace, f"the agent is ill: {illness.reason}")
         else:
             await self._leaving.run(self._config.grace)
+        self._end.later(end, self.exit_code)
 
     async def _set_ready(self, *, ready: bool) -> None:
         self._ready = ready

@@ -19,7 +19,7 @@ from tests.support.ports import free_ports
 from tests.support.servers import ServerProcess, SpawnAgent
 from tests.support.sleepers import store_of
 from vaccel_rpc.draining import ANNOUNCEMENT, CROSSING_S
-from vaccel_rpc.errors import Unavailable
+from vaccel_rpc.errors import DeadlineExceeded, Unavailable
 from vaccel_rpc.tensors import from_values, to_values
 
 #: The message over ttrpc as docs/vaccel.md describes it: a request on stream 2 that has a service and a method alone.
@@ -195,6 +195,38 @@ def test_a_second_signal_ends_a_start(spawn_agent: SpawnAgent, tmp_path: Path) -
     began = time.monotonic()
     assert agent.stop(signal.SIGINT) == 128 + signal.SIGINT
     assert time.monotonic() - began < 15, "its plugin takes 30 s"
+
+
+def test_a_thread_that_does_not_return_keeps_no_agent(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """A model that never loads: the process ends after the grace period, with 0, and nothing of it stays."""
+    private = tmp_path / "tmp"
+    private.mkdir()
+    agent = spawn_agent(
+        "--plugin", "tests.support.illplugin", "--models", str(tmp_path), "--grace-s", "1", env={"TMPDIR": str(private)}
+    )  # fmt: skip
+    (tmp_path / "never.ill").write_text('{"load": "hang"}')
+    calls = client(agent)
+    session = calls.create_session()
+    with pytest.raises(DeadlineExceeded):
+        calls.load(session, calls.register_path(session, "never"), 0.3)
+    calls.close()
+    assert agent.stop() == 0
+    assert agent.text.endswith("vAccel RPC agent ended at once: a thread was still at work\n")
+    assert list(private.iterdir()) == []
+
+
+def test_a_file_that_is_hashed_keeps_no_agent(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
+    """A terabyte, for clients that have left: the agent ends as soon as nothing is left to answer."""
+    agent = spawn_agent("--models", str(tmp_path), "--grace-s", "60")
+    with (tmp_path / "huge.pt").open("wb") as file:
+        file.truncate(1 << 40)
+    calls = client(agent)
+    session = calls.create_session()
+    for path in (f"sha256:{'0' * 64}", "huge"):
+        with pytest.raises(DeadlineExceeded):
+            calls.register_path(session, path, 0.2)
+    calls.close()
+    assert agent.stop() == 0
 
 
 def test_after_the_grace_period_the_rest_is_dropped(spawn_agent: SpawnAgent, tmp_path: Path) -> None:
