@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.config import Uploads
 from agent.engines.contract import Program
-from agent.store.catalog import Catalog, Referred, extras_of
+from agent.store.catalog import Catalog, Referred
 from agent.store.contents import Contents
 from agent.store.folder import StoreFolder, digest_in
 from agent.store.halves import Halves
@@ -24,12 +24,13 @@ from agent.store.loading import LoadingThread
 from agent.store.model import Form, StoredModel, with_name
 from agent.store.pinned import read
 from agent.store.room import Room
-from agent.store.several import check_names, check_references, content_digest, model_among
+from agent.store.several import check_names, content_digest, model_among
 from agent.store.threads import in_thread
-from agent.store.uploads_folder import Files, UploadsFolder
+from agent.store.uploaded_files import CheckUpload, UploadedFiles
+from agent.store.uploads_folder import Files
 from vaccel_common.interface import ModelInterface
 from vaccel_common.process import resident_memory
-from vaccel_rpc.errors import NotFound, PermissionDenied
+from vaccel_rpc.errors import NotFound
 
 _log = logging.getLogger("agent.store")
 
@@ -43,11 +44,11 @@ Sent = Sequence[tuple[str, str]]
 class Store:
     """The models of a folder, and those that clients send.
 
-    ``load`` reads a file into a program; it runs in a thread. ``check_upload`` raises where a client's
-    file, with those of the names beside it, may not be loaded. ``referred``: the names of the files
-    that a model's file refers to. ``load_upload``: as ``load``, for a client's file; None: the same.
-    ``memory_used``, ``choose``, ``halves``: see `agent.store.loader`. ``room``: what models in memory
-    may take. ``on_load``, ``on_unload`` are called with each model that was loaded, or has left.
+    ``load`` reads a file into a program; it runs in a thread. ``load_upload``: as ``load``, for a
+    client's file; None: the same. ``check_upload``: see `CheckUpload`. ``referred``: the names of
+    the files that a model's file refers to. ``memory_used``, ``choose``, ``halves``: see
+    `agent.store.loader`. ``room``: what models in memory may take. ``on_load``, ``on_unload`` are
+    called with each model that was loaded, or has left.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Store:
         folder: StoreFolder,
         policy: Uploads,
         load: Callable[[Path], Program],
-        check_upload: Callable[[Path, Sequence[str]], None],
+        check_upload: CheckUpload,
         *,
         room: Room,
         referred: Referred = lambda _: (),
@@ -66,13 +67,13 @@ class Store:
         on_load: Callable[[StoredModel], None] = lambda _: None,
         on_unload: Callable[[StoredModel], None] = lambda _: None,
     ) -> None:
-        self._folder, self._policy, self._room = folder, policy, room
-        self._check_upload, self._on_load, self._on_unload = check_upload, on_load, on_unload
+        self._folder, self._room = folder, room
+        self._on_load, self._on_unload = on_load, on_unload
         self._models: dict[str, StoredModel] = {}
-        self._catalog, self._referred = Catalog(folder, referred), referred
+        self._catalog = Catalog(folder, referred)
         self._files, self._hashes = ThreadPoolExecutor(2, "files"), Hashes()
         self._contents = Contents(folder, self._catalog, self._hashes, self._files)
-        self._uploads = UploadsFolder()
+        self._uploads = UploadedFiles(policy, check_upload, referred, self._files)
         loader = Loader(load, load_upload or load, memory_used, self._catalog, self._uploads.path, choose, halves)
         #: The thread in which models are loaded.
         self.loading = LoadingThread(loader.form)
@@ -114,10 +115,7 @@ class Store:
         not a model that may be uploaded, `ResourceExhausted` where uploads fill their share of the
         disk.
         """
-        if self._policy == "deny":
-            raise PermissionDenied(
-                "model bytes are not accepted here (--uploads deny); register a model of the store by its path"
-            )
+        self._uploads.check_bytes()
         if len(files) > 1:
             check_names([name for name, _ in files])
         at = model_among([name for name, _ in files], self._folder.suffixes)
@@ -237,22 +235,12 @@ class Store:
         return model if model and model.path is not None and (model.uploaded or model.form is not None) else None
 
     async def _keep_upload(self, digest: str, files: Files) -> StoredModel:
-        if self._policy == "known":
-            raise PermissionDenied(f"sha256:{digest} is not a model of the store; no other bytes are accepted (--uploads known)")
-        if self._policy == "data" and len(files) > 1:
-            raise PermissionDenied("a model of several files is not accepted here (--uploads data); send one ONNX file")
+        self._uploads.check_unknown(digest, files)
         size = sum(len(data) for _, data in files)
         self._room.check_upload(self._models.values(), size)
-        (name, _), others = files[0], [name for name, _ in files[1:]]
-
-        def check(path: Path) -> None:
-            if others:
-                check_references(name, others, self._referred(path))
-            self._check_upload(path, others)
-
-        path = await self._uploads.write(digest, files, check, self._files)
-        variant = await in_thread(self._files, lambda: extras_of(path).variant)
+        path, variant = await self._uploads.keep(digest, files)
         model = self._models.setdefault(digest, StoredModel(digest, "", None, uploaded=True, variant=None))
+        (name, _), others = files[0], [name for name, _ in files[1:]]
         model.name, model.path, model.others = Path(name[-_MAX_NAME:]).stem or "model", path, others
         model.uploaded, model.variant, model.size = True, variant, size
         return model
