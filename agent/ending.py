@@ -25,10 +25,12 @@ class ProcessEnd:
     def at_once(self, reason: str, code: int) -> None:
         """Ends the process now, and logs why."""
         _log.warning("vAccel RPC agent ended at once: %s", reason)
-        self._listeners.close()
-        self._store.close(wait=False)
-        logging.shutdown()
-        os._exit(code)
+        try:
+            self._listeners.close()
+            self._store.close(wait=False)
+            logging.shutdown()
+        finally:
+            os._exit(code)
 
     def later(self, at: float, code: int) -> None:
         """Ends the process at that time, in monotonic seconds, unless it has ended by then.
