@@ -9,6 +9,7 @@ returns loads model files, and each `Program` runs requests in the agent's worke
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -145,8 +146,12 @@ class BoundsUploads(Protocol):
     ``memory``: bytes that they may use, beside those of the files (``--max-upload-memory``).
     """
 
-    def try_upload(self, path: Path, others: Sequence[str], memory: int) -> None:
-        """See `Engine.check_upload`; ``others``: the names of the files beside it that it refers to."""
+    def try_upload(self, path: Path, others: Sequence[str], memory: int, given_up: threading.Event) -> None:
+        """See `Engine.check_upload`; ``others``: the names of the files beside it that it refers to.
+
+        ``given_up`` is set when nobody waits for the outcome any more: the trial should end then, by
+        any `RpcError`.
+        """
 
     def load_upload(self, path: Path, memory: int) -> Program:
         """See `Engine.load`; for a file that `try_upload` let pass."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -81,17 +82,19 @@ class Engines:
     def __str__(self) -> str:
         return ", ".join(dict.fromkeys(map(str, self._by_suffix.values())))
 
-    def check_upload(self, path: Path, others: Sequence[str] = (), *, is_data: bool = False) -> None:
+    def check_upload(
+        self, path: Path, others: Sequence[str] = (), given_up: threading.Event | None = None, *, is_data: bool = False
+    ) -> None:
         """Raises `InvalidArgument` unless a client's file is a model that is safe to load.
 
         ``others``: the names of the files beside it that came with it, just those that it refers to.
-        ``is_data``: raises `PermissionDenied` for one that is a program.
+        ``given_up``: see `agent.engines.contract.BoundsUploads.try_upload`. ``is_data``: raises `PermissionDenied` for one that is a program.
         """
         if is_data and program_kind(path) not in _UPLOADS:
             raise PermissionDenied(f"the bytes are not an ONNX file; no other models are accepted here ({_DATA_POLICY})")
         engine = self._engine_of(path)
         if isinstance(engine, BoundsUploads):
-            engine.try_upload(path, others, self._upload_memory)
+            engine.try_upload(path, others, self._upload_memory, given_up or threading.Event())
         else:
             engine.check_upload(path)
 

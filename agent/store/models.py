@@ -73,7 +73,7 @@ class Store:
         self._catalog = Catalog(folder, referred)
         self._files, self._hashes = ThreadPoolExecutor(2, "files"), Hashes()
         self._contents = Contents(folder, self._catalog, self._hashes, self._files)
-        self._uploads = UploadedFiles(policy, check_upload, referred, self._files)
+        self._uploads = UploadedFiles(policy, check_upload, referred)
         loader = Loader(load, load_upload or load, memory_used, self._catalog, self._uploads.path, choose, halves)
         #: The thread in which models are loaded.
         self.loading = LoadingThread(loader.form)
@@ -82,6 +82,7 @@ class Store:
     def close(self, *, wait: bool = True) -> None:
         """Removes the files that clients sent; ``wait``: after what is being loaded."""
         self._hashes.close(wait=wait)
+        self._uploads.stop(wait=wait)
         self._files.shutdown(wait, cancel_futures=True)
         self.loading.close(wait=wait)
         self._uploads.close()

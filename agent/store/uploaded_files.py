@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from agent.config import Uploads
@@ -14,15 +15,22 @@ from agent.store.uploads_folder import Files, UploadsFolder
 from vaccel_common.modelfile import VariantOf
 from vaccel_rpc.errors import PermissionDenied
 
-#: Raises where a client's file, with those of the names beside it, may not be loaded.
-CheckUpload = Callable[[Path, Sequence[str]], None]
+#: Raises where a client's file, with those of the names beside it, may not be loaded; and may do so
+#: as soon as the event is set, for nobody waits any more.
+CheckUpload = Callable[[Path, Sequence[str], threading.Event], None]
+
+#: Files are tried one at a time; of one whose client has left the check may still be on its way out.
+_THREADS = 2
 
 
 class UploadedFiles:
-    """The files that clients sent, in a private folder. ``check``: see `CheckUpload`; ``threads`` call it."""
+    """The files that clients sent, in a private folder. ``check``: see `CheckUpload`."""
 
-    def __init__(self, policy: Uploads, check: CheckUpload, referred: Referred, threads: Executor) -> None:
-        self._policy, self._check, self._referred, self._threads = policy, check, referred, threads
+    def __init__(self, policy: Uploads, check: CheckUpload, referred: Referred) -> None:
+        self._policy, self._check, self._referred = policy, check, referred
+        # A check may take minutes, for which nothing else must wait.
+        self._threads = ThreadPoolExecutor(_THREADS, "uploads")
+        self._checks: set[threading.Event] = set()
         self._folder = UploadsFolder()
         self.path, self.remove = self._folder.path, self._folder.remove
 
@@ -43,18 +51,34 @@ class UploadedFiles:
     async def keep(self, digest: str, files: Files) -> tuple[Path, VariantOf | None]:
         """Writes a model of that content; the path of its own file, and whose variant it is.
 
-        ``files``: name and bytes of each, its own first. Raises what the check raises.
+        ``files``: name and bytes of each, its own first. Raises what the check raises, which is given
+        up where this is cancelled.
         """
+        given_up = threading.Event()
+        self._checks.add(given_up)
+        try:
+            return await self._kept(digest, files, given_up)
+        finally:
+            given_up.set()
+            self._checks.remove(given_up)
+
+    def stop(self, *, wait: bool) -> None:
+        """Gives up what is being checked; ``wait``: until that has ended."""
+        for given_up in list(self._checks):  # the process may end by another thread
+            given_up.set()
+        self._threads.shutdown(wait, cancel_futures=True)
+
+    def close(self) -> None:
+        """Removes the folder."""
+        self._folder.close()
+
+    async def _kept(self, digest: str, files: Files, given_up: threading.Event) -> tuple[Path, VariantOf | None]:
         (name, _), others = files[0], [name for name, _ in files[1:]]
 
         def check(path: Path) -> None:
             if others:
                 check_references(name, others, self._referred(path))
-            self._check(path, others)
+            self._check(path, others, given_up)
 
         path = await self._folder.write(digest, files, check, self._threads)
         return path, await in_thread(self._threads, lambda: extras_of(path).variant)
-
-    def close(self) -> None:
-        """Removes the folder."""
-        self._folder.close()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import threading
+import time
 from pathlib import Path
 
 import onnx
@@ -15,7 +19,7 @@ from tests.support.clients import client
 from tests.support.formplugin import write
 from tests.support.onnxmodels import FLOAT, INT64, foreign, info, model
 from tests.support.servers import SpawnAgent
-from vaccel_rpc.errors import InvalidArgument, ResourceExhausted
+from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, Unavailable
 from vaccel_rpc.tensors import from_values
 
 pytest.importorskip("onnxruntime")
@@ -92,6 +96,23 @@ def test_other_files_than_the_model_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other.bin").write_bytes(bytes(4096))
     with pytest.raises(InvalidArgument, match="other external data than the files that came with it"):
         uploads.check_upload(path, ["other.bin"], 256 * MIB)
+
+
+def test_a_trial_that_nobody_waits_for_ends(tmp_path: Path) -> None:
+    """Its process, too, long before it has taken the CPU time that it may."""
+    given_up, began = threading.Event(), time.monotonic()
+    threading.Timer(0.3, given_up.set).start()
+    with pytest.raises(Unavailable, match="given up"):
+        uploads.check_upload(_written(tmp_path / "endless", endless()), (), 256 * MIB, given_up)
+    assert time.monotonic() - began < 8
+    assert str(tmp_path) not in "".join(path.read_text() for path in Path("/proc").glob("[0-9]*/cmdline") if _is_child(path))
+
+
+def _is_child(path: Path) -> bool:
+    """Whether it is of a process that this one started."""
+    with contextlib.suppress(OSError):
+        return path.with_name("stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid())
+    return False
 
 
 def test_an_engines_own_check_is_asked_for_several_files_too(spawn_agent: SpawnAgent, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ SERVICES = [file.DESCRIPTOR.services_by_name["AgentService"] for file in (agent0
 UNSUPPORTED = {f"Tensorflow{kind}Model{verb}" for kind in ("", "Lite") for verb in ("Load", "Unload", "Run")}
 
 
-def no_engine(path: Path, others: Sequence[str] = ()) -> NoReturn:
+def no_engine(path: Path, others: Sequence[str] = (), _: object = None) -> NoReturn:
     raise AssertionError(f"{path} was loaded, with {len(others)} more")
 
 

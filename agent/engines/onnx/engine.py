@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,10 +61,10 @@ class OnnxEngine:
         """See `try_upload`."""
         self.try_upload(path, (), UPLOAD_MEMORY)
 
-    def try_upload(self, path: Path, others: Sequence[str], memory: int) -> None:
+    def try_upload(self, path: Path, others: Sequence[str], memory: int, given_up: threading.Event | None = None) -> None:
         """See `agent.engines.onnx.uploads.check_upload`. Raises `FailedPrecondition` without the library."""
         _check_library()
-        check_upload(path, others, memory)
+        check_upload(path, others, memory, given_up)
 
     def __str__(self) -> str:
         return "cpu"

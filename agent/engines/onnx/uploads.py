@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.engines.onnx.trial import ACCEPTED, cpu_seconds, memory_mib, size_of
@@ -19,14 +21,17 @@ _log = logging.getLogger("agent.engines.onnx")
 _NO_MEMORY = ("MemoryError", "Cannot allocate memory", "bad_alloc", "failed to map segment", "cannot allocate", "out of memory")
 #: Seconds after which a trial ends, however little CPU time it took: one upload is tried at a time.
 _WALL_S = 120
+#: Seconds between two looks at whether a trial was given up.
+_LOOK_S = 0.1
 _LONGEST = 500
 
 
-def check_upload(path: Path, others: Sequence[str], memory: int) -> None:
+def check_upload(path: Path, others: Sequence[str], memory: int, given_up: threading.Event | None = None) -> None:
     """Raises `InvalidArgument` with the reason where the file may not be loaded.
 
     ``others``: names of the files beside it that it refers to; ``memory``: bytes beside their size.
-    Raises `Unavailable` where it could not be tried in time, as on an overloaded machine.
+    Raises `Unavailable` where it could not be tried in time, as on an overloaded machine, and once it
+    is ``given_up``.
     """
     # Nothing of the agent's environment but what finds the same packages.
     environment = {
@@ -36,9 +41,7 @@ def check_upload(path: Path, others: Sequence[str], memory: int) -> None:
     }
     command = [sys.executable, "-c", "from agent.engines.onnx.trial import main; main()", str(memory), str(path), *others]
     try:
-        done = subprocess.run(  # noqa: S603 our own module
-            command, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=_WALL_S
-        )
+        done = _run(command, environment, given_up or threading.Event())
     except subprocess.TimeoutExpired:
         raise Unavailable(f"the model could not be tried within {_WALL_S} s; try again later") from None
     answer = done.stdout.decode(errors="replace").strip()
@@ -47,6 +50,25 @@ def check_upload(path: Path, others: Sequence[str], memory: int) -> None:
     errors = done.stderr.decode(errors="replace").strip()
     reason = answer.replace(str(path), "the file")[:_LONGEST] or _ended(done.returncode, errors, size_of(path, others), memory)
     raise InvalidArgument(f"the ONNX file is refused: {reason}")
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], given_up: threading.Event) -> subprocess.CompletedProcess[bytes]:
+    """Runs a trial to its end, or kills it. Raises ``TimeoutExpired``, and `Unavailable` once it is given up."""
+    end = time.monotonic() + _WALL_S
+    with subprocess.Popen(  # noqa: S603 our own module
+        command, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as trial:
+        try:
+            while not given_up.is_set():
+                try:
+                    output, errors = trial.communicate(timeout=_LOOK_S)
+                    return subprocess.CompletedProcess(command, trial.returncode, output, errors)
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() > end:
+                        raise
+            raise Unavailable("the trial of the model was given up")
+        finally:
+            trial.kill()  # without an effect on one that has ended
 
 
 def _ended(code: int, errors: str, size: int, memory: int) -> str:
