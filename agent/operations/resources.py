@@ -16,7 +16,7 @@ from agent.store.model import StoredModel
 from agent.store.models import Sent, Store
 from agent.store.uploads_folder import Files
 from vaccel_common.interface import parse_interface
-from vaccel_rpc.errors import InvalidArgument, PermissionDenied, RpcError
+from vaccel_rpc.errors import InvalidArgument, PermissionDenied
 from vaccel_rpc.extensions import INTERFACE
 from vaccel_rpc.wire import Parts, nested
 
@@ -52,7 +52,7 @@ class ResourceOperations:
                 # The session may have ended while the bytes were written.
                 current, paths = call.scope.session(session.id), call.request.paths
                 resource = call.scope.add_resource(current, registered, sent, named=len(paths) == 1 and not digest_in(paths[0]))
-            except RpcError:
+            except BaseException:
                 self._aliases.release(registered)
                 raise
         return call.reply("register", resource_id=resource.id)

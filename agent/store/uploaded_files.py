@@ -10,7 +10,6 @@ from pathlib import Path
 from agent.config import Uploads
 from agent.store.catalog import Referred, extras_of
 from agent.store.several import check_references
-from agent.store.threads import in_thread
 from agent.store.uploads_folder import Files, UploadsFolder
 from vaccel_common.modelfile import VariantOf
 from vaccel_rpc.errors import PermissionDenied
@@ -52,7 +51,7 @@ class UploadedFiles:
         """Writes a model of that content; the path of its own file, and whose variant it is.
 
         ``files``: name and bytes of each, its own first. Raises what the check raises, which is given
-        up where this is cancelled.
+        up where this is cancelled; no file stays then.
         """
         given_up = threading.Event()
         self._checks.add(given_up)
@@ -75,10 +74,10 @@ class UploadedFiles:
     async def _kept(self, digest: str, files: Files, given_up: threading.Event) -> tuple[Path, VariantOf | None]:
         (name, _), others = files[0], [name for name, _ in files[1:]]
 
-        def check(path: Path) -> None:
+        def check(path: Path) -> VariantOf | None:
             if others:
                 check_references(name, others, self._referred(path))
             self._check(path, others, given_up)
+            return extras_of(path).variant
 
-        path = await self._folder.write(digest, files, check, self._threads)
-        return path, await in_thread(self._threads, lambda: extras_of(path).variant)
+        return await self._folder.write(digest, files, check, self._threads)

@@ -18,6 +18,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _log = logging.getLogger("agent.store")
 
@@ -48,23 +51,24 @@ class UploadsFolder:
         self.path = made.rename(made.with_name(made.name.removeprefix(".")))
         self._numbers = itertools.count(1)
 
-    async def write(self, digest: str, files: Files, check: Callable[[Path], None], threads: Executor) -> Path:
-        """Writes a model of that content by one of the ``threads``; the path of its own file.
+    async def write(self, digest: str, files: Files, check: Callable[[Path], T], threads: Executor) -> tuple[Path, T]:
+        """Writes a model of that content by one of the ``threads``; the path of its own file, and what
+        ``check`` returns for it.
 
         ``files``: name and bytes of each, the model's own first. A single one is written under a
         name of ours, several under their own, into a folder. Raises what ``check`` raises for the
-        model, and leaves nothing then, nor where it is cancelled.
+        model, and leaves nothing then, nor where it is cancelled. What it returns is the caller's to
+        remove, who may wait for nothing before it is known whose it is.
         """
         # A client whose call was cancelled may send the same bytes while the first are written.
         place = self.path / f"{digest}-{next(self._numbers)}"
         path = place if len(files) == 1 else place / files[0][0]
         writing = threads.submit(_write, path, files, check)
         try:
-            await asyncio.wrap_future(writing)
+            return path, await asyncio.wrap_future(writing)
         except asyncio.CancelledError:
             writing.add_done_callback(lambda _: self.remove(path))
             raise
-        return path
 
     def remove(self, path: Path) -> None:
         """Removes the model whose own file is ``path``."""
@@ -79,14 +83,14 @@ class UploadsFolder:
         self._closing.close()
 
 
-def _write(path: Path, files: Files, check: Callable[[Path], None]) -> None:
+def _write(path: Path, files: Files, check: Callable[[Path], T]) -> T:
     try:
         if len(files) > 1:
             path.parent.mkdir(mode=0o700)
         for place, (_, data) in zip((path, *(path.with_name(name) for name, _ in files[1:])), files, strict=True):
             with place.open("xb") as file:
                 file.write(data)
-        check(path)
+        return check(path)
     except BaseException:
         if len(files) > 1:
             shutil.rmtree(path.parent, ignore_errors=True)

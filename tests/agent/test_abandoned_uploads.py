@@ -16,6 +16,7 @@ from agent.store.model import StoredModel
 from agent.store.models import Store
 from agent.store.room import Room
 from tests.support import toyplugin
+from vaccel_common.modelfile import Extras
 
 
 class Checks:
@@ -101,6 +102,40 @@ def test_a_check_ends_with_its_client(store: Store, checks: Checks, tmp_path: Pa
         assert len([*(tmp_path / "tmp").glob("*/*")]) == 1
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_file_that_no_model_owns_goes(
+    store: Store, checks: Checks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    """A client may leave after the check, too, while the file's entries are read; and reading them may fail."""
+    checks.may_end.set()
+    reading, go_on = threading.Event(), threading.Event()
+
+    def entries(_: Path) -> Extras:
+        reading.set()
+        go_on.wait(10)
+        if leaves:
+            return Extras(None, None, None, None)
+        raise RecursionError
+
+    monkeypatch.setattr("agent.store.uploaded_files.extras_of", entries)
+
+    async def main() -> None:
+        client = sending(store, b"sent")
+        await until(reading.is_set)
+        if leaves:
+            client.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError if leaves else RecursionError):
+            await client
+        await until(lambda: not [*(tmp_path / "tmp").glob("*/*")])
+        assert store.models == []
+
+    try:
+        asyncio.run(main())
+    finally:
+        go_on.set()
 
 
 def test_a_check_ends_with_the_agent(store: Store, checks: Checks) -> None:

@@ -172,7 +172,9 @@ def test_a_file_is_uploaded_again_while_the_first_is_written(tmp_path: Path, mon
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
-        return await uploads.write("0" * 64, [("model", memoryview(b"model"))], lambda _: None, threads)
+        path, checked = await uploads.write("0" * 64, [("model", memoryview(b"model"))], lambda _: "checked", threads)
+        assert checked == "checked"
+        return path
 
     second = asyncio.run(twice())
     go_on.set()
