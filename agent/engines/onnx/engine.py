@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.engines.contract import UPLOAD_MEMORY, Program
+from agent.engines.onnx.boxed import BoxedProgram
+from agent.engines.onnx.boxpool import BoxPool
 from agent.engines.onnx.graph import external_files
 from agent.engines.onnx.uploads import check_upload
+from vaccel_common import process
 from vaccel_common.onnxfile import OnnxFileError
 from vaccel_rpc.errors import FailedPrecondition, InvalidArgument
 
@@ -33,22 +36,30 @@ class OnnxEngine:
 
     def __init__(self, device: str, threads: int) -> None:
         self._device, self._threads = device, threads
+        self._boxes: BoxPool | None = None
 
     def load(self, path: Path) -> Program:
         """See `agent.engines.onnx.loading.load`. Raises `FailedPrecondition` without the library."""
-        return self._load(path, None)
-
-    def load_upload(self, path: Path, memory: int) -> Program:
-        """The same, within limits of memory and time."""
-        return self._load(path, memory)
-
-    def _load(self, path: Path, memory: int | None) -> Program:
-        _check_library()
+        self._check(path)
         from agent.engines.onnx.loading import load
 
+        return load(path, self._threads)
+
+    def load_upload(self, path: Path, memory: int) -> Program:
+        """See `agent.engines.onnx.boxed.BoxedProgram`; ``memory``: also what all idle processes may keep."""
+        self._check(path)
+        if self._boxes is None:
+            self._boxes = BoxPool(memory)
+        return BoxedProgram(path, self._threads, memory, self._boxes)
+
+    def memory_used(self) -> int:
+        """Bytes that this process has in memory, and for each client's model those that one of its processes took."""
+        return process.resident_memory() + (self._boxes.resident if self._boxes else 0)
+
+    def _check(self, path: Path) -> None:
+        _check_library()
         if self._device.startswith("cuda"):
             _log.warning("%s runs on the CPU: this engine has no other device", path.name)
-        return load(path, self._threads, memory)
 
     def external_files(self, path: Path) -> Sequence[str]:
         """See `agent.engines.contract.RefersToFiles.external_files`."""

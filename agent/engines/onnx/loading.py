@@ -27,23 +27,31 @@ _Opened = Callable[[Path | bytes, int], Any]
 
 #: Operators that compute one token after the other.
 _RECURRENT = {"GRU", "LSTM", "RNN", "DynamicQuantizeLSTM", "AttnLSTM"}
-#: Seconds of a run of an upload, at most.
-RUN_S = 30.0
 #: Where a link leads that the agent made to a file that it has opened.
 _OPENED = "/proc/self/fd/"
 
 
-def load(path: Path, threads: int, memory: int | None = None) -> OnnxProgram:
-    """Loads and warms up a model file, for ``threads`` cores.
+def load(
+    path: Path,
+    threads: int,
+    memory: int | None = None,
+    *,
+    name: str | None = None,
+    others: Mapping[str, Path] | None = None,
+    warm: bool = True,
+) -> OnnxProgram:
+    """Loads a model file, for ``threads`` cores, and warms it up if ``warm``.
 
-    ``memory``: bytes that its runs may use, together with those of all other models with such a
-    limit; each run may then take `RUN_S`. None: neither limit.
+    ``memory``: a client sent it, and its runs may use so many bytes, together with those of all
+    other such models in the process. ``name``: of the model, where it is not that of the file.
+    ``others``: the files of external data by the names by which the model refers to them, where
+    they are not beside it.
 
     Raises `InvalidArgument` with the reason where it is not a model, `ResourceExhausted` where
     memory ran out.
     """
     try:
-        program = _loaded(path, threads, memory)
+        program = _loaded(path, threads, memory, name or path.stem, others)
     except (ModelFileError, OnnxFileError, OSError) as error:
         raise InvalidArgument(_without_places(str(error), path)) from None
     except RpcError:
@@ -53,21 +61,23 @@ def load(path: Path, threads: int, memory: int | None = None) -> OnnxProgram:
         if sessions.is_memory(error):
             raise ResourceExhausted(f"not enough memory to load the model: {reason}") from None
         raise InvalidArgument(f"onnxruntime cannot load the model: {reason}") from None
-    program.warm_up()
+    if warm:
+        program.warm_up()
     return program
 
 
-def _loaded(path: Path, threads: int, memory: int | None) -> OnnxProgram:
+def _loaded(path: Path, threads: int, memory: int | None, name: str, others: Mapping[str, Path] | None) -> OnnxProgram:
     extras = read_extras(path)
     found = survey(path)
-    external = {location: _beside(path, checked_location(location)).read_bytes() for location in set(found.external)}
+    locations = {location: checked_location(location) for location in set(found.external)}
+    external = {location: (others[own] if others else _beside(path, own)).read_bytes() for location, own in locations.items()}
     single, exact_int8 = _single(path, external, memory)
-    signature = _signature(extras, path.stem, single)
+    signature = _signature(extras, name, single)
     opened = partial(sessions.new, external=external, memory=memory, exact_int8=exact_int8)
-    limit = None if memory is None else RUN_S
-    # With inputs without elements, some kernels end the process: those of loops over tokens, and more of a client's.
-    empty = memory is None and not any(operator in _RECURRENT for _, operator in found.operators)
-    program = partial(OnnxProgram, signature=signature, tolerance=tolerance(extras.variant), limit=limit, empty=empty)
+    # With inputs without elements, the kernels of loops over tokens end the process.
+    empty = not any(operator in _RECURRENT for _, operator in found.operators)
+    shrinks = memory is not None
+    program = partial(OnnxProgram, signature=signature, tolerance=tolerance(extras.variant), shrinks=shrinks, empty=empty)
     # A client's model runs as it was sent and tried.
     forms = reduced(path, Layout(signature)) if memory is None else []
     expected = _answers(program(single, None)) if forms else []

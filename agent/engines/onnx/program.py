@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,8 +28,8 @@ class OnnxProgram(MeasuredProgram):
     """A model in memory; see `MeasuredProgram`.
 
     A session has its own number of threads: ``single`` has one, for batches that run beside others,
-    and ``parallel`` all cores, for those that run alone; None where there is one core. ``limit``:
-    seconds of a run, which ends at the next operator; None: as long as it takes. ``pads``: whether
+    and ``parallel`` all cores, for those that run alone; None where there is one core.
+    ``shrinks``: whether the sessions' memory is given back after each run. ``pads``: whether
     padding takes as long as tokens in ``single``. ``empty``: whether it may run without elements.
     """
 
@@ -40,13 +39,14 @@ class OnnxProgram(MeasuredProgram):
         parallel: Any | None,
         signature: Signature,
         tolerance: float,
-        limit: float | None = None,
         *,
+        shrinks: bool = False,
         pads: bool = True,
         empty: bool = True,
     ) -> None:
         super().__init__(signature, tolerance, _log)
-        self._limit, self._pads, self._empty = limit, pads, empty
+        self._pads, self._empty = pads, empty
+        self._options = _shrinking() if shrinks else None
         self._single, self._parallel = single, parallel
         self._inputs = [spec.name for spec in signature.inputs]
         self._outputs = [spec.name for spec in signature.outputs]
@@ -88,27 +88,8 @@ class OnnxProgram(MeasuredProgram):
     def _call(self, session: Any, inputs: Sequence[arrays.Array]) -> list[arrays.Array]:
         # Kernels expect aligned numbers, and a message's bytes may lie anywhere.
         feeds = {name: array if array.flags.aligned else array.copy() for name, array in zip(self._inputs, inputs, strict=True)}
-        if self._limit is not None:
-            return self._ended(session, feeds, self._limit)
-        results: list[arrays.Array] = session.run(self._outputs, feeds)
+        results: list[arrays.Array] = session.run(self._outputs, feeds, self._options)
         return results
-
-    def _ended(self, session: Any, feeds: Mapping[str, arrays.Array], limit: float) -> list[arrays.Array]:
-        options = onnxruntime.RunOptions()
-        options.log_severity_level = 4
-        # What all such models share would stay divided as runs before have left it.
-        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        timer = threading.Timer(limit, setattr, (options, "terminate", True))
-        timer.start()
-        try:
-            results: list[arrays.Array] = session.run(self._outputs, feeds, options)
-            return results
-        except Exception:
-            if options.terminate:
-                raise Internal(f"the run took more than {limit:g} s, the limit for a model that a client sent") from None
-            raise
-        finally:
-            timer.cancel()
 
     def _fitted_cost(self, layout: Layout) -> Cost:
         return replace(super()._fitted_cost(layout), pads=self._pads)
@@ -120,6 +101,14 @@ class OnnxProgram(MeasuredProgram):
             at = spec.dims.index(batch) if batch in spec.dims else None
             if at is not None and (array.ndim <= at or array.shape[at] != rows):
                 raise Internal(f"output {spec.name!r} is {list(array.shape)} for {rows} rows", errno=errno.EINVAL)
+
+
+def _shrinking() -> Any:
+    """Options of runs after which the memory that sessions share is given back: else it would stay divided as they left it."""
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
 
 
 def _refuse_empty(requests: Sequence[Sequence[Tensor]]) -> None:

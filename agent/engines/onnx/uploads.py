@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.engines.onnx.trial import ACCEPTED, cpu_seconds, memory_mib, size_of
@@ -33,15 +33,9 @@ def check_upload(path: Path, others: Sequence[str], memory: int, given_up: threa
     Raises `Unavailable` where it could not be tried in time, as on an overloaded machine, and once it
     is ``given_up``.
     """
-    # Nothing of the agent's environment but what finds the same packages.
-    environment = {
-        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
     command = [sys.executable, "-c", "from agent.engines.onnx.trial import main; main()", str(memory), str(path), *others]
     try:
-        done = _run(command, environment, given_up or threading.Event())
+        done = _run(command, given_up or threading.Event())
     except subprocess.TimeoutExpired:
         raise Unavailable(f"the model could not be tried within {_WALL_S} s; try again later") from None
     answer = done.stdout.decode(errors="replace").strip()
@@ -52,11 +46,20 @@ def check_upload(path: Path, others: Sequence[str], memory: int, given_up: threa
     raise InvalidArgument(f"the ONNX file is refused: {reason}")
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], given_up: threading.Event) -> subprocess.CompletedProcess[bytes]:
+def environment() -> dict[str, str]:
+    """The environment of a process for a client's file: nothing of the agent's but what finds the same packages."""
+    return {
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def _run(command: Sequence[str], given_up: threading.Event) -> subprocess.CompletedProcess[bytes]:
     """Runs a trial to its end, or kills it. Raises ``TimeoutExpired``, and `Unavailable` once it is given up."""
     end = time.monotonic() + _WALL_S
     with subprocess.Popen(  # noqa: S603 our own module
-        command, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, env=environment(), cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as trial:
         try:
             while not given_up.is_set():
