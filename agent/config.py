@@ -128,8 +128,8 @@ class AgentConfig:
     max_uploads: int = option(Integer(1, None, MIB, "MiB"), 8192 * MIB, help="Disk space for uploaded models.")
     max_upload_memory: int = option(
         Integer(256, None, MIB, "MiB"), UPLOAD_MEMORY,
-        help="Memory for the runs of all ONNX models that clients sent; a process that tries one may use it beside four times its size.",
-        choose="With the models it has to fit the container's memory limit.",
+        help="Memory for a process that tries or runs an ONNX model that a client sent, beside four times its size; also for all idle ones.",
+        choose="With one for each worker, and the models, it has to fit the container's memory limit.",
     )  # fmt: skip
     max_sessions: int = option(Integer(1), 1024, help="Open sessions.")
     max_connections: int = option(Integer(1), 1024, help="Open ttrpc connections.")

@@ -143,7 +143,7 @@ class RefersToFiles(Protocol):
 class BoundsUploads(Protocol):
     """What an engine has besides, if clients' files run within limits: the agent calls these then.
 
-    ``memory``: bytes that they may use, beside those of the files (``--max-upload-memory``).
+    ``memory``: bytes that each may use, beside those of the files (``--max-upload-memory``).
     """
 
     def try_upload(self, path: Path, others: Sequence[str], memory: int, given_up: threading.Event) -> None:

@@ -49,8 +49,9 @@ class BoxedProgram:
         box, loaded = self._started(time.monotonic() + LOAD_S, f"to load the model took more than {LOAD_S:g} s", warm=True)
         self._pool.loaded(self._model, box)
         self._signature, self._joinable, self._cost = loaded.signature, loaded.joinable, loaded.cost
-        _log.info("A batch of %s takes %s", self._signature.name, self._cost)
-        if Layout(self._signature).joinable and not self._joinable:
+        if self._joinable:
+            _log.info("A batch of %s takes %s", self._signature.name, self._cost)
+        elif Layout(self._signature).joinable:
             _log.warning("Padding changes the answers of %s, or it failed: its requests run alone", self._signature.name)
 
     @property
