@@ -14,13 +14,14 @@ import pytest
 from onnx import helper
 
 from agent.engines.onnx import uploads
+from tests.agent.test_onnx_boxed import TEXT, dividing, has_ended, numbers, wait
 from tests.agent.test_onnx_uploads import X, Y, custom, endless, filled, loop
 from tests.support.clients import client
 from tests.support.formplugin import write
 from tests.support.onnxmodels import FLOAT, INT64, foreign, info, model
 from tests.support.servers import SpawnAgent
-from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, Unavailable
-from vaccel_rpc.tensors import from_values
+from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, Unavailable
+from vaccel_rpc.tensors import from_values, to_values
 
 pytest.importorskip("onnxruntime")
 MIB = 1 << 20
@@ -133,3 +134,38 @@ def _written(path: Path, made: onnx.ModelProto) -> Path:
     onnx.save(made, data)
     path.write_bytes(data.getvalue())
     return path
+
+
+def test_a_run_that_ends_its_process_is_its_senders(spawn_agent: SpawnAgent) -> None:
+    """It gets the signal's name; the agent goes on, and ends its other processes when it ends."""
+    agent = spawn_agent("--uploads", "data")
+    calls, others = client(agent), client(agent)
+    session, other = calls.create_session(), others.create_session()
+    resource = calls.register_bytes(session, dividing().SerializeToString())
+    good = others.register_bytes(other, foreign().SerializeToString())
+
+    def divide(numerator: int, divisor: int) -> list[int] | list[float]:
+        return to_values(calls.run(session, resource, [numbers(numerator), numbers(divisor)], 1)[0])
+
+    assert divide(7, 2) == [3]
+    with pytest.raises(Internal, match=r"the model ended its process \(SIGFPE\)"):
+        divide(-(2**63), -1)
+    assert others.run(other, good, TEXT, 1)
+    assert divide(8, 2) == [4]
+    processes = children(agent.process.pid)
+    assert len(processes) == 2
+    agent.process.kill()
+    wait(lambda: all(map(has_ended, processes)))
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that have not ended."""
+    found = [path.parent for path in Path("/proc").glob("[0-9]*/stat") if not has_ended(int(path.parent.name))]
+    return [int(place.name) for place in found if _parent(place) == pid]
+
+
+def _parent(place: Path) -> int | None:
+    try:
+        return int((place / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
