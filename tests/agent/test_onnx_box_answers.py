@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from agent.engines.onnx import boxed, boxprocess
 from agent.engines.onnx.boxpool import BoxPool
 from tests.agent.test_onnx_boxed import has_ended, load, save, wait
 from tests.support.onnxmodels import foreign
-from vaccel_rpc.errors import Internal
+from vaccel_rpc.errors import Internal, Unavailable
 
 
 @pytest.fixture
@@ -73,3 +74,14 @@ def test_the_time_of_a_load_is_limited(tmp_path: Path, pool: BoxPool, monkeypatc
     monkeypatch.setattr(boxed, "LOAD_S", 0.2)
     with pytest.raises(Internal, match=r"to load the model took more than 0\.2 s"):
         load(save(tmp_path / "m.onnx", foreign()), pool)
+
+
+def test_a_process_that_cannot_be_started_is_told(tmp_path: Path, pool: BoxPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves no descriptor open."""
+    path = save(tmp_path / "m.onnx", foreign())
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="no process for the model can be started: No such file or directory"):
+            load(path, pool)
+    wait(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before)

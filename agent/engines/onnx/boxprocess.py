@@ -56,30 +56,21 @@ class BoxProcess:
     """
 
     def __init__(self, files: BoxFiles, threads: int, memory: int, *, warm: bool) -> None:
-        ours, theirs = socket.socketpair()
-        read, write = os.pipe()
-        arguments = BoxArguments(theirs.fileno(), read, files.own, files.name, files.others, threads, memory, warm)
-        command = [sys.executable, "-c", _MAIN, json.dumps(asdict(arguments))]
-        try:
-            # What it might write is a stranger's, and no line for the agent's log.
-            self._process = subprocess.Popen(  # noqa: S603 our own module
-                command,
-                env={**environment(), "MALLOC_ARENA_MAX": "2"},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), read, files.own, *files.others.values()),
-            )
-        except OSError as error:
-            ours.close()
-            os.close(write)
-            raise Unavailable(f"no process for the model can be started: {error.strerror}") from None
-        finally:
-            theirs.close()
-            os.close(read)
-        self._channel, self._life = ours, write
         self._lock, self._open = threading.Lock(), True
+        try:
+            # Ours are closed at its end, and its own once it has them.
+            with contextlib.ExitStack() as ours, contextlib.ExitStack() as its:
+                self._channel, channel = socket.socketpair()
+                ours.callback(self._channel.close)
+                its.callback(channel.close)
+                read, write = os.pipe()
+                ours.callback(os.close, write)
+                its.callback(os.close, read)
+                arguments = BoxArguments(channel.fileno(), read, files.own, files.name, files.others, threads, memory, warm)
+                self._process = _started(arguments)
+                self._closing = ours.pop_all()
+        except OSError as error:
+            raise Unavailable(f"no process for the model can be started: {error.strerror}") from None
 
     @property
     def pid(self) -> int:
@@ -126,8 +117,7 @@ class BoxProcess:
             is_open, self._open = self._open, False
         if not is_open:
             return
-        self._channel.close()
-        os.close(self._life)
+        self._closing.close()
         self._process.kill()
         # To give back gigabytes takes it a while.
         threading.Thread(target=self._process.wait, name="end of a model's process", daemon=True).start()
@@ -151,6 +141,20 @@ class BoxProcess:
         # Process 1 of a container reaps all children, and their codes are lost.
         how = f" ({signal.Signals(-code).name})" if code and code < 0 else f" (exit code {code})" if code else ""
         return f"the model ended its process{how}"
+
+
+def _started(arguments: BoxArguments) -> subprocess.Popen[bytes]:
+    # What it might write is a stranger's, and no line for the agent's log.
+    return subprocess.Popen(  # noqa: S603 our own module
+        [sys.executable, "-c", _MAIN, json.dumps(asdict(arguments))],
+        # More arenas would take address space, which is limited, for each thread.
+        env={**environment(), "MALLOC_ARENA_MAX": "2"},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(arguments.channel, arguments.life, arguments.file, *arguments.others.values()),
+    )
 
 
 def _opened(path: Path, closing: contextlib.ExitStack) -> int:
