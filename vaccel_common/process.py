@@ -6,8 +6,14 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
+
+#: Held while children are reaped.
+_reaping = threading.Lock()
+#: The exit codes of children for `reaped_code`.
+_codes: dict[int, int | None] = {}
 
 
 def end_on_sigterm() -> None:
@@ -32,11 +38,25 @@ def end_on_signals() -> None:
 def reap_children() -> None:
     """Reaps every child that has ended.
 
-    Process 1 is the parent of every orphan of its container.
+    Process 1 is the parent of every orphan of its container. Of its own children, who waits for one
+    that was reaped here learns its exit code by `reaped_code`.
     """
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+    with _reaping, contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            if ended[0] in _codes:
+                _codes[ended[0]] = os.waitstatus_to_exitcode(ended[1])
+
+
+def keep_code(pid: int) -> None:
+    """Has the exit code of a child kept for `reaped_code`, which is to be called once."""
+    with _reaping:
+        _codes[pid] = None
+
+
+def reaped_code(pid: int) -> int | None:
+    """The exit code of a child, as `subprocess` has it; None where it was not reaped here."""
+    with _reaping:
+        return _codes.pop(pid, None)
 
 
 def resident_memory() -> int:

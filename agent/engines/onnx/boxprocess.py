@@ -20,6 +20,7 @@ from agent.engines.onnx import boxwire
 from agent.engines.onnx.box import BoxArguments
 from agent.engines.onnx.boxwire import BoxMessageError
 from agent.engines.onnx.uploads import environment
+from vaccel_common import process
 from vaccel_rpc.errors import Internal, Unavailable
 
 _MAIN = "from agent.engines.onnx.box import main; main()"
@@ -68,6 +69,7 @@ class BoxProcess:
                 its.callback(os.close, read)
                 arguments = BoxArguments(channel.fileno(), read, files.own, files.name, files.others, threads, memory, warm)
                 self._process = _started(arguments)
+                process.keep_code(self.pid)
                 self._closing = ours.pop_all()
         except OSError as error:
             raise Unavailable(f"no process for the model can be started: {error.strerror}") from None
@@ -119,6 +121,7 @@ class BoxProcess:
             return
         self._closing.close()
         self._process.kill()
+        process.reaped_code(self.pid)
         # To give back gigabytes takes it a while.
         threading.Thread(target=self._process.wait, name="end of a model's process", daemon=True).start()
 
@@ -137,8 +140,8 @@ class BoxProcess:
         """Why a process ended that should not have."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_S)
-        code = self._process.returncode
-        # Process 1 of a container reaps all children, and their codes are lost.
+        # Process 1 of a container reaps all children.
+        code = process.reaped_code(self.pid) or self._process.returncode
         how = f" ({signal.Signals(-code).name})" if code and code < 0 else f" (exit code {code})" if code else ""
         return f"the model ended its process{how}"
 
