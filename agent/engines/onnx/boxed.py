@@ -45,7 +45,8 @@ class BoxedProgram:
             raise InvalidArgument(str(error).replace(str(path), "the file")) from None
         self._threads, self._memory, self._pool = threads, memory, pool
         self._model = pool.number()
-        weakref.finalize(self, _end, pool, self._model, self._files)
+        # With the agent they end by themselves.
+        weakref.finalize(self, _end, pool, self._model, self._files).atexit = False
         box, loaded = self._started(time.monotonic() + LOAD_S, f"to load the model took more than {LOAD_S:g} s", warm=True)
         self._pool.loaded(self._model, box)
         self._signature, self._joinable, self._cost = loaded.signature, loaded.joinable, loaded.cost
