@@ -108,7 +108,9 @@ def test_a_signal_removes_the_drafts(tmp_path: Path, number: signal.Signals) -> 
     """The exit code is that of shells."""
     (tmp_path / "sleeps.py").write_text(_SLEEPS)
     (tmp_path / "out").mkdir()
-    command = [sys.executable, "-c", "from export.launch import run; run('sleeps', 'sleeps')", str(tmp_path / "out" / "m.pt")]
+    # Where the tests run under nohup, it would ignore SIGHUP as they do.
+    code = f"import signal; signal.signal({number:d}, signal.SIG_DFL); from export.launch import run; run('sleeps', 'sleeps')"
+    command = [sys.executable, "-c", code, str(tmp_path / "out" / "m.pt")]
     paths = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     with subprocess.Popen(command, env=paths, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
