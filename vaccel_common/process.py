@@ -59,9 +59,10 @@ def reaped_code(pid: int) -> int | None:
         return _codes.pop(pid, None)
 
 
-def resident_memory() -> int:
-    """Bytes that the process has in memory. Source: proc(5), ``statm``."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+def resident_memory(pid: int | None = None) -> int:
+    """Bytes that a process has in memory, without a ``pid`` this one. Source: proc(5), ``statm``."""
+    statm = Path(f"/proc/{'self' if pid is None else pid}/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 as `signal` calls it

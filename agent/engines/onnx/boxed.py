@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent.engines.contract import Batch
@@ -79,17 +80,8 @@ class BoxedProgram:
         until = time.monotonic() + RUN_S
         took_too_long = f"the run took more than {RUN_S:g} s, the limit for a model that a client sent"
         box = self._pool.take(self._model) or self._started(until, took_too_long, warm=False)[0]
-        try:
+        with _ended_by_failure(box, took_too_long):
             batch = self._asked(box, requests, until, alone=alone)
-        except TimeoutError:
-            box.end()
-            raise Internal(took_too_long) from None
-        except BoxMessageError as error:
-            box.end()
-            raise Internal(f"the answer of the model's process is malformed: {error}") from None
-        except BaseException:
-            box.end()
-            raise
         self._pool.put(self._model, box)
         if isinstance(batch, Batch):
             return batch
@@ -98,10 +90,9 @@ class BoxedProgram:
     def _asked(self, box: BoxProcess, requests: Sequence[Sequence[Tensor]], until: float, *, alone: bool) -> Batch | Exception:
         """The batch, or why the model failed in a process that can go on."""
         began = time.monotonic()
-        head, data = box.ask(boxwire.message({"alone": alone}, requests), until, self._memory)
+        head, kinds, data = box.ask(boxwire.message({"alone": alone}, requests), until, self._memory)
         if error := boxwire.error_of(head):
             return error
-        kinds = boxwire.kinds_of(head, self._memory)
         boxwire.check_outputs(kinds, self._signature, len(requests))
         ended = time.monotonic()
         # The process says how long the model took: the rest is what it costs to ask another process.
@@ -110,20 +101,25 @@ class BoxedProgram:
     def _started(self, until: float, took_too_long: str, *, warm: bool) -> tuple[BoxProcess, BoxedModel]:
         """A process that has loaded the model. Raises what `run` raises, `Unavailable`."""
         box = BoxProcess(self._files, self._threads, self._memory, warm=warm)
-        try:
-            head, _ = box.ask((), until, 0)
+        with _ended_by_failure(box, took_too_long):
+            head, *_ = box.ask((), until, 0)
             if error := boxwire.error_of(head):
                 raise error
             return box, boxwire.model_of(head)
-        except TimeoutError:
-            box.end()
+
+
+@contextlib.contextmanager
+def _ended_by_failure(box: BoxProcess, took_too_long: str) -> Iterator[None]:
+    """Ends the process where this context fails: what it says next would answer nothing. Raises `Internal` for what it did wrong."""
+    try:
+        yield
+    except BaseException as error:
+        box.end()
+        if isinstance(error, TimeoutError):
             raise Internal(took_too_long) from None
-        except BoxMessageError as error:
-            box.end()
+        if isinstance(error, BoxMessageError):
             raise Internal(f"the answer of the model's process is malformed: {error}") from None
-        except BaseException:
-            box.end()
-            raise
+        raise
 
 
 def _end(pool: BoxPool, model: int, files: BoxFiles) -> None:

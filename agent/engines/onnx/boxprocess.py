@@ -26,7 +26,6 @@ from vaccel_rpc.errors import Internal, Unavailable
 _MAIN = "from agent.engines.onnx.box import main; main()"
 #: Seconds for a process that has closed its socket to end.
 _END_S = 2.0
-_PAGE = os.sysconf("SC_PAGESIZE")
 
 
 class BoxFiles:
@@ -86,14 +85,16 @@ class BoxProcess:
 
     @property
     def resident(self) -> int:
-        """Bytes that it has in memory. Source: proc(5), ``statm``."""
+        """Bytes that it has in memory; 0 once it has ended."""
         try:
-            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
+            return process.resident_memory(self.pid)
         except (OSError, IndexError):
             return 0
 
-    def ask(self, message: Sequence[boxwire.Buffer], until: float, most: int) -> tuple[Mapping[str, Any], bytearray]:
-        """The head of the answer to a message, and its tensors' bytes, of which there are at most ``most``.
+    def ask(
+        self, message: Sequence[boxwire.Buffer], until: float, most: int
+    ) -> tuple[Mapping[str, Any], boxwire.Kinds, bytearray]:
+        """The head of the answer to a message, what tensors it has, none with an error, and their bytes, at most ``most``.
 
         ``until``: monotonic seconds, at which ``TimeoutError`` is raised. Raises `BoxMessageError` for
         an answer that is malformed, and `Internal` where the process has ended.
@@ -106,8 +107,8 @@ class BoxProcess:
             if length > boxwire.MAX_HEAD:
                 raise BoxMessageError(f"its head has {length} bytes, more than {boxwire.MAX_HEAD}")
             head = boxwire.head_of(self._receive(length, until))
-            size = 0 if "error" in head else boxwire.size_of(boxwire.kinds_of(head, most))
-            return head, self._receive(size, until)
+            kinds = [] if "error" in head else boxwire.kinds_of(head, most)
+            return head, kinds, self._receive(boxwire.size_of(kinds), until)
         except TimeoutError:
             raise
         except (EOFError, OSError):

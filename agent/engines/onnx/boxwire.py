@@ -33,8 +33,9 @@ _SMALL = 1 << 18
 _COST = ("a", "b", "c", "d", "error")
 
 Buffer = bytes | bytearray | memoryview
-#: The dtype and the dimensions of a tensor.
+#: The dtype and the dimensions of a tensor; and of each request's tensors.
 _Kind = tuple[str, tuple[int, ...]]
+Kinds = Sequence[Sequence[_Kind]]
 
 
 class BoxMessageError(ValueError):
@@ -80,12 +81,12 @@ def kinds_of(head: Mapping[str, Any], most: int) -> list[list[_Kind]]:
     return kinds
 
 
-def size_of(kinds: Sequence[Sequence[_Kind]]) -> int:
+def size_of(kinds: Kinds) -> int:
     """The bytes of tensors."""
     return sum(_bytes(kind) for request in kinds for kind in request)
 
 
-def tensors_of(kinds: Sequence[Sequence[_Kind]], data: memoryview) -> list[list[Tensor]]:
+def tensors_of(kinds: Kinds, data: memoryview) -> list[list[Tensor]]:
     """Each request's tensors, which are parts of the ``data``."""
     at, requests = 0, []
     for request in kinds:
@@ -147,7 +148,7 @@ def seconds_of(head: Mapping[str, Any], most: float) -> float:
     return min(_number(head.get("seconds"), "seconds"), most)
 
 
-def check_outputs(kinds: Sequence[Sequence[_Kind]], signature: Signature, requests: int) -> None:
+def check_outputs(kinds: Kinds, signature: Signature, requests: int) -> None:
     """Raises `BoxMessageError` unless each of so many requests has the outputs that the signature states."""
     dtypes = [spec.dtype for spec in signature.outputs]
     if len(kinds) != requests or any([dtype for dtype, _ in outputs] != dtypes for outputs in kinds):

@@ -75,8 +75,7 @@ def size_of(path: Path, others: Sequence[str]) -> int:
 def _tried(path: Path, others: Sequence[str], memory: int) -> str:
     _limit(size_of(path, others), memory)
     try:
-        found = survey(path)
-        check(found, others)
+        check(survey(path), others)
         # Imported within the limits, and not before there is something to load.
         from agent.engines.onnx.loading import load
 
