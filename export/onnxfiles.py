@@ -40,24 +40,21 @@ def file_in(folder: Path, name: Path | None = None) -> Path:
 
 def parts_of(path: Path) -> list[Path]:
     """An ONNX file, and the files with its weights that it names. Raises `Refused` where it is not one."""
-    return [path, *(path.parent / name for name in _weights(path))]
+    try:
+        return [path, *(path.parent / name for name in external_files(path))]
+    except OnnxFileError as error:
+        raise known(error, [path]) or Refused(f"{path} cannot be read as ONNX: {one_line(error)}") from None
 
 
 def require_whole(path: Path, largest: int = LARGEST) -> None:
     """Raises `Refused` where files with its weights are missing, or all are too large for one file."""
-    if missing := [name for name in _weights(path) if not (path.parent / name).is_file()]:
+    parts = parts_of(path)
+    if missing := [str(part.relative_to(path.parent)) for part in parts if not part.is_file()]:
         raise Refused(f"{path} has its weights in {', '.join(missing)}, which must be in {path.parent} too")
-    refuse_pointers(parts_of(path))
-    size = sum(part.stat().st_size for part in parts_of(path))
+    refuse_pointers(parts)
+    size = sum(part.stat().st_size for part in parts)
     if size > largest:
         raise Refused(
             f"{path} is {size / 1e9:.3g} GB with its weights, and one ONNX file holds at most {largest / 1e9:.3g}: "
             "of the checkpoint, 'models.export huggingface' makes NAME.pt"
         )
-
-
-def _weights(path: Path) -> list[str]:
-    try:
-        return list(external_files(path))
-    except OnnxFileError as error:
-        raise known(error, [path]) or Refused(f"{path} cannot be read as ONNX: {one_line(error)}") from None
