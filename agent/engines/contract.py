@@ -17,11 +17,20 @@ from typing import Protocol, runtime_checkable
 from agent.engines.cost import Cost
 from vaccel_common.modelfile import Signature
 from vaccel_common.records import record
-from vaccel_rpc.errors import Internal, RpcError, Unavailable
+from vaccel_rpc.errors import Internal, InvalidArgument, RpcError, Unavailable
 from vaccel_rpc.tensors import Tensor
 
 #: Bytes: the default of ``--max-upload-memory``.
 UPLOAD_MEMORY = 2 << 30
+
+
+def without_elements(inputs: Sequence[Tensor]) -> InvalidArgument | None:
+    """What is raised for the first of the inputs that has no elements, where a model does not run with such; None: each has some."""
+    for i, tensor in enumerate(inputs):
+        if 0 in tensor.dims:
+            shape = f"{tensor.dtype} {list(tensor.dims)}"
+            return InvalidArgument(f"in_tensors[{i}] is {shape}: the model does not run without elements")
+    return None
 
 
 class DeviceError(Exception):

@@ -12,11 +12,11 @@ from functools import lru_cache
 from agent.batching.batcher import Batcher
 from agent.batching.dividing import DividedRun
 from agent.batching.requests import CompletedRun
-from agent.engines.contract import Batch, Program
+from agent.engines.contract import Batch, Program, without_elements
 from agent.engines.layout import Layout, Shape
 from agent.sessions import RpcSession
 from agent.store.model import StoredModel
-from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError, Unimplemented
+from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError, Unimplemented
 from vaccel_rpc.tensors import Tensor
 
 
@@ -46,10 +46,8 @@ class ModelRunner:
             return await self._run(program, layout, inputs, deadline, model)
         except Internal:
             # What an engine says of it is about its own kernels, and differs between engines.
-            for i, tensor in enumerate(inputs):
-                if 0 in tensor.dims:
-                    shape = f"{tensor.dtype} {list(tensor.dims)}"
-                    raise InvalidArgument(f"in_tensors[{i}] is {shape}: the model does not run without elements") from None
+            if error := without_elements(inputs):
+                raise error from None
             raise
 
     async def _run(

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from agent.store.pinned import state_of
 from vaccel_common.modelfile import beside
 from vaccel_rpc.errors import NotFound
-
-_State = tuple[int, ...]
 
 T = TypeVar("T")
 
@@ -22,7 +21,7 @@ class FileCache(Generic[T]):
 
     def __init__(self, read: Callable[[Path], T]) -> None:
         self._read = read
-        self._results: dict[Path, tuple[_State, T]] = {}
+        self._results: dict[Path, tuple[tuple[int, ...], T]] = {}
         #: With so many results, those of files that are gone are dropped.
         self._full = _FEW
 
@@ -52,12 +51,11 @@ class FileCache(Generic[T]):
         self._full = max(_FEW, 2 * len(self._results))
 
 
-def _state(path: Path, *, missing: bool = False) -> _State:
+def _state(path: Path, *, missing: bool = False) -> tuple[int, ...]:
     """What changes with the file. Raises ``OSError`` unless it may be ``missing``."""
     try:
-        stat = path.stat()
+        return state_of(path.stat())
     except OSError:
         if missing:
             return (0,)
         raise
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

@@ -12,13 +12,13 @@ from typing import Any
 import onnxruntime
 
 from agent.engines import arrays
-from agent.engines.contract import Batch
+from agent.engines.contract import Batch, without_elements
 from agent.engines.cost import Cost
 from agent.engines.layout import Layout
 from agent.engines.measured import MeasuredProgram
 from agent.engines.onnx import sessions
 from vaccel_common.modelfile import Signature
-from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, RpcError
+from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError
 from vaccel_rpc.tensors import Tensor
 
 _log = logging.getLogger("agent.engines.onnx")
@@ -58,7 +58,9 @@ class OnnxProgram(MeasuredProgram):
         `InvalidArgument` for an input without elements where the model may not have any.
         """
         if not self._empty:
-            _refuse_empty(requests)
+            for request in requests:
+                if error := without_elements(request):
+                    raise error
         try:
             return self._run(requests, (alone and self._parallel) or self._single)
         except RpcError:
@@ -109,11 +111,3 @@ def _shrinking() -> Any:
     options.log_severity_level = 4
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
-
-
-def _refuse_empty(requests: Sequence[Sequence[Tensor]]) -> None:
-    for request in requests:
-        for i, tensor in enumerate(request):
-            if 0 in tensor.dims:
-                shape = f"{tensor.dtype} {list(tensor.dims)}"
-                raise InvalidArgument(f"in_tensors[{i}] is {shape}: the model does not run without elements")
