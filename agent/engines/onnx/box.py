@@ -11,7 +11,6 @@ import errno
 import fcntl
 import json
 import os
-import resource
 import select
 import socket
 import sys
@@ -23,13 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from agent.engines.onnx import boxwire
 from agent.engines.onnx.boxwire import BoxedModel
-from agent.engines.onnx.trial import memory_mib
+from agent.engines.onnx.trial import limit_process, memory_mib
 from vaccel_rpc.errors import Internal, ResourceExhausted, RpcError
 
 if TYPE_CHECKING:
     from agent.engines.onnx.program import OnnxProgram
 
-_MIB = 1 << 20
 #: MiB of address space for the libraries, and for each thread: its stack, and what it needs besides. The
 #: trial has neither, so that a model that may run has room beside them.
 _LIBRARIES_MIB, _THREAD_MIB = 256, 16
@@ -72,9 +70,7 @@ def main() -> None:
 
 def _limit(arguments: BoxArguments) -> None:
     own = _LIBRARIES_MIB + _THREAD_MIB * arguments.threads
-    space = (memory_mib(arguments.size, arguments.memory) + own) * _MIB
-    for kind, limit in {resource.RLIMIT_AS: space, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}.items():
-        resource.setrlimit(kind, (limit, limit))
+    limit_process(memory_mib(arguments.size, arguments.memory) + own)
 
 
 def _end_with_parent(life: int) -> None:

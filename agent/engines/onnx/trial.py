@@ -99,12 +99,12 @@ def _run(program: MeasuredProgram) -> None:
 
 
 def _limit(size: int, memory: int) -> None:
-    space = memory_mib(size, memory) * _MIB
-    limits = {
-        resource.RLIMIT_AS: space,
-        resource.RLIMIT_CPU: cpu_seconds(size),
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, limit in limits.items():
+    limit_process(memory_mib(size, memory))
+    seconds = cpu_seconds(size)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+
+
+def limit_process(space_mib: int) -> None:
+    """Limits this process to so many MiB of address space. It writes no file from now on, not even of its memory when it crashes."""
+    for kind, limit in {resource.RLIMIT_AS: space_mib * _MIB, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}.items():
         resource.setrlimit(kind, (limit, limit))
