@@ -27,7 +27,11 @@ def read_labels(path: Path | None) -> list[str] | None:
 
 
 def checked(labels: Sequence[Any], source: str, hint: str = "") -> list[str]:
-    """The labels. Raises `Refused` where one is no text or there twice; the message begins with ``source`` and ends with ``hint``."""
+    """The labels.
+
+    ``source`` says in an error where they are from, and ``hint`` what to do. Raises `Refused` for a label
+    that is not text or is given twice.
+    """
     if wrong := [label for label in labels if not isinstance(label, str) or not label.strip()]:
         raise Refused(f"{source} has labels that are not text, {_listed(wrong)}{hint}")
     if double := sorted({label for label in labels if labels.count(label) > 1}):

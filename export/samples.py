@@ -20,7 +20,7 @@ def made_up(tokenizer: Tokenizer, count: int, seed: int) -> list[str]:
     return [" ".join(rng.choices(words, k=rng.randint(1, 60))) for _ in range(count)]
 
 
-#: Of the tokens that were added to a vocabulary, so many of the first and of the last are in texts.
+#: How many of the tokens that were added to a vocabulary are in the texts: of the first ones, and of the last ones.
 _ADDED = 4
 
 #: One text in each of several scripts, with what tokenizers treat in different ways: case, accents, digits, emoji, odd spaces.
