@@ -11,7 +11,7 @@ from typing import Any
 
 from function.core.answers import shown_alone
 from function.core.options import Options, Unusable, named
-from function.core.problems import Problem, problem_of
+from function.core.problems import Problem, problem_of, unforeseen
 from function.core.request import ClassifyRequest, Malformed, joined, of_line, parse_json
 from function.core.service import ClassifyService
 from function.core.texts import Pair
@@ -201,7 +201,7 @@ class Answers:
             return head, problem_of(error) or Problem(HTTPStatus.BAD_REQUEST, str(error))
         except Exception as error:  # noqa: BLE001 the other lines go on
             _log.error("line %d failed", number, exc_info=error)
-            return {"line": number}, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")
+            return {"line": number}, unforeseen()
 
 
 def _length(request: ClassifyRequest) -> int:
@@ -214,7 +214,7 @@ def _error(error: Exception) -> dict[str, Any]:
     problem = problem_of(error)
     if problem is None:
         _log.error("a line failed", exc_info=error)
-        problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")
+        problem = unforeseen()
     return {"error": problem.body()}
 
 

@@ -36,6 +36,11 @@ def problem_of(error: Exception) -> Problem | None:
     return problem_of_text(error) if isinstance(error, Unusable | RpcError) else None
 
 
+def unforeseen() -> Problem:
+    """The problem for any other error, of which the log says more than a client may know."""
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")
+
+
 def problem_of_text(error: Unusable | RpcError) -> Problem:
     """Why one text has no prediction: it cannot be used (422), or the agent has none for it."""
     return from_rpc(error) if isinstance(error, RpcError) else Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))

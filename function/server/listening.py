@@ -10,7 +10,6 @@ from vaccel_common.options import ConfigError
 #: Bytes of unread responses that the system buffers for each connection (Linux: twice that); its default may be megabytes.
 _SEND_BUFFER = 128 << 10
 
-
 #: What the system says of an address that is not this machine's, or of a kind that it does not have.
 _NO_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from flask import Flask
 from werkzeug.exceptions import HTTPException, NotFound
 
-from function.core.problems import Problem, problem_of
+from function.core.problems import Problem, problem_of, unforeseen
 from function.core.service import ClassifyService
 from function.environ import REFUSAL
 from function.telemetry.access import Access
@@ -106,4 +106,4 @@ def _as_problem(request: Request, error: Exception, paths: list[str]) -> Problem
     if isinstance(error, HTTPException):
         return unrouted(error, request, paths)
     _log.error("a request failed", exc_info=error, extra={"fields": {"method": request.method, "path": request.path}})
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the function failed; its log says more")
+    return unforeseen()
