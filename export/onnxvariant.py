@@ -120,8 +120,6 @@ def _graph(original: _Original) -> onnx.ModelProto:
     program, entries = loaded(original.path)
     if "config.json" in entries:
         network = from_state(json.loads(entries["config.json"]), program.state_dict())
-        # Plain attention: torch's fused one becomes a third more operators in ONNX.
-        network.encoder.set_attn_implementation("eager")
         return onnxform.of_export(network, original.extras)
     try:
         return onnxform.of_trace(program, original.extras)

@@ -121,6 +121,14 @@ def test_an_onnx_file_is_plain_and_has_no_paths_of_its_builder(folder: Path) -> 
     assert b".py" not in content
 
 
+def test_attention_is_two_products_and_a_softmax(folder: Path) -> None:
+    """torch's fused attention, which transformers chooses, would be a third more operators, IsNaN among them."""
+    graph = onnx.load(folder / "m.onnx").graph
+    (softmax,) = (node for node in graph.node if node.op_type == "Softmax")
+    users = [node.op_type for node in graph.node if softmax.output[0] in node.input]
+    assert users == ["MatMul"]
+
+
 def test_a_tokenizer_file_is_made_of_an_onnx_file_too(folder: Path, tmp_path: Path) -> None:
     """With the same entries as of the TorchScript file, but for what names the model and says what its file holds."""
     for name in ("m.pt", "m.onnx"):
