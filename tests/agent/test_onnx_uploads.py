@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import pickle
+import signal
 import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from tests.support.onnxmodels import FLOAT, INT64, constant, expected, external,
 from tests.support.paths import ROOT, TWEETS
 from tests.support.servers import SpawnAgent
 from tests.support.torchmodels import Copies, save
+from vaccel_common import process
 from vaccel_rpc.errors import InvalidArgument, PermissionDenied, ResourceExhausted
 from vaccel_rpc.tensors import from_values
 
@@ -158,6 +160,17 @@ def test_a_hostile_file_is_refused_in_one_line(name: str, tmp_path: Path) -> Non
     assert str(tmp_path) not in message
 
 
+@pytest.fixture(params=[False, True], ids=["child", "as-process-1"])
+def _reaps(request: pytest.FixtureRequest) -> Iterator[None]:
+    """This process also reaps each child as soon as it ends, as process 1 of a container does."""
+    before = signal.getsignal(signal.SIGCHLD)
+    if request.param:
+        signal.signal(signal.SIGCHLD, lambda *_: process.reap_children())
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.usefixtures("_reaps")
 def test_what_crashes_the_trial_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault in the library ends the trial's process alone."""
     folder = tmp_path / "onnxruntime"

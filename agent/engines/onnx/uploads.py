@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.engines.onnx.trial import ACCEPTED, cpu_seconds, memory_mib, size_of
+from vaccel_common import process
 from vaccel_rpc.errors import InvalidArgument, Unavailable
 
 _log = logging.getLogger("agent.engines.onnx")
@@ -57,21 +58,28 @@ def environment() -> dict[str, str]:
 
 def _run(command: Sequence[str], given_up: threading.Event) -> subprocess.CompletedProcess[bytes]:
     """Runs a trial to its end, or kills it. Raises ``TimeoutExpired``, and `Unavailable` once it is given up."""
-    end = time.monotonic() + _WALL_S
     with subprocess.Popen(  # noqa: S603 our own module
         command, env=environment(), cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as trial:
+        process.keep_code(trial.pid)
         try:
-            while not given_up.is_set():
-                try:
-                    output, errors = trial.communicate(timeout=_LOOK_S)
-                    return subprocess.CompletedProcess(command, trial.returncode, output, errors)
-                except subprocess.TimeoutExpired:
-                    if time.monotonic() > end:
-                        raise
-            raise Unavailable("the trial of the model was given up")
+            output, errors = _written(trial, given_up)
         finally:
             trial.kill()  # without an effect on one that has ended
+            code = process.reaped_code(trial.pid)
+    return subprocess.CompletedProcess(command, trial.returncode if code is None else code, output, errors)
+
+
+def _written(trial: subprocess.Popen[bytes], given_up: threading.Event) -> tuple[bytes, bytes]:
+    """What a trial has written when it has ended."""
+    end = time.monotonic() + _WALL_S
+    while not given_up.is_set():
+        try:
+            return trial.communicate(timeout=_LOOK_S)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > end:
+                raise
+    raise Unavailable("the trial of the model was given up")
 
 
 def _ended(code: int, errors: str, size: int, memory: int) -> str:
