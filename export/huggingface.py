@@ -197,7 +197,7 @@ def _pad(model: Any, tokenizer: Any, choices: Choices, notes: list[str]) -> int:
     config = model.config.get_text_config()
     if choices.pad_id is not None:
         if not 0 <= choices.pad_id < config.vocab_size:
-            raise Refused(f"--pad-id must be 0 to {config.vocab_size - 1}, the ids of the vocabulary")
+            raise Refused(f"--pad-id {choices.pad_id} is no token of the model, which has 0 to {config.vocab_size - 1}")
         config.pad_token_id = model.config.pad_token_id = choices.pad_id
     elif config.pad_token_id is None or not 0 <= config.pad_token_id < config.vocab_size:
         # A number that is no token's is what some have in place of none.

@@ -99,7 +99,7 @@ def test_a_model_without_a_padding_token_says_which_option_names_one(tmp_path: P
     """GPT-2 finds the end of a text by it."""
     folder = make(tmp_path / "folder", "gpt2")
     assert "--pad-id 0 (<|endoftext|>)" in refused(folder)
-    assert "--pad-id must be 0 to" in refused(folder, "--pad-id", "100000")
+    assert "--pad-id 100000 is no token of the model, which has 0 to" in refused(folder, "--pad-id", "100000")
 
 
 @pytest.mark.parametrize(
