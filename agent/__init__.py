@@ -7,5 +7,7 @@ and nothing here imports ``function``.
 """
 
 from vaccel_common.missing import explain_tools
+from vaccel_common.telemetry import send_nothing
 
 explain_tools(__name__, "install-agent, or the wheel with its extra 'agent'", names={"agent": "vaccel-rpc-agent"})
+send_nothing()

@@ -6,5 +6,7 @@ through which every file that is written is checked; nothing that serves imports
 """
 
 from vaccel_common.missing import explain_tools
+from vaccel_common.telemetry import send_nothing
 
 explain_tools(__name__, "install-export")
+send_nothing()

@@ -192,6 +192,19 @@ def test_every_folder_of_tests_says_what_it_holds() -> None:
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
 
 
+def test_packages_that_use_onnxruntime_have_switched_its_telemetry_off() -> None:
+    """Each has a package above it that calls `vaccel_common.telemetry`, which runs before what imports onnxruntime."""
+    users = [
+        path
+        for path in (*SOURCES, *(ROOT / "tests").rglob("*.py"))
+        if within("onnxruntime", {name.split(".")[0] for name in imports(path)})
+    ]
+    assert users
+    for path in users:
+        above = [folder / "__init__.py" for folder in path.parents if folder.is_relative_to(ROOT) and folder != ROOT]
+        assert any("send_nothing()" in package.read_text() for package in above), path
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "loadkit").glob("*.py")), ids=lambda path: path.name)
 def test_loadkit_needs_the_standard_library_alone(path: Path) -> None:
     """It is used in environments that have nothing else: Locust's, other model servers', a checkout's."""
