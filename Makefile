@@ -16,7 +16,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check
 help: ## list the targets
 	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
-run: .venv/installed-agent ## start an agent and the function on this machine; PORT=8080
+run: .venv/installed-agent ## start an agent and the function on this machine; PORT=8080, MODEL=models/tweets.pt
 	@PORT=$(PORT) .venv/bin/python -m scripts.demo
 
 test: .venv/installed-dev .venv-func/installed .venv-parliament/installed .venv-loadtest/installed ## run every test that needs no Debian package

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from function.load import only_model
+from function.load import default_model
 from vaccel_common import log
 from vaccel_common.kinds import Choice, Flag, Many, Parsed, PathTo, Text
 from vaccel_common.number_kinds import Integer, seconds
@@ -54,7 +54,7 @@ class FunctionConfig:
     )
     tls_key: Path | None = option(PathTo(), variables=("VACCEL_RPC_TLS_KEY",), help="The key of this client's certificate (PEM).")
     model: str = option(
-        Text(), "", variables=("MODEL",), shown="TOKENIZER's, else the only models/*.pt, else the model that ships",
+        Text(), "", variables=("MODEL",), shown="TOKENIZER's, else models/tweets.pt, else the only model in models/, else the model that ships",
         help="The model: a path, or NAME or sha256:HEX of the agent's store (with TOKENIZER).",
         choose="Name the sha256 where every replica has to answer by exactly the same model.",
     )  # fmt: skip
@@ -153,5 +153,5 @@ def from_env(env: Mapping[str, str]) -> FunctionConfig:
     if config.metrics_port and config.metrics_port == config.port:
         raise ConfigError(f"METRICS_PORT={config.metrics_port}: it must differ from PORT")
     if not config.model and config.tokenizer is None:
-        config = replace(config, model=only_model())
+        config = replace(config, model=default_model())
     return config if config.event_source else replace(config, event_source="/" + env.get("K_SERVICE", "function"))

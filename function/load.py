@@ -14,7 +14,9 @@ from vaccel_rpc.registering import ModelSource
 
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _SUFFIXES = (".pt", ".pt2", ".onnx")
-#: The tokenizer file of the model that ships, for an installation without model files. It names that model by its sha256.
+#: The file of the model that ships.
+SHIPPED_NAME = "tweets.pt"
+#: Its tokenizer file, for an installation without model files. It names the model by its sha256.
 SHIPPED_TOKENIZER = Path(__file__).parent / "tweets.tokenizer"
 
 
@@ -32,12 +34,14 @@ class Described:
     kind: ProgramKind
 
 
-def only_model() -> str:
-    """The path of the only model in the checkout's or the working directory's ``models``, or empty.
+def default_model() -> str:
+    """The path of the model that is served where none is named, of the checkout's or the working directory's ``models``, or empty.
 
-    Raises `ConfigError` where there are several.
+    That is the model that ships, or the only one where it is not there. Raises `ConfigError` where there are several others.
     """
     for folder in (Path(__file__).parent.parent / "models", Path("models")):
+        if (shipped := folder / SHIPPED_NAME).is_file():
+            return str(shipped)
         originals = _originals(sorted(path for path in folder.glob("*") if path.suffix in _SUFFIXES))
         if len(originals) == 1:
             return str(originals[0])

@@ -12,30 +12,35 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
-from loadkit.processes import spawn
+from loadkit.processes import ROOT, spawn
 from loadkit.texts import TEXT
 from vaccel_common.number_kinds import Integer
 
 _READY_S = 120
+_MODEL = "models/tweets.pt"
 
 
 def main() -> int:
-    """Runs both processes. Exit code 0 after Ctrl-C, 1 if one does not start or ends, 2 for another PORT than a number."""
+    """Runs both processes. Exit code 0 after Ctrl-C, 1 if one does not start or ends, 2 for a PORT or MODEL that cannot be."""
     value = os.environ.get("PORT", "8080")
     try:
         port = Integer(1, 65535).parse(value)
     except ValueError as error:
         return _fail(f"PORT={value!r}: {error}", 2)
+    model = Path(os.environ.get("MODEL") or _MODEL)
+    if not (ROOT / model).is_file():
+        return _fail(f"MODEL={str(model)!r}: no such file; the path of a model file is needed", 2)
     if _busy(port):
         return _fail(f"port {port} is in use; choose another one: make run PORT={port + 1}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="vaccel-") as folder:
         address = f"unix://{folder}/vaccel.sock"
-        _say(f"Starting the agent on {address} with the model models/tweets.pt")
-        agent = _start("agent", "-a", address, "--models", "models", "--preload", "tweets", "--log-level", "warn")
+        _say(f"Starting the agent on {address} with the model {model}")
+        agent = _start("agent", "-a", address, "--models", str(model.parent), "--preload", model.name, "--log-level", "warn")
         _say(f"Starting the function on http://127.0.0.1:{port}")
-        function = _start("function", VACCEL_RPC_ADDRESS=address, PORT=str(port), HOST="127.0.0.1")
+        function = _start("function", VACCEL_RPC_ADDRESS=address, MODEL=str(model), PORT=str(port), HOST="127.0.0.1")
         try:
             return _show(f"http://127.0.0.1:{port}", [agent, function])
         except KeyboardInterrupt:

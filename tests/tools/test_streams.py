@@ -62,6 +62,10 @@ def test_a_file_that_fails_is_told(command: str, says: str, tmp_path: Path) -> N
     ("command", "says"),
     [
         ("PORT=99999 python -m scripts.demo", "make run: PORT='99999': a whole number from 1 to 65535 is needed\n"),
+        (
+            "MODEL=models/no.pt python -m scripts.demo",
+            "make run: MODEL='models/no.pt': no such file; the path of a model file is needed",
+        ),
         ("python -m scripts.requirements agent", "requirements.py: give the names of extras and groups, separated by commas,"),
         (
             "python -m function models",

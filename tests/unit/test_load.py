@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from function.load import describe, only_model
+from function.load import default_model, describe
 from vaccel_common.modelfile import PROGRAM_KINDS, ModelFileError
+from vaccel_common.options import ConfigError
 
 
 @pytest.mark.parametrize("name", ["small.pt", "small.pt2"])
@@ -29,13 +30,30 @@ def test_a_tokenizer_file_says_what_the_models_file_holds(tmp_path: Path, kind: 
         assert describe(model, file).kind == (kind if kind in PROGRAM_KINDS else "torchscript")
 
 
-def test_the_only_model_may_be_an_exported_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_model_may_be_an_exported_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the working directory's ``models``, where the checkout has none."""
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "small.pt2").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("function.load.__file__", str(tmp_path / "elsewhere" / "function" / "load.py"))
-    assert only_model() == "models/small.pt2"
+    assert default_model() == "models/small.pt2"
+
+
+def test_beside_others_the_model_that_ships_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that was exported beside it changes no command that worked before; of several others one has to be named."""
+    models = tmp_path / "models"
+    models.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("function.load.__file__", str(tmp_path / "elsewhere" / "function" / "load.py"))
+    for name in ("mine.pt", "yours.pt"):
+        with zipfile.ZipFile(models / name, "w") as archive:
+            archive.writestr("mine/extra/labels.json", "[]")
+    with pytest.raises(
+        ConfigError, match=r"^MODEL: models holds several models \(mine.pt, yours.pt\); set MODEL to one of them$"
+    ):
+        default_model()
+    (models / "tweets.pt").touch()
+    assert default_model() == "models/tweets.pt"
 
 
 @pytest.mark.parametrize("has_tokenizer", [True, False])
