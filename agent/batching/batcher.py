@@ -21,10 +21,9 @@ from agent.batching.requests import (
     Part,
     QueuedRequest,
     as_rpc_error,
+    halves_of,
     not_to_be_repeated,
-    padded_tokens_of,
     rows_of,
-    tokens_of,
 )
 from agent.engines.contract import DeviceLost, Program
 from agent.packing import BatchLimits
@@ -35,6 +34,9 @@ _log = logging.getLogger("agent.batching")
 _ENDING = "the agent is shutting down"
 #: The weight of the newest batch in the average time of a text.
 _SMOOTHING = 0.1
+#: Seconds after a batch has failed in which its requests are run again: longer than a client's model
+#: may run (30 s), so that one request that hangs leaves time for others.
+AGAIN_S = 40.0
 
 
 class Batcher:
@@ -272,23 +274,23 @@ class Batcher:
         if isinstance(failure, ResourceExhausted) and failure.memory:
             with self._lock:
                 batch.queue.lower_limit(requests)
-            middle = (len(requests) + 1) // 2
-            pieces = [requests[:middle], requests[middle:]]
+            pieces = halves_of(requests)
         if len(requests) == 1:
             return [failure]
         _log.debug("A batch of %d failed; it is run again in %d pieces", len(requests), len(pieces))
-        return [outcome for piece in pieces for outcome in self._outcomes(number, batch, piece, released, alone=False)]
+        batch.again_until = batch.again_until or time.monotonic() + AGAIN_S
+        return [outcome for piece in pieces for outcome in self._again(number, batch, piece, released)]
+
+    def _again(self, number: int, batch: ReleasedBatch, piece: list[QueuedRequest], released: float) -> list[Outcome]:
+        """The outcomes of a piece of a batch that has failed, of which `ReleasedBatch.not_run_again` leaves some out."""
+        outcomes: dict[QueuedRequest, Outcome] = {**batch.not_run_again(piece, time.monotonic())}
+        if waiting := [request for request in piece if request not in outcomes]:
+            outcomes |= zip(waiting, self._outcomes(number, batch, waiting, released, alone=False), strict=True)
+        return [outcomes[request] for request in piece]
 
     def _deliver(self, batch: ReleasedBatch, outcomes: list[Outcome], began: float, seconds: float) -> None:
         for request, outcome in zip(batch.requests, outcomes, strict=True):
             request.resolve(outcome)
         # After the callers, which go on first.
         if batch.counted:
-            self._loop.call_soon(self._observe, _report(batch, began, seconds))
-
-
-def _report(batch: ReleasedBatch, began: float, seconds: float) -> BatchReport:
-    rows, tokens = rows_of(batch.requests), tokens_of(batch.requests)
-    padding = padded_tokens_of(batch.requests) - tokens if batch.queue.cost.pads else 0
-    waited = [began - request.arrived for request in batch.requests]
-    return BatchReport(batch.queue.model, rows, tokens, padding, batch.reason, waited, seconds)
+            self._loop.call_soon(self._observe, batch.report(began, seconds))

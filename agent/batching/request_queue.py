@@ -12,13 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
-from agent.batching.requests import QueuedRequest, padded_tokens_of, rows_of, tokens_of
+from agent.batching.requests import BatchReport, QueuedRequest, padded_tokens_of, rows_of, tokens_of
 from agent.engines.contract import Program
 from agent.engines.cost import Cost
 from agent.packing import BatchLimits, Reason, pack, why
-from vaccel_rpc.errors import ResourceExhausted
+from vaccel_rpc.errors import DeadlineExceeded, ResourceExhausted, RpcError, Unavailable
 
 _log = logging.getLogger("agent.batching")
+
+_OVER = "the deadline has passed; the request's batch failed, and nobody waited for another run"
+_NO_TIME = "the request's batch failed, and there was no time to run it again alone"
 
 
 @dataclass(eq=False, slots=True)
@@ -52,17 +55,40 @@ class ProgramQueue:
 
 @dataclass(eq=False, slots=True)
 class ReleasedBatch:
-    """Requests that a worker took out of the queue, to run them together."""
+    """Requests that a worker took out of the queue, to run them together.
+
+    ``again_until``: once it has failed, the time (monotonic seconds) until which they are run again.
+    """
 
     program: Program
     queue: ProgramQueue
     requests: list[QueuedRequest]
     reason: Reason
+    again_until: float | None = None
 
     @property
     def counted(self) -> bool:
         """Whether it is of clients' requests; one that is not is alone in its batch."""
         return self.requests[0].counted
+
+    def not_run_again(self, requests: Sequence[QueuedRequest], now: float) -> dict[QueuedRequest, RpcError]:
+        """Which of these are not run again after it has failed, and why: nobody waits for them, or there is no time.
+
+        The latter may be run by another agent.
+        """
+        late = self.again_until is not None and now >= self.again_until
+        return {
+            request: DeadlineExceeded(_OVER) if request.is_over(now) else Unavailable(_NO_TIME)
+            for request in requests
+            if late or request.is_over(now)
+        }
+
+    def report(self, began: float, seconds: float) -> BatchReport:
+        """What is reported of it once it has run; ``began`` in monotonic seconds."""
+        rows, tokens = rows_of(self.requests), tokens_of(self.requests)
+        padding = padded_tokens_of(self.requests) - tokens if self.queue.cost.pads else 0
+        waited = [began - request.arrived for request in self.requests]
+        return BatchReport(self.queue.model, rows, tokens, padding, self.reason, waited, seconds)
 
 
 class RequestQueue:

@@ -97,6 +97,12 @@ def not_to_be_repeated(requests: Sequence[QueuedRequest]) -> RpcError | None:
     return next((error for error in errors if isinstance(error, Internal)), None)
 
 
+def halves_of(requests: list[QueuedRequest]) -> list[list[QueuedRequest]]:
+    """Two or more requests in two lists, of which the first may be the longer one."""
+    middle = (len(requests) + 1) // 2
+    return [requests[:middle], requests[middle:]]
+
+
 def rows_of(requests: Sequence[QueuedRequest]) -> int:
     """Rows of all requests."""
     return sum(request.shape.rows for request in requests)
