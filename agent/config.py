@@ -210,10 +210,15 @@ class AgentConfig:
             raise ConfigError("--admin-writable is about an address: give --admin-address too")
         if len(set(self.addresses)) != len(self.addresses):
             raise ConfigError("--server-address: the same address is given twice")
+        self._check_tls()
+
+    def _check_tls(self) -> None:
         if (self.tls_cert or self.tls_key or self.tls_ca) and not any(address.scheme == "grpc" for address in self.addresses):
             raise ConfigError("--tls-cert, --tls-key and --tls-ca are for grpc:// addresses; none is given")
         if (self.tls_cert is None) != (self.tls_key is None) or (self.tls_ca and not self.tls_cert):
             raise ConfigError("TLS needs both --tls-cert and --tls-key")
+        if self.tls and (found := self.tls.problem()):
+            raise ConfigError(f"--tls-{found.part} {found}")
         for address in self.addresses:
             if address.scheme == "grpcs":
                 raise ConfigError(f"--server-address {address}: listen on grpc:// and give --tls-cert and --tls-key")

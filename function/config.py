@@ -148,10 +148,12 @@ class FunctionConfig:
 
 
 def from_env(env: Mapping[str, str]) -> FunctionConfig:
-    """The settings in ``env``, and in nothing else. Raises `ConfigError`."""
+    """The settings in ``env``, and in nothing else. Raises `ConfigError`, also for files for TLS that cannot be used."""
     config = FunctionConfig(**from_variables(FunctionConfig, env))
     if config.metrics_port and config.metrics_port == config.port:
         raise ConfigError(f"METRICS_PORT={config.metrics_port}: it must differ from PORT")
+    if any(target.address.scheme == "grpcs" for target in config.agents) and (found := config.tls.problem()):
+        raise ConfigError(f"VACCEL_RPC_TLS_{found.part.upper()}={found}")
     if not config.model and config.tokenizer is None:
         config = replace(config, model=default_model())
     return config if config.event_source else replace(config, event_source="/" + env.get("K_SERVICE", "function"))

@@ -53,7 +53,7 @@ class GrpcServer:
             else:
                 port = self._server.add_secure_port(address.target, _credentials(self._tls))
         except RuntimeError as error:
-            raise OSError(0, f"cannot listen: {error}") from None
+            raise OSError(0, str(error)) from None
         return address if address.is_unix else Address(address.scheme, address.host, port)
 
     async def start(self) -> None:

@@ -17,6 +17,8 @@ from vaccel_rpc.wire import Parts
 if TYPE_CHECKING:
     import asyncio
 
+    from vaccel_rpc.channels.tlsfiles import TlsProblem
+
 #: Bytes of data a message may hold, as vAccel's own ttrpc allows.
 MAX_MESSAGE = 1 << 30
 #: Why calls fail whose connection this side has ended, unless it says more.
@@ -38,6 +40,14 @@ class Tls:
     ca: str | Path | None = None
     cert: str | Path | None = None
     key: str | Path | None = None
+
+    def problem(self) -> TlsProblem | None:
+        """The first file that cannot be used, and why; None where all can. They are looked at anew each time."""
+        if self == Tls():
+            return None
+        from vaccel_rpc.channels import tlsfiles
+
+        return tlsfiles.problem(self)
 
     def read(self) -> tuple[bytes | None, bytes | None, bytes | None]:
         """The content of ``ca``, ``key`` and ``cert``, as grpcio takes them. Raises ``OSError``."""

@@ -207,10 +207,9 @@ def _channel(address: Address, tls: Tls | None, max_message: int, name: str) -> 
     if address.scheme != "grpcs":
         return grpc.insecure_channel(address.target, options)
     tls = tls or Tls()
-    try:
-        ca, key, cert = tls.read()
-    except OSError as error:
-        raise FailedPrecondition(f"TLS file {error.filename}: {error.strerror}") from None
+    if found := tls.problem():
+        raise FailedPrecondition(f"TLS file {found}")
+    ca, key, cert = tls.read()
     if name:
         options.append(("grpc.ssl_target_name_override", name))
     return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(ca, key, cert), options)
