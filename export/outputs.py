@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from export.refusal import Refused
-from vaccel_common.modelfile import beside
+from vaccel_common.digestfile import beside, digest_line
 
 _PREFIX = ".export-"
 
@@ -29,7 +29,7 @@ def sha256_of(path: Path) -> str:
 def write_digest(path: Path) -> str:
     """Writes ``PATH.sha256`` in sha256sum's format; returns the digest."""
     digest = sha256_of(path)
-    beside(path).write_text(_line(digest, path))
+    beside(path).write_bytes(digest_line(digest, path.name))
     return digest
 
 
@@ -79,7 +79,7 @@ def place(draft: Path, out: Path) -> str:
     """
     digest, before = sha256_of(draft), draft.with_name("before.sha256")
     moved = draft.with_name("draft.sha256")
-    moved.write_text(_line(digest, out))
+    moved.write_bytes(digest_line(digest, out.name))
     try:
         before.write_bytes(beside(out).read_bytes())
     except FileNotFoundError:
@@ -95,7 +95,3 @@ def place(draft: Path, out: Path) -> str:
             beside(out).unlink()
         raise
     return digest
-
-
-def _line(digest: str, path: Path) -> str:
-    return f"{digest}  {path.name}\n"

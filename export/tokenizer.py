@@ -16,7 +16,8 @@ import click
 from export.outputs import CannotWrite, drafts, require_other, write_digest
 from export.refusal import refuse_pointers
 from vaccel_common.commandline import ToolCommand
-from vaccel_common.modelfile import ModelFileError, beside, program_kind, read_entries, read_extras
+from vaccel_common.digestfile import beside
+from vaccel_common.modelfile import ModelFileError, program_kind, read_entries, read_extras
 
 _ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "about.json")
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vaccel_common.modelfile import PROGRAM_KINDS, Extras, ModelFileError, ProgramKind, digest_beside, program_kind, read_extras
+from vaccel_common.digestfile import digest_beside
+from vaccel_common.modelfile import PROGRAM_KINDS, Extras, ModelFileError, ProgramKind, program_kind, read_extras
 from vaccel_common.options import ConfigError
 from vaccel_rpc.registering import ModelSource
 

@@ -23,7 +23,8 @@ from typing import Any
 import click
 
 from vaccel_common.commandline import ToolCommand
-from vaccel_common.modelfile import ModelFileError, digest_beside
+from vaccel_common.digestfile import digest_beside, digest_line
+from vaccel_common.modelfile import ModelFileError
 
 _OCI = "application/vnd.oci.image"
 #: A model runs on either: the image is the same for both.
@@ -113,7 +114,7 @@ def _layer(layout: OciLayout, model: Path) -> dict[str, Any]:
     digest = _sha256(model)
     if digest_beside(model) not in (None, digest):
         raise ModelImageError(f"{model} does not match {model.name}.sha256: the file or its digest is damaged")
-    blob = layout.add(_tar(model, f"{digest}  {model.name}\n".encode()))
+    blob = layout.add(_tar(model, digest_line(digest, model.name)))
     size = model.stat().st_size
     metadata = {
         "name": model.name,

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,9 +37,6 @@ PROGRAM_KINDS: tuple[ProgramKind, ...] = ("torchscript", "export", "onnx")
 
 #: A dimension: its fixed size, or the name of one whose size varies.
 Dim = int | str
-
-#: Bytes of a ``.sha256`` file that are read: a digest and a long name.
-_MAX_DIGEST_FILE = 1 << 13
 
 #: What reading malformed JSON raises: infinity is no size, and arrays may be nested without end.
 _MALFORMED = (TypeError, ValueError, OverflowError, RecursionError)
@@ -182,7 +177,7 @@ def parse_variant(text: str | bytes) -> VariantOf:
         variant = VariantOf(data["of"], data["precision"], float(data.get("agreement", 0)), int(data.get("texts", 0)))
     except (KeyError, *_MALFORMED) as error:
         raise ModelFileError(f"variant.json: {error}") from None
-    if not _is_digest(variant.of) or not isinstance(variant.precision, str):
+    if not is_digest(variant.of) or not isinstance(variant.precision, str):
         raise ModelFileError('variant.json: "of" must be a sha256, "precision" a name')
     return variant
 
@@ -270,31 +265,6 @@ def program_kind(path: str | Path) -> ProgramKind | None:
     return "onnx" if is_onnx(path) else None
 
 
-def beside(path: Path) -> Path:
-    """The file beside a model that has its sha256: ``NAME.pt.sha256``."""
-    return path.with_name(path.name + ".sha256")
-
-
-def digest_beside(path: Path) -> str | None:
-    """The sha256 in ``PATH.sha256`` (sha256sum's format: ``HEX  NAME``); None without such a file.
-
-    Raises `ModelFileError` where the file has no sha256 or is not a regular file.
-    """
-    file = beside(path)
-    try:
-        # A FIFO would block; of a device or a large file no more is read than a digest may take.
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    except FileNotFoundError:
-        return None
-    try:
-        text = os.read(fd, _MAX_DIGEST_FILE) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
-    finally:
-        os.close(fd)
-    digest = text.split()[0].decode("ascii", "replace").lower() if text.split() else ""
-    if not _is_digest(digest):
-        raise ModelFileError(f"{file} has no sha256; the format is sha256sum's, 'HEX  NAME'")
-    return digest
-
-
-def _is_digest(text: Any) -> bool:
+def is_digest(text: Any) -> bool:
+    """Whether it is a sha256, in lower-case hexadecimal digits."""
     return isinstance(text, str) and len(text) == 64 and all(c in "0123456789abcdef" for c in text)

@@ -12,8 +12,9 @@ from agent.store.filecache import FileCache
 from agent.store.folder import StoreFolder
 from agent.store.pinned import sha256_of
 from agent.store.several import MAX_FILES, check_references, content_digest, model_among
+from vaccel_common.digestfile import digest_beside
 from vaccel_common.interface import ModelInterface, interface_of
-from vaccel_common.modelfile import Extras, ModelFileError, VariantOf, digest_beside, read_extras
+from vaccel_common.modelfile import Extras, ModelFileError, VariantOf, read_extras
 from vaccel_rpc.errors import FailedPrecondition, InvalidArgument, NotFound
 
 #: The names of the files that a model refers to, in its folder. Raises `RpcError`.

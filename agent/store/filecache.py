@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from agent.store.pinned import state_of
-from vaccel_common.modelfile import beside
+from vaccel_common.digestfile import beside
 from vaccel_rpc.errors import NotFound
 
 T = TypeVar("T")

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from vaccel_common.digestfile import digest_line
 from vaccel_rpc.errors import InvalidArgument
 
 #: Files of one model, and bytes of a file's name.
@@ -24,8 +25,8 @@ def content_digest(own: str, others: Mapping[str, str]) -> str:
     """
     if not others:
         return own
-    lines = (f"{digest}  {name}\n" for name, digest in sorted({"": own, **others}.items()))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    lines = (digest_line(digest, name) for name, digest in sorted({"": own, **others}.items()))
+    return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
 def model_among(names: Sequence[str], suffixes: Sequence[str]) -> int:

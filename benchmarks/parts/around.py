@@ -23,7 +23,8 @@ from benchmarks.torch_alone import MODEL
 from loadkit import servers
 from loadkit.processes import get
 from loadkit.usage import thread_seconds
-from vaccel_common.modelfile import digest_beside, read_extras
+from vaccel_common.digestfile import digest_beside
+from vaccel_common.modelfile import read_extras
 
 _CLIENTS = 32
 _EXACT, _INT8 = "exact", "int8"

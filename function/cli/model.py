@@ -9,8 +9,9 @@ from function.core.classifier import Classifier
 from function.core.tokens import Encoder
 from function.load import extras_of
 from vaccel_common import streams
+from vaccel_common.digestfile import digest_beside
 from vaccel_common.log import escaped
-from vaccel_common.modelfile import Extras, ModelFileError, digest_beside, program_kind
+from vaccel_common.modelfile import Extras, ModelFileError, program_kind
 from vaccel_rpc.negotiation import DialectChoice
 from vaccel_rpc.pool.targets import Target
 from vaccel_rpc.registering import ModelSource

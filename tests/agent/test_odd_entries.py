@@ -18,7 +18,8 @@ from tests.support.optional import require
 from tests.support.paths import ROOT
 from tests.support.servers import SpawnAgent
 from tests.support.torchmodels import Twice, saved
-from vaccel_common.modelfile import ModelFileError, digest_beside
+from vaccel_common.digestfile import digest_beside
+from vaccel_common.modelfile import ModelFileError
 from vaccel_rpc.errors import NotFound, PermissionDenied
 from vaccel_rpc.tensors import from_values, to_values
 

@@ -26,7 +26,8 @@ from tests.support.optional import require
 from tests.support.paths import TWEETS
 from tests.support.servers import SpawnAgent
 from tests.support.smallmodel import write_small_model
-from vaccel_common.modelfile import ModelFileError, VariantOf, digest_beside, parse_variant, program_kind, read_extras
+from vaccel_common.digestfile import digest_beside
+from vaccel_common.modelfile import ModelFileError, VariantOf, parse_variant, program_kind, read_extras
 from vaccel_rpc.client import Variant
 from vaccel_rpc.extensions import TIMINGS
 

@@ -19,7 +19,8 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 
 from export.commands import main
 from tests.support.paths import ROOT, TWEETS
-from vaccel_common.modelfile import ModelFileError, digest_beside, parse_signature, program_kind, read_extras
+from vaccel_common.digestfile import digest_beside
+from vaccel_common.modelfile import ModelFileError, parse_signature, program_kind, read_extras
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "tea": 2, "cake": 3}
 

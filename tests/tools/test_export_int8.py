@@ -18,7 +18,8 @@ from export.foreign import PlainSession
 from export.variants import main as variants
 from tests.support.families import WORDS, make
 from tests.support.onnxmodels import FLOAT, constant, foreign, info, model
-from vaccel_common.modelfile import digest_beside, read_entries, read_extras
+from vaccel_common.digestfile import digest_beside
+from vaccel_common.modelfile import read_entries, read_extras
 from vaccel_rpc.tensors import from_values, to_values
 
 

@@ -21,7 +21,7 @@ from scripts import requirements, version
 from tests.support.installing import empty_environment, install
 from tests.support.paths import ROOT, TWEETS, shipped_store
 from tests.support.servers import ServerProcess
-from vaccel_common.modelfile import digest_beside
+from vaccel_common.digestfile import digest_beside
 from vaccel_rpc import __version__
 
 LARGEST_WHEEL = 2_000_000
