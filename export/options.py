@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from export.checking import LIMIT
+from vaccel_common.commandline import KindType
 from vaccel_common.modelfile import PAIRS
+from vaccel_common.number_kinds import Number
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -37,10 +39,10 @@ def limited(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the option of all commands that check a program."""
     return click.option(
         "--allow-difference",
-        type=click.FloatRange(0),
+        type=KindType(Number(0)),
         default=LIMIT,
         show_default=True,
-        help="Write the file although scores differ by up to this from those of the model that it is made of.",
+        help="Write the file although scores differ by up to this, 0 or more, from those of the model that it is made of.",
     )(command)
 
 

@@ -34,8 +34,9 @@ from export.samples import padded, token_ids
 from export.writing import Limits
 from training.data import of_part, read_tweets
 from training.network import PooledClassifier, from_state
-from vaccel_common.commandline import ToolGroup
+from vaccel_common.commandline import KindType, ToolGroup
 from vaccel_common.modelfile import parse_variant, program_kind, read_extras
+from vaccel_common.number_kinds import Number
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 #: Kind of a program -> what messages call it.
@@ -79,10 +80,10 @@ def makes(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--least-agreement",
-    type=click.FloatRange(0, 1),
+    type=KindType(Number(0, maximum=1)),
     default=0.95,
     show_default=True,
-    help="Write the file only if it gives this share of the texts the label that MODEL gives.",
+    help="Write the file only if it gives this share of the texts, 0 to 1, the label that MODEL gives.",
 )
 def int8(model: Path, out: Path | None, texts: Path | None, form: str, least_agreement: float) -> None:
     """Write MODEL's int8 variant: in ONNX for every CPU, in TorchScript for those with AVX-512 VNNI."""

@@ -32,7 +32,8 @@ from training.examples import Example, batches, collate, draw, encode, labels_of
 from training.metrics import calibration_error, report
 from training.network import POOLINGS, PooledClassifier, Pooling, from_pretrained
 from training.tokenizer import tweet_tokenizer
-from vaccel_common.commandline import ToolCommand
+from vaccel_common.commandline import KindType, ToolCommand
+from vaccel_common.number_kinds import Number
 
 #: The average of the weights takes in every so many steps, with this share of what it was.
 _EVERY, _DECAY = 10, 0.98
@@ -149,17 +150,17 @@ def evaluate(logits: Tensor, calibration: Calibration, examples: list[Example]) 
 @click.option("--batch", type=click.IntRange(1), default=Recipe.batch, show_default=True, help="Texts of a step.")
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=KindType(Number(above=0)),
     default=Recipe.rate,
     show_default=True,
-    help="Peak learning rate of the encoder; that of the last layer is ten times as high.",
+    help="Peak learning rate of the encoder, greater than 0; that of the last layer is ten times as high.",
 )
 @click.option(
     "--keep",
-    type=click.FloatRange(0, 1),
+    type=KindType(Number(0, maximum=1)),
     default=Recipe.keep,
     show_default=True,
-    help="Share of the texts drawn in an epoch that all raters put into the commonest class.",
+    help="Share, 0 to 1, of the texts drawn in an epoch that all raters put into the commonest class.",
 )
 @click.option(
     "--max-length",
