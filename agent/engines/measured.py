@@ -30,6 +30,12 @@ _SAMPLES, _ALWAYS, _LONG_S = ((1, 8), (8, 8), (1, 32), (8, 32), (1, 128), (8, 12
 _SHORT_SAMPLES = ((1, 4), (8, 4), (1, 8), (8, 8), (1, 16), (8, 16))
 
 
+def _lengths(signature: Signature) -> tuple[int, int]:
+    """The lengths of a request and of a longer one with which padding is tried: equal where the model takes one token at most."""
+    long = min(16, signature.max_length or 16)
+    return min(7, max(1, long - 1)), long
+
+
 def tolerance(variant: VariantOf | None, precision: str | None = None) -> float:
     """The largest difference allowed for a file that is such a variant; None: that is an original.
 
@@ -99,18 +105,21 @@ class MeasuredProgram(ABC):
         """The largest difference between its answers and those of another form of it that may take its place."""
         return _SAME if self._tolerance <= TOLERANCE else self._tolerance
 
-    def answers(self) -> list[Tensor]:
-        """Its answers to examples, alone and, where they can be, padded."""
-        examples = [self.layout.example(length, rows) for length, rows in ((16, 2), (7, 1))] if self.layout else []
-        batches = [[example] for example in examples] + ([examples] if self.joinable else [])
+    def answers(self, more: Sequence[Sequence[Tensor]] = ()) -> list[Tensor]:
+        """Its answers to examples, alone and, where they can be, padded, and to ``more`` requests, each alone."""
+        examples: list[list[Tensor]] = []
+        if self.layout:
+            short, long = _lengths(self.layout.signature)
+            examples = [self.layout.example(long, 2), self.layout.example(short)]
+        batches = [*([request] for request in (*examples, *more)), *([examples] if self.joinable else [])]
         return [tensor for batch in batches for outputs in self.run(batch, alone=False).outputs for tensor in outputs]
 
-    def differs(self, answers: Sequence[Tensor]) -> float:
+    def differs(self, answers: Sequence[Tensor], more: Sequence[Sequence[Tensor]] = ()) -> float:
         """The largest difference between its `answers` and another program's."""
-        return difference(self.answers(), answers)
+        return difference(self.answers(more), answers)
 
     def _try_padding(self, layout: Layout) -> None:
-        short, long = (layout.example(length) for length in (7, 16))
+        short, long = map(layout.example, _lengths(layout.signature))
         alone, joined = self.run([short], alone=False).outputs[0], self.run([short, long], alone=False).outputs[0]
         worst = difference(alone, joined)
         if not worst <= self._tolerance:

@@ -14,6 +14,7 @@ from tests.support.onnxmodels import answers, beside, check_same
 from tests.support.twolayers import (
     OF_PAIRS,
     OF_TOKENS,
+    STATES,
     Pool,
     first,
     forms_of,
@@ -41,7 +42,7 @@ def test_the_last_layer_is_computed_for_the_token_that_is_read(tmp_path: Path, p
 
 def test_what_reads_all_tokens_is_left_as_it_is(tmp_path: Path) -> None:
     assert [form.rows for form in forms_of(save(tmp_path / "mean.onnx", mean_of_all))] == [0]
-    assert forms_of(save(tmp_path / "states.onnx", first, states=True)) == []
+    assert forms_of(save(tmp_path / "states.onnx", first, STATES)) == []
 
 
 def test_a_model_that_computes_one_row_itself_is_left_as_it_is(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,23 @@ from agent.engines.layout import Layout
 from agent.engines.onnx import loading
 from agent.engines.onnx.reduced import reduced
 from tests.support.onnxmodels import FLOAT, INT64, Array, check_same, constant, info, model
-from tests.support.twolayers import OF_TOKENS, Pool, first, forms_of, last, mean, mean_of_all, rows_of_products, save, texts
+from tests.support.twolayers import (
+    LABEL,
+    OF_BATCH,
+    OF_TOKENS,
+    STATES,
+    TURNED,
+    Pool,
+    Second,
+    first,
+    forms_of,
+    last,
+    mean,
+    mean_of_all,
+    rows_of_products,
+    save,
+    texts,
+)
 from vaccel_common.modelfile import Signature, TensorSpec
 from vaccel_rpc.tensors import Tensor
 
@@ -55,6 +72,14 @@ def test_tokens_alone_are_computed(tmp_path: Path, pool: Pool, opset: int) -> No
 def test_any_mask_means_what_it_means_to_the_model(tmp_path: Path, pool: Pool, mask: Array) -> None:
     path = save(tmp_path / "m.onnx", pool)
     check_same(path, forms_of(path)[0].batched, [_inputs(mask)])
+
+
+def test_a_text_whose_tokens_are_apart_is_computed_whole(tmp_path: Path) -> None:
+    """Padding before a token may be read by it: within a window of local attention there may be nothing else."""
+    path = save(tmp_path / "m.onnx", mean)
+    form = forms_of(path)[0]
+    for row, tokens in {"1110": 3, "1000": 1, "0111": 4, "1011": 4, "0000": 4, "0100": 4}.items():
+        assert rows_of_products(path, form.batched, _masked("1100", row)).count(2 + tokens) == form.tokens
 
 
 def test_a_text_is_not_touched_by_others(tmp_path: Path) -> None:
@@ -117,8 +142,26 @@ def test_what_reads_padding_is_computed_with_it(tmp_path: Path, pool: Pool, capl
     assert program.cost.pads
 
 
-def test_outputs_of_each_token_are_computed_with_padding(tmp_path: Path) -> None:
-    assert forms_of(save(tmp_path / "m.onnx", mean, states=True)) == []
+@pytest.mark.parametrize(("most", "joinable"), [(1, True), (2, False), (7, False), (8, False)])
+def test_padding_is_tried_whatever_the_longest_input(tmp_path: Path, most: int, joinable: bool) -> None:
+    """A model that reads the last position is found out, unless it takes one token at most."""
+    path = save(tmp_path / "m.onnx", last)
+    inputs = [{"name": name, "dtype": "int64", "dims": ["n", "t"]} for name in ("input_ids", "attention_mask")]
+    signature = {
+        "format": 1, "name": "m", "problem_type": "single_label_classification", "max_length": most, "inputs": inputs,
+        "outputs": [{"name": "logits", "dtype": "float32", "dims": ["n", 3]}], "batch": "n", "length": "t",
+    }  # fmt: skip
+    whole = onnx.load(path)
+    helper.set_model_props(whole, {"signature.json": json.dumps(signature)})
+    onnx.save(whole, path)
+    assert loading.load(path, 1).joinable is joinable
+
+
+@pytest.mark.parametrize("second", [STATES, TURNED, OF_BATCH, LABEL], ids=["states", "turned", "of-batch", "label"])
+@pytest.mark.parametrize("pool", [mean, mean_of_all])
+def test_outputs_by_which_padding_cannot_be_judged_are_computed_with_it(tmp_path: Path, pool: Pool, second: Second) -> None:
+    """Those of each token, those of the whole batch, for which requests are not joined, and whole numbers, equal by chance."""
+    assert not any(form.tokens for form in forms_of(save(tmp_path / "m.onnx", pool, second)))
 
 
 def test_what_a_graph_in_an_operator_uses_is_computed_whole(tmp_path: Path) -> None:

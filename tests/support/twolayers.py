@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,21 @@ from tests.support.onnxmodels import Array, answers, beside
 
 #: States [n, t, width] and mask [n, t] -> what the head reads, [n, width].
 Pool = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Second:
+    """An output beside the logits, made of logits and states, and the names of its dimensions."""
+
+    of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    axes: tuple[tuple[int, str], ...] = ()
+
+
+STATES = Second(lambda _logits, states: states, ((0, "n"), (1, "t")))
+TURNED = Second(lambda _logits, states: states.transpose(1, 2), ((0, "n"), (2, "t")))
+#: Of the whole batch: requests cannot be joined.
+OF_BATCH = Second(lambda logits, _states: logits.mean(0))
+LABEL = Second(lambda logits, _states: logits.argmax(-1), ((0, "n"),))
 
 #: Products of a layer: of its tokens, and of the tokens of a text with one another.
 OF_TOKENS, OF_PAIRS = 6, 2
@@ -74,11 +90,11 @@ class Block(nn.Module):
 class TwoLayers(nn.Module):
     """Two layers, whose states ``pool`` makes one of."""
 
-    def __init__(self, pool: Pool, *, states: bool = False) -> None:
+    def __init__(self, pool: Pool, second: Second | None = None) -> None:
         super().__init__()
         self.words, self.places = nn.Embedding(60, _WIDTH), nn.Embedding(64, _WIDTH)
         self.layers = nn.ModuleList(Block() for _ in range(2))
-        self.head, self.pool, self.states = nn.Linear(_WIDTH, 3), pool, states
+        self.head, self.pool, self.second = nn.Linear(_WIDTH, 3), pool, second
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
         states = self.words(input_ids) + self.places(torch.arange(input_ids.size(1)))
@@ -86,25 +102,25 @@ class TwoLayers(nn.Module):
         for layer in self.layers:
             states = layer(states, mask)
         logits = self.head(self.pool(states, attention_mask))
-        return (logits, states) if self.states else logits
+        return (logits, self.second.of(logits, states)) if self.second else logits
 
 
-def save(path: Path, pool: Pool, *, states: bool = False, opset: int = 17) -> Path:
-    """Writes the model as an older exporter does; ``states``: its states are an output too."""
-    path.write_bytes(_content(pool, states, opset))
+def save(path: Path, pool: Pool, second: Second | None = None, *, opset: int = 17) -> Path:
+    """Writes the model as an older exporter does."""
+    path.write_bytes(_content(pool, second, opset))
     return path
 
 
 @cache
-def _content(pool: Pool, states: bool, opset: int) -> bytes:
+def _content(pool: Pool, second: Second | None, opset: int) -> bytes:
     torch.manual_seed(7)
     ids, names = torch.ones((2, 9), dtype=torch.int64), ["input_ids", "attention_mask"]
-    outputs = ["logits", *(["states"] if states else [])]
-    axes = {name: {0: "n", 1: "t"} for name in (*names, *outputs[1:])} | {"logits": {0: "n"}}
+    outputs = ["logits", *(["second"] if second else [])]
+    axes = {name: {0: "n", 1: "t"} for name in names} | {"logits": {0: "n"}, "second": dict(second.axes) if second else {}}
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # this exporter is deprecated, and most files are of it
         torch.onnx.export(
-            TwoLayers(pool, states=states).eval(), (ids, ids), file.name, dynamo=False, opset_version=opset,
+            TwoLayers(pool, second).eval(), (ids, ids), file.name, dynamo=False, opset_version=opset,
             input_names=names, output_names=outputs, dynamic_axes=axes,
         )  # fmt: skip
         return Path(file.name).read_bytes()

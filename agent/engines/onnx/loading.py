@@ -14,7 +14,7 @@ from agent.engines.measured import tolerance
 from agent.engines.onnx import sessions, signatures
 from agent.engines.onnx.graph import checked_location, survey
 from agent.engines.onnx.program import OnnxProgram
-from agent.engines.onnx.reduced import Reduced, reduced
+from agent.engines.onnx.reduced import Reduced, reduced, with_masks
 from vaccel_common.modelfile import Extras, ModelFileError, Signature, read_extras
 from vaccel_common.onnxfile import OnnxFileError
 from vaccel_rpc.errors import InvalidArgument, ResourceExhausted, RpcError
@@ -80,13 +80,14 @@ def _loaded(path: Path, threads: int, memory: int | None, name: str, others: Map
     program = partial(OnnxProgram, signature=signature, tolerance=tolerance(extras.variant), shrinks=shrinks, empty=empty)
     # A client's model runs as it was sent and tried.
     forms = reduced(path, Layout(signature)) if memory is None else []
-    expected = _answers(program(single, None)) if forms else []
+    masked = with_masks(Layout(signature)) if forms else []
+    expected = _answers(program(single, None), masked) if forms else []
     alone, pads = None, True
     if expected:
         # The whole model goes first: there need not be room for it and for another form.
         del single
         opened = partial(opened, external={**external, path.name: path.read_bytes()})
-        smaller = _smaller(forms, expected, opened, program, signature.name)
+        smaller = _smaller(forms, partial(OnnxProgram.differs, answers=expected, more=masked), opened, program, signature.name)
         single, alone, pads = smaller or (opened(path, 1), None, True)
     return program(single, opened(alone or path, threads) if threads > 1 else None, pads=pads)
 
@@ -105,25 +106,29 @@ def _signature(extras: Extras, name: str, session: Any) -> Signature:
     return extras.signature
 
 
-def _answers(program: OnnxProgram) -> list[Tensor]:
-    """Its answers to examples; none where it fails."""
+def _answers(program: OnnxProgram, more: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Its answers to examples and to ``more`` requests; none where it fails."""
     try:
-        return program.answers()
+        return program.answers(more)
     except RpcError:
         return []
 
 
 def _smaller(
-    forms: Sequence[Reduced], expected: Sequence[Tensor], opened: _Opened, program: Callable[[Any, None], OnnxProgram], name: str
+    forms: Sequence[Reduced],
+    differs: Callable[[OnnxProgram], float],
+    opened: _Opened,
+    program: Callable[[Any, None], OnnxProgram],
+    name: str,
 ) -> tuple[Any, bytes | None, bool] | None:
-    """A session of the first form with the expected answers, its graph for a request that is alone, and whether it
+    """A session of the first form whose answers do not differ from the model's, its graph for a request that is alone, and whether it
     computes padding.
     """
     for form in forms:
         try:
             session = opened(form.batched, 1)
             smaller = program(session, None)
-            difference = smaller.differs(expected)
+            difference = differs(smaller)
             reason = "" if difference <= smaller.same else f"its answers differ by {difference:.2g}"
         except Exception as error:  # noqa: BLE001 onnxruntime's errors have no class in common
             reason = sessions.reason(error)

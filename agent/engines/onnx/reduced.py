@@ -12,10 +12,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from agent.engines import arrays
 from agent.engines.layout import Layout
 from agent.engines.onnx import sessions
 from vaccel_common.modelfile import Signature
+from vaccel_rpc.tensors import Tensor
 
 if TYPE_CHECKING:
     import onnx
@@ -28,8 +31,8 @@ _log = logging.getLogger("agent.engines.onnx")
 _RUNS = ((3, 13), (5, 17))
 #: Tensors of more numbers are weights.
 _FEW = 64
-#: The input that is 0 for padding.
-_MASK = "attention_mask"
+#: The input that is 0 for padding, and the length of texts with each kind of it.
+_MASK, _MASKED = "attention_mask", 15
 
 
 class Reduced(NamedTuple):
@@ -78,9 +81,35 @@ def _reduced(path: Path, layout: Layout) -> list[Reduced]:
     alone = model.SerializeToString() if rows else None
     forms = [Reduced(alone, alone, rows, 0)] if alone else []
     texts = unpadded.Texts(_MASK, _RUNS)
-    if _tells_padding(layout.signature) and (tokens := unpadded.unpad(model, _facts(model, layout), texts)):
+    if _may_be_padded(layout) and (tokens := unpadded.unpad(model, _facts(model, layout), texts)):
         forms.insert(0, Reduced(model.SerializeToString(), alone, rows, tokens))
     return forms
+
+
+def with_masks(layout: Layout) -> list[list[Tensor]]:
+    """A request with padding at either end and between tokens, alone, and not at all: whatever a client's mask says, a
+    form's answers are to be the model's own. None for a model that is not told what is padding.
+
+    Padding has the values by which the agent pads: some models find the end of a text by them, not by the mask.
+    """
+    if not _tells_padding(layout.signature):
+        return []
+    places = np.arange(min(_MASKED, layout.signature.max_length or _MASKED))
+    half = len(places) // 2
+    masks = np.stack([places >= 0, places < half, places < 0, places >= half, places % 3 != 1, places < 1])
+    request = [arrays.to_array(tensor) for tensor in layout.example(len(places), len(masks))]
+    for at, spec in enumerate(layout.signature.inputs):
+        if spec.name == _MASK:
+            request[at] = masks.astype(request[at].dtype)
+        elif request[at].shape == masks.shape:
+            request[at] = np.where(masks, request[at], np.array(spec.pad, request[at].dtype))
+    return [list(map(arrays.from_array, request))]
+
+
+def _may_be_padded(layout: Layout) -> bool:
+    """Whether requests are joined with padding of which a model is told, and by answers that show whether it is minded."""
+    outputs = layout.signature.outputs
+    return layout.joinable and _tells_padding(layout.signature) and all(spec.dtype.startswith("float") for spec in outputs)
 
 
 def _tells_padding(signature: Signature) -> bool:
@@ -129,7 +158,6 @@ def _names(graph: onnx.GraphProto) -> Iterator[str]:
 
 def _with_zeros(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of the model with zeros, made as it runs, in place of its weights."""
-    import numpy as np
     import onnx
     from onnx import helper, numpy_helper
 

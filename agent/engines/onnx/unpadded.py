@@ -3,8 +3,8 @@
 In a batch of [batch, sequence] a short text is padded to the longest. Linear layers, norms and
 activations, which are nearly all of a transformer's time, treat each token on its own: they run on
 one row of all tokens of all texts, [1, tokens, ...]. Around attention, which is between the tokens
-of a text, the texts are padded again. Every text's first position counts as a token, whatever its
-mask says, and all positions of one whose mask is 0 throughout. A model whose answers padding does not
+of a text, the texts are padded again. All positions count as tokens of a text whose mask is 0
+throughout, or has another 0 than those at its end. A model whose answers padding at the end does not
 change gives the same answers.
 """
 
@@ -40,7 +40,7 @@ def unpad(model: onnx.ModelProto, facts: Facts, texts: Texts) -> int:
     ``facts``: of all its tensors. The model is changed in place; where the answer is 0 it is as it was.
     """
     graph = model.graph
-    if facts.opset < _OLDEST or any(_is_of_tokens(output.name, facts, texts) for output in graph.output):
+    if facts.opset < _OLDEST or any(_has_positions(output.name, facts, texts) for output in graph.output):
         return 0
     of_mask, whole = _of_mask_alone(graph, texts.mask), set(captured(graph.node))
     nodes = [
@@ -69,6 +69,18 @@ def _is_of_tokens(name: str, facts: Facts, texts: Texts) -> bool:
     return bool(runs) and all(dims[:2] == sizes for dims, sizes in zip(runs, texts.sizes, strict=True)) and _is_fixed(_rest(runs))
 
 
+def _has_positions(name: str, facts: Facts, texts: Texts) -> bool:
+    """Whether a dimension of a tensor is, or may be, that of the positions or a multiple of it."""
+    runs = facts.dims.get(name)
+    if runs is None:
+        return True
+    lengths = [length for _, length in texts.sizes]
+    return any(
+        not _is_fixed(sizes) and all(size % length == 0 for size, length in zip(sizes, lengths, strict=True))
+        for sizes in zip(*runs, strict=True)
+    )
+
+
 def _is_by_token(node: onnx.NodeProto, facts: Facts, texts: Texts) -> bool:
     """Whether an operator computes something of each token from what its inputs have of that token."""
     if len(node.output) != 1 or not _is_of_tokens(node.output[0], facts, texts):
@@ -83,7 +95,7 @@ def _is_by_token(node: onnx.NodeProto, facts: Facts, texts: Texts) -> bool:
     return is_one
 
 
-def _is_fixed(runs: Iterable[Dims]) -> bool:
+def _is_fixed(runs: Iterable[object]) -> bool:
     return len(set(runs)) == 1
 
 
@@ -131,21 +143,23 @@ class _UnpaddedGraph(GraphRewriting):
         self.finish()
 
     def _find_tokens(self) -> None:
-        """The tokens are where the mask is not 0, at each text's first position, and all of a text without any."""
+        """The tokens are where the mask is not 0, and all positions of a text whose tokens are not its first ones."""
         one = self.constant("unpadded.one", [1])
         scalars = [self.constant("unpadded.from", 0), self.constant("unpadded.step", 1)]
         self.new(_SHAPE, [self._texts.mask], _SIZES)
         length = self.new("Gather", [_SIZES, self.constant("unpadded.second", 1)], "unpadded.length")
         positions = self.new("Range", [scalars[0], length, scalars[1]], "unpadded.positions")
-        is_first = self.new("Equal", [positions, scalars[0]], "unpadded.is_first")
         masked = self.new("Cast", [self._texts.mask], "unpadded.masked", to=onnx.TensorProto.BOOL)
         counts = self.new("Cast", [masked], "unpadded.counts", to=onnx.TensorProto.INT64)
-        # The dimensions became an input in version 13.
-        axes = [one] if self._facts.opset >= 13 else []
-        each = self.new("ReduceSum", [counts, *axes], "unpadded.each", axes=None if axes else [1])
+        each = self._sum(counts, "unpadded.each")
         is_empty = self.new("Equal", [each, scalars[0]], "unpadded.is_empty")
-        forced = self.new("Or", [is_first, is_empty], "unpadded.forced")
-        kept = self.new("Or", [masked, forced], "unpadded.kept")
+        # The sum of n different positions is n (n - 1) / 2 where they are the first n, and larger otherwise.
+        sums = self._sum(self.new("Mul", [counts, positions], "unpadded.masked_positions"), "unpadded.sums")
+        doubled = self.new("Add", [sums, sums], "unpadded.doubled")
+        least = self.new("Sub", [self.new("Mul", [each, each], "unpadded.squares"), each], "unpadded.least")
+        is_apart = self.new("Greater", [doubled, least], "unpadded.is_apart")
+        is_whole = self.new("Or", [is_apart, is_empty], "unpadded.is_whole")
+        kept = self.new("Or", [masked, is_whole], "unpadded.kept")
         whole = self.constant("unpadded.whole", [-1])
         flat = self.new("Reshape", [kept, whole], "unpadded.flat")
         self.new("Reshape", [self.new("NonZero", [flat], "unpadded.found"), whole], _PLACES)
@@ -153,6 +167,13 @@ class _UnpaddedGraph(GraphRewriting):
         numbers = self.new("CumSum", [places, self.constant("unpadded.axis", 0)], "unpadded.numbers")
         before = self.new("Sub", [numbers, one], "unpadded.before")
         self.new("Reshape", [before, _SIZES], _TOKENS)
+
+    def _sum(self, name: str, result: str) -> str:
+        """The sum of each row of an int64 tensor, [batch, 1]."""
+        # The dimensions became an input in version 13.
+        is_input = self._facts.opset >= 13
+        axes = [self.constant("unpadded.second_axis", [1])] if is_input else []
+        return self.new("ReduceSum", [name, *axes], result, axes=None if is_input else [1])
 
     def _shorten(self, node: onnx.NodeProto) -> None:
         for index, name in enumerate(node.input):
