@@ -191,6 +191,14 @@ def test_the_limits_of_the_process() -> None:
     assert done.stdout.split() == ["700", str(trial.cpu_seconds(100 << 20)), "0"]
 
 
+def test_a_trial_makes_no_other_forms_of_a_model(tmp_path: Path) -> None:
+    """An upload runs as it was sent: what makes the store's models quicker would take most of a trial's time."""
+    code = "import sys; from agent.engines.onnx.trial import main; main(); print('onnx' in sys.modules)"
+    command = [sys.executable, "-c", code, str(UPLOAD_MEMORY), str(write(tmp_path / "upload", foreign()))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["accepted", "False"]
+
+
 def test_operators_that_uploads_may_have() -> None:
     """Those of exporters and of onnxruntime's optimizer; of other domains none, whatever the name."""
     assert operators.refused({("", "MatMul"), ("ai.onnx", "Softmax"), ("com.microsoft", "QAttention")}) is None

@@ -79,7 +79,8 @@ def _tried(path: Path, others: Sequence[str], memory: int) -> str:
         # Imported within the limits, and not before there is something to load.
         from agent.engines.onnx.loading import load
 
-        _run(load(path, 1))
+        # As it runs: within the memory of its runs, and without what makes models of the store quicker.
+        _run(load(path, 1, memory))
     except MemoryError:
         return "memory ran out"
     except (RpcError, OnnxFileError) as error:
