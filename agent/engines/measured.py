@@ -111,7 +111,9 @@ class MeasuredProgram(ABC):
         if self.layout:
             short, long = _lengths(self.layout.signature)
             examples = [self.layout.example(long, 2), self.layout.example(short)]
-        batches = [*([request] for request in (*examples, *more)), *([examples] if self.joinable else [])]
+        batches: list[Sequence[Sequence[Tensor]]] = [[request] for request in (*examples, *more)]
+        if self.joinable:
+            batches.append(examples)
         return [tensor for batch in batches for outputs in self.run(batch, alone=False).outputs for tensor in outputs]
 
     def differs(self, answers: Sequence[Tensor], more: Sequence[Sequence[Tensor]] = ()) -> float:
