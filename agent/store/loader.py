@@ -201,7 +201,9 @@ class Loader:
         # What an earlier program gave back is taken again without growing, so that a model counts
         # as no smaller than its files.
         memory = max(memory, opened.size)
-        return Form(sent or path.stem, sent or path.name, digest, program, memory, extras.variant, extras.labels)
+        return Form(
+            sent or path.stem, sent or path.name, digest, program, memory, extras.variant, extras.labels, sent is not None
+        )
 
     def _in_use(self, path: Path) -> int:
         """The bytes that are in use where the program of a file is; loading takes more than a program keeps."""

@@ -21,7 +21,7 @@ class Form:
     """What runs for a model: the program of one file, whose content has that ``digest``.
 
     ``name``: the ``file``'s, without its suffix. ``memory``: bytes that it takes. ``variant``: whose variant the file is, if it is
-    one. ``labels``: those in the file.
+    one. ``labels``: those in the file. ``uploaded``: whether a client sent the file.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Form:
     memory: int = 0
     variant: VariantOf | None = None
     labels: list[str] | None = None
+    uploaded: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} (sha256:{self.digest[:12]})"
@@ -83,7 +84,8 @@ class StoredModel:
     @property
     def label(self) -> str:
         """Its name in metrics. All uploads share one, so that the number of names is bounded."""
-        return "upload" if self.uploaded else self.form.name if self.form else self.name
+        of = self.form or self
+        return "upload" if of.uploaded else of.name
 
     def __str__(self) -> str:
         return f"{self.name} (sha256:{self.digest[:12]})"

@@ -123,12 +123,12 @@ class Store:
         own, *others = files[at], *files[:at], *files[at + 1 :]
         sent = [(name, await self._hashes.of_bytes(data)) for name, data in files]
         digest = content_digest(sent[at][1], {name: each for i, (name, each) in enumerate(sent) if i != at})
-        if model := await self._with_content(digest, len(own[1])):
+        if model := self._sent(digest) or await self._in_store(digest, len(own[1])):
             model.references += 1
             return model, sent
         # One upload at a time: a second client with the same bytes waits, and shares the file.
         async with self._uploading:
-            model = self._held(digest) or await self._keep_upload(digest, [own, *others])
+            model = self._sent(digest) or await self._keep_upload(digest, [own, *others])
             model.references += 1
         return model, sent
 
@@ -211,22 +211,21 @@ class Store:
         others = await in_thread(self._files, self._catalog.others, path)
         model = self._models.setdefault(digest, StoredModel(digest, path.stem, None, uploaded=False, variant=variant))
         if not self._held(digest):
+            model.name, model.uploaded, model.variant, model.size = path.stem, False, variant, size
+        if not model.uploaded:
             # The file by which it was known may have been replaced.
-            model.name, model.path, model.uploaded, model.variant, model.size = path.stem, path, False, variant, size
-            model.others = others
+            model.path, model.others = path, others
         return model
 
     async def _by_digest(self, digest: str) -> StoredModel:
-        model = await self._with_content(digest)
+        model = self._held(digest) or await self._in_store(digest)
         if model is None:
             raise NotFound(f"no model with sha256:{digest}; send its bytes, or put it into the store")
         model.references += 1
         return model
 
-    async def _with_content(self, digest: str, size: int | None = None) -> StoredModel | None:
-        """The model that has that content: loaded, sent by a client, or in the store. ``size``: of its own file."""
-        if model := self._held(digest):
-            return model
+    async def _in_store(self, digest: str, size: int | None = None) -> StoredModel | None:
+        """The model that has that content in a file of the store now. ``size``: of its own file."""
         path = await self._contents.find(digest, size)
         return await self._of_store(digest, path) if path else None
 
@@ -234,6 +233,11 @@ class Store:
         """The model with that content, if it is in memory or in a file that a client sent."""
         model = self._models.get(digest)
         return model if model and model.path is not None and (model.uploaded or model.form is not None) else None
+
+    def _sent(self, digest: str) -> StoredModel | None:
+        """The model with that content, if it is in a file that a client sent: one of the store may be gone, though in memory."""
+        model = self._held(digest)
+        return model if model and model.uploaded else None
 
     async def _keep_upload(self, digest: str, files: Files) -> StoredModel:
         self._uploads.check_unknown(digest, files)

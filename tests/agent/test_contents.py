@@ -92,7 +92,9 @@ class ToyStore:
             meanwhile()
             return engine.load(path)
 
-        self.store = Store(StoreFolder(folder, lambda: (".toy",)), policy, load, lambda *_: None, room=Room(models=4))
+        self.store = Store(
+            StoreFolder(folder, lambda: (".toy",)), policy, load, lambda *_: None, room=Room(models=4, uploads=1000)
+        )
 
     def product(self, name: str) -> int:
         """1 times the number in the file of that name."""
