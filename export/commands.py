@@ -34,7 +34,7 @@ from export.tokenizer import main as tokenizer_file
 from export.writing import Limits, Source, require_form, write_checked
 from training.network import from_state
 from vaccel_common.about import About
-from vaccel_common.commandline import ToolGroup
+from vaccel_common.commandline import PathType, ToolGroup
 from vaccel_common.modelfile import PROBLEM_TYPES, Pairs, parse_signature
 
 
@@ -67,7 +67,7 @@ def checkpoint(folder: Path, max_length: int, about: About, out: Path, half: boo
 
 @main.command()
 @click.argument("model", type=FILE)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt2")
+@click.option("-o", "--out", type=PathType(), required=True, help="NAME.pt2")
 @limited
 def pt2(model: Path, out: Path, allow_difference: float) -> None:
     """A .pt2 file from a MODEL.pt that ``checkpoint`` wrote."""
@@ -164,7 +164,7 @@ def write_folder(source: Folder, out: Path, about: About, limits: Limits) -> Non
 )
 @click.option("--max-length", type=click.IntRange(1), default=512, show_default=True, help="Maximum tokens of a text.")
 @click.option("--pad", type=click.IntRange(0), default=0, show_default=True, help="Token id of padding.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.pt")
+@click.option("-o", "--out", type=PathType(), required=True, help="NAME.pt")
 @described
 @limited
 def torchscript(

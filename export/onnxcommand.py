@@ -30,7 +30,7 @@ from export.writing import Limits, Source, require_form, write_checked
 from function.core.texts import Pair, Text
 from function.core.tokens import Encoder
 from vaccel_common.about import About
-from vaccel_common.commandline import ToolCommand
+from vaccel_common.commandline import PathType, ToolCommand
 from vaccel_common.modelfile import PROBLEM_TYPES, Pairs, Signature, from_entries, parse_signature
 from vaccel_rpc.tensors import to_values
 
@@ -44,7 +44,7 @@ FORMS = {".onnx": FileForm("ONNX", (_unchanged,), onnxform.save, onnxform.add_en
 
 @click.command(cls=ToolCommand, name="onnx")
 @click.argument("source", type=ModelFolder(or_file=True), metavar="FOREIGN.onnx|FOLDER")
-@click.option("--file", type=click.Path(path_type=Path), help="Of a FOLDER with several ONNX files, the one to take.")
+@click.option("--file", type=PathType(), help="Of a FOLDER with several ONNX files, the one to take.")
 @click.option(
     "--tokenizer", type=FILE, help="tokenizer.json of a file; a FOLDER has its own, as transformers' AutoTokenizer builds it."
 )
@@ -62,7 +62,7 @@ FORMS = {".onnx": FileForm("ONNX", (_unchanged,), onnxform.save, onnxform.add_en
     help="Maximum tokens of a text. [default: 512; of a FOLDER: the model's limit, at most 512]",
 )
 @click.option("--pad-id", type=int, help="Token id of padding. [default: 0; of a FOLDER: as config.json, else the tokenizer]")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="NAME.onnx")
+@click.option("-o", "--out", type=PathType(), required=True, help="NAME.onnx")
 @paired
 @described
 @limited

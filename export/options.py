@@ -9,23 +9,23 @@ from typing import Any
 import click
 
 from export.checking import LIMIT
-from vaccel_common.commandline import KindType
+from vaccel_common.commandline import KindType, PathType
 from vaccel_common.modelfile import PAIRS
 from vaccel_common.number_kinds import Number
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = PathType(exists=True, file_okay=False)
+FILE = PathType(exists=True, dir_okay=False)
 
 
-class ModelFolder(click.Path):
+class ModelFolder(PathType):
     """A folder, or a file where ``or_file``; the error for anything else says how to get one from the Hugging Face hub."""
 
     def __init__(self, *, or_file: bool = False) -> None:
-        super().__init__(file_okay=or_file, path_type=Path)
+        super().__init__(file_okay=or_file)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path of the folder."""
-        if not (Path(value).is_dir() or (self.file_okay and Path(value).is_file())):
+        if value and not (Path(value).is_dir() or (self.file_okay and Path(value).is_file())):
             self.fail(
                 f"{value} is {'neither a file nor' if self.file_okay else 'not'} a folder. A model of the Hugging Face hub is downloaded first: "
                 f"pip install huggingface_hub && hf download {value} --local-dir {Path(value).name}",
@@ -56,7 +56,7 @@ def writes(command: Callable[..., Any]) -> Callable[..., Any]:
     out = click.option(
         "-o",
         "--out",
-        type=click.Path(path_type=Path),
+        type=PathType(),
         required=True,
         help="NAME.pt (TorchScript), NAME.pt2 (torch.export) or NAME.onnx.",
     )

@@ -15,7 +15,7 @@ import click
 
 from export.outputs import CannotWrite, drafts, require_other, write_digest
 from export.refusal import refuse_pointers
-from vaccel_common.commandline import ToolCommand
+from vaccel_common.commandline import PathType, ToolCommand
 from vaccel_common.digestfile import beside
 from vaccel_common.modelfile import ModelFileError, program_kind, read_entries, read_extras
 
@@ -60,8 +60,8 @@ def _write(content: memoryview, out: Path) -> None:
 
 
 @click.command(cls=ToolCommand, name="tokenizer")
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The tokenizer file to write.")
+@click.argument("model", type=PathType(exists=True, dir_okay=False))
+@click.option("-o", "--out", type=PathType(), required=True, help="The tokenizer file to write.")
 def main(model: Path, out: Path) -> None:
     """Write the tokenizer file of MODEL, for a function that has no model file (TOKENIZER)."""
     try:

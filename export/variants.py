@@ -34,11 +34,11 @@ from export.samples import padded, token_ids
 from export.writing import Limits
 from training.data import of_part, read_tweets
 from training.network import PooledClassifier, from_state
-from vaccel_common.commandline import KindType, ToolGroup
+from vaccel_common.commandline import KindType, PathType, ToolGroup
 from vaccel_common.modelfile import parse_variant, program_kind, read_extras
 from vaccel_common.number_kinds import Number
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE = PathType(exists=True, dir_okay=False)
 #: Kind of a program -> what messages call it.
 _FORMS = {"export": "torch.export", "onnx": "ONNX"}
 _MADE_OF = (
@@ -67,7 +67,7 @@ def makes(command: Callable[..., Any]) -> Callable[..., Any]:
     out = click.option(
         "-o",
         "--out",
-        type=click.Path(path_type=Path),
+        type=PathType(),
         help="[default: beside MODEL: NAME.int8.pt, NAME.int8.onnx or NAME.bf16.pt]",
     )
     return click.argument("model", type=FILE)(out(texts(command)))
@@ -112,7 +112,7 @@ def bf16(model: Path, out: Path | None, texts: Path | None) -> None:
 
 @main.command()
 @click.argument("model", type=FILE)
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="[default: NAME.onnx beside MODEL]")
+@click.option("-o", "--out", type=PathType(), help="[default: NAME.onnx beside MODEL]")
 @limited
 def onnx(model: Path, out: Path | None, allow_difference: float) -> None:
     """Write MODEL.pt as ONNX with the same answers, which the agent runs where that is quicker."""
@@ -137,7 +137,7 @@ def onnx(model: Path, out: Path | None, allow_difference: float) -> None:
 @click.argument("original", type=FILE)
 @click.argument("variants", type=FILE, nargs=-1)
 @click.option("--data", type=FILE, required=True, help="CSV with columns tweet and class (0, 1, 2).")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the figures there too.")
+@click.option("-o", "--out", type=PathType(), help="Write the figures there too.")
 def evaluate(original: Path, variants: tuple[Path, ...], data: Path, out: Path | None) -> None:
     """Compare the files on the validation part of labelled tweets.
 

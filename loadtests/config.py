@@ -11,7 +11,7 @@ from pathlib import Path
 from loadkit.texts import LABELS
 from loadtests.criteria import PassCriteria
 from loadtests.shapes import SHAPES, LoadShape
-from vaccel_common.kinds import Choice, Text
+from vaccel_common.kinds import Choice, FileName, Text
 from vaccel_common.number_kinds import Integer, Number, seconds
 from vaccel_common.options import option
 
@@ -27,7 +27,7 @@ class LoadTestConfig:
     """What is sent, by whom, in which shape, and when the test has failed."""
 
     texts: str | None = option(
-        Text("FILE"),
+        FileName(),
         help="The texts to send: a file with one on each line, or a .csv, .tsv or .jsonl.",
         shown="500 mild texts of 39 tokens on average",
         choose="Texts as long as those of your users: length decides the load.",
@@ -62,7 +62,7 @@ class LoadTestConfig:
         shown="no RawRpc users",
     )
     tokenizer: str = option(
-        Text("FILE"),
+        FileName(),
         _TOKENIZER,
         variables=("TOKENIZER",),
         help="The model file or tokenizer file, for RawRpc users.",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,8 @@ def add(parser: Any) -> None:
             details["choices"] = option.kind.words
         else:
             details |= {"type": _type(option.kind), "metavar": option.kind.metavar}
-        if option.variables:
+        # As everywhere, a variable that is empty is not set.
+        if option.variables and os.environ.get(option.variables[0]) != "":
             details["env_var"] = option.variables[0]
         parser.add_argument(option.flag, include_in_web_ui=False, **details)
 

@@ -15,7 +15,7 @@ from typing import Any
 import click
 import yaml
 
-from vaccel_common.commandline import ToolGroup
+from vaccel_common.commandline import PathType, ToolGroup
 
 ROOT = Path(__file__).parent.parent
 CHARTS = ROOT / "knative/charts"
@@ -166,7 +166,7 @@ def manifests() -> None:
 
 
 @main.command()
-@click.option("--destination", default="dist/charts", show_default=True, type=click.Path(path_type=Path))
+@click.option("--destination", default="dist/charts", show_default=True, type=PathType())
 def charts(destination: Path) -> None:
     """Lint the charts with every case of their values, generate their READMEs, package them."""
     from helm_python import package

@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 
-from vaccel_common.commandline import ToolCommand
+from vaccel_common.commandline import PathType, ToolCommand
 from vaccel_common.digestfile import digest_beside, digest_line
 from vaccel_common.modelfile import ModelFileError
 
@@ -173,9 +173,9 @@ def _sha256(path: Path) -> str:
 
 
 @click.command(cls=ToolCommand, context_settings={"show_default": True, "max_content_width": 120})
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=PathType(exists=True, file_okay=False))
 @click.option("--name", required=True, help="The image's name, such as registry.example.org/models/tweets:1.")
-@click.option("-o", "--output", default="models.tar", type=click.Path(dir_okay=False, path_type=Path), help="The archive.")
+@click.option("-o", "--output", default="models.tar", type=PathType(dir_okay=False), help="The archive.")
 @click.option("--suffix", "suffixes", multiple=True, default=SUFFIXES, help="Suffix of model files; again for several.")
 def main(folder: Path, name: str, output: Path, suffixes: tuple[str, ...]) -> None:
     """Writes the models of FOLDER as an OCI image, for models.source=imageVolume of the agents' chart."""

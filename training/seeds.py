@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from training.data import LABELS
-from vaccel_common.commandline import ToolCommand
+from vaccel_common.commandline import PathType, ToolCommand
 
 _COLUMNS = ("seed", "epoch", "minutes", "tune macro F1", "accuracy", "macro F1", *(f"F1 {name}" for name in LABELS), "ECE")
 
@@ -23,11 +23,11 @@ _FIGURES = (("F1", "f1"), ("precision", "precision"), ("recall", "recall"))
 
 
 @click.command(cls=ToolCommand, help=__doc__)
-@click.argument("folders", type=click.Path(exists=True, file_okay=False, path_type=Path), nargs=-1, required=True)
+@click.argument("folders", type=PathType(exists=True, file_okay=False), nargs=-1, required=True)
 @click.option(
     "-o",
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathType(dir_okay=False),
     help="Write the chosen seed's metrics, and the others' beside them.",
 )
 def main(folders: tuple[Path, ...], out: Path | None) -> None:

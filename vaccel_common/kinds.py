@@ -17,6 +17,13 @@ Value = TypeVar("Value")
 Word = TypeVar("Word", bound=str)
 
 
+def not_empty(text: str) -> str:
+    """The text of a path. Raises ``ValueError`` where it is empty, which `Path` takes for the current folder."""
+    if not text:
+        raise ValueError("the path is empty")
+    return text
+
+
 class Kind(ABC, Generic[Value]):
     """The valid values of an option, and how they are written."""
 
@@ -137,6 +144,17 @@ class Flag(Kind[bool]):
 
 
 @dataclass(frozen=True)
+class FileName(Text):
+    """A file's name as text: one that is more than a path, such as ``-``, or that is opened elsewhere."""
+
+    placeholder: str = "FILE"
+
+    def parse(self, text: str) -> str:
+        """The text itself. Raises ``ValueError`` where it is empty."""
+        return not_empty(text)
+
+
+@dataclass(frozen=True)
 class PathTo(Kind[Path]):
     """A path. ``existing``: it must be that of a file."""
 
@@ -149,10 +167,10 @@ class PathTo(Kind[Path]):
         return "FILE" if self.existing else "PATH"
 
     def parse(self, text: str) -> Path:
-        """The path. Raises ``ValueError`` where the file must exist and does not."""
-        if self.existing and not Path(text).is_file():
+        """The path. Raises ``ValueError`` where it is empty, or the file must exist and does not."""
+        if self.existing and not Path(not_empty(text)).is_file():
             raise ValueError("no such file")
-        return Path(text)
+        return Path(not_empty(text))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from vaccel_common.kinds import not_empty
 from vaccel_common.textfile import decoded, lines_of
 from vaccel_rpc.errors import FailedPrecondition, Internal
 from vaccel_rpc.tensors import Tensor, is_finite, to_values
@@ -22,7 +23,7 @@ def read_labels(path: str) -> tuple[str, ...]:
     Empty lines at the end do not count. Raises ``ValueError`` with the reason.
     """
     try:
-        with Path(path).open("rb") as file:
+        with Path(not_empty(path)).open("rb") as file:
             data = file.read(_MAX_FILE + 1)
     except OSError as error:
         raise ValueError(error.strerror) from None

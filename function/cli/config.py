@@ -10,7 +10,7 @@ from typing import Literal
 from function.cli.lines import InputForm
 from function.cli.vaccellog import LEVEL
 from function.config import AGENTS, AGENTS_VARIABLES, DEFAULT_AGENTS, DIALECT, DIALECT_CHOOSE, DIALECT_HELP, DIALECT_VARIABLES
-from vaccel_common.kinds import Choice, Flag, Parsed, PathTo, Text
+from vaccel_common.kinds import Choice, FileName, Flag, Parsed, PathTo, Text, not_empty
 from vaccel_common.number_kinds import Integer, seconds
 from vaccel_common.options import option, required
 from vaccel_rpc.negotiation import DialectChoice
@@ -22,11 +22,11 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)")
 
 
 def _local(text: str) -> Path:
-    """The path of a local file, also after vAccel's prefix ``file://``. Raises ``ValueError`` for another prefix."""
+    """The path of a local file, also after vAccel's prefix ``file://``. Raises ``ValueError`` for another prefix, and for no path."""
     scheme = _SCHEME.match(text)
     if scheme and scheme[0] != "file":
         raise ValueError(f"{scheme[0]}:// is not downloaded; the path of a local file is needed, with or without file://")
-    return Path(text.removeprefix("file://"))
+    return Path(not_empty(text.removeprefix("file://")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class ClassifierConfig:
     )
     vocab: Path | None = option(PathTo(), flags=("-v", "--vocab"), help="A BERT vocabulary, for a model without a tokenizer.")
     source: str = required(
-        Text("FILE"), flags=("-f", "--file"),
+        FileName(), flags=("-f", "--file"),
         help="The texts: a file with one on each line, a .csv, .tsv or .jsonl, or - for standard input.",
     )  # fmt: skip
     input: InputForm | None = option(
@@ -78,7 +78,7 @@ class ClassifierConfig:
         choose="3 names the agent, its dialect, and how the model got there.",
     )  # fmt: skip
     log_file: str | None = option(
-        Text("NAME"), variables=("VACCEL_LOG_FILE",), shown="standard error",
+        FileName("NAME"), variables=("VACCEL_LOG_FILE",), shown="standard error",
         help="Log to the end of NAME-YYYY-MM-DD.log, or to /dev/stdout or /dev/stderr.",
     )  # fmt: skip
     profiling: bool = option(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knative.cluster.objects import SELECTOR
-from vaccel_common.kinds import Flag, Many, PathTo, Text
+from vaccel_common.kinds import FileName, Flag, Many, PathTo, Text
 from vaccel_common.number_kinds import seconds
 from vaccel_common.options import option
 
@@ -28,7 +28,7 @@ class ClusterConfig:
         shown="the kubeconfig context's, or the pod's own",
     )
     kubeconfig: str | None = option(
-        Text("FILE"),
+        FileName(),
         help="The kubeconfig: which cluster, and with whose rights.",
         shown="KUBECONFIG, ~/.kube/config; in a pod its service account",
     )
