@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from function.cli import vaccellog
 from function.cli.config import ClassifierConfig
+from function.cli.interrupts import Interrupted, Interrupts
 from function.cli.lines import InputLine, form_of, read_input, standard_input
 from function.cli.model import open_model
 from function.cli.pairs import fitting
@@ -53,16 +53,16 @@ Form = Callable[[InputLine, Item, float, Options], str]
 @commandline.options(Options)
 def main(**values: Any) -> None:
     """Classifies texts with a model that an agent runs."""
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupts = Interrupts()
     names = {option.name for option in declared(Options)}
     config = ClassifierConfig(**{name: value for name, value in values.items() if name not in names})
     try:
         vaccellog.configure(config.log_level, config.log_file)
-        _run(config, read_options({name: values[name] for name in names}))
+        _run(config, read_options({name: values[name] for name in names}), interrupts)
         sys.stdout.flush()
-    except KeyboardInterrupt:
+    except Interrupted as interrupted:
         # The reader of standard input and calls under way would be waited for.
-        os._exit(_exit_code())
+        os._exit(interrupted.code)
     except BrokenPipeError:
         # Whoever read the output has had enough.
         streams.give_up_output()
@@ -82,7 +82,7 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _run(config: ClassifierConfig, options: Options) -> None:
+def _run(config: ClassifierConfig, options: Options, interrupts: Interrupts) -> None:
     _log.info("vaccel-classifier %s", __version__)
     _log.debug("Config:")
     for option in declared(ClassifierConfig):
@@ -94,7 +94,7 @@ def _run(config: ClassifierConfig, options: Options) -> None:
         _start(config, lines, remote)
     form: Form = as_text if config.form == "text" else as_json
     writer: Writer = lambda line, item, ms: form(line, item, ms, options)  # noqa: E731
-    _classify(classifier, remote, lines, config, writer, options)
+    _classify(classifier, remote, lines, config, writer, options, interrupts)
 
 
 @contextlib.contextmanager
@@ -132,6 +132,7 @@ def _classify(
     config: ClassifierConfig,
     writer: Writer,
     options: Options,
+    interrupts: Interrupts,
 ) -> None:
     summary, profile = RunSummary(), ClientProfile()
     profile.add("register", remote.link.registering_ns / 1e9 if remote.link else 0.0)
@@ -150,13 +151,13 @@ def _classify(
             for part, done, seconds in in_order(arriving, run, size=config.batch, jobs=config.jobs):
                 profile.add("tokenize", done.spent.tokenize)
                 profile.add("run", done.spent.rpc)
-                with _advancing(progress, len(part)):
+                with _advancing(progress, len(part)), interrupts.held():
                     for line, item in zip(part, done.items, strict=True):
                         if not isinstance(item, Prediction) and options.errors == "request":
                             raise Unusable(f"line {line.number}: {why(item)}")
                         sys.stdout.write(writer(line, item, seconds * 1000))
+                        sys.stdout.flush()
                         summary.add(item, seconds)
-                    sys.stdout.flush()
         if config.profiling:
             profile.log(remote)
     except KeyboardInterrupt:
@@ -196,19 +197,6 @@ def _connect(remote: RemoteModel, wait: float) -> None:
 
 
 _Done = tuple[list[InputLine], Classification, float]
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM; ends the work as Ctrl-C does."""
-
-
-def _terminate(number: int, frame: Any) -> None:  # noqa: ARG001 as `signal` calls it
-    raise _Terminated
-
-
-def _exit_code() -> int:
-    """128 and the number of the signal that ended the work."""
-    return 143 if isinstance(sys.exception(), _Terminated) else 130
 
 
 def _say(line: str) -> None:
