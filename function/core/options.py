@@ -83,6 +83,17 @@ def refuse_misspelt(names: Iterable[str], others: Iterable[str] = ()) -> None:
         raise Unusable(f'"{guess[0]}" is not an option; did you mean "{guess[1]}"?')
 
 
+#: What to send instead of a field of which there are several.
+_SEVERAL = {"text": '; send several texts as "texts"', "text_pair": '; send several pairs as "texts", in JSON'}
+
+
+def refuse_repeated(counts: Iterable[tuple[str, int]]) -> None:
+    """Raises `Unusable` for the first name that is there more than once: of two values either could be meant."""
+    for name, count in counts:
+        if count > 1:
+            raise Unusable(f'"{name[:80]}" is there twice{_SEVERAL.get(name, "")}')
+
+
 def typed(fields: Mapping[str, str]) -> dict[str, Any]:
     """The options of a form or query string, with the types that JSON would give them. Raises `Unusable`."""
     return {name: _typed(name, fields[name].strip()) for name in _READ if name in fields}

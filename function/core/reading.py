@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from function.core.charsets import codec
-from function.core.options import Unusable, out_of_range
+from function.core.options import Unusable, out_of_range, refuse_repeated
 
 _UTF_8 = "utf-8"
 
@@ -29,7 +30,7 @@ def decoded(body: bytes, charset: str = _UTF_8, what: str = "the body") -> str:
 def parse_json(body: bytes, what: str = "the body") -> Any:
     """The JSON in ``body``, which messages call ``what``; every number in it is finite.
 
-    Raises `Malformed`, and `Unusable` for a number out of range.
+    Raises `Malformed`, and `Unusable` for a number out of range and for a name that an object has twice.
     """
     text = decoded(body, what=what)
     try:
@@ -64,6 +65,13 @@ def _finite(written: str) -> float:
     return number if math.isfinite(number) else _refuse(written)
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        refuse_repeated(Counter(name for name, _ in pairs).items())
+    return fields
+
+
 def _or_refused(kind: Callable[[str], float]) -> Callable[[str], float | _Refused]:
     def read(written: str) -> float | _Refused:
         try:
@@ -75,10 +83,12 @@ def _or_refused(kind: Callable[[str], float]) -> Callable[[str], float | _Refuse
 
 
 #: Raises a plain ``ValueError`` for a number that cannot be represented, as ``int`` does by itself.
-_STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
+_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse, parse_float=_finite).decode
 #: Puts a `_Refused` in the place of such a number, so that the message can say where it is. Only
 #: JSON that has been refused is read a second time.
-_LENIENT = json.JSONDecoder(parse_constant=_Refused, parse_float=_or_refused(_finite), parse_int=_or_refused(int)).decode
+_LENIENT = json.JSONDecoder(
+    object_pairs_hook=_once, parse_constant=_Refused, parse_float=_or_refused(_finite), parse_int=_or_refused(int)
+).decode
 
 
 _SEARCHED = (dict, list, _Refused)
@@ -87,7 +97,7 @@ _SEARCHED = (dict, list, _Refused)
 def _refusal(data: Any) -> Malformed | Unusable:
     """The error for the number in ``data`` that cannot be represented, with its place."""
     stack = [("", data)]
-    while stack:
+    while True:
         where, value = stack.pop()
         if isinstance(value, _Refused):
             name = where[1:80] or "the number"
@@ -95,5 +105,3 @@ def _refusal(data: Any) -> Malformed | Unusable:
             return Malformed(f'"{name}" is {value}, which is not valid JSON') if nan else Unusable(out_of_range(name, value))
         items = value.items() if isinstance(value, dict) else enumerate(value)
         stack += [(f"{where}.{name}", item) for name, item in items if isinstance(item, _SEARCHED)]
-    # A later field of the same name has taken its place.
-    return Malformed("the JSON has a number that cannot be represented, in a field that appears twice")

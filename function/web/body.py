@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from function.core.charsets import is_utf_8
-from function.core.options import Unusable, read_options, refuse_misspelt, typed
+from function.core.options import OPTIONS, Unusable, read_options, refuse_misspelt, refuse_repeated, typed
 from function.core.problems import Problem
 from function.core.reading import Malformed, decoded, parse_json
 from function.core.texts import PAIR_FORM
@@ -58,12 +58,13 @@ def refuse_charset(body: bytes, charset: str) -> None:
 
 
 def query_options(request: Request) -> dict[str, Any]:
-    """The options in the query string. Raises `Unusable`, for a name that is nearly one of theirs too."""
+    """The options in the query string. Raises `Unusable`, also for one that is there twice, and for a name that is nearly one's."""
     if not request.query_string:
         return {}
     refuse_misspelt(request.args, (_SUMMARY,))
     if "text_pair" in request.args:
         raise Unusable(f'"text_pair" goes into the body, beside "text": {PAIR_FORM}')
+    refuse_repeated((name, len(request.args.getlist(name))) for name in (*OPTIONS, _SUMMARY))
     summary_of(request)
     options = typed(request.args)
     # A wrong value is reported even where a value in the body takes precedence.

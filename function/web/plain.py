@@ -8,7 +8,7 @@ from http import HTTPStatus
 from function.core import request as core_request
 from function.core.answers import answer
 from function.core.jsonlines import MEDIA_TYPES
-from function.core.options import read_options, typed
+from function.core.options import OPTIONS, read_options, refuse_repeated, typed
 from function.core.problems import Problem
 from function.core.request import ClassifyRequest
 from function.core.service import ClassifyService
@@ -70,9 +70,10 @@ def _form(request: Request, service: ClassifyService) -> ClassifyRequest:
         raise core_request.Malformed("the form is not percent-encoded UTF-8") from None
     except ValueError:
         raise core_request.Malformed(f"the form has too many fields; at most {most}") from None
-    last = {name: values[-1] for name, values in fields.items()}
-    data = {name: last["text"] if name == "text" else fields["texts"] for name in ("text", "texts") if name in fields}
-    return core_request.of_object({**last, **typed(last), **data}, service.limits, query_options(request))
+    refuse_repeated((name, len(fields.get(name, ()))) for name in ("text", "text_pair", *OPTIONS))
+    single = {name: values[0] for name, values in fields.items()}
+    several = {name: fields[name] for name in ("texts",) if name in fields}
+    return core_request.of_object({**single, **typed(single), **several}, service.limits, query_options(request))
 
 
 _READ: dict[str, Callable[[Request, ClassifyService], ClassifyRequest]] = {JSON: _json, TEXT: _text, FORM: _form}

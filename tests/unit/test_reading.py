@@ -27,8 +27,10 @@ LONG = "9" * 5000
         ('{"a": [0, {"b": -1e999}]}', Unusable, '"a.1.b" is out of range: -1e999'),
         (f'{{"a": {LONG}}}', Unusable, '"a" is out of range: 99999999999999999999... (5000 characters)'),
         (f"-{LONG}", Unusable, '"the number" is out of range'),
-        ('{"a": NaN, "a": 1}', Malformed, "a field that appears twice"),
-        ('{"a": 1e400, "a": 1}', Malformed, "a field that appears twice"),
+        ('{"a": NaN, "a": 1}', Unusable, '"a" is there twice'),
+        ('{"a": 1e400, "a": 1}', Unusable, '"a" is there twice'),
+        ('{"b": [{"a": 1, "b": 2, "a": 1}]}', Unusable, '"a" is there twice'),
+        (f'{{"{"k" * 500}": 1, "{"k" * 500}": 1}}', Unusable, f'"{"k" * 80}" is there twice'),
         ("NaN", Malformed, '"the number" is NaN, which is not valid JSON'),
         ('{"a": {"b": -Infinity}}', Malformed, '"a.b" is -Infinity, which is not valid JSON'),
         ('{"a": 1e400', Malformed, "is not valid JSON: Expecting ',' delimiter"),
@@ -87,16 +89,18 @@ def test_whatever_is_read_can_be_written(body: bytes) -> None:
         assert json.dumps(parse_json(body), allow_nan=False) == written(body)
 
 
-def finite(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, of which no field is not finite, be it one that is there twice."""
+def sound(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of which every field is finite, and there once."""
     json.dumps(pairs, allow_nan=False)
-    return dict(pairs)
+    if len(fields := dict(pairs)) < len(pairs):
+        raise ValueError
+    return fields
 
 
 def written(body: bytes) -> str | None:
-    """What Python's own reader takes the bytes for, or None where they are not JSON or hold a number that is not finite."""
+    """What Python's own reader takes the bytes for, or None where they are not JSON or not `sound`."""
     try:
-        return json.dumps(json.loads(body.decode(), object_pairs_hook=finite), allow_nan=False)
+        return json.dumps(json.loads(body.decode(), object_pairs_hook=sound), allow_nan=False)
     except ValueError:
         return None
 
