@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.engines.layout import Layout, Shape
+from vaccel_rpc.errors import Internal
 from vaccel_rpc.tensorfields import LARGE
-from vaccel_rpc.tensors import DTYPES, Tensor
+from vaccel_rpc.tensors import DTYPES, MAX_RANK, Tensor
 
 Array = npt.NDArray[Any]
 
@@ -30,9 +31,12 @@ def to_array(tensor: Tensor) -> Array:
 def from_array(array: Array) -> Tensor:
     """The array as a tensor of the RPC; a large one is not copied if it is contiguous.
 
-    Raises ``KeyError`` for a dtype that vAccel does not have.
+    Raises ``KeyError`` for a dtype that vAccel does not have, and `Internal` for more dimensions than a
+    client takes.
     """
     name = _NAMES[array.dtype]
+    if array.ndim > MAX_RANK:
+        raise Internal(f"an output has {array.ndim} dimensions; at most {MAX_RANK} are sent")
     if array.nbytes < LARGE:
         return Tensor(name, array.shape, array.tobytes())
     raw: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)

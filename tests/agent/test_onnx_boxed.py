@@ -28,7 +28,7 @@ from agent.engines.onnx.engine import OnnxEngine
 from tests.support.onnxmodels import INT64, constant, expected, external, foreign, info, model
 from tests.support.paths import ROOT
 from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted
-from vaccel_rpc.tensors import Tensor, from_values
+from vaccel_rpc.tensors import MAX_RANK, Tensor, from_values
 
 LEAST = -(2**63)
 TEXT = [from_values("int64", [1, 2], [3, 4]), from_values("int64", [1, 2], [1, 1])]
@@ -240,6 +240,22 @@ def test_batches_are_the_models_own(tmp_path: Path, pool: BoxPool) -> None:
     for outputs, words in zip(batch.outputs, ((3, 4), (5, 6, 7)), strict=True):
         assert np.allclose(to_array(outputs[0])[0], expected(*words), atol=1e-5)
     assert not load(save(tmp_path / "mean.onnx", foreign(masked=False)), pool).joinable
+
+
+@pytest.mark.parametrize("rank", [MAX_RANK, MAX_RANK + 1])
+def test_outputs_have_the_same_limit_both_ways(tmp_path: Path, pool: BoxPool, rank: int) -> None:
+    """In the agent's process and in one of the model's own: as many dimensions as a client takes, else the same error."""
+    node = helper.make_node("Reshape", ["x", "shape"], ["y"])
+    shape = constant("shape", np.array([-1] + [1] * (rank - 1)))
+    outputs = [info("y", INT64, [f"d{i}" for i in range(rank)])]
+    path = save(tmp_path / "m.onnx", model([node], [info("x", INT64, ["n"])], outputs, [shape]))
+    for program in (loading.load(path, 1), load(path, pool)):
+        if rank == MAX_RANK:
+            assert program.run([[numbers(1, 2)]], alone=False).outputs[0][0].dims == (2, *[1] * (rank - 1))
+            continue
+        with pytest.raises(Internal) as failed:
+            program.run([[numbers(1, 2)]], alone=False)
+        assert failed.value.message == "an output has 17 dimensions; at most 16 are sent"
 
 
 def test_an_engine_counts_the_memory_of_its_models(tmp_path: Path) -> None:

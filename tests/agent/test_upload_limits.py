@@ -20,7 +20,7 @@ from tests.support.clients import client
 from tests.support.formplugin import write
 from tests.support.onnxmodels import FLOAT, INT64, foreign, info, model
 from tests.support.servers import SpawnAgent
-from vaccel_rpc.errors import Internal, InvalidArgument, ResourceExhausted, Unavailable
+from vaccel_rpc.errors import Internal, InvalidArgument, PermissionDenied, ResourceExhausted, Unavailable
 from vaccel_rpc.tensors import from_values, to_values
 
 pytest.importorskip("onnxruntime")
@@ -169,3 +169,14 @@ def _parent(place: Path) -> int | None:
         return int((place / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return None
+
+
+@pytest.mark.parametrize("policy", ["allow", "data"])
+def test_a_damaged_onnx_file_is_told_that_it_is_none(spawn_agent: SpawnAgent, policy: str) -> None:
+    """Nothing in front of one tells what it was to be: the error names every kind that is accepted, this one too."""
+    calls = client(spawn_agent("--uploads", policy))
+    session, whole = calls.create_session(), foreign().SerializeToString()
+    for damaged in (whole[: len(whole) // 2], whole + b"\0"):
+        with pytest.raises(InvalidArgument if policy == "allow" else PermissionDenied, match=r"^the bytes are not .*\bONNX file"):
+            calls.register_bytes(session, damaged, "t.onnx")
+    assert calls.register_bytes(session, whole, "t.onnx")

@@ -39,7 +39,9 @@ def check_upload(path: Path) -> None:
         case "torchscript":
             return
         case _:
-            raise InvalidArgument("the bytes are not a model: TorchScript (torch.jit.save) or torch.export (.pt2) is expected")
+            raise InvalidArgument(
+                "the bytes are not a model: TorchScript (torch.jit.save), torch.export (.pt2) or a whole ONNX file is expected"
+            )
 
 
 def load(path: Path, device: TorchDevice, precision: str | None = None) -> TorchProgram:
