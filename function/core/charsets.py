@@ -25,12 +25,11 @@ def codec(charset: str) -> str:
     return name
 
 
-def is_utf_8(body: bytes, charset: str) -> bool:
-    """Whether bytes that are said to be in ``charset`` are those of UTF-8, too: all ASCII, in nearly every charset."""
+def is_utf_8(charset: str) -> bool:
+    """Whether ``charset``, by any of its names, is UTF-8, or US-ASCII, which is a part of it."""
     try:
-        known = codecs.lookup(codec(charset)).name
-        return known in ("utf-8", "utf-8-sig", "ascii") or (body.isascii() and body.decode(known) == body.decode())
-    except (LookupError, UnicodeError):
+        return codecs.lookup(codec(charset)).name in ("utf-8", "ascii")
+    except LookupError:
         return False
 
 

@@ -22,8 +22,7 @@ def stream(request: Request, service: ClassifyService) -> Response:
     """Answers a request with lines. Raises `Problem`, `Unusable`."""
     if request.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "lines of JSON are accepted without a content encoding only")
-    # Of lines that are still to come: a charset in which ASCII is something else.
-    refuse_charset(b"{}", request.charset)
+    refuse_charset(request.charset)
     answers = Answers(service, query_options(request), metadata_of(request), summary=summary_of(request))
     if not service.streams.acquire():
         detail = f"{service.streams.limit} streams of lines are open: the limit (MAX_STREAMS) is reached"

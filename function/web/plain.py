@@ -62,7 +62,7 @@ def _form(request: Request, service: ClassifyService) -> ClassifyRequest:
     body = read_body(request, service.limits.body)
     if _like_json(body):
         raise _unsupported(request, body)
-    refuse_charset(body, request.charset)
+    refuse_charset(request.charset)
     text, most = core_request.decoded(body), service.limits.texts + _OTHER_FIELDS
     try:
         fields = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=most)

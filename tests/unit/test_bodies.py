@@ -123,12 +123,15 @@ CHARSETS = [
     ("application/json; charset=utf-16", '{"text": "tea"}'.encode("utf-16"), 415, "the charset must be UTF-8, not utf-16"),
     ("application/json; charset=utf-16", b'{"text": "tea"}', 415, "the charset must be UTF-8, not utf-16"),
     ("application/json; charset=iso-8859-1", '{"text": "caf\u00e9"}'.encode("latin-1"), 415, "not iso-8859-1"),
-    ("application/json; charset=iso-8859-1", b'{"text": "tea"}', 200, None),
+    ("application/json; charset=iso-8859-1", b'{"text": "tea"}', 415, "the charset must be UTF-8, not iso-8859-1"),
+    ("application/json; charset=latin1", b'{"text": "tea"}', 415, "the charset must be UTF-8, not latin1"),
+    ("application/json; charset=utf-8-sig", b'{"text": "tea"}', 415, "the charset must be UTF-8, not utf-8-sig"),
     ("application/json; charset=UTF8", '{"text": "caf\u00e9"}'.encode(), 200, None),
     ("application/json; charset=us-ascii", b'{"text": "tea"}', 200, None),
     ("application/json; charset=klingon", b'{"text": "tea"}', 415, "not klingon"),
-    ("application/x-ndjson; charset=utf-16", b'{"text": "tea"}', 415, "not utf-16"),
-    ("application/x-www-form-urlencoded; charset=utf-16", b"text=tea", 415, "not utf-16"),
+    *[(f"{kind}; charset={name}", body, status, says)
+      for kind, body in (("application/x-ndjson", b'{"text": "tea"}'), ("application/x-www-form-urlencoded", b"text=tea"))
+      for name, status, says in (("utf-16", 415, "not utf-16"), ("latin1", 415, "not latin1"), ("utf8", 200, None), ("ascii", 200, None))],
     ("application/x-www-form-urlencoded", b"text=%ff", 400, "the form is not percent-encoded UTF-8"),
     ("application/x-www-form-urlencoded", b"text=a" + b"&a=b" * 50, 400, "the form has too many fields; at most 20"),
     *[(f"text/plain; charset={name}", b"tea", 415, f"unknown charset '{name}'; send UTF-8")
