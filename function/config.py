@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,23 @@ DIALECT = Choice[DialectChoice](CHOICES)
 DIALECT_VARIABLES = ("VACCEL_RPC_DIALECT",)
 DIALECT_HELP = "The dialect of vAccel's RPC: auto finds out, for each connection, which one the agent speaks."
 DIALECT_CHOOSE = "Leave it at auto, unless an agent speaks several dialects and one of them is to be tested."
+
+
+_ORIGIN_FORM = "an origin, scheme://host or scheme://host:port, or *"
+_ORIGIN = re.compile(
+    r"([a-z][a-z0-9+.-]*)://([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE
+)
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+def _origin(text: str) -> str:
+    """An origin in the form in which browsers send it: in lower case, without the scheme's own port. Raises ``ValueError``."""
+    if text == "*":
+        return text
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r}: {_ORIGIN_FORM} is needed")
+    return match[0].lower().removesuffix(f":{_DEFAULT_PORTS.get(match[1].lower(), '')}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +137,7 @@ class FunctionConfig:
         choose="Keep it longer than the load balancer's own, so that no request meets a closing connection.",
     )  # fmt: skip
     cors_origins: tuple[str, ...] = option(
-        Many(Text("ORIGIN")), (), variables=("CORS_ORIGINS",), shown="none",
+        Many(Parsed(_origin, "ORIGIN", _ORIGIN_FORM)), (), variables=("CORS_ORIGINS",), shown="none",
         help="Origins, separated by commas, whose pages may call; * is every origin.",
     )  # fmt: skip
     event_source: str = option(

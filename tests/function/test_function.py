@@ -178,6 +178,26 @@ def test_the_environment_that_is_given_is_all_that_is_read(monkeypatch: pytest.M
         ("VACCEL_RPC_ADDRESS", "localhost", "no scheme"),
         ("VACCEL_RPC_DIALECT", "0.9", "one of auto, 0.7, 0.8"),
         ("VACCEL_RPC_ADDRESS", "tcp://a:1,tcp://a:1", "tcp://a:1 is given twice"),
+        *[
+            (
+                "CORS_ORIGINS",
+                f"https://b.example,{origin}",
+                f"'{origin}': an origin, scheme://host or scheme://host:port, or * is needed",
+            )
+            for origin in (
+                "foo",
+                "a.example:80",
+                "https://a.example/",
+                "https://a.example/b",
+                "https://*.example",
+                "https://a:b",
+                "null",
+                "https://",
+                "https://a b",
+                "https://u@a.example",
+                "https://caf\u00e9.example",
+            )
+        ],
     ],
 )
 def test_a_wrong_variable_is_named(variable: str, value: str, says: str) -> None:
@@ -185,6 +205,14 @@ def test_a_wrong_variable_is_named(variable: str, value: str, says: str) -> None
     with pytest.raises(ConfigError, match=variable) as raised:
         from_env({variable: value})
     assert says in str(raised.value)
+
+
+def test_origins_are_compared_as_browsers_send_them() -> None:
+    """In lower case, and without the port that their scheme has anyway."""
+    written = "*, HTTPS://A.Example:443,http://b:80,http://b:443,https://[::1]:8443,chrome-extension://abc"
+    assert from_env({"CORS_ORIGINS": written}).cors_origins == (
+        "*", "https://a.example", "http://b", "http://b:443", "https://[::1]:8443", "chrome-extension://abc",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
