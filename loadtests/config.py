@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from function.cli.lines import DEFAULT_COLUMN
 from loadkit.texts import LABELS
 from loadtests.criteria import PassCriteria
 from loadtests.shapes import SHAPES, LoadShape
@@ -32,7 +33,7 @@ class LoadTestConfig:
         shown="500 mild texts of 39 tokens on average",
         choose="Texts as long as those of your users: length decides the load.",
     )
-    column: str = option(Text("NAME"), "tweet", help="The column of a .csv or .tsv with the texts.")
+    column: str | None = option(Text("NAME"), shown=DEFAULT_COLUMN, help="The column of a .csv or .tsv with the texts.")
     pair_column: str | None = option(
         Text("NAME"),
         help="The column of a .csv or .tsv with each text's second one.",

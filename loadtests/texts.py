@@ -83,7 +83,7 @@ _SENTENCES = (
 
 
 @functools.cache
-def texts(file: str | None = None, column: str = "tweet", pair_column: str | None = None) -> tuple[Text, ...]:
+def texts(file: str | None = None, column: str | None = None, pair_column: str | None = None) -> tuple[Text, ...]:
     """The texts of a file that are not empty, and its pairs, read as ``vaccel-classifier`` reads
     them: one on each line, in columns of a ``.csv`` or ``.tsv``, or lines of a ``.jsonl``; or the
     composed ones.
@@ -94,6 +94,8 @@ def texts(file: str | None = None, column: str = "tweet", pair_column: str | Non
     if file is None:
         if pair_column is not None:
             raise ValueError(f"--pair-column {pair_column} needs a file of pairs: --texts FILE")
+        if column is not None:
+            raise ValueError(f"--column {column} needs a file with columns: --texts FILE")
         return _composed()
     path, read = Path(file), []
     for line in read_input(path, None, column, pair_column):

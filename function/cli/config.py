@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from function.cli.lines import InputForm
+from function.cli.lines import DEFAULT_COLUMN, InputForm
 from function.cli.vaccellog import LEVEL
 from function.config import AGENTS, AGENTS_VARIABLES, DEFAULT_AGENTS, DIALECT, DIALECT_CHOOSE, DIALECT_HELP, DIALECT_VARIABLES
 from vaccel_common.kinds import Choice, FileName, Flag, Parsed, PathTo, Text, not_empty
@@ -48,7 +48,7 @@ class ClassifierConfig:
         help="How the texts are written: one on each line, columns under a header, or a string or an object with text and "
         "text_pair in JSON on each line.",
     )  # fmt: skip
-    column: str = option(Text("NAME"), "tweet", help="The column of a CSV or TSV that has the texts.")
+    column: str | None = option(Text("NAME"), shown=DEFAULT_COLUMN, help="The column of a CSV or TSV that has the texts.")
     pair_column: str | None = option(
         Text("NAME"), help="The column of a CSV or TSV that has the second text of each pair.",
         choose="Use it for a model of pairs of texts, such as a cross-encoder.",

@@ -16,6 +16,8 @@ from vaccel_common.csvfile import columns_of
 from vaccel_common.textfile import TextFileError, decoded, lines_in, lines_of, read_text
 
 InputForm = Literal["lines", "csv", "tsv", "jsonl"]
+#: The column of the deployment guide's data.csv.
+DEFAULT_COLUMN = "tweet"
 _BY_SUFFIX: dict[str, InputForm] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
@@ -26,7 +28,7 @@ class InputLine(NamedTuple):
     text: Text | Unusable
 
 
-def read_file(path: Path, column: str = "tweet") -> list[str]:
+def read_file(path: Path, column: str | None = None) -> list[str]:
     """The single texts in a file, read as `read_texts` does. Raises `vaccel_common.textfile.TextFileError`, for pairs too."""
     texts = read_texts(path, None, column, None)
     if any(isinstance(text, Pair) for text in texts):
@@ -34,7 +36,7 @@ def read_file(path: Path, column: str = "tweet") -> list[str]:
     return [str(text) for text in texts]
 
 
-def read_texts(path: Path, form: InputForm | None, column: str, pair_column: str | None) -> list[Text]:
+def read_texts(path: Path, form: InputForm | None, column: str | None, pair_column: str | None) -> list[Text]:
     """The texts and pairs in a file, read as `read_input` does.
 
     Raises `vaccel_common.textfile.TextFileError`, also for the first line that has none.
@@ -49,14 +51,14 @@ def good_text(line: InputLine, path: Path) -> Text:
     return line.text
 
 
-def read_input(path: Path, form: InputForm | None, column: str, pair_column: str | None) -> list[InputLine]:
-    """The texts and pairs in a file; ``form``: None is by its suffix.
+def read_input(path: Path, form: InputForm | None, column: str | None, pair_column: str | None) -> list[InputLine]:
+    """The texts and pairs in a file; ``form``: None is by its suffix; ``column``: None is `DEFAULT_COLUMN`.
 
     A row whose ``pair_column`` is empty is a single text. Raises `vaccel_common.textfile.TextFileError` for a file that cannot be divided into
     lines or rows.
     """
     form = form or form_of(path)
-    _check_columns(form, pair_column, str(path))
+    _check_columns(form, column, pair_column, str(path))
     return list(_texts(read_text(path), str(path), form, column, pair_column))
 
 
@@ -65,10 +67,10 @@ def form_of(path: Path) -> InputForm:
     return _BY_SUFFIX.get(path.suffix.lower(), "lines")
 
 
-def standard_input(form: InputForm, column: str, pair_column: str | None) -> Iterator[InputLine]:
+def standard_input(form: InputForm, column: str | None, pair_column: str | None) -> Iterator[InputLine]:
     """The same of standard input; lines and JSON lines as they come, columns at its end."""
     name = "standard input"
-    _check_columns(form, pair_column, name)
+    _check_columns(form, column, pair_column, name)
     if sys.stdin is None:
         raise TextFileError(f"{name} is closed")
     # Not sys.stdin: at exit the interpreter takes its lock, which a thread that waits for a line holds,
@@ -80,17 +82,21 @@ def standard_input(form: InputForm, column: str, pair_column: str | None) -> Ite
             yield from _of_lines(lines_in(file, name), form)
 
 
-def _check_columns(form: InputForm, pair_column: str | None, name: str) -> None:
-    if pair_column is not None and form not in ("csv", "tsv"):
-        raise TextFileError(
-            f"--pair-column {pair_column} needs columns, and {name} is read as {form}: give a .csv or .tsv file, or --input csv or tsv"
-        )
+def _check_columns(form: InputForm, column: str | None, pair_column: str | None, name: str) -> None:
+    if form in ("csv", "tsv"):
+        return
+    for flag, value in (("--column", column), ("--pair-column", pair_column)):
+        if value is not None:
+            raise TextFileError(
+                f"{flag} {value} needs columns, and {name} is read as {form}: give a .csv or .tsv file, or --input csv or tsv"
+            )
 
 
-def _texts(text: str, name: str, form: InputForm, column: str, pair_column: str | None) -> Iterator[InputLine]:
+def _texts(text: str, name: str, form: InputForm, column: str | None, pair_column: str | None) -> Iterator[InputLine]:
     if form in ("lines", "jsonl"):
         return _of_lines(lines_of(text), form)
-    columns = [column] if pair_column is None else [column, pair_column]
+    first = DEFAULT_COLUMN if column is None else column
+    columns = [first] if pair_column is None else [first, pair_column]
     return (InputLine(row.line, _of_fields(*row.fields)) for row in columns_of(text, name, columns, tabs=form == "tsv"))
 
 

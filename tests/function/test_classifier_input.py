@@ -113,6 +113,7 @@ def test_a_failed_text_is_told_by_the_line_of_the_file(
 @pytest.mark.parametrize(
     ("options", "stdin", "says"),
     [
+        (("--column", "b"), "a\n", "--column b needs columns, and standard input is read as lines: give a .csv or .tsv file"),
         (("--pair-column", "b"), "a\n", "standard input is read as lines: give a .csv or .tsv file, or --input csv or tsv"),
         (("--input", "csv", "--column", "a"), 'a,b\n"x,y\n', "standard input, line 2: a quote is opened and never closed"),
         (("--input", "tsv", "--column", "c"), "a\tb\nx\ty\n", "standard input has no column 'c'; its first line names a, b"),

@@ -94,6 +94,8 @@ def test_pairs_of_a_file(tmp_path: Path) -> None:
             texts(str(tmp_path / name), pair_column="b" if name.endswith("csv") else None)
     with pytest.raises(ValueError, match="--pair-column b needs a file of pairs"):
         texts(None, pair_column="b")
+    with pytest.raises(ValueError, match="--column b needs a file with columns: --texts FILE"):
+        texts(None, "b")
 
 
 def test_a_single_label_has_a_sigmoid() -> None:

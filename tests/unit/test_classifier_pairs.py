@@ -37,8 +37,8 @@ def test_lines_of_json_are_texts_and_pairs(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     lines = ['"alone"', "", '{"text": "a\\nb", "text_pair": "c", "id": 7}', '{"text": "d", "text_pair": null}', '""']
     path.write_text("\n".join(lines), encoding="utf-8")
-    assert read_texts(path, None, "tweet", None) == ["alone", Pair("a\nb", "c"), "d", ""]
-    assert read_texts(path, "lines", "tweet", None) == lines
+    assert read_texts(path, None, None, None) == ["alone", Pair("a\nb", "c"), "d", ""]
+    assert read_texts(path, "lines", None, None) == lines
     with pytest.raises(TextFileError, match="has pairs of texts; single texts are needed"):
         read_file(path)
 
@@ -56,8 +56,8 @@ def test_a_text_has_the_number_of_its_line(tmp_path: Path, name: str, data: str,
     """It counts a header, blank lines and the lines of the rows before."""
     path = tmp_path / name
     path.write_text(data)
-    pair_column = None if name.endswith(("txt", "jsonl")) else "b"
-    assert [line.number for line in read_input(path, None, "a", pair_column)] == numbers
+    columns = (None, None) if name.endswith(("txt", "jsonl")) else ("a", "b")
+    assert [line.number for line in read_input(path, None, *columns)] == numbers
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_a_line_of_json_that_is_no_text_is_told(tmp_path: Path, line: str, says:
     path = tmp_path / "rows.jsonl"
     path.write_text(f'"a"\n{line}\n"b"\n')
     with pytest.raises(TextFileError, match=says):
-        read_texts(path, None, "tweet", None)
-    good, bad, last = read_input(path, None, "tweet", None)
+        read_texts(path, None, None, None)
+    good, bad, last = read_input(path, None, None, None)
     assert (good, last) == (InputLine(1, "a"), InputLine(3, "b"))
     assert isinstance(bad.text, Unusable)
 
@@ -94,8 +94,12 @@ def test_a_file_without_the_columns_is_told(tmp_path: Path) -> None:
     path.write_text("premise\na\n")
     with pytest.raises(TextFileError, match="hypothesis"):
         read_texts(path, None, "premise", "hypothesis")
-    with pytest.raises(TextFileError, match=r"--pair-column b needs columns, and .*lines\.txt is read as lines"):
-        read_texts(tmp_path / "lines.txt", None, "a", "b")
+    for columns, flag in (((None, "b"), "--pair-column b"), (("a", None), "--column a"), (("tweet", "b"), "--column tweet")):
+        for name, form in (("lines.txt", "lines"), ("lines.jsonl", "jsonl")):
+            with pytest.raises(
+                TextFileError, match=rf"^{flag} needs columns, and .*{name} is read as {form}: give a .csv or .tsv file"
+            ):
+                read_texts(tmp_path / name, None, *columns)
 
 
 def test_a_pair_is_in_its_line_of_json() -> None:
