@@ -110,6 +110,16 @@ def test_a_failed_text_is_told_by_the_line_of_the_file(
     assert [f"Line {number}: " in run(agent, *item).stdout for number in (first, 4)] == [True, True]
 
 
+def test_a_text_without_a_token_has_a_prediction_here(agent: ServerProcess) -> None:
+    """Where HTTP refuses it; so has one of more characters than a request may have."""
+    texts = ["", " ", "\u200b", "tea " * 3000]
+    stdin = "".join(json.dumps(text) + "\n" for text in texts)
+    done = run(agent, "-m", str(TWEETS), "-f", "-", "--input", "jsonl", "--format", "jsonl", stdin=stdin)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ([row["text"] for row in rows], [row["tokens"] for row in rows[:3]]) == (texts, [2, 2, 2])
+    assert all("label" in row for row in rows)
+
+
 @pytest.mark.parametrize(
     ("options", "stdin", "says"),
     [
