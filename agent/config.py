@@ -125,7 +125,10 @@ class AgentConfig:
         Integer(1, None, MIB, "MiB"), 2048 * MIB, help="Memory for the requests of all clients, and for responses that they have not read.",
         choose="With the models it has to fit the container's memory limit.",
     )  # fmt: skip
-    max_uploads: int = option(Integer(1, None, MIB, "MiB"), 8192 * MIB, help="Disk space for uploaded models.")
+    max_uploads: int = option(
+        Integer(1, None, MIB, "MiB"), 8192 * MIB,
+        help="Disk space for uploaded models, until they leave memory; those that nobody has registered leave for another upload.",
+    )  # fmt: skip
     max_upload_memory: int = option(
         Integer(256, None, MIB, "MiB"), UPLOAD_MEMORY,
         help="Memory for a process that tries or runs an ONNX model that a client sent, beside four times its size; also for all idle ones.",

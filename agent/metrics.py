@@ -173,7 +173,7 @@ class _LoadedModels(Collector):
             "vaccel_model_loaded", "1 for each model of the store in memory", labels=["model", "sha256", "precision", "file"]
         )
         for model in self._models():
-            if (form := model.form) and not form.uploaded:
+            if (form := model.form) and not form.upload:
                 # An exact form runs as the model that it is a form of.
                 digest = model.digest if form.precision == "exact" else form.digest
                 family.add_metric([form.name, digest, form.precision, form.file], 1)

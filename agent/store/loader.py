@@ -201,9 +201,8 @@ class Loader:
         # What an earlier program gave back is taken again without growing, so that a model counts
         # as no smaller than its files.
         memory = max(memory, opened.size)
-        return Form(
-            sent or path.stem, sent or path.name, digest, program, memory, extras.variant, extras.labels, sent is not None
-        )
+        upload = None if sent is None else path
+        return Form(sent or path.stem, sent or path.name, digest, program, memory, extras.variant, extras.labels, upload)
 
     def _in_use(self, path: Path) -> int:
         """The bytes that are in use where the program of a file is; loading takes more than a program keeps."""

@@ -21,7 +21,7 @@ class Form:
     """What runs for a model: the program of one file, whose content has that ``digest``.
 
     ``name``: the ``file``'s, without its suffix. ``memory``: bytes that it takes. ``variant``: whose variant the file is, if it is
-    one. ``labels``: those in the file. ``uploaded``: whether a client sent the file.
+    one. ``labels``: those in the file. ``upload``: the file, where a client sent it.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Form:
     memory: int = 0
     variant: VariantOf | None = None
     labels: list[str] | None = None
-    uploaded: bool = False
+    upload: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.name} (sha256:{self.digest[:12]})"
@@ -84,8 +84,8 @@ class StoredModel:
     @property
     def label(self) -> str:
         """Its name in metrics. All uploads share one, so that the number of names is bounded."""
-        of = self.form or self
-        return "upload" if of.uploaded else of.name
+        form = self.form
+        return "upload" if (form.upload if form else self.uploaded) else (form or self).name
 
     def __str__(self) -> str:
         return f"{self.name} (sha256:{self.digest[:12]})"

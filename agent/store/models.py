@@ -154,6 +154,8 @@ class Store:
             # It may have been released since its run began.
             self._models.setdefault(model.digest, model)
             model.loading = asyncio.ensure_future(self._loaded(model))
+            if model.uploaded and model.path:
+                self._uploads.hold(model.loading, model.path, model.size)
         return await asyncio.shield(model.loading)
 
     async def preload(self, names: Sequence[str]) -> list[StoredModel]:
@@ -242,7 +244,10 @@ class Store:
     async def _keep_upload(self, digest: str, files: Files) -> StoredModel:
         self._uploads.check_unknown(digest, files)
         size = sum(len(data) for _, data in files)
-        self._room.check_upload(self._models.values(), size)
+        if leaving := self._room.leaving_disk(self._models.values(), self._uploads.size, size):
+            self._unload(leaving)
+            await self._uploads.shrunk(self._room.uploads - size)
+        self._room.check_upload(self._uploads.size, size)
         path, variant = await self._uploads.keep(digest, files)
         model = self._models.setdefault(digest, StoredModel(digest, "", None, uploaded=True, variant=None))
         (name, _), others = files[0], [name for name, _ in files[1:]]
@@ -257,6 +262,8 @@ class Store:
             model.loading = None
             self._forget(model)
             raise
+        if form.upload:
+            self._uploads.hold(form.program, form.upload, model.size)
         # The task's result is what the model's label and its memory are taken from.
         asyncio.get_running_loop().call_soon(self._has_loaded, model)
         return form

@@ -62,13 +62,26 @@ class Room:
         """Whether the models in memory take more than they may."""
         return not self._fits([model for model in models if model.loaded], _NOTHING)
 
-    def check_upload(self, models: Iterable[StoredModel], size: int) -> None:
-        """Raises `ResourceExhausted` unless there is room for ``size`` bytes more of uploads."""
+    def leaving_disk(self, models: Iterable[StoredModel], held: int, size: int) -> list[StoredModel]:
+        """The models that leave memory, and with it the disk, for an upload of ``size`` bytes, in this order.
+
+        Only what clients sent and nobody has registered any more leaves, the one unused for longest
+        first. ``held``: bytes of uploads on the disk. None leaves where that would not be enough.
+        """
+        leaving = []
+        for model in sorted((model for model in models if _is_idle_upload(model)), key=_order):
+            if held + size <= self.uploads:
+                break
+            held -= model.size
+            leaving.append(model)
+        return leaving if held + size <= self.uploads else []
+
+    def check_upload(self, held: int, size: int) -> None:
+        """Raises `ResourceExhausted` unless there is room on the disk for ``size`` bytes more of uploads than the ``held`` ones."""
         if size > self.uploads:
             raise ResourceExhausted(
                 f"the model has {size} bytes, more than all uploads may have: {self.uploads} (--max-uploads)", reason="uploads"
             )
-        held = sum(model.size for model in models if model.uploaded and model.path)
         if held + size > self.uploads:
             raise ResourceExhausted(
                 f"uploaded models hold {held} bytes; with this one they would exceed --max-uploads",
@@ -111,6 +124,10 @@ class Room:
 
 def _order(model: StoredModel) -> tuple[bool, float]:
     return model.references > 0, model.used
+
+
+def _is_idle_upload(model: StoredModel) -> bool:
+    return bool(model.form and model.form.upload) and not model.references and not model.pinned
 
 
 def _memory(models: Iterable[StoredModel]) -> int:

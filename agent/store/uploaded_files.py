@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from agent.config import Uploads
 from agent.store.catalog import Referred, extras_of
@@ -20,6 +23,8 @@ CheckUpload = Callable[[Path, Sequence[str], threading.Event], None]
 
 #: Files are tried one at a time; of one whose client has left the check may still be on its way out.
 _THREADS = 2
+#: Seconds for a holder of a file to end, at most, and between two looks.
+_SHRINK_S, _LOOK_S = 1.0, 0.01
 
 
 class UploadedFiles:
@@ -31,7 +36,33 @@ class UploadedFiles:
         self._threads = ThreadPoolExecutor(_THREADS, "uploads")
         self._checks: set[threading.Event] = set()
         self._folder = UploadsFolder()
-        self.path, self.remove = self._folder.path, self._folder.remove
+        self.path = self._folder.path
+        #: The bytes of the files that are kept, and of each that a holder has.
+        self._kept: dict[Path, int] = {}
+        self._held: WeakKeyDictionary[object, tuple[Path, int]] = WeakKeyDictionary()
+
+    @property
+    def size(self) -> int:
+        """The bytes that files take on the disk: those that are kept, and those that are removed and held."""
+        return sum((dict(self._held.values()) | self._kept).values())
+
+    def hold(self, holder: object, path: Path, size: int) -> None:
+        """The file takes ``size`` bytes of the disk for as long as the holder lives, such as a program that may have it open."""
+        self._held[holder] = path, size
+
+    async def shrunk(self, size: int) -> None:
+        """Returns once files take no more than ``size`` bytes, or after a second.
+
+        A thread that has run a program, or loaded it, may hold it for a moment after its caller has gone on.
+        """
+        end = time.monotonic() + _SHRINK_S
+        while self.size > size and time.monotonic() < end:
+            await asyncio.sleep(_LOOK_S)
+
+    def remove(self, path: Path) -> None:
+        """Removes the model whose own file is ``path``."""
+        self._kept.pop(path, None)
+        self._folder.remove(path)
 
     def check_bytes(self) -> None:
         """Raises `PermissionDenied` where the policy accepts no bytes at all."""
@@ -56,10 +87,12 @@ class UploadedFiles:
         given_up = threading.Event()
         self._checks.add(given_up)
         try:
-            return await self._kept(digest, files, given_up)
+            path, variant = await self._written(digest, files, given_up)
         finally:
             given_up.set()
             self._checks.remove(given_up)
+        self._kept[path] = sum(len(data) for _, data in files)
+        return path, variant
 
     def stop(self, *, wait: bool) -> None:
         """Gives up what is being checked; ``wait``: until that has ended."""
@@ -71,7 +104,7 @@ class UploadedFiles:
         """Removes the folder."""
         self._folder.close()
 
-    async def _kept(self, digest: str, files: Files, given_up: threading.Event) -> tuple[Path, VariantOf | None]:
+    async def _written(self, digest: str, files: Files, given_up: threading.Event) -> tuple[Path, VariantOf | None]:
         (name, _), others = files[0], [name for name, _ in files[1:]]
 
         def check(path: Path) -> VariantOf | None:

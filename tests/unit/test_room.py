@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,11 +18,13 @@ MIB = 1 << 20
 NOW = 1000.0
 
 
-def _model(name: str, *, memory: int = MIB, idle: float = 0.0, references: int = 0, pinned: bool = False) -> StoredModel:
+def _model(
+    name: str, *, memory: int = MIB, idle: float = 0.0, references: int = 0, pinned: bool = False, upload: Path | None = None
+) -> StoredModel:
     """A model in memory that takes ``memory`` bytes and was last used ``idle`` seconds before `NOW`."""
 
     async def loaded() -> Form:
-        return Form(name, f"{name}.toy", name, Multiplies(name, 2), memory)
+        return Form(name, f"{name}.toy", name, Multiplies(name, 2), memory, upload=upload)
 
     async def complete() -> asyncio.Task[Form]:
         task = asyncio.ensure_future(loaded())
@@ -88,6 +91,26 @@ def test_models_leave_when_one_turns_out_to_take_more() -> None:
     huge = [_model("new", memory=5 * MIB)]
     assert room.surplus(huge, NOW) == []
     assert room.exceeded(huge)
+
+
+def test_what_nobody_has_registered_leaves_for_an_upload() -> None:
+    """As many as it needs, the one unused for longest first; none of the store, in use or pinned, nor where that is not enough."""
+    room, upload = Room(models=8, uploads=10), Path("upload")
+    idle = [_model("old", idle=90, upload=upload), _model("older", idle=99, upload=upload)]
+    others = [
+        _model("store", idle=99),
+        _model("used", idle=99, references=1, upload=upload),
+        _model("pinned", idle=99, pinned=True, upload=upload),
+    ]
+    for model in (*idle, *others):
+        model.size = 2
+    for size, leave in ((2, []), (3, ["older"]), (4, ["older"]), (5, ["older", "old"]), (6, ["older", "old"]), (7, [])):
+        assert _names(room.leaving_disk([*others, *idle], 8, size)) == leave
+    room.check_upload(8, 2)
+    for held, size, retry_after in ((8, 3, 5), (0, 11, None)):
+        with pytest.raises(ResourceExhausted, match="--max-uploads") as refused:
+            room.check_upload(held, size)
+        assert refused.value.retry_after == retry_after
 
 
 _MODELS = st.lists(
