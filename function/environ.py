@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 #: The `Problem` with which a request is refused because its body could not be read.
 REFUSAL = "function.refusal"
+#: For how many seconds a refused request has been there, from its first byte.
+WAITED = "function.waited"
 #: A function that takes the `jsonlines.Answers` of a stream of lines, whose body then passes through.
 LINES = "function.lines"
 

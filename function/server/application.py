@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from function.core.jsonlines import MEDIA_TYPES, Answers, Splitter
 from function.core.problems import Problem
-from function.environ import LINES, REFUSAL, DirectResponse
+from function.environ import LINES, REFUSAL, WAITED, DirectResponse
 from function.server.arrival import Arrival, arrival_of
 from function.server.bodies import BodyBudget, BodyReader, Disconnected, Receive
 from function.server.head import Head, media_type, read_head
@@ -45,8 +45,8 @@ class ServerLimits:
 
 #: Answers a request without WSGI, or says how to refuse it; None: neither.
 Direct = Callable[[Any, bytes], Awaitable["DirectResponse | Problem | None"]]
-#: Answers a request that is refused without WSGI; None where the application has to answer.
-Refuse = Callable[[Any, Problem], "DirectResponse | None"]
+#: Answers a request that is refused without WSGI, so many seconds after its first byte; None where the application has to answer.
+Refuse = Callable[[Any, Problem, float], "DirectResponse | None"]
 #: Makes a `Direct` of what calls functions in threads.
 MakeDirect = Callable[[Callable[[Callable[[], Any]], Awaitable[Any]]], Direct]
 
@@ -94,12 +94,13 @@ class Application:
                 refusal = direct
         except Problem as problem:
             refusal = problem
-        if refusal and head and self._refuse and (direct := self._refuse(scope, refusal)):
+        waited = asyncio.get_running_loop().time() - arrival.began
+        if refusal and head and self._refuse and (direct := self._refuse(scope, refusal, waited)):
             await self._send_direct(direct, scope, send, arrival)
             return
         environ = environ_of(scope, body)
         if refusal:
-            environ[REFUSAL] = refusal
+            environ[REFUSAL], environ[WAITED] = refusal, waited
         if head is None:
             environ.pop("HTTP_HOST", None)
         response = await self._threads.run(lambda: call(self._app, environ), lambda response: response.close())
@@ -132,26 +133,38 @@ class Application:
     async def _send_direct(self, direct: DirectResponse, scope: Any, send: Send, arrival: Arrival) -> None:
         response = WsgiResponse(*direct)
         try:
-            await self._send(response, scope, send, arrival)
+            cut = await self._write(response, scope, send, arrival)
         finally:
+            # Before the connection lingers, which is no part of the request's time.
             response.close()
+        if cut:
+            await self._cut(send, arrival)
 
     async def _send(self, response: WsgiResponse, scope: Any, send: Send, arrival: Arrival, *, closes: bool = False) -> None:
-        """Sends a complete response; where it ``closes`` the connection, or its request's body was not read, the response says so."""
+        if await self._write(response, scope, send, arrival, closes=closes):
+            await self._cut(send, arrival)
+
+    async def _write(self, response: WsgiResponse, scope: Any, send: Send, arrival: Arrival, *, closes: bool = False) -> bool:
+        """Sends a complete response, and returns whether the connection is to be `_cut` then, because the body was not read.
+
+        Where it ``closes`` the connection, too, the response says so.
+        """
         closes = closes or not arrival.complete
         # HTTP/2 has no such header, and resets the stream instead.
         if closes and scope["http_version"] not in ("2", "3"):
             response.headers.append((b"connection", b"close"))
         if arrival.complete and arrival.connection:
             await arrival.connection.respond(response.status, response.headers, response.body)
-            return
+            return False
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
-        if not arrival.complete:
-            # Closed at once, the connection of a client that still sends would be reset and the response lost.
-            await send({"type": "http.response.body", "body": response.body, "more_body": True})
-            await arrival.cut()
-            response.body = b""
-        await send({"type": "http.response.body", "body": response.body, "more_body": False})
+        cut = not arrival.complete
+        await send({"type": "http.response.body", "body": response.body, "more_body": cut})
+        return cut
+
+    async def _cut(self, send: Send, arrival: Arrival) -> None:
+        """Ends a response and its connection, which, closed at once, would be reset while the client still sends, and the response lost."""
+        await arrival.cut()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _is_lines(scope: Any, head: Head) -> bool:

@@ -30,7 +30,9 @@ def request_id(sent: str | None) -> str:
 
 @dataclass(slots=True)
 class Entry:
-    """One request. ``route``: the pattern that it matched, or none. ``seconds``: from its head to the end of its answer.
+    """One request. ``route``: the pattern that it matched, or none. ``seconds``: from its arrival to its answer.
+
+    A request has arrived with its last byte. One that the server refuses may have none: its time is that from its first byte.
 
     ``trace``: the ids of its trace, by their names in the log. ``done``: what was classified; ``texts``: the input texts and pairs.
     """

@@ -15,6 +15,7 @@ from flask import request
 from werkzeug.http import parse_options_header
 
 from function.core.caching import cached_if_short
+from function.environ import WAITED
 from vaccel_common import tracing
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Request(_Request):
     def __init__(self, environ: dict[str, Any]) -> None:
         # Not put into its own environment: the reference cycle would wait for the garbage collector.
         super().__init__(environ, populate_request=False)
-        self.began = time.perf_counter()
+        self.began = time.perf_counter() - environ.get(WAITED, 0.0)
         self.span = tracing.Span()
 
     @property

@@ -30,9 +30,9 @@ class Refusals:
     def __init__(self, app: Flask, access: Access) -> None:
         self._routes, self._access = app.url_map.bind("function"), access
 
-    def __call__(self, scope: Any, problem: Problem) -> DirectResponse | None:
-        """The response; None where the application has to give it."""
-        began = time.perf_counter()
+    def __call__(self, scope: Any, problem: Problem, waited: float) -> DirectResponse | None:
+        """The response; None where the application has to give it. ``waited``: seconds since the request's first byte."""
+        began = time.perf_counter() - waited
         route = self._route(scope)
         if route is None or tracing.on() or any(name in _OTHERS for name, _ in scope["headers"]):
             return None

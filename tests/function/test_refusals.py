@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -64,3 +65,25 @@ def test_a_refusal_is_counted_and_logged(function: ServerProcess) -> None:
     metrics = requests.get(function.addresses["http"] + "/metrics", timeout=10).text
     pattern = r'function_requests_total\{code="408",route="/v2/models/<name>/infer"\} (\d+)\.0'
     assert int(re.search(pattern, metrics)[1]) >= 2  # type: ignore[index]
+
+
+@pytest.mark.parametrize("by", [b"", BY_APPLICATION], ids=["direct", "application"])
+@pytest.mark.parametrize(
+    ("more", "status", "least"), [(b"", 408, 1000), (b"Expect: 100-continue\r\n", 413, 0)], ids=["late", "too large"]
+)
+def test_its_time_is_that_from_its_first_byte_to_the_response(
+    function: ServerProcess, more: bytes, by: bytes, status: int, least: int
+) -> None:
+    """In the log and in Server-Timing: with the wait for a body, and without that for the client to close the connection."""
+    name = f"timed-{status}-{len(by)}"
+    head = HEAD.replace(b"an-id", name.encode()) % (b"POST", b"/classify", 100_000 if more else 10)
+    began = time.monotonic()
+    with connect(function) as client:
+        client.sendall(head + more + by + b"\r\n")
+        _, headers, _ = answers(client)[0]
+        most = 1000 * (time.monotonic() - began) + 1000
+        function.wait_for(rf"status={status} request_id={name} ms=")
+    logged = re.search(rf"status={status} request_id={name} ms=([\d.]+)", function.text)
+    assert logged
+    assert least <= float(logged[1]) <= most
+    assert least <= float(headers["server-timing"].removeprefix("total;dur=")) <= most
