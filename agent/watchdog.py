@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ParamSpec
 
 from agent.batching.batcher import Batcher
 from agent.engines.contract import DeviceLost, Program
 from agent.idleprobe import IdleProbe
 from agent.store.loading import LoadingThread
+
+P = ParamSpec("P")
 
 _log = logging.getLogger("agent")
 
@@ -125,12 +127,12 @@ class Watchdog:
         """For how long a thread has been seen in what it does now."""
         return self._watched - self._seen[name][1]
 
-    def loads(self, load: Callable[[Path], Program]) -> Callable[[Path], Program]:
+    def loads(self, load: Callable[P, Program]) -> Callable[P, Program]:
         """The same function, called in any thread: where it loses the device, its caller gets `DeviceLost.failure`."""
 
-        def watched(path: Path) -> Program:
+        def watched(*args: P.args, **kwargs: P.kwargs) -> Program:
             try:
-                return load(path)
+                return load(*args, **kwargs)
             except DeviceLost as error:
                 if self._loop:
                     self._loop.call_soon_threadsafe(self.lost, error)

@@ -162,8 +162,8 @@ class BoundsUploads(Protocol):
         any `RpcError`.
         """
 
-    def load_upload(self, path: Path, memory: int) -> Program:
-        """See `Engine.load`; for a file that `try_upload` let pass."""
+    def load_upload(self, path: Path, memory: int, name: str) -> Program:
+        """See `Engine.load`; for a file that `try_upload` let pass. ``name``: the client's for the model."""
 
 
 @runtime_checkable

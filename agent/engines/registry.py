@@ -126,11 +126,11 @@ class Engines:
             return {}
         return {precision: partial(engine.load_in, precision=precision) for precision in engine.halves}
 
-    def load_upload(self, path: Path) -> Program:
-        """The same, of a file that a client sent: of one without a suffix the bytes tell."""
+    def load_upload(self, path: Path, name: str) -> Program:
+        """The same, of a file that a client sent: of one without a suffix the bytes tell. ``name``: the client's for the model."""
         engine = self._engine_of(path)
         if isinstance(engine, BoundsUploads):
-            return _checked(engine.load_upload(path, self._upload_memory), path)
+            return _checked(engine.load_upload(path, self._upload_memory, name), path)
         return _checked(engine.load(path), path)
 
     def _engine_of(self, path: Path) -> Engine:

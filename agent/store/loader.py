@@ -30,6 +30,8 @@ from vaccel_rpc.errors import FailedPrecondition, NotFound, RpcError
 _log = logging.getLogger("agent.store")
 
 
+#: Reads a file that a client sent into a program; with the client's name for the model.
+LoadUpload = Callable[[Path, str], Program]
 #: The files that may run in the place of the model with a digest, of the store's variants of it.
 Choose = Callable[[str, Sequence[tuple[Path, VariantOf]]], Candidates]
 
@@ -37,7 +39,7 @@ Choose = Callable[[str, Sequence[tuple[Path, VariantOf]]], Candidates]
 class Loader:
     """Loads models; its methods are for one thread.
 
-    ``load`` reads a file into a program, ``load_upload`` one that a client sent. ``memory_used``:
+    ``load`` reads a file into a program, ``load_upload`` one that a client sent; None: the same. ``memory_used``:
     bytes in use where the program of a file is, so that its own are what they grow by. ``choose``:
     see `Choose`; None: every model runs by its
     own file. ``halves``: see `agent.store.halves`. ``folder``: private, for links to opened files.
@@ -46,14 +48,15 @@ class Loader:
     def __init__(
         self,
         load: Callable[[Path], Program],
-        load_upload: Callable[[Path], Program],
+        load_upload: LoadUpload | None,
         memory_used: Callable[[Path], int],
         catalog: Catalog,
         folder: Path,
         choose: Choose | None,
         halves: Halves,
     ) -> None:
-        self._load, self._load_upload, self._memory_used = load, load_upload, memory_used
+        self._load, self._load_upload = load, load_upload or (lambda path, _: load(path))
+        self._memory_used = memory_used
         self._catalog, self._folder, self._choose, self._halves = catalog, folder, choose, halves
         self._numbers = itertools.count(1)
         #: What is in memory, so that one content is loaded once, whichever model it runs for.
@@ -175,7 +178,8 @@ class Loader:
         """
         if form := self._forms.get(digest):
             return form
-        form = self._opened(path, digest, others, self._load if sent is None else self._load_upload, sent)
+        load = self._load if sent is None else lambda path: self._load_upload(path, sent)
+        form = self._opened(path, digest, others, load, sent)
         self._forms[digest] = form
         return form
 

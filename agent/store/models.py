@@ -19,7 +19,7 @@ from agent.store.contents import Contents
 from agent.store.folder import StoreFolder, digest_in
 from agent.store.halves import Halves
 from agent.store.hashing import Hashes
-from agent.store.loader import Choose, Loader
+from agent.store.loader import Choose, Loader, LoadUpload
 from agent.store.loading import LoadingThread
 from agent.store.model import Form, StoredModel, with_name
 from agent.store.pinned import read
@@ -60,7 +60,7 @@ class Store:
         *,
         room: Room,
         referred: Referred = lambda _: (),
-        load_upload: Callable[[Path], Program] | None = None,
+        load_upload: LoadUpload | None = None,
         memory_used: Callable[[Path], int] = lambda _: resident_memory(),
         choose: Choose | None = None,
         halves: Halves = lambda _: {},
@@ -74,7 +74,7 @@ class Store:
         self._files, self._hashes = ThreadPoolExecutor(2, "files"), Hashes()
         self._contents = Contents(folder, self._catalog, self._hashes, self._files)
         self._uploads = UploadedFiles(policy, check_upload, referred)
-        loader = Loader(load, load_upload or load, memory_used, self._catalog, self._uploads.path, choose, halves)
+        loader = Loader(load, load_upload, memory_used, self._catalog, self._uploads.path, choose, halves)
         #: The thread in which models are loaded.
         self.loading = LoadingThread(loader.form)
         self._uploading = asyncio.Lock()

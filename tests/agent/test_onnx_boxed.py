@@ -78,7 +78,7 @@ def pool() -> BoxPool:
 
 
 def load(path: Path, pool: BoxPool, memory: int = UPLOAD_MEMORY) -> BoxedProgram:
-    return BoxedProgram(path, 1, memory, pool)
+    return BoxedProgram(path, "m", 1, memory, pool)
 
 
 def answer(program: BoxedProgram, *inputs: Tensor) -> Any:
@@ -188,7 +188,7 @@ def test_a_process_ends_with_a_killed_agent(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from agent.engines.onnx.boxed import BoxedProgram; import threading;"
         "from agent.engines.onnx.boxpool import BoxPool; from vaccel_rpc.tensors import from_values; pool = BoxPool(1 << 31);"
-        "program = BoxedProgram(Path(sys.argv[1]), 1, 1 << 31, pool); print(pool.idle[0].pid, flush=True);"
+        "program = BoxedProgram(Path(sys.argv[1]), 'm', 1, 1 << 31, pool); print(pool.idle[0].pid, flush=True);"
         "program.run([[from_values('int64', [1], [6000])]], alone=False)"
     )
     path = save(tmp_path / "m.onnx", multiplying())
@@ -261,7 +261,7 @@ def test_outputs_have_the_same_limit_both_ways(tmp_path: Path, pool: BoxPool, ra
 def test_an_engine_counts_the_memory_of_its_models(tmp_path: Path) -> None:
     engine = OnnxEngine("cpu", 1)
     before = engine.memory_used()
-    program = engine.load_upload(save(tmp_path / "m.onnx", foreign()), UPLOAD_MEMORY)
+    program = engine.load_upload(save(tmp_path / "m.onnx", foreign()), UPLOAD_MEMORY, "m")
     assert engine.memory_used() - before > 10 << 20
     assert program.signature
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import threading
@@ -156,6 +157,21 @@ def test_a_run_that_ends_its_process_is_its_senders(spawn_agent: SpawnAgent) -> 
     assert len(processes) == 2
     agent.process.kill()
     wait(lambda: all(map(has_ended, processes)))
+
+
+@pytest.mark.parametrize("masked", [True, False], ids=["joined", "alone"])
+def test_the_log_calls_a_model_by_its_clients_name(spawn_agent: SpawnAgent, masked: bool) -> None:
+    """Escaped, in every line about it; no line has the name of our file."""
+    agent = spawn_agent("--uploads", "data")
+    calls = client(agent)
+    session = calls.create_session()
+    data = foreign(masked=masked).SerializeToString()
+    calls.run(session, calls.register_bytes(session, data, "a\n[b.v2.onnx"), TEXT, 1)
+    name = r"a\\n\[b\.v2"
+    agent.wait_for(rf"A batch of {name} takes" if masked else rf"Padding changes the answers of {name}, or it failed")
+    agent.wait_for(rf"Loaded model {name} \(sha256")
+    assert hashlib.sha256(data).hexdigest() not in agent.text
+    assert "\n[b" not in agent.text
 
 
 def children(pid: int) -> list[int]:

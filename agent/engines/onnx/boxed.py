@@ -34,14 +34,14 @@ LOAD_S = 120.0
 class BoxedProgram:
     """A model in memory, in processes that `BoxPool` keeps: runs at the same time have one each.
 
-    ``memory``: bytes that each may use beside those of the files. They end with the program. Loads
-    the model once. Raises `InvalidArgument` where it cannot be loaded, `ResourceExhausted` where
+    ``name``: the client's for the model. ``memory``: bytes that each may use beside those of the
+    files. They end with the program. Loads the model once. Raises `InvalidArgument` where it cannot be loaded, `ResourceExhausted` where
     memory ran out, `Internal` where the process ended or took too long, `Unavailable`.
     """
 
-    def __init__(self, path: Path, threads: int, memory: int, pool: BoxPool) -> None:
+    def __init__(self, path: Path, name: str, threads: int, memory: int, pool: BoxPool) -> None:
         try:
-            self._files = BoxFiles(path, external_files(path))
+            self._files = BoxFiles(path, name, external_files(path))
         except (OnnxFileError, OSError) as error:
             raise InvalidArgument(str(error).replace(str(path), "the file")) from None
         self._threads, self._memory, self._pool = threads, memory, pool
@@ -52,9 +52,9 @@ class BoxedProgram:
         self._pool.loaded(self._model, box)
         self._signature, self._joinable, self._cost = loaded.signature, loaded.joinable, loaded.cost
         if self._joinable:
-            _log.info("A batch of %s takes %s", self._signature.name, self._cost)
+            _log.info("A batch of %s takes %s", name, self._cost)
         elif Layout(self._signature).joinable:
-            _log.warning("Padding changes the answers of %s, or it failed: its requests run alone", self._signature.name)
+            _log.warning("Padding changes the answers of %s, or it failed: its requests run alone", name)
 
     @property
     def signature(self) -> Signature:

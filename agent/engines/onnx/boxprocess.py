@@ -31,12 +31,12 @@ _END_S = 2.0
 class BoxFiles:
     """The files of a client's model, opened, so that processes can load them for as long as it runs.
 
-    ``path``: the model's own, which may be a link to a descriptor of the store's. ``others``: names
-    of those beside it. Raises ``OSError``.
+    ``path``: the model's own, which may be a link to a descriptor of the store's. ``name``: the
+    model's. ``others``: names of the files beside it. Raises ``OSError``.
     """
 
-    def __init__(self, path: Path, others: Sequence[str]) -> None:
-        self.name = path.stem
+    def __init__(self, path: Path, name: str, others: Sequence[str]) -> None:
+        self.name = name
         self._closing = contextlib.ExitStack()
         with contextlib.ExitStack() as closing:
             self.own = _opened(path, closing)

@@ -45,12 +45,12 @@ class OnnxEngine:
 
         return load(path, self._threads)
 
-    def load_upload(self, path: Path, memory: int) -> Program:
+    def load_upload(self, path: Path, memory: int, name: str) -> Program:
         """See `agent.engines.onnx.boxed.BoxedProgram`; ``memory``: also what all idle processes may keep."""
         self._check(path)
         if self._boxes is None:
             self._boxes = BoxPool(memory)
-        return BoxedProgram(path, self._threads, memory, self._boxes)
+        return BoxedProgram(path, name, self._threads, memory, self._boxes)
 
     def memory_used(self) -> int:
         """Bytes that this process has in memory, and for each client's model those that one of its processes took."""
