@@ -30,7 +30,7 @@ def has_device_id(program: str, folder: Path, env: dict[str, str]) -> bool:
 
 
 def inherited() -> dict[str, str]:
-    """The environment of an operator who has not switched it off."""
+    """This environment, without the variable that switches telemetry off."""
     return {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
 
 

@@ -35,8 +35,9 @@ class BoxedProgram:
     """A model in memory, in processes that `BoxPool` keeps: runs at the same time have one each.
 
     ``name``: the client's for the model. ``memory``: bytes that each may use beside those of the
-    files. They end with the program. Loads the model once. Raises `InvalidArgument` where it cannot be loaded, `ResourceExhausted` where
-    memory ran out, `Internal` where the process ended or took too long, `Unavailable`.
+    files. They end with the program. Loads the model once. Raises `InvalidArgument` where it cannot
+    be loaded, `ResourceExhausted` where memory ran out, `Internal` where the process ended or took
+    too long, `Unavailable`.
     """
 
     def __init__(self, path: Path, name: str, threads: int, memory: int, pool: BoxPool) -> None:

@@ -24,6 +24,8 @@ _RESHAPE, _SHAPE = "Reshape", "Shape"
 #: Names of what is computed once: the places of the tokens among all positions, the token of each
 #: position (of padding, the one before), and the numbers of texts and positions.
 _PLACES, _TOKENS, _SIZES = "unpadded.places", "unpadded.tokens", "unpadded.sizes"
+#: The name of a constant list of the number 1.
+_ONE = "unpadded.one"
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,6 @@ class _UnpaddedGraph(GraphRewriting):
 
     def _find_tokens(self) -> None:
         """The tokens are where the mask is not 0, and all positions of a text whose tokens are not its first ones."""
-        one = self.constant("unpadded.one", [1])
         scalars = [self.constant("unpadded.from", 0), self.constant("unpadded.step", 1)]
         self.new(_SHAPE, [self._texts.mask], _SIZES)
         length = self.new("Gather", [_SIZES, self.constant("unpadded.second", 1)], "unpadded.length")
@@ -165,14 +166,14 @@ class _UnpaddedGraph(GraphRewriting):
         self.new("Reshape", [self.new("NonZero", [flat], "unpadded.found"), whole], _PLACES)
         places = self.new("Cast", [flat], "unpadded.ones", to=onnx.TensorProto.INT64)
         numbers = self.new("CumSum", [places, self.constant("unpadded.axis", 0)], "unpadded.numbers")
-        before = self.new("Sub", [numbers, one], "unpadded.before")
+        before = self.new("Sub", [numbers, self.constant(_ONE, [1])], "unpadded.before")
         self.new("Reshape", [before, _SIZES], _TOKENS)
 
     def _sum(self, name: str, result: str) -> str:
         """The sum of each row of an int64 tensor, [batch, 1]."""
         # The dimensions became an input in version 13.
         is_input = self._facts.opset >= 13
-        axes = [self.constant("unpadded.second_axis", [1])] if is_input else []
+        axes = [self.constant(_ONE, [1])] if is_input else []
         return self.new("ReduceSum", [name, *axes], result, axes=None if is_input else [1])
 
     def _shorten(self, node: onnx.NodeProto) -> None:
