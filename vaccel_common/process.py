@@ -9,6 +9,10 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 #: Held while children are reaped.
 _reaping = threading.Lock()
@@ -57,6 +61,12 @@ def reaped_code(pid: int) -> int | None:
     """The exit code of a child, as `subprocess` has it; None where it was not reaped here."""
     with _reaping:
         return _codes.pop(pid, None)
+
+
+def exit_code(child: subprocess.Popen[bytes]) -> int | None:
+    """The exit code of a child for which `keep_code` was called, whoever has reaped it; to be called once. None: it runs."""
+    code = reaped_code(child.pid)
+    return child.returncode if code is None else code
 
 
 def resident_memory(pid: int | None = None) -> int:

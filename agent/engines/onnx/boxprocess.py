@@ -141,8 +141,7 @@ class BoxProcess:
         """Why a process ended that should not have."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_S)
-        # Process 1 of a container reaps all children.
-        code = process.reaped_code(self.pid) or self._process.returncode
+        code = process.exit_code(self._process)
         how = f" ({signal.Signals(-code).name})" if code and code < 0 else f" (exit code {code})" if code else ""
         return f"the model ended its process{how}"
 

@@ -66,8 +66,8 @@ def _run(command: Sequence[str], given_up: threading.Event) -> subprocess.Comple
             output, errors = _written(trial, given_up)
         finally:
             trial.kill()  # without an effect on one that has ended
-            code = process.reaped_code(trial.pid)
-    return subprocess.CompletedProcess(command, trial.returncode if code is None else code, output, errors)
+            code = process.exit_code(trial)
+    return subprocess.CompletedProcess(command, code or 0, output, errors)
 
 
 def _written(trial: subprocess.Popen[bytes], given_up: threading.Event) -> tuple[bytes, bytes]:
