@@ -21,31 +21,13 @@ from torch import Tensor, nn
 from export.outputs import drafts, place, require_place
 from export.refusal import reading
 from vaccel_common.about import About, write_about
-from vaccel_common.modelfile import Pairs, parse_signature
+from vaccel_common.modelfile import parse_signature
 
 #: The extra files of a program that `models.export checkpoint` and `models.variants` write, but for the verdict.
 ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "config.json", "about.json", "variant.json")
 _EXAMPLE = "the tea was cold and the train was late"
 #: Input name -> what of an encoding it holds, as the function has it.
 SOURCES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-
-
-def classifier_signature(
-    name: str, problem_type: str, max_length: int, classes: int, *, inputs: Sequence[str], pad: int, pairs: Pairs | None = None
-) -> str:
-    """``signature.json`` of a text classifier, batched along n and padded along t.
-
-    Its inputs are int64 [n, t], its output is float32 [n, classes]. ``pad`` is the token id that
-    pads the first input; the others (masks, segment ids) are padded with 0. ``pairs`` None: not stated.
-    """
-    specs = [
-        {"name": input_name, "dtype": "int64", "dims": ["n", "t"], "pad": pad if i == 0 else 0}
-        for i, input_name in enumerate(inputs)
-    ]
-    outputs = [{"name": "logits", "dtype": "float32", "dims": ["n", classes]}]
-    signature = {"format": 1, "name": name, "problem_type": problem_type, "max_length": max_length}
-    signature |= {} if pairs is None else {"pairs": pairs}
-    return json.dumps({**signature, "inputs": specs, "outputs": outputs, "batch": "n", "length": "t"}, indent=1)
 
 
 def extra_files(tokenizer: bytes, labels: Sequence[str], signature: str, about: About = About()) -> dict[str, str]:  # noqa: B008 frozen
