@@ -140,13 +140,14 @@ def _smaller(
 
 
 def _single(path: Path, external: Mapping[str, bytes], memory: int | None) -> tuple[Any, bool]:
-    """A session of one thread, and whether its int8 sums are exact."""
+    """A session of one thread, and whether it has `sessions.EXACT_INT8`."""
     try:
         return sessions.new(path, 1, external, memory), True
     except Exception as error:
         if not sessions.is_shared_int8(error):
             raise
-    _log.warning("%s: layers share int8 weights, so that sums can overflow on this CPU, which has no VNNI", path.name)
+    if sessions.int8_overflows():
+        _log.warning("%s: layers share int8 weights, so that sums can overflow on this CPU, which has no VNNI", path.name)
     return sessions.new(path, 1, external, memory, exact_int8=False), False
 
 

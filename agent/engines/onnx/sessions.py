@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 
 #: Fusions that make a CPU slower: onnxruntime 1.32 computes the fused operators without vector
@@ -103,6 +104,26 @@ def _register_bounded_memory(most: int) -> None:
 def is_shared_int8(error: BaseException) -> bool:
     """Whether a model loads only without `EXACT_INT8`."""
     return _SHARED in str(error)
+
+
+@cache
+def int8_overflows() -> bool:
+    """Whether sums of int8 products overflow on this CPU without `EXACT_INT8`: those of the largest numbers are tried."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.full((64, 2), 127, np.int8), "weights")
+    number, total = onnx.TensorProto.UINT8, onnx.TensorProto.INT32
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["numbers", "weights"], ["sums"])],
+        "sums",
+        [helper.make_tensor_value_info("numbers", number, [1, 64])],
+        [helper.make_tensor_value_info("sums", total, [1, 2])],
+        [weights],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    (sums,) = plain(model.SerializeToString()).run(None, {"numbers": np.full((1, 64), 255, np.uint8)})
+    return bool((sums != 64 * 255 * 127).any())
 
 
 def is_memory(error: BaseException) -> bool:
