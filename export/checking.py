@@ -35,6 +35,8 @@ LIMIT = 1e-4
 _ROUNDING = 5e-3
 #: Texts run alone, and padded in batches of these sizes.
 BATCHES = (3, 16)
+#: So many texts are answered once more by what a file is compared with, which must not be random.
+_AGAIN = 4
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,15 @@ def of_pipeline(folder: Folder, texts: Sequence[Text]) -> Expected:
         pipeline = transformers.pipeline("text-classification", model=folder.model, tokenizer=folder.tokenizer)
         named = [text._asdict() if isinstance(text, Pair) else {"text": text} for text in texts]
         tokens = [folder.tokenizer(**text, **cut)["input_ids"] for text in named]
-        logits = pipeline(named, top_k=None, function_to_apply="none", **cut)
-        scores = pipeline(named, top_k=None, **cut)
+        logits = pipeline([*named, *named[:_AGAIN]], top_k=None, function_to_apply="none", **cut)
+        scores = pipeline([*named, *named[:_AGAIN]], top_k=None, **cut)
     except Exception as error:  # noqa: BLE001 a model may raise anything
         limit = f"with texts of up to {folder.max_length} tokens, and fewer with --max-length"
         raise Refused(f"{folder.family}: transformers' own pipeline fails with it ({limit}): {one_line(error)}") from None
+    tokens += tokens[:_AGAIN]
     answers = [Answer(*one) for one in zip(tokens, map(_by_label, logits), map(_by_label, scores), strict=True)]
-    _refuse_not_finite(answers, "transformers' own pipeline")
-    return Expected(f"the pipeline of transformers {transformers.__version__}", list(texts), answers)
+    right = _always(answers, len(texts), "transformers' own pipeline")
+    return Expected(f"the pipeline of transformers {transformers.__version__}", list(texts), right)
 
 
 def of_module(module: nn.Module, extras: Extras, texts: Sequence[Text], against: str) -> Expected:
@@ -122,14 +125,15 @@ def of_program(program: Program, extras: Extras, texts: Sequence[Text], against:
     Raises `Refused` where it does not run with these.
     """
     try:
-        answers = _answers(program, extras, texts, size)
+        # In batches the others decide about a text, too.
+        answers = _answers(program, extras, [*texts, *(texts[:_AGAIN] if size == 1 else ())], size)
     except (RpcError, Refused) as error:
         limit = f"its texts have up to {_signature(extras).max_length} tokens here, and fewer with --max-length"
         raise Refused(f"{against} does not run ({limit}): {one_line(error)}") from None
-    _refuse_not_finite(answers, against)
+    right = _always(answers, len(texts), against)
     if _signature(extras).problem_type == PROBLEM_TYPES[0]:
-        _refuse_shares(answers, against)
-    return Expected(against, list(texts), answers)
+        _refuse_shares(right, against)
+    return Expected(against, list(texts), right)
 
 
 def check(path: Path, expected: Expected) -> Verdict:
@@ -245,6 +249,19 @@ def _distance(ours: Mapping[str, float], right: Mapping[str, float]) -> float:
 
 def _by_label(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {row["label"]: row["score"] for row in rows}
+
+
+def _always(answers: Sequence[Answer], texts: int, against: str) -> list[Answer]:
+    """The answers to ``texts`` texts, the first of which were asked again. Raises `Refused` for NaN, and where the same text gets another answer."""
+    _refuse_not_finite(answers, against)
+    first, again = answers[:texts], answers[texts:]
+    most = max((_distance(later.logits, one.logits) for one, later in zip(first, again, strict=False)), default=0.0)
+    if most > LIMIT:
+        raise Refused(
+            f"{against} gives other answers to the same text each time (logits differ by {most:.1e}), so nothing can be compared with it: "
+            "a model in training mode has dropout, which model.eval() ends before it is traced or exported"
+        )
+    return list(first)
 
 
 def _refuse_shares(answers: Sequence[Answer], against: str) -> None:
