@@ -19,9 +19,9 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from export.outputs import drafts, place, require_place
-from export.refusal import reading
+from export.refusal import reading, require_kind
 from vaccel_common.about import About, write_about
-from vaccel_common.modelfile import parse_signature
+from vaccel_common.modelfile import TensorSpec, parse_signature
 
 #: The extra files of a program that `models.export checkpoint` and `models.variants` write, but for the verdict.
 ENTRIES = ("tokenizer.json", "labels.json", "signature.json", "config.json", "about.json", "variant.json")
@@ -43,16 +43,22 @@ def extra_files(tokenizer: bytes, labels: Sequence[str], signature: str, about: 
 def example_inputs(extras: dict[str, str]) -> tuple[Tensor, ...]:
     """Inputs to trace a program with: two texts of different lengths, the shorter one padded.
 
-    They are texts as the tokenizer encodes them, since some models look for its special tokens.
+    They are texts as the tokenizer encodes them, since some models look for its special tokens. Where
+    the signature says that only one text is taken, it is the first one.
     """
-    specs = parse_signature(extras["signature.json"]).inputs
     texts = [_EXAMPLE, _EXAMPLE[: len(_EXAMPLE) // 2]]
-    first, second = Tokenizer.from_str(extras["tokenizer.json"]).encode_batch(texts)
-    inputs = []
-    for spec in specs:
-        long, short = (getattr(encoding, SOURCES.get(spec.name, "type_ids")) for encoding in (first, second))
-        inputs.append(torch.tensor([long, [*short, *[int(spec.pad)] * (len(long) - len(short))]]))
-    return tuple(inputs)
+    encodings = Tokenizer.from_str(extras["tokenizer.json"]).encode_batch(texts)
+    longest = max(len(encoding.ids) for encoding in encodings)
+    return tuple(_example(spec, encodings, longest) for spec in parse_signature(extras["signature.json"]).inputs)
+
+
+def _example(spec: TensorSpec, encodings: Sequence[Any], longest: int) -> Tensor:
+    rows = [list(getattr(encoding, SOURCES.get(spec.name, "type_ids"))) for encoding in encodings]
+    texts, length = (
+        size if isinstance(size, int) else any_size for size, any_size in zip(spec.dims, (len(rows), longest), strict=False)
+    )
+    full = [[*row, *[int(spec.pad)] * length][:length] for row in rows[:texts]]
+    return torch.tensor(full, dtype=getattr(torch, spec.dtype))
 
 
 def traced(module: nn.Module, extras: dict[str, str]) -> Any:
@@ -86,11 +92,17 @@ def write_torchscript(module: nn.Module, path: Path, extras: dict[str, str], *, 
         return place(draft, path)
 
 
+def read_script(path: Path, extras: dict[str, Any] | None = None) -> Any:
+    """The TorchScript module in a file; ``extras``: gets the extra files that it names. Raises `Refused` where it is none."""
+    require_kind(path, "torchscript")
+    with reading(path, "a TorchScript file"):
+        return torch.jit.load(str(path), _extra_files=extras)
+
+
 def loaded(path: Path) -> tuple[Any, dict[str, str]]:
     """The program of a .pt file, and those of `ENTRIES` that it has."""
-    names = dict.fromkeys(ENTRIES, "")
-    with reading(path, "a TorchScript file"):
-        program = torch.jit.load(str(path), _extra_files=names)
+    names: dict[str, Any] = dict.fromkeys(ENTRIES, "")
+    program = read_script(path, names)
     texts = {name: value.decode() if isinstance(value, bytes) else value for name, value in names.items()}
     return program, {name: text for name, text in texts.items() if text}
 
@@ -118,12 +130,14 @@ def _rewritten(archive: io.BytesIO, is_dropped: Callable[[str], bool], added: di
 
 
 def exported(module: nn.Module, extras: dict[str, str]) -> torch.export.ExportedProgram:
-    """``module`` by ``torch.export``, with dynamic batch and length."""
-    examples = example_inputs(extras)
-    dynamic: tuple[Any, ...] = tuple({0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for _ in examples)
+    """``module`` by ``torch.export``, with those dimensions dynamic that are so in its signature."""
+    dynamic: tuple[Any, ...] = tuple(
+        {at: torch.export.Dim.DYNAMIC for at, dim in enumerate(spec.dims) if isinstance(dim, str)}
+        for spec in parse_signature(extras["signature.json"]).inputs
+    )
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in inspect.signature(module.forward).parameters.values()):
         dynamic = (dynamic,)
-    return torch.export.export(module.eval(), examples, dynamic_shapes=dynamic)
+    return torch.export.export(module.eval(), example_inputs(extras), dynamic_shapes=dynamic)
 
 
 def save_export(program: torch.export.ExportedProgram, path: Path, extras: dict[str, str]) -> None:

@@ -1,8 +1,9 @@
 """Puts a classifier into one model file: ``python -m models.export COMMAND``.
 
 ``checkpoint`` reads a checkpoint of ``models.train``, ``huggingface`` the folder of a Hugging Face
-sequence classifier, ``torchscript`` a bare TorchScript module with its tokenizer and labels,
-``onnx`` an ONNX file of another tool. ``tokenizer`` writes the small file for a function without a model file.
+sequence classifier, ``torchscript`` a bare TorchScript module with its tokenizer and labels, and so does
+``torchexport`` with a program of torch.export; ``onnx`` reads an ONNX file of another tool. ``tokenizer``
+writes the small file for a function without a model file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from export.configuration import Choices
 from export.described import described
 from export.huggingface import Folder, plain_tokenizer, read_folder
 from export.labels import read_labels
-from export.modulecommand import torchscript
+from export.modulecommand import torchexport, torchscript
 from export.modules import write_module
 from export.onnxcommand import onnx_file
 from export.options import FILE, FOLDER, ModelFolder, limited, paired, writes
@@ -148,6 +149,7 @@ def write_folder(source: Folder, out: Path, about: About, limits: Limits) -> Non
 main.add_command(onnx_file)
 main.add_command(tokenizer_file)
 main.add_command(torchscript)
+main.add_command(torchexport)
 
 if __name__ == "__main__":
     main()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from export import onnxrun
+from export.archive import read_script
 from export.refusal import reading
 from export.samples import padded
 
@@ -27,8 +28,7 @@ def load(path: Path) -> Program:
     if path.suffix == ".onnx":
         with reading(path, "an ONNX file"):
             return onnxrun.program(path)
-    with reading(path, "a TorchScript file"):
-        program: Program = torch.jit.freeze(torch.jit.load(str(path)).eval().float())
+    program: Program = torch.jit.freeze(read_script(path).eval().float())
     return program
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from agent.engines.onnx.sessions import EXACT_INT8, reason
 from export.archive import SOURCES
 from export.onnxfiles import require_whole
 from export.refusal import Refused, one_line
-from vaccel_common.modelfile import Pairs, Signature, parse_signature
+from export.signatures import signature_of
+from vaccel_common.modelfile import Pairs, Signature
 from vaccel_rpc.tensors import Tensor
 
 _DTYPES: dict[int, str] = {
@@ -53,21 +53,7 @@ class ForeignModel:
             raise Refused(f"its output {output['name']} has {output['dims'][1]} classes, and there are {classes} labels")
         for spec in inputs:
             spec["pad"] = pad if spec["name"] == "input_ids" else 0
-        dims = [spec["dims"] for spec in inputs]
-        if fixed := [dim[0] for dim in dims if dim[0] not in ("n", 1)]:
-            raise Refused(f"it takes {fixed[0]} texts at a time and no other number: export it with a dynamic batch dimension")
-        batch = "n" if all(dim[0] == "n" for dim in (*dims, output["dims"])) else None
-        length = "t" if all(dim[1] == "t" for dim in dims) else None
-        facts = {
-            "format": 1,
-            "name": name,
-            "problem_type": problem_type,
-            "max_length": min(max_length, self.length or max_length),
-        }
-        facts |= {} if pairs is None else {"pairs": pairs}
-        text = json.dumps({**facts, "inputs": inputs, "outputs": [output], "batch": batch, "length": length}, indent=1)
-        parse_signature(text)
-        return text
+        return signature_of(name, problem_type, min(max_length, self.length or max_length), inputs, output, pairs)
 
 
 #: Operators that multiply integers.

@@ -1,105 +1,150 @@
-"""``python -m models.export torchscript``: a module without tokenizer and labels gets them."""
+"""``python -m models.export torchscript`` and ``torchexport``: a program without tokenizer and labels gets them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
-import torch
 from tokenizers import Tokenizer
 
 from export.archive import SOURCES, extra_files
 from export.described import described
-from export.huggingface import checked_pad, plain_tokenizer
+from export.forms import FileForm, listed
+from export.huggingface import DEFAULT_LONGEST, checked_pad, plain_tokenizer
 from export.labels import read_labels
 from export.modules import write_module
 from export.options import FILE, limited
 from export.outputs import require_other
+from export.programs import EXPORT_FORMS, SCRIPT_FORMS, BareModule, Input, read_torchexport, read_torchscript
 from export.refusal import Refused, reading
-from export.signatures import classifier_signature
-from export.writing import Limits
+from export.signatures import signature_of
+from export.writing import Limits, require_form
 from vaccel_common.about import About
 from vaccel_common.commandline import PathType, ToolCommand
 from vaccel_common.modelfile import PROBLEM_TYPES, parse_signature
 
 
+@dataclass(frozen=True)
+class _Options:
+    """What both commands are told."""
+
+    tokenizer: Path
+    labels: Path
+    signature: Path | None
+    problem_type: str
+    max_length: int | None
+    pad: int
+    about: About
+    out: Path
+    allow_difference: float
+
+
+def _taking(forms: Mapping[str, FileForm]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds the options of both commands; ``forms``: what can be written."""
+    options = (
+        click.option("--tokenizer", type=FILE, required=True, help="tokenizer.json (Hugging Face tokenizers)."),
+        click.option("--labels", type=FILE, required=True, help="A JSON list of names; the index is the class id."),
+        click.option(
+            "--signature",
+            type=FILE,
+            help="signature.json. [default: the names of forward's inputs, else input_ids, attention_mask, token_type_ids "
+            "in that order; int64 [n, t]]",
+        ),
+        click.option(
+            "--problem-type",
+            type=click.Choice(PROBLEM_TYPES),
+            default=PROBLEM_TYPES[0],
+            show_default=True,
+            help="How logits become scores.",
+        ),
+        click.option(
+            "--max-length",
+            type=click.IntRange(1),
+            help=f"Maximum tokens of a text. [default: {DEFAULT_LONGEST}, or the fewer that a .pt2 takes]",
+        ),
+        click.option("--pad", type=click.IntRange(0), default=0, show_default=True, help="Token id of padding."),
+        click.option("-o", "--out", type=PathType(), required=True, help=listed([f"NAME{suffix}" for suffix in forms])),
+        described,
+        limited,
+    )
+
+    def added(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return added
+
+
 @click.command(cls=ToolCommand)
 @click.argument("module", type=FILE)
-@click.option("--tokenizer", type=FILE, required=True, help="tokenizer.json (Hugging Face tokenizers).")
-@click.option("--labels", type=FILE, required=True, help="A JSON list of names; the index is the class id.")
-@click.option(
-    "--signature",
-    type=FILE,
-    help="signature.json. [default: the names of forward's inputs, else input_ids, attention_mask, token_type_ids in that order; "
-    "int64 [n, t]]",
-)
-@click.option(
-    "--problem-type",
-    type=click.Choice(PROBLEM_TYPES),
-    default=PROBLEM_TYPES[0],
-    show_default=True,
-    help="How logits become scores.",
-)
-@click.option("--max-length", type=click.IntRange(1), default=512, show_default=True, help="Maximum tokens of a text.")
-@click.option("--pad", type=click.IntRange(0), default=0, show_default=True, help="Token id of padding.")
-@click.option("-o", "--out", type=PathType(), required=True, help="NAME.pt")
-@described
-@limited
-def torchscript(
-    module: Path,
-    tokenizer: Path,
-    labels: Path,
-    signature: Path | None,
-    problem_type: str,
-    max_length: int,
-    pad: int,
-    about: About,
-    out: Path,
-    allow_difference: float,
-) -> None:
+@_taking(SCRIPT_FORMS)
+def torchscript(module: Path, **options: Any) -> None:
     """A model file from a bare TorchScript MODULE, whose weights stay unchanged."""
-    require_other(out, module)
-    names = read_labels(labels) or []
-    with reading(tokenizer, "a tokenizer.json"):
-        read = Tokenizer.from_file(str(tokenizer))
-    with reading(module, "a TorchScript file"):
-        program = torch.jit.load(str(module))
-    named = _named_inputs(program)
-    if signature:
-        text = signature.read_text()
-        _check_order(text, named, module)
+    _write(module, read_torchscript, SCRIPT_FORMS, _Options(**options))
+
+
+@click.command(cls=ToolCommand)
+@click.argument("program", type=FILE)
+@_taking(EXPORT_FORMS)
+def torchexport(program: Path, **options: Any) -> None:
+    """A model file from a bare PROGRAM of torch.export (.pt2), whose weights stay unchanged.
+
+    It is loaded only if it holds weights and a graph of torch's own operators.
+    """
+    _write(program, read_torchexport, EXPORT_FORMS, _Options(**options))
+
+
+def _write(path: Path, read: Callable[[Path], BareModule], forms: Mapping[str, FileForm], options: _Options) -> None:
+    out = options.out
+    require_form(out, forms=forms)
+    require_other(out, path)
+    names = read_labels(options.labels) or []
+    with reading(options.tokenizer, "a tokenizer.json"):
+        tokenizer = Tokenizer.from_file(str(options.tokenizer))
+    bare = read(path)
+    longest = _longest(options.max_length, bare.longest)
+    if options.signature:
+        signature = options.signature.read_text()
+        _check_order(signature, [each.name for each in bare.inputs], path)
     else:
-        inputs, checked = _inputs(named, module), checked_pad(pad, read, "--pad")
-        text = classifier_signature(out.stem, problem_type, max_length, len(names), inputs=inputs, pad=checked)
-    extras = extra_files(plain_tokenizer(read, max_length), names, text, about)
-    write_module(program, out, extras, Limits(False, allow_difference), module.name)
+        pad = checked_pad(options.pad, tokenizer, "--pad")
+        inputs = [asdict(each) | {"pad": pad if i == 0 else 0} for i, each in enumerate(_named(bare.inputs, path))]
+        output = {"name": "logits", "dtype": "float32", "dims": (bare.texts, len(names))}
+        signature = signature_of(out.stem, options.problem_type, longest, inputs, output)
+    extras = extra_files(plain_tokenizer(tokenizer, longest), names, signature, options.about)
+    if bare.length:
+        click.echo(f"the program takes {bare.length} tokens, to which each text is padded")
+    write_module(bare.module, out, extras, Limits(False, options.allow_difference), path.name, forms=forms)
 
 
-def _named_inputs(program: torch.jit.ScriptModule) -> list[str]:
-    """What the module's ``forward`` calls its inputs."""
-    forward: Any = program.forward
-    first, *others = [argument.name for argument in forward.schema.arguments]
-    return others if first == "self" else [first, *others]
+def _longest(chosen: int | None, most: int | None) -> int:
+    """The maximum of tokens. Raises `Refused` where more were chosen than the program takes."""
+    if chosen and most and chosen > most:
+        raise Refused(f"--max-length {chosen} is more than the {most} tokens that the program takes")
+    return chosen or min(most or DEFAULT_LONGEST, DEFAULT_LONGEST)
 
 
-def _inputs(named: Sequence[str], module: Path) -> tuple[str, ...]:
-    """The tensors that ``forward`` takes: by their names, else in the order of classifiers of texts, which a line says.
+def _named(inputs: Sequence[Input], path: Path) -> Sequence[Input]:
+    """What ``forward`` takes: by its names, else in the order of classifiers of texts, which a line says.
 
     Raises `Refused` where some names are known and at other places.
     """
+    named = [each.name for each in inputs]
     if named and set(named) <= set(SOURCES):
-        return tuple(named)
+        return inputs
     usual = tuple(SOURCES)[: len(named)]
     misplaced = [name for name, other in zip(named, usual, strict=False) if name in SOURCES and name != other]
     if not 1 <= len(named) <= len(SOURCES) or misplaced:
         raise Refused(
-            f"{module}: forward takes {', '.join(named) or 'nothing'}; say in a signature.json (--signature) which of "
+            f"{path}: forward takes {', '.join(named) or 'nothing'}; say in a signature.json (--signature) which of "
             f"{', '.join(SOURCES)} each is"
         )
     click.echo(f"inputs: {', '.join(usual)}, in that order (forward calls them {', '.join(named)})")
-    return usual
+    return [replace(each, name=name) for each, name in zip(inputs, usual, strict=True)]
 
 
 def _check_order(text: str, named: Sequence[str], module: Path) -> None:

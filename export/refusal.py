@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from vaccel_common.modelfile import ProgramKind, program_kind
+from vaccel_common.reasons import plain
 from vaccel_rpc.errors import RpcError
 
 #: How a file begins that stands for one in Git LFS. Source: the specification of Git LFS, "The Pointer".
@@ -50,6 +52,22 @@ def known(error: Exception, files: Sequence[Path]) -> Refused | None:
     return None
 
 
+#: What is in a file, and the command of ``models.export`` that takes it, by the kind of its program.
+_KINDS: dict[ProgramKind, tuple[str, str]] = {
+    "torchscript": ("a TorchScript file", "torchscript"),
+    "export": ("a program of torch.export", "torchexport"),
+    "onnx": ("an ONNX file", "onnx"),
+}
+
+
+def require_kind(path: Path, kind: ProgramKind) -> None:
+    """Raises `Refused` where a file has a program of another kind: the error names the command that takes it."""
+    found = program_kind(path)
+    if found not in (kind, None):
+        title, command = _KINDS[found]
+        raise Refused(f"{path} is {title}: 'python -m models.export {command}' takes it")
+
+
 def refuse_pointers(files: Iterable[Path]) -> None:
     """Raises `Refused` for a file of which Git has fetched a pointer alone, which some libraries would read as text."""
     for path in files:
@@ -75,7 +93,7 @@ def _is_refused_pickle(path: Path) -> bool:
 
 def one_line(error: BaseException) -> str:
     """An error's first line that says something, with its kind if it has none; a library's is cut at 200 characters."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in plain(str(error)).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
     # Our own errors are one line already, whose end may be the reason of a library.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from vaccel_common.modelfile import Pairs
+from export.refusal import Refused
+from vaccel_common.modelfile import Pairs, parse_signature
 
 
 def classifier_signature(
@@ -20,7 +22,31 @@ def classifier_signature(
         {"name": input_name, "dtype": "int64", "dims": ["n", "t"], "pad": pad if i == 0 else 0}
         for i, input_name in enumerate(inputs)
     ]
-    outputs = [{"name": "logits", "dtype": "float32", "dims": ["n", classes]}]
-    signature = {"format": 1, "name": name, "problem_type": problem_type, "max_length": max_length}
-    signature |= {} if pairs is None else {"pairs": pairs}
-    return json.dumps({**signature, "inputs": specs, "outputs": outputs, "batch": "n", "length": "t"}, indent=1)
+    output = {"name": "logits", "dtype": "float32", "dims": ["n", classes]}
+    return signature_of(name, problem_type, max_length, specs, output, pairs)
+
+
+def signature_of(
+    name: str,
+    problem_type: str,
+    max_length: int,
+    inputs: Sequence[Mapping[str, Any]],
+    output: Mapping[str, Any],
+    pairs: Pairs | None = None,
+) -> str:
+    """``signature.json`` of a text classifier with these entries of inputs and output.
+
+    Where their dimensions n and t have a fixed size, it is neither batched nor padded along them.
+    Raises `Refused` where the number of texts is fixed and not 1.
+    """
+    dims = [spec["dims"] for spec in inputs]
+    if fixed := [dim[0] for dim in dims if dim[0] not in ("n", 1)]:
+        raise Refused(f"it takes {fixed[0]} texts at a time and no other number: export it with a dynamic batch dimension")
+    batch = "n" if all(dim[0] == "n" for dim in (*dims, output["dims"])) else None
+    length = "t" if all(dim[1] == "t" for dim in dims) else None
+    facts = {"format": 1, "name": name, "problem_type": problem_type, "max_length": max_length}
+    facts |= {} if pairs is None else {"pairs": pairs}
+    facts |= {"inputs": list(inputs), "outputs": [output], "batch": batch, "length": length}
+    text = json.dumps(facts, indent=1)
+    parse_signature(text)
+    return text
