@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from vaccel_common.modelfile import ProgramKind, program_kind
-from vaccel_common.reasons import plain
+from vaccel_common.reasons import lines
 from vaccel_rpc.errors import RpcError
 
 #: How a file begins that stands for one in Git LFS. Source: the specification of Git LFS, "The Pointer".
@@ -93,8 +93,8 @@ def _is_refused_pickle(path: Path) -> bool:
 
 def one_line(error: BaseException) -> str:
     """An error's first line that says something, with its kind if it has none; a library's is cut at 200 characters."""
-    lines = [line.strip() for line in plain(str(error)).splitlines() if line.strip()]
-    if not lines:
+    said = lines(error)
+    if not said:
         return type(error).__name__
     # Our own errors are one line already, whose end may be the reason of a library.
-    return lines[0] if isinstance(error, click.ClickException | RpcError) else lines[0][:200]
+    return said[0] if isinstance(error, click.ClickException | RpcError) else said[0][:200]

@@ -142,7 +142,7 @@ def test_a_file_of_another_kind_is_one_line(options: tuple[str, ...], says: str,
     labels.write_text('["a", "b"]')
     tokenizer().save(str(tmp_path / "tokenizer.json"))
     places = {"wrong": tmp_path / "wrong.pt", "tokenizer": tmp_path / "tokenizer.json", "labels": labels, "folder": tmp_path}
-    done = export(*(option.format_map(places) for option in options), "-o", str(tmp_path / "out.pt2"))
+    done = export(*(option.format_map(places) for option in options), "-o", str(tmp_path / "out.pt"))
     assert done.exit_code == 1, done.output
     assert says in done.output
     assert done.output.count("\n") == 1

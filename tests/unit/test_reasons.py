@@ -7,21 +7,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaccel_common.reasons import plain
+from vaccel_common.reasons import lines
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[enforce fail at inline_container.cc:424] . unexpected pos 64 vs 0", "unexpected pos 64 vs 0"),
-        ("<lambda of <__main__.Net object at 0x7f12aB> fails", "<lambda of <__main__.Net object> fails"),
-        ("at 0x10 there is a number", "at 0x10 there is a number"),
-        ("a reason\nof two lines", "a reason\nof two lines"),
+        ("[enforce fail at inline_container.cc:424] . unexpected pos 64 vs 0", ["unexpected pos 64 vs 0"]),
+        ("<lambda of <__main__.Net object at 0x7f12aB> fails", ["<lambda of <__main__.Net object> fails"]),
+        ("at 0x10 there is a number", ["at 0x10 there is a number"]),
+        ("  a reason\n \n[enforce fail at x.cc:1]\nof two lines\n", ["a reason", "of two lines"]),
+        ("", []),
     ],
 )
-def test_what_is_for_developers_of_the_library_is_left_out(text: str, says: str) -> None:
+def test_what_is_for_developers_of_the_library_is_left_out(text: str, says: list[str]) -> None:
     """Places in its sources, and addresses of objects."""
-    assert plain(text) == says
+    assert lines(ValueError(text)) == says
 
 
 def test_a_damaged_archive_has_its_reason_alone(tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ def test_a_damaged_archive_has_its_reason_alone(tmp_path: Path) -> None:
     (tmp_path / "m.pt").write_bytes(b"PK\x03\x04" + bytes(100))
     with pytest.raises(RuntimeError) as raised:
         torch.jit.load(str(tmp_path / "m.pt"))
-    assert "internal miniz error" in str(raised.value), "torch's message is another one: is plain() still needed?"
-    assert plain(str(raised.value)).startswith("failed reading zip archive: ")
-    assert "\n" not in plain(str(raised.value))
-    assert "miniz" not in plain(str(raised.value))
+    assert "internal miniz error" in str(raised.value), "torch's message is another one: is lines() still needed for it?"
+    (line,) = lines(raised.value)
+    assert line.startswith("failed reading zip archive: ")
+    assert "miniz" not in line

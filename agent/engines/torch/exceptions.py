@@ -7,7 +7,7 @@ import re
 import torch
 
 from agent.engines.contract import DeviceLost
-from vaccel_common.reasons import plain
+from vaccel_common.reasons import lines
 
 #: Characters of a reason that are kept.
 _MAX_REASON = 500
@@ -67,5 +67,5 @@ def last_line(error: BaseException) -> str:
 
     It is the last line: torch's errors begin with a stack.
     """
-    lines = [line.strip() for line in plain(str(error)).splitlines() if line.strip()]
-    return lines[-1][:_MAX_REASON] if lines else type(error).__name__
+    said = lines(error)
+    return said[-1][:_MAX_REASON] if said else type(error).__name__
