@@ -147,10 +147,10 @@ def check(path: Path, expected: Expected) -> Verdict:
     engines.open("cpu", 1)
     try:
         program = engines.load(path)
-        alone = _compared(_answers(program, extras, expected.texts, 1), expected, (1,))
-    except RpcError as error:
+        answers = _answers(program, extras, expected.texts, 1)
+    except (RpcError, Refused) as error:
         raise Refused(f"the written file does not run: {one_line(error)}") from None
-    verdict = alone
+    verdict = alone = _compared(answers, expected, (1,))
     for size in BATCHES if program.joinable else ():
         try:
             padded = _compared(_answers(program, extras, expected.texts, size), expected, (1,))
@@ -203,7 +203,7 @@ def _answers(program: Program, extras: Extras, texts: Sequence[Text], size: int)
     answers = []
     for item, ids in zip(items, tokens, strict=True):
         if not isinstance(item, Prediction):
-            raise Refused(f"the written file fails with a text of {len(ids)} tokens: {one_line(item)}")
+            raise Refused(f"it fails with a text of {len(ids)} tokens: {one_line(item)}")
         answers.append(Answer(ids, item.logits, item.scores))
     return answers
 
