@@ -6,8 +6,10 @@ import copy
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
+from onnx import helper
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -58,7 +60,21 @@ def of_trace(module: nn.Module, extras: dict[str, str]) -> onnx.ModelProto:
             opset_version=_OPSET,
             dynamo=False,
         )
-        return onnx.load(file.name)
+        model = onnx.load(file.name)
+    _with_all_inputs(model.graph, signature)
+    return model
+
+
+def _with_all_inputs(graph: onnx.GraphProto, signature: Signature) -> None:
+    """Gives the graph the inputs that its module takes and does not use, which the older exporter leaves out."""
+    used = {value.name: value for value in graph.input}
+    inputs = [
+        used.get(spec.name)
+        or helper.make_tensor_value_info(spec.name, helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype)), spec.dims)
+        for spec in signature.inputs
+    ]
+    del graph.input[:]
+    graph.input.extend(inputs)
 
 
 def _with_plain_attention(module: nn.Module) -> nn.Module:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from agent.engines.torch.archive import check
-from export.archive import read_script
+from export.archive import SOURCES, read_script
 from export.forms import FORMS
 from export.refusal import Refused, reading, require_kind
 from export.weights import stored
@@ -101,7 +102,13 @@ def read_torchscript(path: Path) -> BareModule:
     program: Any = read_script(path)
     # The module itself comes first, whatever its author called it.
     _, *arguments = program.forward.schema.arguments
-    return BareModule(program, [Input(argument.name) for argument in arguments])
+    # What need not be given, such as labels, is left out where the function has nothing for it.
+    given = itertools.takewhile(lambda each: each.name in SOURCES or not each.has_default_value(), arguments)
+    inputs = {argument.name: str(argument.type) for argument in given}
+    for name, kind in inputs.items():
+        if kind not in ("Tensor", "Optional[Tensor]"):
+            raise Refused(f"{path}: forward takes {name} of type {kind}: it must take tensors alone")
+    return BareModule(program, [Input(name) for name in inputs])
 
 
 def read_torchexport(path: Path) -> BareModule:
@@ -119,23 +126,33 @@ def read_torchexport(path: Path) -> BareModule:
     values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     try:
         module = ExportedModule(program)
-        inputs = [_input(name, values[name]) for name in module.names]
+        inputs = [_input(name, values.get(name)) for name in module.names]
+        longest = _longest([values[name].shape for name in module.names], program.range_constraints)
     except Refused as error:
         raise Refused(f"{path}: {error.message}") from None
-    most = {str(symbol): str(bounds.upper) for symbol, bounds in program.range_constraints.items()}
-    lengths = [str(values[name].shape[1]) for name in module.names]
-    limits = [int(limit) for length in lengths if (limit := most.get(length, length)).isdigit()]
-    return BareModule(module, inputs, min(limits, default=None))
+    return BareModule(module, inputs, longest)
+
+
+def _longest(shapes: Sequence[torch.Size], ranges: Mapping[Any, Any]) -> int | None:
+    """The tokens of a text at most, if there is a limit; ``ranges``: the bounds of each size that varies.
+
+    Raises `Refused` where a text cannot be alone.
+    """
+    bounds = {str(size): (str(between.lower), str(between.upper)) for size, between in ranges.items()}
+    for texts, _ in shapes:
+        fewest, _ = bounds.get(str(texts), ("", ""))
+        if fewest.isdigit() and int(fewest) > 1:
+            raise Refused(f"it takes at least {fewest} texts at a time, where there may be one: export it with Dim(..., min=1)")
+    limits = [bounds.get(str(length), ("", str(length)))[1] for _, length in shapes]
+    return min((int(limit) for limit in limits if limit.isdigit()), default=None)
 
 
 def _input(name: str, value: Any) -> Input:
     """An input by the example of it that the program keeps."""
-    if not isinstance(value, Tensor) or value.ndim != 2 or value.dtype not in _DTYPES:
-        given = (
-            f"{str(value.dtype).removeprefix('torch.')} with {value.ndim} dimensions"
-            if isinstance(value, Tensor)
-            else "no tensor"
-        )
-        raise Refused(f"{name} is {given}; [n, t] of int64 or int32 is expected")
+    if not isinstance(value, Tensor):
+        raise Refused(f"forward was exported with {name} among its inputs: it must take tensors alone")
+    if value.ndim != 2 or value.dtype not in _DTYPES:
+        dtype = str(value.dtype).removeprefix("torch.")
+        raise Refused(f"{name} is {dtype} with {value.ndim} dimensions; [n, t] of int64 or int32 is expected")
     texts, length = (size if isinstance(size, int) else any_size for size, any_size in zip(value.shape, ("n", "t"), strict=True))
     return Input(name, _DTYPES[value.dtype], (texts, length))

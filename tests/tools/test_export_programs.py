@@ -64,6 +64,11 @@ class Floats(nn.Module):
         return input_ids.sum(1, keepdim=True).repeat(1, 2)
 
 
+class Optional(nn.Module):
+    def forward(self, input_ids: Tensor, weights: Tensor | None = None) -> Tensor:
+        return input_ids.float().sum(1, keepdim=True).repeat(1, 2) if weights is None else weights
+
+
 _IDS = torch.ones(2, 5, dtype=torch.int64)
 _ANY: dict[int, Any] = {0: Dim("n"), 1: Dim("t")}
 _ONE = torch.ones(1, 5, dtype=torch.int64)
@@ -139,6 +144,8 @@ def test_the_signature_has_the_programs_sizes(
         (lambda path: _saved(path, TwoOutputs().eval(), _IDS, _IDS), "it gives 2 outputs"),
         (lambda path: _saved(path, Nested(), {"input_ids": _IDS}), "its inputs are in lists or dicts"),
         (lambda path: _saved(path, Floats(), _IDS.float()), "input_ids is float32 with 2 dimensions"),
+        (lambda path: _saved(path, Optional(), _IDS, None), "forward was exported with None among its inputs"),
+        (lambda path: _saved(path, Floats(), _IDS, dims=({0: Dim("n", min=2)},)), "it takes at least 2 texts at a time"),
     ],
 )  # fmt: skip
 def test_what_is_no_classifier_of_tokens_is_refused(make: Callable[[Path], Path], says: str, tmp_path: Path) -> None:
@@ -209,6 +216,54 @@ def test_the_module_itself_is_no_input(tmp_path: Path) -> None:
     signature = read_extras(tmp_path / "m.pt").signature
     assert signature is not None
     assert [spec.name for spec in signature.inputs] == ["input_ids", "attention_mask"]
+
+
+class Scaled(nn.Module):
+    def forward(self, input_ids: Tensor, scale: float) -> Tensor:
+        return input_ids.float().sum(1, keepdim=True).repeat(1, 2) * scale
+
+
+class WithLabels(Mean):
+    """As models of transformers take what they need in training alone."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None, scale: float = 1.0) -> Tensor:
+        mask = attention_mask.unsqueeze(-1).float()
+        logits: Tensor = self.head((self.embedding(input_ids) * mask).sum(1) / mask.sum(1).clamp(min=1)) * scale
+        return logits if labels is None else logits * 0
+
+
+class Unused(nn.Module):
+    """It takes segments as its family does, and does not look at them."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:  # noqa: ARG002
+        return torch.stack([(input_ids * attention_mask).sum(1), attention_mask.sum(1)], 1).float()
+
+
+@pytest.mark.parametrize(
+    ("module", "suffix", "inputs"),
+    [
+        (WithLabels, ".pt", ["input_ids", "attention_mask"]),
+        (Unused, ".pt", ["input_ids", "attention_mask", "token_type_ids"]),
+        (Unused, ".onnx", ["input_ids", "attention_mask", "token_type_ids"]),
+    ],
+)
+def test_a_script_is_called_with_what_the_function_has(
+    module: type[nn.Module], suffix: str, inputs: list[str], tmp_path: Path
+) -> None:
+    """What is optional and unknown is left out; what the module takes and does not use is none the less given."""
+    torch.jit.save(torch.jit.script(module().eval()), str(tmp_path / "bare.pt"))
+    done = _export(tmp_path / "bare.pt", tmp_path / f"m{suffix}", command="torchscript")
+    assert done.exit_code == 0, done.output
+    signature = read_extras(tmp_path / f"m{suffix}").signature
+    assert signature is not None
+    assert [spec.name for spec in signature.inputs] == inputs
+
+
+def test_a_script_that_needs_more_than_tensors_is_refused(tmp_path: Path) -> None:
+    """By the name of what it needs."""
+    torch.jit.save(torch.jit.script(Scaled()), str(tmp_path / "bare.pt"))
+    done = _export(tmp_path / "bare.pt", tmp_path / "m.pt", command="torchscript")
+    assert done.output == f"Error: {tmp_path / 'bare.pt'}: forward takes scale of type float: it must take tensors alone\n"
 
 
 def test_a_program_that_could_run_code_is_not_loaded(tmp_path: Path) -> None:
