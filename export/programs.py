@@ -100,6 +100,8 @@ def _only(outputs: Sequence[Any]) -> Any:
 def read_torchscript(path: Path) -> BareModule:
     """The TorchScript module in a file. Raises `Refused` where it is none."""
     program: Any = read_script(path)
+    if not hasattr(program, "forward"):
+        raise Refused(f"{path}: the module has no forward")
     # The module itself comes first, whatever its author called it.
     _, *arguments = program.forward.schema.arguments
     # What need not be given, such as labels, is left out where the function has nothing for it.

@@ -259,11 +259,21 @@ def test_a_script_is_called_with_what_the_function_has(
     assert [spec.name for spec in signature.inputs] == inputs
 
 
-def test_a_script_that_needs_more_than_tensors_is_refused(tmp_path: Path) -> None:
-    """By the name of what it needs."""
-    torch.jit.save(torch.jit.script(Scaled()), str(tmp_path / "bare.pt"))
+class Forwardless(nn.Module):
+    @torch.jit.export
+    def classify(self, input_ids: Tensor) -> Tensor:
+        return input_ids
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [(Scaled, "forward takes scale of type float: it must take tensors alone"), (Forwardless, "the module has no forward")],
+)
+def test_a_script_that_cannot_be_called_with_tensors_is_refused(module: type[nn.Module], says: str, tmp_path: Path) -> None:
+    """In one line."""
+    torch.jit.save(torch.jit.script(module()), str(tmp_path / "bare.pt"))
     done = _export(tmp_path / "bare.pt", tmp_path / "m.pt", command="torchscript")
-    assert done.output == f"Error: {tmp_path / 'bare.pt'}: forward takes scale of type float: it must take tensors alone\n"
+    assert done.output == f"Error: {tmp_path / 'bare.pt'}: {says}\n"
 
 
 def test_a_program_that_could_run_code_is_not_loaded(tmp_path: Path) -> None:
