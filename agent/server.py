@@ -181,6 +181,9 @@ class Agent:
     async def _open_engines(self) -> None:
         """Imports the engines in a thread, which takes seconds, and starts the workers."""
         await asyncio.to_thread(self._engines.open, self._config.device, self._threads)
+        # In the thread that will load models too, which is there already; others are started by this one.
+        await asyncio.to_thread(self._engines.prepare_thread)
+        self._engines.prepare_thread()
         self._batcher = Batcher(
             self._engines.workers,
             BatchLimits(self._config.max_batch),

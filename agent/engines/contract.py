@@ -175,6 +175,14 @@ class HasOwnMemory(Protocol):
 
 
 @runtime_checkable
+class PreparesThreads(Protocol):
+    """What an engine has besides, if threads compute faster once they are prepared."""
+
+    def prepare_thread(self) -> None:
+        """Prepares the calling thread, and so all that it starts from now on."""
+
+
+@runtime_checkable
 class ComputesInHalves(Protocol):
     """What an engine has besides, if its device may compute a model faster in half precision."""
 

@@ -16,6 +16,7 @@ from agent.engines.contract import (
     Engine,
     EngineModule,
     HasOwnMemory,
+    PreparesThreads,
     Program,
     RefersToFiles,
 )
@@ -59,6 +60,12 @@ class Engines:
             except DeviceError as error:
                 raise EngineError(f"--device {device}: {error}") from None
             self._by_suffix |= dict.fromkeys(module.SUFFIXES, engine)
+
+    def prepare_thread(self) -> None:
+        """See `agent.engines.contract.PreparesThreads`; for threads in which programs are loaded and run."""
+        for engine in self._by_suffix.values():
+            if isinstance(engine, PreparesThreads):
+                engine.prepare_thread()
 
     @property
     def suffixes(self) -> tuple[str, ...]:

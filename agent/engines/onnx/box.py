@@ -95,7 +95,9 @@ def _serve(channel: socket.socket, arguments: BoxArguments) -> None:
 def _load(arguments: BoxArguments) -> tuple[list[boxwire.Buffer], OnnxProgram]:
     # Imported within the limits.
     from agent.engines.onnx.loading import load
+    from agent.engines.onnx.sessions import flush_denormals
 
+    flush_denormals()
     others = {name: _path(fd) for name, fd in arguments.others.items()}
     program = load(
         _path(arguments.file), arguments.threads, arguments.memory, name=arguments.name, others=others, warm=arguments.warm

@@ -54,6 +54,7 @@ def new(
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.add_session_config_entry(*_denormals())
     if exact_int8:
         options.add_session_config_entry(*EXACT_INT8)
     options.log_severity_level = 4  # what fails is raised, and logged in the agent's format
@@ -88,6 +89,7 @@ def plain(model: bytes) -> Any:
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry(*_denormals())
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -104,6 +106,32 @@ def _register_bounded_memory(most: int) -> None:
 def is_shared_int8(error: BaseException) -> bool:
     """Whether a model loads only without `EXACT_INT8`."""
     return _SHARED in str(error)
+
+
+def _denormals(*, count_as_zero: bool | None = None) -> tuple[str, str]:
+    """The entry of a session's configuration for denormal numbers; by default as they are in the calling thread.
+
+    A process's first session sets it for that thread, and each for the threads that it starts.
+    """
+    if count_as_zero is None:
+        count_as_zero = bool(np.float32(1e-30) * np.float32(1e-10) == 0)
+    return "session.set_denormal_as_zero", str(int(count_as_zero))
+
+
+def flush_denormals() -> None:
+    """Numbers below 1.2e-38 count as 0 in the calling thread from now on, if this makes the process's first session.
+
+    `agent.engines.torch.engine.TorchEngine.prepare_thread` says why, and does so where torch is loaded.
+    """
+    from onnx import TensorProto, helper
+
+    one = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", one[:1], one[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry(*_denormals(count_as_zero=True))
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 @cache
