@@ -131,14 +131,15 @@ def _longest(chosen: int | None, most: int | None) -> int:
 def _named(inputs: Sequence[Input], path: Path) -> Sequence[Input]:
     """What ``forward`` takes: by its names, else in the order of classifiers of texts, which a line says.
 
-    Raises `Refused` where some names are known and at other places.
+    Raises `Refused` where a name says something else.
     """
     named = [each.name for each in inputs]
     if named and set(named) <= set(SOURCES):
         return inputs
     usual = tuple(SOURCES)[: len(named)]
-    misplaced = [name for name, other in zip(named, usual, strict=False) if name in SOURCES and name != other]
-    if not 1 <= len(named) <= len(SOURCES) or misplaced:
+    if foreign := [each.name for each in inputs if not any(map(each.may_be, SOURCES))]:
+        raise Refused(f"{path}: forward takes {', '.join(foreign)}, which the function does not have: it must do without")
+    if not 1 <= len(named) <= len(SOURCES) or not all(map(Input.may_be, inputs, usual)):
         raise Refused(
             f"{path}: forward takes {', '.join(named) or 'nothing'}; say in a signature.json (--signature) which of "
             f"{', '.join(SOURCES)} each is"

@@ -23,6 +23,20 @@ EXPORT_FORMS = {suffix: FORMS[suffix] for suffix in (".pt2", ".onnx")}
 _DTYPES = {torch.int64: "int64", torch.int32: "int32"}
 
 
+#: What an input is for, by a part of the name that an author may have given it; None: nothing that the function has.
+_PURPOSES: dict[str, str | None] = {
+    "pos": None,
+    "label": None,
+    "head": None,
+    "embed": None,
+    "cache": None,
+    "past": None,
+    "mask": "attention_mask",
+    "type": "token_type_ids",
+    "seg": "token_type_ids",
+}
+
+
 @dataclass(frozen=True)
 class Input:
     """An input of a module, as ``signature.json`` has them; ``name``: what ``forward`` calls it."""
@@ -30,6 +44,12 @@ class Input:
     name: str
     dtype: str = "int64"
     dims: tuple[str | int, str | int] = ("n", "t")
+
+    def may_be(self, name: str) -> bool:
+        """Whether its name says nothing else than that it is the function's tensor ``name``."""
+        if self.name in SOURCES:
+            return self.name == name
+        return next((purpose == name for part, purpose in _PURPOSES.items() if part in self.name.lower()), True)
 
 
 @dataclass(frozen=True)
@@ -105,12 +125,25 @@ def read_torchscript(path: Path) -> BareModule:
     # The module itself comes first, whatever its author called it.
     _, *arguments = program.forward.schema.arguments
     # What need not be given, such as labels, is left out where the function has nothing for it.
-    given = itertools.takewhile(lambda each: each.name in SOURCES or not each.has_default_value(), arguments)
+    given = list(itertools.takewhile(lambda each: _is_of_function(each.name) or not each.has_default_value(), arguments))
+    if behind := [argument.name for argument in arguments[len(given) :] if _is_of_function(argument.name)]:
+        left = arguments[len(given)].name
+        raise Refused(
+            f"{path}: forward takes {behind[0]} behind {left}, which the function does not have: trace it without {left}"
+        )
+    kind: Any = program.forward.schema.returns[0].type
+    if kind.kind() == "TupleType" and len(kind.elements()) > 1:
+        raise Refused(f"{path}: it gives {len(kind.elements())} outputs: a classifier's must be the only one")
     inputs = {argument.name: str(argument.type) for argument in given}
-    for name, kind in inputs.items():
-        if kind not in ("Tensor", "Optional[Tensor]"):
-            raise Refused(f"{path}: forward takes {name} of type {kind}: it must take tensors alone")
+    for name, given_type in inputs.items():
+        if given_type not in ("Tensor", "Optional[Tensor]"):
+            raise Refused(f"{path}: forward takes {name} of type {given_type}: it must take tensors alone")
     return BareModule(program, [Input(name) for name in inputs])
+
+
+def _is_of_function(name: str) -> bool:
+    """Whether an input's name says that it is one of the tensors that the function has."""
+    return name in SOURCES or (any(part in name for part in _PURPOSES) and any(Input(name).may_be(other) for other in SOURCES))
 
 
 def read_torchexport(path: Path) -> BareModule:
@@ -143,7 +176,8 @@ def _longest(shapes: Sequence[torch.Size], ranges: Mapping[Any, Any]) -> int | N
     bounds = {str(size): (str(between.lower), str(between.upper)) for size, between in ranges.items()}
     for texts, _ in shapes:
         fewest, _ = bounds.get(str(texts), ("", ""))
-        if fewest.isdigit() and int(fewest) > 1:
+        # torch calls 2 the least of a size that only it has chosen to vary, and then runs 1 too.
+        if fewest.isdigit() and int(fewest) > 2:
             raise Refused(f"it takes at least {fewest} texts at a time, where there may be one: export it with Dim(..., min=1)")
     limits = [bounds.get(str(length), ("", str(length)))[1] for _, length in shapes]
     return min((int(limit) for limit in limits if limit.isdigit()), default=None)

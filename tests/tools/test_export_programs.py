@@ -69,7 +69,7 @@ class Optional(nn.Module):
         return input_ids.float().sum(1, keepdim=True).repeat(1, 2) if weights is None else weights
 
 
-_IDS = torch.ones(2, 5, dtype=torch.int64)
+_IDS = torch.ones(4, 5, dtype=torch.int64)
 _ANY: dict[int, Any] = {0: Dim("n"), 1: Dim("t")}
 _ONE = torch.ones(1, 5, dtype=torch.int64)
 
@@ -84,6 +84,7 @@ def _saved(path: Path, module: nn.Module, *args: Any, dims: Any = None, **kwargs
 #: What is published -> how it is made.
 PROGRAMS: Mapping[str, Callable[[Path], Path]] = {
     "any shape": lambda path: _saved(path, Mean().eval(), _IDS, _IDS, dims=(_ANY, _ANY)),
+    "any shape, automatically": lambda path: _saved(path, Mean().eval(), _IDS, _IDS, dims=({0: Dim.AUTO, 1: Dim.DYNAMIC},) * 2),
     "32-bit ids": lambda path: _saved(path, Mean().eval(), _IDS.int(), _IDS.int(), dims=(_ANY, _ANY)),
     "a dict, by keyword": lambda path: _saved(
         path, InDict().eval(), attention_mask=_IDS, input_ids=_IDS, dims={"attention_mask": _ANY, "input_ids": _ANY}
@@ -95,7 +96,7 @@ PROGRAMS: Mapping[str, Callable[[Path], Path]] = {
 }
 
 
-def _export(program: Path, out: Path, *options: str, command: str = "torchexport") -> Any:
+def export_bare(program: Path, out: Path, *options: str, command: str = "torchexport") -> Any:
     """The command, with a tokenizer and two labels."""
     tokenizer().save(str(program.parent / "tokenizer.json"))
     (program.parent / "labels.json").write_text('["yes", "no"]')
@@ -108,7 +109,7 @@ def _export(program: Path, out: Path, *options: str, command: str = "torchexport
 def test_a_program_becomes_a_model_file(name: str, form: str, tmp_path: Path) -> None:
     """Of both forms that can be made of it; the agent's answer is that of the module itself."""
     out = tmp_path / f"m{form}"
-    done = _export(PROGRAMS[name](tmp_path / "bare.pt2"), out)
+    done = export_bare(PROGRAMS[name](tmp_path / "bare.pt2"), out)
     assert done.exit_code == 0, done.output
     signature = read_extras(out).signature
     assert signature is not None
@@ -130,7 +131,7 @@ def test_the_signature_has_the_programs_sizes(
     name: str, longest: int, batch: str | None, length: str | None, tmp_path: Path
 ) -> None:
     """A text is never longer than what the program was exported for, and what is fixed is not joined or padded."""
-    _export(PROGRAMS[name](tmp_path / "bare.pt2"), tmp_path / "m.pt2")
+    export_bare(PROGRAMS[name](tmp_path / "bare.pt2"), tmp_path / "m.pt2")
     signature = read_extras(tmp_path / "m.pt2").signature
     assert signature is not None
     assert (signature.max_length, signature.batch, signature.length) == (longest, batch, length)
@@ -139,18 +140,18 @@ def test_the_signature_has_the_programs_sizes(
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda path: _saved(path, Mean().eval(), _IDS, _IDS), "it takes 2 texts at a time and no other number"),
+        (lambda path: _saved(path, Mean().eval(), _IDS, _IDS), "it takes 4 texts at a time and no other number"),
         (lambda path: _saved(path, Mean().eval().bfloat16(), _IDS, _IDS), "its weights are bfloat16, in which it computes"),
         (lambda path: _saved(path, TwoOutputs().eval(), _IDS, _IDS), "it gives 2 outputs"),
         (lambda path: _saved(path, Nested(), {"input_ids": _IDS}), "its inputs are in lists or dicts"),
         (lambda path: _saved(path, Floats(), _IDS.float()), "input_ids is float32 with 2 dimensions"),
         (lambda path: _saved(path, Optional(), _IDS, None), "forward was exported with None among its inputs"),
-        (lambda path: _saved(path, Floats(), _IDS, dims=({0: Dim("n", min=2)},)), "it takes at least 2 texts at a time"),
+        (lambda path: _saved(path, Floats(), _IDS, dims=({0: Dim("n", min=3)},)), "it takes at least 3 texts at a time"),
     ],
 )  # fmt: skip
 def test_what_is_no_classifier_of_tokens_is_refused(make: Callable[[Path], Path], says: str, tmp_path: Path) -> None:
     """In one line, which says what is wrong, and nothing is written."""
-    done = _export(make(tmp_path / "bare.pt2"), tmp_path / "m.onnx")
+    done = export_bare(make(tmp_path / "bare.pt2"), tmp_path / "m.onnx")
     assert says in done.output
     assert (done.exit_code, done.output.count("\n")) == (1, 1)
     assert not (tmp_path / "m.onnx").exists()
@@ -161,7 +162,7 @@ def test_no_more_tokens_than_the_program_takes_can_be_chosen(tmp_path: Path) -> 
     program = PROGRAMS["one text of up to 12 tokens"](tmp_path / "bare.pt2")
     assert (
         "--max-length 13 is more than the 12 tokens that the program takes"
-        in _export(program, tmp_path / "m.pt2", "--max-length", "13").output
+        in export_bare(program, tmp_path / "m.pt2", "--max-length", "13").output
     )
 
 
@@ -173,7 +174,7 @@ def test_a_model_in_training_mode_is_told_apart(suffix: str, tmp_path: Path) -> 
         torch.jit.save(torch.jit.trace(module, (_IDS, _IDS), check_trace=False), str(bare))
     else:
         _saved(bare, module, _IDS, _IDS, dims=(_ANY, _ANY))
-    done = _export(bare, tmp_path / "m.onnx", command="torchscript" if suffix == ".pt" else "torchexport")
+    done = export_bare(bare, tmp_path / "m.onnx", command="torchscript" if suffix == ".pt" else "torchexport")
     assert "gives other answers to the same text each time" in done.output
     assert "model.eval()" in done.output
 
@@ -183,11 +184,11 @@ def test_each_command_names_the_other_for_its_files(tmp_path: Path) -> None:
     script = tmp_path / "script.pt2"
     torch.jit.save(torch.jit.trace(Mean().eval(), (_IDS, _IDS)), str(script))
     program = PROGRAMS["any shape"](tmp_path / "program.pt2").rename(tmp_path / "program.pt")
-    done = _export(script, tmp_path / "m.onnx")
+    done = export_bare(script, tmp_path / "m.onnx")
     assert done.output == f"Error: {script} is a TorchScript file: 'python -m models.export torchscript' takes it\n"
     for command in ("torchscript", "pt2"):
         options = ("-o", str(tmp_path / "m.pt2")) if command == "pt2" else ()
-        done = export(command, str(program), *options) if options else _export(program, tmp_path / "m.pt", command=command)
+        done = export(command, str(program), *options) if options else export_bare(program, tmp_path / "m.pt", command=command)
         assert done.output == f"Error: {program} is a program of torch.export: 'python -m models.export torchexport' takes it\n"
 
 
@@ -195,85 +196,11 @@ def test_each_command_names_the_other_for_its_files(tmp_path: Path) -> None:
 def test_a_form_that_torch_cannot_make_is_refused_at_once(command: str, suffix: str, tmp_path: Path) -> None:
     """Before anything is read."""
     (tmp_path / "bare").write_text("")
-    done = _export(tmp_path / "bare", tmp_path / f"m{suffix}", command=command)
+    done = export_bare(tmp_path / "bare", tmp_path / f"m{suffix}", command=command)
     assert (
         done.output
         == f"Error: --out {tmp_path / f'm{suffix}'}: the name must end in {'.pt' if suffix == '.pt2' else '.pt2'} or .onnx\n"
     )
-
-
-class OwnSelf(nn.Module):
-    """Its ``forward`` calls the module otherwise than most do."""
-
-    def forward(this, input_ids: Tensor, attention_mask: Tensor) -> Tensor:  # noqa: N805 that is the point
-        return torch.stack([(input_ids * attention_mask).sum(1), attention_mask.sum(1)], 1).float()
-
-
-def test_the_module_itself_is_no_input(tmp_path: Path) -> None:
-    """Whatever its author calls it."""
-    torch.jit.save(torch.jit.script(OwnSelf()), str(tmp_path / "bare.pt"))
-    assert _export(tmp_path / "bare.pt", tmp_path / "m.pt", command="torchscript").exit_code == 0
-    signature = read_extras(tmp_path / "m.pt").signature
-    assert signature is not None
-    assert [spec.name for spec in signature.inputs] == ["input_ids", "attention_mask"]
-
-
-class Scaled(nn.Module):
-    def forward(self, input_ids: Tensor, scale: float) -> Tensor:
-        return input_ids.float().sum(1, keepdim=True).repeat(1, 2) * scale
-
-
-class WithLabels(Mean):
-    """As models of transformers take what they need in training alone."""
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None, scale: float = 1.0) -> Tensor:
-        mask = attention_mask.unsqueeze(-1).float()
-        logits: Tensor = self.head((self.embedding(input_ids) * mask).sum(1) / mask.sum(1).clamp(min=1)) * scale
-        return logits if labels is None else logits * 0
-
-
-class Unused(nn.Module):
-    """It takes segments as its family does, and does not look at them."""
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:  # noqa: ARG002
-        return torch.stack([(input_ids * attention_mask).sum(1), attention_mask.sum(1)], 1).float()
-
-
-@pytest.mark.parametrize(
-    ("module", "suffix", "inputs"),
-    [
-        (WithLabels, ".pt", ["input_ids", "attention_mask"]),
-        (Unused, ".pt", ["input_ids", "attention_mask", "token_type_ids"]),
-        (Unused, ".onnx", ["input_ids", "attention_mask", "token_type_ids"]),
-    ],
-)
-def test_a_script_is_called_with_what_the_function_has(
-    module: type[nn.Module], suffix: str, inputs: list[str], tmp_path: Path
-) -> None:
-    """What is optional and unknown is left out; what the module takes and does not use is none the less given."""
-    torch.jit.save(torch.jit.script(module().eval()), str(tmp_path / "bare.pt"))
-    done = _export(tmp_path / "bare.pt", tmp_path / f"m{suffix}", command="torchscript")
-    assert done.exit_code == 0, done.output
-    signature = read_extras(tmp_path / f"m{suffix}").signature
-    assert signature is not None
-    assert [spec.name for spec in signature.inputs] == inputs
-
-
-class Forwardless(nn.Module):
-    @torch.jit.export
-    def classify(self, input_ids: Tensor) -> Tensor:
-        return input_ids
-
-
-@pytest.mark.parametrize(
-    ("module", "says"),
-    [(Scaled, "forward takes scale of type float: it must take tensors alone"), (Forwardless, "the module has no forward")],
-)
-def test_a_script_that_cannot_be_called_with_tensors_is_refused(module: type[nn.Module], says: str, tmp_path: Path) -> None:
-    """In one line."""
-    torch.jit.save(torch.jit.script(module()), str(tmp_path / "bare.pt"))
-    done = _export(tmp_path / "bare.pt", tmp_path / "m.pt", command="torchscript")
-    assert done.output == f"Error: {tmp_path / 'bare.pt'}: {says}\n"
 
 
 def test_a_program_that_could_run_code_is_not_loaded(tmp_path: Path) -> None:
@@ -282,7 +209,7 @@ def test_a_program_that_could_run_code_is_not_loaded(tmp_path: Path) -> None:
     spoilt = program.read_bytes().replace(b"torch.ops.aten.embedding.default", b"torch.ops.aten.from_file.default")
     assert spoilt != program.read_bytes()
     program.write_bytes(spoilt)
-    done = _export(program, tmp_path / "m.onnx")
+    done = export_bare(program, tmp_path / "m.onnx")
     assert (
         f"{program} is not a program of torch.export: the file has a call of 'torch.ops.aten.from_file.default', which uses files"
         in done.output
