@@ -123,35 +123,31 @@ def flush_denormals() -> None:
 
     `agent.engines.torch.engine.TorchEngine.prepare_thread` says why, and does so where torch is loaded.
     """
-    from onnx import TensorProto, helper
-
-    one = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", one[:1], one[1:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry(*_denormals(count_as_zero=True))
-    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    onnxruntime.InferenceSession(_product(), options, providers=["CPUExecutionProvider"])  # any model will do
 
 
 @cache
 def int8_overflows() -> bool:
     """Whether sums of int8 products overflow on this CPU without `EXACT_INT8`: those of the largest numbers are tried."""
-    import onnx
-    from onnx import helper, numpy_helper
+    (sums,) = plain(_product()).run(None, {"numbers": np.full((1, 64), 255, np.uint8)})
+    return bool((sums != 64 * 255 * 127).any())
 
-    weights = numpy_helper.from_array(np.full((64, 2), 127, np.int8), "weights")
-    number, total = onnx.TensorProto.UINT8, onnx.TensorProto.INT32
+
+def _product() -> bytes:
+    """A model of one operator: uint8 [1, 64] times the largest int8 numbers -> int32 [1, 2]."""
+    from onnx import TensorProto, helper, numpy_helper
+
     graph = helper.make_graph(
         [helper.make_node("MatMulInteger", ["numbers", "weights"], ["sums"])],
-        "sums",
-        [helper.make_tensor_value_info("numbers", number, [1, 64])],
-        [helper.make_tensor_value_info("sums", total, [1, 2])],
-        [weights],
+        "product",
+        [helper.make_tensor_value_info("numbers", TensorProto.UINT8, [1, 64])],
+        [helper.make_tensor_value_info("sums", TensorProto.INT32, [1, 2])],
+        [numpy_helper.from_array(np.full((64, 2), 127, np.int8), "weights")],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    (sums,) = plain(model.SerializeToString()).run(None, {"numbers": np.full((1, 64), 255, np.uint8)})
-    return bool((sums != 64 * 255 * 127).any())
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10).SerializeToString()
 
 
 def is_memory(error: BaseException) -> bool:
