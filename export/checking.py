@@ -7,7 +7,7 @@ and scores) and through transformers' pipeline on the other.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,15 +100,15 @@ def of_pipeline(folder: Folder, texts: Sequence[Text]) -> Expected:
         pipeline = transformers.pipeline("text-classification", model=folder.model, tokenizer=folder.tokenizer)
         named = [text._asdict() if isinstance(text, Pair) else {"text": text} for text in texts]
         tokens = [folder.tokenizer(**text, **cut)["input_ids"] for text in named]
-        logits = pipeline([*named, *named[:_AGAIN]], top_k=None, function_to_apply="none", **cut)
-        scores = pipeline([*named, *named[:_AGAIN]], top_k=None, **cut)
+        logits, again = (pipeline(some, top_k=None, function_to_apply="none", **cut) for some in (named, named[:_AGAIN]))
+        scores = pipeline(named, top_k=None, **cut)
     except Exception as error:  # noqa: BLE001 a model may raise anything
         limit = f"with texts of up to {folder.max_length} tokens, and fewer with --max-length"
         raise Refused(f"{folder.family}: transformers' own pipeline fails with it ({limit}): {one_line(error)}") from None
-    tokens += tokens[:_AGAIN]
     answers = [Answer(*one) for one in zip(tokens, map(_by_label, logits), map(_by_label, scores), strict=True)]
-    right = _always(answers, len(texts), "transformers' own pipeline")
-    return Expected(f"the pipeline of transformers {transformers.__version__}", list(texts), right)
+    _refuse_not_finite(answers, "transformers' own pipeline")
+    _refuse_random(answers, map(_by_label, again), "transformers' own pipeline")
+    return Expected(f"the pipeline of transformers {transformers.__version__}", list(texts), answers)
 
 
 def of_module(module: nn.Module, extras: Extras, texts: Sequence[Text], against: str) -> Expected:
@@ -125,15 +125,17 @@ def of_program(program: Program, extras: Extras, texts: Sequence[Text], against:
     Raises `Refused` where it does not run with these.
     """
     try:
+        answers = _answers(program, extras, texts, size)
         # In batches the others decide about a text, too.
-        answers = _answers(program, extras, [*texts, *(texts[:_AGAIN] if size == 1 else ())], size)
+        again = _answers(program, extras, texts[:_AGAIN], size) if size == 1 else []
     except (RpcError, Refused) as error:
         limit = f"its texts have up to {_signature(extras).max_length} tokens here, and fewer with --max-length"
         raise Refused(f"{against} does not run ({limit}): {one_line(error)}") from None
-    right = _always(answers, len(texts), against)
+    _refuse_not_finite(answers, against)
+    _refuse_random(answers, (answer.logits for answer in again), against)
     if _signature(extras).problem_type == PROBLEM_TYPES[0]:
-        _refuse_shares(right, against)
-    return Expected(against, list(texts), right)
+        _refuse_shares(answers, against)
+    return Expected(against, list(texts), answers)
 
 
 def check(path: Path, expected: Expected) -> Verdict:
@@ -251,17 +253,14 @@ def _by_label(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {row["label"]: row["score"] for row in rows}
 
 
-def _always(answers: Sequence[Answer], texts: int, against: str) -> list[Answer]:
-    """The answers to ``texts`` texts, the first of which were asked again. Raises `Refused` for NaN, and where the same text gets another answer."""
-    _refuse_not_finite(answers, against)
-    first, again = answers[:texts], answers[texts:]
-    most = max((_distance(later.logits, one.logits) for one, later in zip(first, again, strict=False)), default=0.0)
-    if most > LIMIT:
+def _refuse_random(answers: Sequence[Answer], again: Iterable[Mapping[str, float]], against: str) -> None:
+    """Raises `Refused` where the logits that the first texts got ``again`` are others than in their answers."""
+    most = max((_distance(later, answer.logits) for answer, later in zip(answers, again, strict=False)), default=0.0)
+    if not most <= LIMIT:  # NaN too
         raise Refused(
             f"{against} gives other answers to the same text each time (logits differ by {most:.1e}), so nothing can be compared with it: "
             "a model in training mode has dropout, which model.eval() ends before it is traced or exported"
         )
-    return list(first)
 
 
 def _refuse_shares(answers: Sequence[Answer], against: str) -> None:
