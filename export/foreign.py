@@ -51,9 +51,7 @@ class ForeignModel:
         output = _spec(self.model.graph.output[0], ["n", classes])
         if output["dims"][1] != classes:
             raise Refused(f"its output {output['name']} has {output['dims'][1]} classes, and there are {classes} labels")
-        for spec in inputs:
-            spec["pad"] = pad if spec["name"] == "input_ids" else 0
-        return signature_of(name, problem_type, min(max_length, self.length or max_length), inputs, output, pairs)
+        return signature_of(name, problem_type, min(max_length, self.length or max_length), inputs, output, pad, pairs)
 
 
 #: Operators that multiply integers.

@@ -20,7 +20,7 @@ from export.options import FILE, limited
 from export.outputs import require_other
 from export.programs import EXPORT_FORMS, SCRIPT_FORMS, BareModule, Input, read_torchexport, read_torchscript
 from export.refusal import Refused, reading
-from export.signatures import signature_of
+from export.signatures import fitting, signature_of
 from export.writing import Limits, require_form
 from vaccel_common.about import About
 from vaccel_common.commandline import PathType, ToolCommand
@@ -106,26 +106,20 @@ def _write(path: Path, read: Callable[[Path], BareModule], forms: Mapping[str, F
     with reading(options.tokenizer, "a tokenizer.json"):
         tokenizer = Tokenizer.from_file(str(options.tokenizer))
     bare = read(path)
-    longest = _longest(options.max_length, bare.longest)
+    fitted = fitting(options.max_length, bare.longest, "program")
+    longest = options.max_length or min(fitted or DEFAULT_LONGEST, DEFAULT_LONGEST)
     if options.signature:
         signature = options.signature.read_text()
         _check_order(signature, [each.name for each in bare.inputs], path)
     else:
         pad = checked_pad(options.pad, tokenizer, "--pad")
-        inputs = [asdict(each) | {"pad": pad if i == 0 else 0} for i, each in enumerate(_named(bare.inputs, path))]
+        inputs = [asdict(each) for each in _named(bare.inputs, path)]
         output = {"name": "logits", "dtype": "float32", "dims": (bare.texts, len(names))}
-        signature = signature_of(out.stem, options.problem_type, longest, inputs, output)
+        signature = signature_of(out.stem, options.problem_type, longest, inputs, output, pad)
     extras = extra_files(plain_tokenizer(tokenizer, longest), names, signature, options.about)
     if bare.length:
         click.echo(f"the program takes {bare.length} tokens, to which each text is padded")
     write_module(bare.module, out, extras, Limits(False, options.allow_difference), path.name, forms=forms)
-
-
-def _longest(chosen: int | None, most: int | None) -> int:
-    """The maximum of tokens. Raises `Refused` where more were chosen than the program takes."""
-    if chosen and most and chosen > most:
-        raise Refused(f"--max-length {chosen} is more than the {most} tokens that the program takes")
-    return chosen or min(most or DEFAULT_LONGEST, DEFAULT_LONGEST)
 
 
 def _named(inputs: Sequence[Input], path: Path) -> Sequence[Input]:
@@ -137,9 +131,9 @@ def _named(inputs: Sequence[Input], path: Path) -> Sequence[Input]:
     if named and set(named) <= set(SOURCES):
         return inputs
     usual = tuple(SOURCES)[: len(named)]
-    if foreign := [each.name for each in inputs if not any(map(each.may_be, SOURCES))]:
+    if foreign := [each.name for each in inputs if not each.tensors]:
         raise Refused(f"{path}: forward takes {', '.join(foreign)}, which the function does not have: it must do without")
-    if not 1 <= len(named) <= len(SOURCES) or not all(map(Input.may_be, inputs, usual)):
+    if not 1 <= len(named) <= len(SOURCES) or any(name not in each.tensors for each, name in zip(inputs, usual, strict=True)):
         raise Refused(
             f"{path}: forward takes {', '.join(named) or 'nothing'}; say in a signature.json (--signature) which of "
             f"{', '.join(SOURCES)} each is"

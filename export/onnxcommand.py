@@ -26,6 +26,7 @@ from export.outputs import require_other
 from export.pairs import NOTES, refused_for, samples
 from export.refusal import Refused, reading
 from export.samples import untruncated, varied
+from export.signatures import fitting
 from export.writing import Limits, Source, require_form, write_checked
 from function.core.texts import Pair, Text
 from function.core.tokens import Encoder
@@ -128,7 +129,8 @@ class _Parts:
 
 def _of_folder(source: Path, file: Path | None, choices: Choices) -> _Parts:
     graph = read_foreign(file_in(source, file))
-    folder = read_folder(source, _fitting(choices, graph), weights=False)
+    fitted = replace(choices, max_length=fitting(choices.max_length, graph.length, "graph"))
+    folder = read_folder(source, fitted, weights=False)
     return _Parts(graph, folder.tokenizer_json(), folder.labels, folder.problem_type, folder.max_length, folder.pad, folder)
 
 
@@ -143,21 +145,12 @@ def _of_file(source: Path, tokenizer: Path | None, choices: Choices) -> _Parts:
             f"{given if (beside / 'config.json').is_file() else ''}"
         )
     graph = read_foreign(source)
-    longest = _fitting(choices, graph).max_length or DEFAULT_LONGEST
+    longest = fitting(choices.max_length, graph.length, "graph") or DEFAULT_LONGEST
     with reading(tokenizer, "a tokenizer.json"):
         read = Tokenizer.from_file(str(tokenizer))
     pad = checked_pad(choices.pad_id or 0, read, "--pad-id")
     problem_type = choices.problem_type or PROBLEM_TYPES[0]
     return _Parts(graph, plain_tokenizer(read, longest), choices.labels, problem_type, longest, pad)
-
-
-def _fitting(choices: Choices, graph: ForeignModel) -> Choices:
-    """The choices, with texts no longer than the graph takes. Raises `Refused` where longer ones were chosen."""
-    if graph.length is None:
-        return choices
-    if choices.max_length and choices.max_length > graph.length:
-        raise Refused(f"--max-length {choices.max_length} is more than the {graph.length} tokens that the graph takes")
-    return replace(choices, max_length=choices.max_length or graph.length)
 
 
 def _pairs(parts: _Parts, out: Path) -> Pairs:

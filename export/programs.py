@@ -45,11 +45,13 @@ class Input:
     dtype: str = "int64"
     dims: tuple[str | int, str | int] = ("n", "t")
 
-    def may_be(self, name: str) -> bool:
-        """Whether its name says nothing else than that it is the function's tensor ``name``."""
+    @property
+    def tensors(self) -> Sequence[str]:
+        """Those of the function's tensors that an input of this name may be: all, where it says nothing."""
         if self.name in SOURCES:
-            return self.name == name
-        return next((purpose == name for part, purpose in _PURPOSES.items() if part in self.name.lower()), True)
+            return [self.name]
+        purposes = [purpose for part, purpose in _PURPOSES.items() if part in self.name.lower()]
+        return [purpose for purpose in purposes[:1] if purpose] if purposes else list(SOURCES)
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,13 @@ def read_torchscript(path: Path) -> BareModule:
         raise Refused(f"{path}: the module has no forward")
     # The module itself comes first, whatever its author called it.
     _, *arguments = program.forward.schema.arguments
+
+    def is_ours(argument: Any) -> bool:
+        return len(Input(argument.name).tensors) == 1
+
     # What need not be given, such as labels, is left out where the function has nothing for it.
-    given = list(itertools.takewhile(lambda each: _is_of_function(each.name) or not each.has_default_value(), arguments))
-    if behind := [argument.name for argument in arguments[len(given) :] if _is_of_function(argument.name)]:
+    given = list(itertools.takewhile(lambda each: is_ours(each) or not each.has_default_value(), arguments))
+    if behind := [argument.name for argument in arguments[len(given) :] if is_ours(argument)]:
         left = arguments[len(given)].name
         raise Refused(
             f"{path}: forward takes {behind[0]} behind {left}, which the function does not have: trace it without {left}"
@@ -139,11 +145,6 @@ def read_torchscript(path: Path) -> BareModule:
         if given_type not in ("Tensor", "Optional[Tensor]"):
             raise Refused(f"{path}: forward takes {name} of type {given_type}: it must take tensors alone")
     return BareModule(program, [Input(name) for name in inputs])
-
-
-def _is_of_function(name: str) -> bool:
-    """Whether an input's name says that it is one of the tensors that the function has."""
-    return name in SOURCES or (any(part in name for part in _PURPOSES) and any(Input(name).may_be(other) for other in SOURCES))
 
 
 def read_torchexport(path: Path) -> BareModule:

@@ -17,6 +17,12 @@ from vaccel_rpc.errors import RpcError
 _POINTER = b"version https://git-lfs.github.com/spec/v1"
 #: Suffixes of weights that are pickles.
 _PICKLED = (".bin", ".pt", ".pth")
+#: What is in a file, and the command of ``models.export`` that takes it, by the kind of its program.
+_KINDS: dict[ProgramKind, tuple[str, str]] = {
+    "torchscript": ("a TorchScript file", "torchscript"),
+    "export": ("a program of torch.export", "torchexport"),
+    "onnx": ("an ONNX file", "onnx"),
+}
 
 
 class Refused(click.ClickException):
@@ -50,14 +56,6 @@ def known(error: Exception, files: Sequence[Path]) -> Refused | None:
             f"{path} is not loaded, since it holds more than weights and could run code: a file of weights alone is needed"
         )
     return None
-
-
-#: What is in a file, and the command of ``models.export`` that takes it, by the kind of its program.
-_KINDS: dict[ProgramKind, tuple[str, str]] = {
-    "torchscript": ("a TorchScript file", "torchscript"),
-    "export": ("a program of torch.export", "torchexport"),
-    "onnx": ("an ONNX file", "onnx"),
-}
 
 
 def require_kind(path: Path, kind: ProgramKind) -> None:

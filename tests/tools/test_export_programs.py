@@ -157,6 +157,14 @@ def test_what_is_no_classifier_of_tokens_is_refused(make: Callable[[Path], Path]
     assert not (tmp_path / "m.onnx").exists()
 
 
+def test_padding_is_of_the_token_ids(tmp_path: Path) -> None:
+    """Wherever among the inputs they are."""
+    export_bare(PROGRAMS["a dict, by keyword"](tmp_path / "bare.pt2"), tmp_path / "m.pt2", "--pad", "1")
+    signature = read_extras(tmp_path / "m.pt2").signature
+    assert signature is not None
+    assert [(spec.name, spec.pad) for spec in signature.inputs] == [("attention_mask", 0), ("input_ids", 1)]
+
+
 def test_no_more_tokens_than_the_program_takes_can_be_chosen(tmp_path: Path) -> None:
     """The agent would run it, since it has no guards, with positions that the model does not have."""
     program = PROGRAMS["one text of up to 12 tokens"](tmp_path / "bare.pt2")
